@@ -1,0 +1,55 @@
+# Everything starts here: each target makes the environment it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+
+.PHONY: help demo test long check lint types floors bench docs clean
+
+help:            ## show this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(BIN)/python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.bench: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[dev,bench]'
+	@touch $@ $(VENV)/.runtime $(VENV)/.dev
+
+demo: $(VENV)/.runtime   ## a real job, saved to git, killed, resumed, finished and recovered
+	$(BIN)/gitstate demo
+
+test: $(VENV)/.dev       ## the default test suite
+	$(BIN)/python -m pytest
+
+long: $(VENV)/.dev       ## the long soak and crash runs
+	$(BIN)/python -m pytest -m long
+
+lint: $(VENV)/.dev       ## ruff: style, and formatting
+	$(BIN)/ruff check gitstate tests
+	$(BIN)/ruff format --check gitstate tests
+
+types: $(VENV)/.dev      ## mypy --strict
+	$(BIN)/mypy
+
+floors: $(VENV)/.dev     ## import-linter: a module imports only from floors below it
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
+	$(BIN)/python -m tests.docs.generate
+
+check: lint types floors test   ## everything that CI checks; the tests run the documents and check the generated pages
+
+bench: $(VENV)/.bench    ## measure against other ways to keep state
+	$(BIN)/python -m tests.bench
+
+clean:           ## remove the environment and everything built
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage*

@@ -1,0 +1,1 @@
+"""The ``StateBackend`` interface and its implementations. Async begins here."""

@@ -1,0 +1,1 @@
+"""Git and nothing else: objects, packs, refs, locks, trees, history. Knows no jobs."""

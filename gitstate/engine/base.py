@@ -1,0 +1,69 @@
+"""What the store asks of git: read objects by id, and publish new ones behind one ref.
+
+An engine knows no jobs and no JSON. :class:`gitstate.engine.git.GitEngine` keeps objects in a repository,
+:class:`gitstate.engine.memory.MemoryEngine` in dictionaries; one suite of tests holds for both.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature
+
+__all__ = ["Engine"]
+
+
+class Engine(ABC):
+    """One branch of one repository. Every method may be called from any thread."""
+
+    identity: str
+    """Tells this repository and branch from every other one that this machine sees."""
+
+    @abstractmethod
+    def head(self) -> ObjectId | None:
+        """Return the commit that the branch stands at, or None before the first one.
+
+        Raises:
+            CorruptionError: The ref is there and cannot be read.
+        """
+
+    @abstractmethod
+    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
+        """Return the body of an object, checked against its id.
+
+        Raises:
+            CorruptionError: The object is missing, damaged or of another kind; the message names it.
+        """
+
+    @abstractmethod
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep every other writer out, in this process and in others, while the block runs. Not re-entrant.
+
+        Raises:
+            BusyError: Another process did not let go in time.
+        """
+
+    @abstractmethod
+    def publish(self, objects: Sequence[GitObject], *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """Make ``objects`` durable, then move the branch from ``expected`` to ``new``; call it under :meth:`lock`.
+
+        ``expected`` None means that the branch does not exist yet. ``note`` is one line for the reflog. Killed
+        before the branch moved, nothing happened; after it, everything did.
+
+        Raises:
+            StaleError: The branch is not at ``expected`` (a person's git moved it); nothing was published.
+            BusyError: Somebody else's git holds the branch's lock file.
+            StorageError: The disk refused; the branch did not move.
+        """
+
+    @abstractmethod
+    def find(self, prefix: str) -> list[ObjectId]:
+        """Return the ids of the commits that begin with ``prefix`` (at least four lower-case hexadecimal digits)."""
+
+    @abstractmethod
+    def signature(self) -> Signature:
+        """Return who commits, from git's configuration or else user and host, at the present moment."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and locks. Idempotent."""

@@ -1,0 +1,197 @@
+"""Every error that gitstate raises on purpose.
+
+The tree is grouped by what the catcher would do. Each error has a stable ``code`` for programs, a message that names
+the thing, and a ``hint`` that says what to do::
+
+    GitStateError                    error
+    ├── NotFoundError                not-found             also LookupError: ask for something else
+    │   ├── JobNotFoundError         job-not-found         also ValueError
+    │   ├── RevisionNotFoundError    revision-not-found
+    │   └── StoreNotFoundError       store-not-found
+    ├── ExistsError                  exists                choose another name
+    ├── StaleError                   stale                 load again, then save
+    ├── ConflictError                conflict              decide which side is right
+    ├── BusyError                    busy                  wait, or end the other process
+    ├── InvalidInputError            invalid-input         also ValueError: correct the call
+    │   └── UnstorableError          unstorable            a value that JSON cannot keep
+    ├── CorruptionError              corruption            restore from another copy
+    │   └── StateCorruptionError     state-corruption      load an earlier revision
+    ├── UnsupportedError             unsupported           use another repository
+    │   └── UnsupportedFormatError   unsupported-format    upgrade gitstate
+    ├── StorageError                 storage               also OSError: make room, mend the disk
+    │   ├── ReadOnlyError            read-only             open for reading, or change the permissions
+    │   └── StorageFullError         storage-full          make room
+    └── ClosedError                  closed                open it again
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+__all__ = [
+    "BusyError",
+    "ClosedError",
+    "ConflictError",
+    "CorruptionError",
+    "ExistsError",
+    "GitStateError",
+    "InvalidInputError",
+    "JobNotFoundError",
+    "NotFoundError",
+    "ReadOnlyError",
+    "RevisionNotFoundError",
+    "StaleError",
+    "StateCorruptionError",
+    "StorageError",
+    "StorageFullError",
+    "StoreNotFoundError",
+    "UnstorableError",
+    "UnsupportedError",
+    "UnsupportedFormatError",
+]
+
+
+class GitStateError(Exception):
+    """The root: catch it to catch everything that gitstate raises on purpose.
+
+    ``code`` is stable and meant for programs; ``hint`` is one sentence that says what to do, or empty.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class NotFoundError(GitStateError, LookupError):
+    """Something that was asked for by name does not exist."""
+
+    code = "not-found"
+
+
+class JobNotFoundError(NotFoundError, ValueError):
+    """The store has no state of this job."""
+
+    code = "job-not-found"
+
+
+class RevisionNotFoundError(NotFoundError):
+    """No revision, or more than one, answers to this name."""
+
+    code = "revision-not-found"
+
+
+class StoreNotFoundError(NotFoundError):
+    """There is no store at this path."""
+
+    code = "store-not-found"
+
+
+class ExistsError(GitStateError):
+    """Something that was to be made is there already."""
+
+    code = "exists"
+
+
+class StaleError(GitStateError):
+    """What a write expected no longer holds; nothing was written."""
+
+    code = "stale"
+
+
+class ConflictError(GitStateError):
+    """Two edits that cannot be joined; nothing was written.
+
+    ``conflicts`` lists them, one :class:`gitstate.values.merge.Conflict` for each pointer.
+    """
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, conflicts: Sequence[Any] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.conflicts = tuple(conflicts)
+
+
+class BusyError(GitStateError):
+    """Another process holds a lock that was not released in time; nothing was written."""
+
+    code = "busy"
+
+
+class InvalidInputError(GitStateError, ValueError):
+    """An argument that cannot be meant; nothing was written."""
+
+    code = "invalid-input"
+
+
+class UnstorableError(InvalidInputError):
+    """A value that JSON cannot keep exactly, such as NaN; nothing was written.
+
+    ``pointer`` is the JSON pointer (RFC 6901) of the field.
+    """
+
+    code = "unstorable"
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pointer = pointer
+
+
+class CorruptionError(GitStateError):
+    """Stored bytes are damaged or missing."""
+
+    code = "corruption"
+
+
+class StateCorruptionError(CorruptionError):
+    """The state of a job cannot be read; the message names job, file, revision and reason."""
+
+    code = "state-corruption"
+
+
+class UnsupportedError(GitStateError):
+    """A repository, file system or platform that gitstate does not work with; it was left alone."""
+
+    code = "unsupported"
+
+
+class UnsupportedFormatError(UnsupportedError):
+    """The store has a format version that this release does not know; it was left alone."""
+
+    code = "unsupported-format"
+
+
+class StorageError(GitStateError, OSError):
+    """The operating system refused to read or write; what was saved before stays.
+
+    ``errno`` and ``filename`` are those of the system's error, where there was one.
+    """
+
+    code = "storage"
+
+    def __init__(self, message: str, *, cause: OSError | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        if cause is not None:
+            self.errno, self.strerror, self.filename = cause.errno, cause.strerror, cause.filename
+
+
+class ReadOnlyError(StorageError):
+    """The store cannot be written: permissions, or a file system mounted read-only."""
+
+    code = "read-only"
+
+
+class StorageFullError(StorageError):
+    """No room is left on the disk, or the quota is used up."""
+
+    code = "storage-full"
+
+
+class ClosedError(GitStateError):
+    """The store or backend was closed, or belongs to the process that forked this one."""
+
+    code = "closed"

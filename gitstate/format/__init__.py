@@ -1,0 +1,1 @@
+"""What the stored bytes mean: names, layout, codec, message, version. Knows no git."""
