@@ -113,7 +113,7 @@ class Signature:
     offset: int = 0
 
     def to_bytes(self) -> bytes:
-        """Write the signature as a commit header has it, without what git forbids in names: ``<``, ``>``, line breaks, NUL."""
+        """Write the signature as a commit header has it, without what git forbids in names."""
         sign, minutes = ("-" if self.offset < 0 else "+"), abs(self.offset)
         zone = f"{sign}{minutes // 60:02d}{minutes % 60:02d}"
         return f"{_clean(self.name)} <{_clean(self.email)}> {self.time} {zone}".encode("utf-8", "surrogateescape")
