@@ -1,0 +1,67 @@
+"""An engine in dictionaries: the same objects and ids as git's, gone with the process."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from gitstate.engine.base import Engine
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature
+from gitstate.errors import BusyError, CorruptionError, StaleError
+
+__all__ = ["MemoryEngine"]
+
+_numbers = itertools.count(1)
+
+
+class MemoryEngine(Engine):
+    """Keeps objects and one branch in memory."""
+
+    def __init__(self, *, lock_timeout: float = 30.0) -> None:
+        self.identity = f"memory:{next(_numbers)}"
+        self._lock_timeout = lock_timeout  # seconds
+        self._lock = threading.Lock()
+        self._objects: dict[ObjectId, GitObject] = {}
+        self._head: ObjectId | None = None
+
+    def head(self) -> ObjectId | None:
+        """See :meth:`Engine.head`."""
+        return self._head
+
+    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
+        """See :meth:`Engine.read`."""
+        found = self._objects.get(object_id)
+        if found is None or found.kind != kind:
+            raise CorruptionError(f"{kind} {object_id} is missing" if found is None else f"{object_id} is no {kind}")
+        return found.body
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """See :meth:`Engine.lock`."""
+        if not self._lock.acquire(timeout=self._lock_timeout):
+            raise BusyError(f"another thread is writing for more than {self._lock_timeout:g} s", hint="try again later")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def publish(self, objects: Sequence[GitObject], *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """See :meth:`Engine.publish`; there is no reflog, so ``note`` goes nowhere."""
+        del note
+        if self._head != expected:
+            raise StaleError(f"the branch is at {self._head}, not at {expected}")
+        self._objects.update((item.id, item) for item in objects)
+        self._head = new
+
+    def find(self, prefix: str) -> list[ObjectId]:
+        """See :meth:`Engine.find`."""
+        matches = (item for item in list(self._objects.values()) if item.kind == "commit")
+        return sorted(item.id for item in matches if item.id.startswith(prefix))
+
+    def signature(self) -> Signature:
+        """See :meth:`Engine.signature`."""
+        return Signature("memory", "memory@localhost", int(time.time()))
+
+    def close(self) -> None:
+        """See :meth:`Engine.close`."""
