@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import DIRECTORY, FILE, GitObject, ObjectId, TreeEntry, parse_tree, tree_object
 
-__all__ = ["Edited", "FileChange", "diff", "edit", "files", "find", "read"]
+__all__ = ["Edited", "FileChange", "diff", "edit", "files", "find", "graft", "read"]
 
 
 class Edited(NamedTuple):
@@ -58,11 +58,37 @@ def edit(engine: Engine, tree_id: ObjectId | None, changes: Mapping[str, bytes |
     A directory that loses its last entry goes too; a file that stands where a directory is needed gives way.
     """
     objects: list[GitObject] = []
-    entries = _edit(engine, tree_id, [(path.split("/"), content) for path, content in changes.items()], objects)
+    pairs = [(path.split("/"), content) for path, content in changes.items()]
+    return _finish(tree_id, _edit(engine, tree_id, pairs, objects), objects)
+
+
+def graft(engine: Engine, tree_id: ObjectId | None, path: str, subtree: ObjectId | None) -> Edited:
+    """Return ``tree_id`` with the directory at ``path`` replaced by ``subtree``, or removed (None)."""
+    objects: list[GitObject] = []
+    return _finish(tree_id, _graft(engine, tree_id, path.split("/"), subtree, objects), objects)
+
+
+def _finish(before: ObjectId | None, entries: dict[str, TreeEntry], objects: list[GitObject]) -> Edited:
     root = tree_object(entries)
-    if root.id != tree_id:
+    if root.id != before:
         objects.append(root)
     return Edited(root.id, objects)
+
+
+def _graft(
+    engine: Engine, tree_id: ObjectId | None, parts: list[str], subtree: ObjectId | None, objects: list[GitObject]
+) -> dict[str, TreeEntry]:
+    entries = read(engine, tree_id)
+    name, *rest = parts
+    if rest:
+        old = entries.get(name)
+        inner = _graft(engine, old.id if old is not None and old.is_directory else None, rest, subtree, objects)
+        _put_directory(entries, name, inner, objects)
+    elif subtree is None:
+        entries.pop(name, None)
+    else:
+        entries[name] = TreeEntry(DIRECTORY, subtree)
+    return entries
 
 
 def _edit(
@@ -86,12 +112,17 @@ def _edit(
             if all(content is None for _, content in inner):
                 continue
             old = None
-        subtree = _edit(engine, old.id if old else None, inner, objects)
-        if subtree:
-            _put(entries, name, DIRECTORY, tree_object(subtree), objects)
-        else:
-            entries.pop(name, None)
+        _put_directory(entries, name, _edit(engine, old.id if old else None, inner, objects), objects)
     return entries
+
+
+def _put_directory(
+    entries: dict[str, TreeEntry], name: str, inner: dict[str, TreeEntry], objects: list[GitObject]
+) -> None:
+    if inner:
+        _put(entries, name, DIRECTORY, tree_object(inner), objects)
+    else:
+        entries.pop(name, None)
 
 
 def _put(entries: dict[str, TreeEntry], name: str, mode: int, item: GitObject, objects: list[GitObject]) -> None:
