@@ -1,0 +1,351 @@
+"""The whole interface on a store: each job is a document of the collection ``jobs``.
+
+A call that writes takes its picture of the caller's state before its first await, and hands the store a function of
+the job as it will be then; the store's writer runs it. So marks and saves from tasks, threads and processes survive.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from gitstate import clock
+from gitstate.backends import executions, recovery, saves
+from gitstate.backends.base import StateBackend
+from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.marks import mark_sheet, sheet_status
+from gitstate.backends.models import CheckpointState, JobStatus, SheetStatus, is_zombie, next_sheet
+from gitstate.backends.subjects import message_for, told
+from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError, StateCorruptionError
+from gitstate.format import message
+from gitstate.format.codec import Codec
+from gitstate.format.layout import Layout
+from gitstate.format.message import Event
+from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot, to_text
+from gitstate.store.store import Store
+
+__all__ = ["Checkpoint", "DocumentBackend"]
+
+_log = logging.getLogger("gitstate")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A revision of a job: its commit id, when (UTC) and by whom, and what the commit says.
+
+    ``event`` is one of :class:`gitstate.format.message.Event`, or ``edited`` for a commit that somebody made with git;
+    ``status`` and ``progress`` (``"2/10"``) are the job's after it; ``message`` is the body of the commit's message.
+    """
+
+    revision: str
+    time: datetime
+    author: str
+    event: str
+    subject: str
+    status: str | None
+    progress: str | None
+    message: str
+
+
+class DocumentBackend(StateBackend):
+    """What :class:`GitStateBackend` and :class:`InMemoryStateBackend` share. Use one of these."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        model: type[BaseModel] = CheckpointState,
+        fallback: tuple[str, str] | None = None,
+    ) -> None:
+        self._store = store
+        self._codec = Codec(model)
+        self._model = model
+        self._jobs = Collection("jobs", Layout(shape=self._codec.shape), id_field="job_id", trailer=message.JOB)
+        self._lineages = Lineages()
+        self._fallback = fallback
+
+    @property
+    def store(self) -> Store:
+        """The store that holds the jobs."""
+        return self._store
+
+    # Reading
+
+    async def load(self, job_id: str, *, at: str | None = None) -> CheckpointState | None:
+        """Return the state of a job, or None when there is none.
+
+        Args:
+            job_id: The job.
+            at: A commit id or its first digits: the state as it stood there.
+
+        Raises:
+            StateCorruptionError: What is stored is no state; it names the job, the file, the revision and the reason.
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
+        """
+        _check_job_id(job_id)
+        return await asyncio.to_thread(self._load, job_id, at)
+
+    def _load(self, job_id: str, at: str | None) -> CheckpointState | None:
+        snapshot = self._store.load(self._jobs, job_id, at)
+        # An older state has no base: to save it means to go back to it, not to merge it into what came after.
+        return None if snapshot is None else self._state(snapshot, based=at is None)
+
+    def _state(self, snapshot: Snapshot, *, based: bool = True) -> CheckpointState:
+        text = snapshot.text()
+        try:
+            state = self._codec.decode_text(text)
+        except CorruptionError as error:
+            raise snapshot.corrupt(error.message) from error
+        if based:
+            self._lineages.put(state, Picture(self._store.identity, snapshot.document, text, None, published=True))
+        return self._laid_to_rest(state)
+
+    def _laid_to_rest(self, state: Any) -> CheckpointState:
+        """Show a job whose process died on this host as paused; what is stored stays as it is."""
+        if is_zombie(state):
+            reason = f"process {state.pid} is gone; the job was running when it ended"
+            changes = {"status": JobStatus.PAUSED, "pid": None, "error_message": reason}
+            state = self._changed(state, changes)
+        return cast(CheckpointState, state)
+
+    async def list_jobs(self) -> list[CheckpointState]:
+        """Return the state of every job, newest ``updated_at`` first.
+
+        A job that cannot be read is reported in the log and left out.
+        """
+        return await asyncio.to_thread(self._list)
+
+    def _list(self) -> list[CheckpointState]:
+        states: list[CheckpointState] = []
+        for snapshot in self._store.documents(self._jobs):
+            try:
+                states.append(self._state(snapshot))
+            except StateCorruptionError as error:
+                _log.warning("left out of the list: %s", error)
+        return sorted(states, key=_updated_at, reverse=True)
+
+    async def get_next_sheet(self, job_id: str) -> int | None:
+        """Return the number of the next sheet to process, or None when the job is complete.
+
+        A job without state begins at 1, or, when the backend was given ``artifacts``, after the last sheet whose
+        output is found there.
+        """
+        state = await self.load(job_id)
+        if state is not None:
+            own = getattr(state, "get_next_sheet", None)
+            return own() if callable(own) else next_sheet(state)
+        if self._fallback is None:
+            return 1
+        last = await self.infer_state_from_artifacts(job_id, *self._fallback)
+        return 1 if last is None else last + 1
+
+    async def history(self, job_id: str, limit: int | None = None) -> list[Checkpoint]:
+        """Return the revisions of a job, newest first; of a deleted job and of its earlier lives too."""
+        _check_job_id(job_id)
+        return await asyncio.to_thread(self._history, job_id, limit)
+
+    def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
+        return [_checkpoint(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
+
+    # Writing
+
+    async def save(self, state: CheckpointState) -> None:
+        """Make the state durable, as one commit; ``state.updated_at`` becomes now.
+
+        When the job moved since this object was loaded or last saved, both changes are merged field by field. A state
+        that was not loaded from here replaces the job, and history keeps what was there.
+
+        Raises:
+            ConflictError: Somebody else changed the same things; nothing was written, ``conflicts`` lists them.
+            InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep.
+        """
+        if not isinstance(state, self._model):
+            raise InvalidInputError(f"a {self._model.__name__} is saved here, not a {type(state).__name__}")
+        stamped = self._changed(state, {"updated_at": clock.now()})
+        value = _encode(self._codec, stamped)
+        job_id = _check_job_id(value.get("job_id"))
+        known = self._lineages.get(state)
+        if known is not None and (known.store, known.document) != (self._store.identity, job_id):
+            known = None  # loaded from elsewhere, or given a new name since
+        previous = None if known is None else known.alive()
+        picture = Picture(self._store.identity, job_id, to_text(value), previous, published=False)
+        self._lineages.put(state, picture)
+        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, job_id, value, picture))
+        future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
+        await asyncio.wrap_future(future)
+
+    async def mark_sheet_status(
+        self, job_id: str, sheet_num: int, status: SheetStatus, error_message: str | None = None
+    ) -> None:
+        """Change the status of one sheet, with what follows from it for the sheet and the job.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+            InvalidInputError: The number is out of range, or the status unknown.
+        """
+        _check_job_id(job_id)
+        wanted = sheet_status(status)
+
+        def edit(current: Snapshot | None) -> Draft:
+            if current is None:
+                raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its sheets")
+            before = current.value()
+            value = mark_sheet(before, sheet_num, wanted, error_message)
+            try:
+                self._codec.decode(value)
+            except CorruptionError as error:
+                raise InvalidInputError(
+                    f"sheet {sheet_num} of job {job_id!r} cannot be marked: {error.message}"
+                ) from error
+            return Draft(message_for(job_id, Event.SHEET, told(before, value), value), value=value)
+
+        await self._submit(job_id, edit)
+
+    async def delete(self, job_id: str) -> bool:
+        """Delete a job's state; history keeps it. True if there was one."""
+        _check_job_id(job_id)
+
+        def edit(current: Snapshot | None) -> Draft | None:
+            if current is None:
+                return None
+            return Draft(message_for(job_id, Event.DELETED, "deleted", None), delete=True)
+
+        return await self._submit(job_id, edit) is not None
+
+    async def recover(
+        self,
+        job_id: str,
+        workspace: str,
+        artifact_pattern: str,
+        total_sheets: int,
+        job_name: str | None = None,
+    ) -> CheckpointState:
+        """Build a state out of the output files that are found, commit it and return it; gaps stay pending.
+
+        Raises:
+            ExistsError: The job has state.
+            InvalidInputError: The pattern is not relative, or a sheet above ``total_sheets`` was found.
+        """
+        _check_job_id(job_id)
+        found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
+        value = _encode(Codec(CheckpointState), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
+        self._codec.decode(value)  # the model of this backend may ask for more
+        await self._submit(job_id, recovery.edit_for(job_id, value, len(found), artifact_pattern))
+        return cast(CheckpointState, await self.load(job_id))
+
+    # Executions
+
+    @property
+    def supports_execution_history(self) -> bool:
+        """True: executions are commits."""
+        return True
+
+    async def record_execution(
+        self,
+        job_id: str,
+        sheet_num: int,
+        attempt_num: int,
+        prompt: str | None = None,
+        output: str | None = None,
+        exit_code: int | None = None,
+        duration_seconds: float | None = None,
+    ) -> int | None:
+        """Record one execution attempt as a commit, and return the integer id of the record.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+            InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
+        """
+        _check_job_id(job_id)
+        execution_id = executions.new_id()
+        edit = executions.edit_for(
+            job_id, execution_id, sheet_num, attempt_num, prompt, output, exit_code, duration_seconds
+        )
+        await self._submit(job_id, edit)
+        return execution_id
+
+    async def get_execution_history(
+        self, job_id: str, sheet_num: int | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Return the executions of a job or of one of its sheets, newest first, as dictionaries with ``id, job_id,
+        sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
+        """
+        _check_job_id(job_id)
+        return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, limit)
+
+    async def get_execution_history_count(self, job_id: str) -> int:
+        """Return how many executions of a job are recorded."""
+        _check_job_id(job_id)
+        return await asyncio.to_thread(lambda: sum(1 for _ in executions.attempts(self._store, self._jobs, job_id)))
+
+    # Artifacts
+
+    async def infer_state_from_artifacts(self, job_id: str, workspace: str, artifact_pattern: str) -> int | None:
+        """Return the highest sheet number among the output files that match, or None.
+
+        A relative workspace is the current folder's if it exists there, else the one in the store's worktree, else the
+        one in its committed tree.
+        """
+        _check_job_id(job_id)
+        found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
+        return max(found, default=None)
+
+    # Life
+
+    async def flush(self) -> None:
+        """Wait until everything is saved and the worktree shows it."""
+        await asyncio.to_thread(self._store.flush)
+
+    async def close(self) -> None:
+        """Finish what was begun, refresh the worktree, let go of everything. Idempotent."""
+        await asyncio.to_thread(self._store.close)
+
+    async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
+        return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
+
+    def _changed(self, state: Any, changes: Mapping[str, Any]) -> Any:
+        """Set fields of a state; a frozen one is copied, and the copy carries them."""
+        fields = {name: value for name, value in changes.items() if name in self._model.model_fields}
+        if self._model.model_config.get("frozen"):
+            return state.model_copy(update=fields)
+        for name, value in fields.items():
+            setattr(state, name, value)
+        return state
+
+
+def _check_job_id(job_id: Any) -> str:
+    if not isinstance(job_id, str) or not job_id:
+        raise InvalidInputError(f"a job id is a text that is not empty, not {job_id!r}")
+    return job_id
+
+
+def _updated_at(state: Any) -> datetime:
+    time = getattr(state, "updated_at", None)
+    if not isinstance(time, datetime):
+        return datetime.min.replace(tzinfo=UTC)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _encode(codec: Codec, state: BaseModel) -> dict[str, Any]:
+    value: dict[str, Any] = codec.encode(state)  # type: ignore[assignment]  # a model is encoded as an object
+    return value
+
+
+def _checkpoint(job_id: str, found: Revision) -> Checkpoint:
+    said = found.message
+    ours = said.get(message.JOB) == job_id
+    return Checkpoint(
+        revision=found.id,
+        time=found.time,
+        author=found.author,
+        event=(said.get(message.EVENT) if ours else None) or Event.EDITED.value,
+        subject=said.subject,
+        status=said.get(message.STATUS) if ours else None,
+        progress=said.get(message.PROGRESS) if ours else None,
+        message=said.body,
+    )

@@ -1,0 +1,144 @@
+"""Executions: one commit each. The record is in the trailers, prompt and output are files of that commit's tree."""
+
+import math
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from gitstate import clock
+from gitstate.backends.subjects import message_for
+from gitstate.errors import InvalidInputError, JobNotFoundError
+from gitstate.format import message
+from gitstate.format.message import Event, Message
+from gitstate.store.documents import Collection, Draft, Edit, Snapshot
+from gitstate.store.store import Store
+
+__all__ = ["attempts", "edit_for", "new_id", "page", "read_execution"]
+
+_ID_BITS = 52  # exact in every language: also where all numbers are floats
+
+
+def new_id() -> int:
+    """Draw the id of an execution: 52 bits, not zero, the same on every clone and after a rewrite of history."""
+    return secrets.randbelow(2**_ID_BITS - 1) + 1
+
+
+def edit_for(
+    job_id: str,
+    execution_id: int,
+    sheet_num: int,
+    attempt_num: int,
+    prompt: str | None,
+    output: str | None,
+    exit_code: int | None,
+    duration_seconds: float | None,
+) -> Edit:
+    """Return the write that records an execution.
+
+    Raises:
+        InvalidInputError: A number is out of range or not a number. The write itself raises JobNotFoundError.
+    """
+    for name, number in (("sheet", sheet_num), ("attempt", attempt_num)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise InvalidInputError(f"{name} {number!r} of job {job_id!r} is no number from 1 up")
+    if duration_seconds is not None and not math.isfinite(duration_seconds):
+        raise InvalidInputError(f"the duration {duration_seconds!r} of job {job_id!r} is no number of seconds")
+    payloads = {"prompt": _payload("prompt", prompt), "output": _payload("output", output)}
+    facts: list[tuple[str, str]] = [
+        (message.EXECUTION, str(execution_id)),
+        (message.SHEET, str(sheet_num)),
+        (message.ATTEMPT, str(attempt_num)),
+        (message.TIME, clock.now().isoformat()),
+    ]
+    if exit_code is not None:
+        facts.append((message.EXIT_CODE, str(exit_code)))
+    if duration_seconds is not None:
+        facts.append((message.DURATION, repr(float(duration_seconds))))
+    for key, name in ((message.PROMPT_BYTES, "prompt"), (message.OUTPUT_BYTES, "output")):
+        content = payloads[name]
+        if content is not None:
+            facts.append((key, str(len(content))))
+    outcome = "" if exit_code is None else f", exit {exit_code}"
+
+    def edit(current: Snapshot | None) -> Draft:
+        if current is None:
+            raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
+        text = f"executed sheet {sheet_num}, attempt {attempt_num}{outcome}"
+        return Draft(
+            message_for(job_id, Event.EXECUTION, text, current.value(), trailers=tuple(facts)),
+            attachments={_path(sheet_num, name): content for name, content in payloads.items()},
+        )
+
+    return edit
+
+
+def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
+    """Yield the revision and message of each execution in the present life of a job, newest first."""
+    if store.load(collection, job_id) is None:
+        return
+    for revision in store.history(collection, job_id):
+        told = revision.message
+        if told.get(collection.trailer) == job_id and told.get(message.EXECUTION) is not None:
+            yield revision.id, told
+        elif store.snapshot(collection, job_id, revision.id) is None:
+            return  # an earlier life of the job ended here
+
+
+def read_execution(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
+    """Return the record of one execution, its prompt and output read from the tree of its commit."""
+    sheet_num = _integer(told, message.SHEET)
+    snapshot = store.snapshot(collection, job_id, revision)
+    duration = told.get(message.DURATION)
+    return {
+        "id": _integer(told, message.EXECUTION),
+        "job_id": job_id,
+        "sheet_num": sheet_num,
+        "attempt_num": _integer(told, message.ATTEMPT),
+        "prompt": _text(snapshot, sheet_num, "prompt", told.get(message.PROMPT_BYTES)),
+        "output": _text(snapshot, sheet_num, "output", told.get(message.OUTPUT_BYTES)),
+        "exit_code": _integer(told, message.EXIT_CODE),
+        "duration_seconds": None if duration is None else float(duration),
+        "executed_at": _time(told),
+    }
+
+
+def page(store: Store, collection: Collection, job_id: str, sheet_num: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return the records of the newest ``limit`` executions of a job, or of one of its sheets."""
+    wanted = (
+        (revision, told)
+        for revision, told in attempts(store, collection, job_id)
+        if sheet_num is None or _integer(told, message.SHEET) == sheet_num
+    )
+    return [read_execution(store, collection, job_id, *found) for found in islice(wanted, limit)]
+
+
+def _path(sheet_num: int, name: str) -> str:
+    return f"executions/{sheet_num:04d}/{name}.txt"
+
+
+def _payload(name: str, text: str | None) -> bytes | None:
+    if text is not None and not isinstance(text, str):
+        raise InvalidInputError(f"the {name} of an execution is a text, not {type(text).__name__}")
+    return None if text is None else text.encode("utf-8", "surrogatepass")
+
+
+def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str, size: str | None) -> str | None:
+    if snapshot is None or sheet_num is None or size is None:
+        return None
+    content = snapshot.read(_path(sheet_num, name))
+    return None if content is None else content.decode("utf-8", "surrogatepass")
+
+
+def _integer(told: Message, key: str) -> int | None:
+    text = told.get(key)
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+
+
+def _time(told: Message) -> str | None:
+    text = told.get(message.TIME)
+    try:
+        return None if text is None else datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        return None

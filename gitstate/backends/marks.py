@@ -1,0 +1,103 @@
+"""A change of one sheet's status, on the plain value of a job of any model.
+
+The rules are those of :class:`gitstate.backends.models.CheckpointState`. A state of another model is looked at through
+it: only the fields that both know are read, and only those that the change touched are written back.
+"""
+
+from typing import Any
+
+from gitstate import clock
+from gitstate.backends.models import CheckpointState, SheetState, SheetStatus
+from gitstate.errors import CorruptionError, InvalidInputError
+from gitstate.format.codec import Codec
+from gitstate.values.canonical import equal
+
+__all__ = ["mark_sheet", "sheet_status"]
+
+_CODEC = Codec(CheckpointState)
+_FREE = {"config_snapshot", "metadata", "validation_details"}  # no rule reads them, and other models may differ
+_JOB_FIELDS = CheckpointState.model_fields.keys() - _FREE
+_SHEET_FIELDS = SheetState.model_fields.keys() - _FREE
+
+
+def sheet_status(status: Any) -> SheetStatus:
+    """Return the status that a member of any enum, or a text, means by its value.
+
+    Raises:
+        InvalidInputError: No status has this value.
+    """
+    try:
+        return SheetStatus(getattr(status, "value", status))
+    except ValueError as error:
+        known = ", ".join(SheetStatus)
+        raise InvalidInputError(f"there is no sheet status {status!r}", hint=f"one of {known}") from error
+
+
+def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error_message: str | None) -> dict[str, Any]:
+    """Return a job's value with the status of one sheet changed, and all that follows from it.
+
+    Raises:
+        InvalidInputError: The sheet number is out of range, or the value has not the shape of a job.
+    """
+    try:
+        job = _CODEC.decode(_seen(value))
+    except CorruptionError as error:
+        raise InvalidInputError(f"{value.get('job_id')!r} has not the shape of a job: {error.message}") from error
+    before = _encoded(job)
+    _apply(job, sheet_num, status, error_message)
+    job.updated_at = clock.now()
+    after = _encoded(job)
+    key = str(sheet_num)
+    known = before["sheets"].get(key) or _encoded_sheet(SheetState(sheet_num=sheet_num))
+    sheets = dict(value.get("sheets") or {})
+    # Both are named even if they have not changed: no model of a sheet can do without them.
+    named = {name: after["sheets"][key][name] for name in ("sheet_num", "status")}
+    sheets[key] = _carried(sheets.get(key) or named, known, after["sheets"][key])
+    del before["sheets"], after["sheets"]
+    return _carried(value, before, after) | {"sheets": sheets}
+
+
+def _apply(job: CheckpointState, sheet_num: int, status: SheetStatus, error_message: str | None) -> None:
+    if status is SheetStatus.COMPLETED:
+        job.mark_sheet_completed(sheet_num)
+    elif status is SheetStatus.FAILED:
+        job.mark_sheet_failed(sheet_num, error_message or "")
+    elif status is SheetStatus.IN_PROGRESS:
+        job.mark_sheet_started(sheet_num)
+    elif status is SheetStatus.SKIPPED:
+        job.mark_sheet_skipped(sheet_num, error_message)
+    else:
+        sheet = job.sheets.setdefault(sheet_num, SheetState(sheet_num=sheet_num))
+        sheet.status = status
+        if error_message is not None:
+            sheet.error_message = error_message
+
+
+def _seen(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what both models know of a job."""
+    job = {name: field for name, field in value.items() if name in _JOB_FIELDS}
+    sheets = value.get("sheets")
+    if isinstance(sheets, dict):
+        job["sheets"] = {
+            key: {name: field for name, field in sheet.items() if name in _SHEET_FIELDS}
+            for key, sheet in sheets.items()
+            if isinstance(sheet, dict)
+        }
+    return job
+
+
+def _carried(value: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return ``value`` with what differs between ``before`` and ``after``."""
+    changed = {name: field for name, field in after.items() if name not in before or not equal(before[name], field)}
+    gone = before.keys() - after.keys()
+    return {name: field for name, field in value.items() if name not in gone} | changed
+
+
+def _encoded(job: CheckpointState) -> dict[str, Any]:
+    value: dict[str, Any] = _CODEC.encode(job)  # type: ignore[assignment]  # a model is encoded as an object
+    value.setdefault("sheets", {})
+    return value
+
+
+def _encoded_sheet(sheet: SheetState) -> dict[str, Any]:
+    return {name: field for name, field in sheet.model_dump(mode="json").items() if field is not None}

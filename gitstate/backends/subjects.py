@@ -1,0 +1,82 @@
+"""What a commit of a job says: the subject that a reviewer wants in ``git log --oneline``, and the trailers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gitstate.backends.models import SheetStatus
+from gitstate.format import message
+from gitstate.format.message import Event, Message
+
+__all__ = ["message_for", "progress", "told"]
+
+_DONE = (SheetStatus.COMPLETED.value, SheetStatus.SKIPPED.value)
+_LISTED = 3  # so many changed sheets are named one by one
+
+
+def progress(value: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many sheets of a job are completed or skipped, and how many it has."""
+    sheets = _sheets(value)
+    done = sum(_status(sheet) in _DONE for sheet in sheets.values())
+    if not sheets:
+        done = _number(value.get("last_completed_sheet"))
+    return done, _number(value.get("total_sheets"))
+
+
+def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    """Say in a few words what a save changed: sheets that changed status first, the job's status else."""
+    old, new = _sheets(before or {}), _sheets(after)
+    changed = [key for key in new if _status(new[key]) != _status(old.get(key)) and _status(new[key]) is not None]
+    if before is None:
+        started = [key for key in changed if _status(new[key]) != SheetStatus.PENDING.value]
+        return "created" if not started else f"created, {_sheets_told(started, new)}"
+    if changed:
+        return _sheets_told(changed, new)
+    status = after.get("status")
+    return str(status) if status != before.get("status") and status is not None else "saved"
+
+
+def message_for(
+    job_id: str,
+    event: Event,
+    text: str,
+    value: Mapping[str, Any] | None,
+    *,
+    body: str = "",
+    trailers: tuple[tuple[str, str], ...] = (),
+) -> Message:
+    """Return the message of a commit: ``text`` says what happened, ``value`` is the state after it."""
+    facts: list[tuple[str, str]] = [(message.JOB, job_id), (message.EVENT, event.value)]
+    subject = f"{job_id}: {text}"
+    if value is not None:
+        done, total = progress(value)
+        subject += f" ({done}/{total} done)"
+        if value.get("status") is not None:
+            facts.append((message.STATUS, str(value["status"])))
+        facts.append((message.PROGRESS, f"{done}/{total}"))
+    return Message(subject, body, (*facts, *trailers))
+
+
+def _sheets_told(keys: list[str], sheets: Mapping[str, Any]) -> str:
+    if len(keys) == 1:
+        sheet = sheets[keys[0]]
+        attempt = _number(sheet.get("attempt_count")) if isinstance(sheet, Mapping) else 0
+        return f"sheet {keys[0]} {_status(sheet)}" + (f", attempt {attempt}" if attempt > 1 else "")
+    statuses = {_status(sheets[key]) for key in keys}
+    if len(statuses) > 1:
+        return f"{len(keys)} sheets changed"
+    listed = ", ".join(keys) if len(keys) <= _LISTED else f"{keys[0]} to {keys[-1]}"
+    return f"sheets {listed} {statuses.pop()}"
+
+
+def _sheets(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    sheets = value.get("sheets")
+    return sheets if isinstance(sheets, Mapping) else {}
+
+
+def _status(sheet: Any) -> str | None:
+    status = sheet.get("status") if isinstance(sheet, Mapping) else None
+    return status if isinstance(status, str) else None
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0

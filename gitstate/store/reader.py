@@ -1,0 +1,112 @@
+"""Reads documents at a commit: where they lie, what they hold, which there are."""
+
+from collections.abc import Iterator
+
+from gitstate.engine import graph, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.objects import ObjectId
+from gitstate.errors import CorruptionError, UnsupportedError
+from gitstate.format import names
+from gitstate.format.version import FormatVersion
+from gitstate.store.documents import Collection, Snapshot, TextCache
+from gitstate.values import canonical
+
+__all__ = ["FORMAT_FILE", "Reader"]
+
+FORMAT_FILE = "gitstate.json"
+
+
+class Reader:
+    """Finds documents in the trees of one engine. Safe to use from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.texts = TextCache()
+        self._formats: dict[ObjectId, FormatVersion] = {}
+
+    def format(self, root: ObjectId) -> FormatVersion:
+        """Return how a root tree is to be read; each commit's own ``gitstate.json`` says so.
+
+        Raises:
+            UnsupportedError: The tree is no store's, or a store's of a newer format.
+        """
+        entry = trees.find(self.engine, root, FORMAT_FILE)
+        if entry is None:
+            raise UnsupportedError(
+                f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
+                hint="choose an empty folder, or another branch",
+            )
+        if entry.id not in self._formats:
+            self._formats[entry.id] = FormatVersion.parse(self.engine.read(entry.id, "blob"))
+        return self._formats[entry.id]
+
+    def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
+        """Return the path of a document's folder in a root tree, whether it is there or not."""
+        fan = names.fan(document, self.format(root).fanout)
+        return "/".join(part for part in (collection.name, fan, names.encode(document)) if part)
+
+    def locate(self, root: ObjectId, collection: Collection, document: str) -> ObjectId | None:
+        """Return the id of a document's own tree in a root tree, or None if there is no document."""
+        entry = trees.find(self.engine, root, self.folder(root, collection, document))
+        if entry is None or not entry.is_directory:
+            return None
+        return entry.id if self._holds_document(collection, entry.id) else None
+
+    def snapshot(self, collection: Collection, document: str, commit_id: ObjectId | None) -> Snapshot | None:
+        """Return a document as it stands in a commit, or None."""
+        if commit_id is None:
+            return None
+        tree = self.locate(graph.read(self.engine, commit_id).tree, collection, document)
+        if tree is None:
+            return None
+        return Snapshot(collection, document, commit_id, tree, self.engine, self.texts)
+
+    def documents(self, collection: Collection, commit_id: ObjectId | None) -> Iterator[Snapshot]:
+        """Yield every document of a collection in a commit, in the order of their folders."""
+        if commit_id is None:
+            return
+        root = graph.read(self.engine, commit_id).tree
+        top = trees.find(self.engine, root, collection.name)
+        if top is None or not top.is_directory:
+            return
+        for name, tree in self._folders(top.id, self.format(root).fanout):
+            document = self._document_id(collection, name, tree)
+            if document is not None and self._holds_document(collection, tree):
+                yield Snapshot(collection, document, commit_id, tree, self.engine, self.texts)
+
+    def _folders(self, tree: ObjectId, levels: int) -> Iterator[tuple[str, ObjectId]]:
+        for name, entry in trees.read(self.engine, tree).items():
+            if not entry.is_directory:
+                continue
+            if levels:
+                yield from self._folders(entry.id, levels - 1)
+            else:
+                yield name, entry.id
+
+    def _document_id(self, collection: Collection, name: str, tree: ObjectId) -> str | None:
+        """Return the id that a folder's name stands for; None for a folder that is not ours."""
+        document = names.decode(name)
+        if document is None:
+            # The name was cut, or somebody else chose it: the root file tells.
+            document = self._id_in_root_file(collection, tree)
+            if document is None or names.encode(document) != name:
+                return None
+        return document
+
+    def _id_in_root_file(self, collection: Collection, tree: ObjectId) -> str | None:
+        entry = trees.find(self.engine, tree, collection.layout.root)
+        if entry is None or entry.is_directory:
+            return None
+        try:
+            value = canonical.loads(self.engine.read(entry.id, "blob"))
+        except CorruptionError:
+            return None
+        document = value.get(collection.id_field) if isinstance(value, dict) else None
+        return document if isinstance(document, str) and document else None
+
+    def _holds_document(self, collection: Collection, tree: ObjectId) -> bool:
+        """Whether a folder holds a document: a file of its value, the root file as a rule, and not only others'."""
+        entries = trees.read(self.engine, tree)
+        return collection.layout.root in entries or any(
+            collection.layout.owns(path) for path, _ in trees.files(self.engine, tree)
+        )

@@ -1,0 +1,216 @@
+"""The door to a store: open it, read documents at any revision, submit writes, look at their history."""
+
+import logging
+import os
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gitstate.engine import graph, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.git import GitEngine
+from gitstate.engine.memory import MemoryEngine
+from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import open_repository
+from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError
+from gitstate.format.version import FormatVersion
+from gitstate.store import history
+from gitstate.store.documents import Collection, Edit, Revision, Snapshot
+from gitstate.store.reader import Reader
+from gitstate.store.worktree import Worktree
+from gitstate.store.writer import Writer
+
+__all__ = ["Store"]
+
+_log = logging.getLogger("gitstate")
+
+
+class Store:
+    """One git repository under our care. Synchronous, and safe to use from any thread.
+
+    Make one with :meth:`open` or :meth:`in_memory`. A store that is forgotten finishes its writes and refreshes the
+    worktree when the program ends; one that came along in a fork says that it is closed.
+    """
+
+    def __init__(self, engine: Engine, worktree: Worktree | None = None) -> None:
+        self._engine = engine
+        self._worktree = worktree
+        self._reader = Reader(engine)
+        self._writer = Writer(engine, self._reader)
+        self._closed = ""
+        self.created = False  # whether this object made the store
+        self._finalizer = weakref.finalize(self, _shut, self._writer, worktree, engine)
+        _open_stores.add(self)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        branch: str = "main",
+        create: bool = True,
+        worktree: bool = True,
+        durability: str = "full",
+    ) -> Self:
+        """Open the store at ``path``; make it where there is nothing, an empty folder or an empty repository.
+
+        Args:
+            path: The folder of the store, or a bare repository.
+            branch: The branch that holds it.
+            create: Whether to make a store where there is none.
+            worktree: Whether a new store shows its files in the folder; without it the repository is bare.
+            durability: ``"full"``: a write that was answered survives a cut of the power.
+
+        Raises:
+            StoreNotFoundError: There is no store and ``create`` is False.
+            InvalidInputError: An argument cannot be meant, or the path is a file.
+            UnsupportedError: What is there is not ours; it was left alone.
+            StorageError: The disk refused.
+        """
+        if durability != "full":
+            raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full"')
+        repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
+        engine = GitEngine(repository)
+        store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None)
+        try:
+            store._make_or_check(create)
+        except BaseException:
+            store._finalizer.detach()
+            engine.close()
+            raise
+        return store
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """Make a store that is gone with the process."""
+        store = cls(MemoryEngine())
+        store._make_or_check(create=True)
+        return store
+
+    def _make_or_check(self, create: bool) -> None:
+        if self._engine.head() is None:
+            if not create:
+                raise StoreNotFoundError(
+                    f"{self.identity} has no commits and so no store", hint="`gitstate init` makes one"
+                )
+            self.created = self._writer.create(FormatVersion()) is not None
+        head = self.head()
+        if head is not None:
+            self._reader.format(graph.read(self._engine, head).tree)
+
+    @property
+    def identity(self) -> str:
+        """Tells this store from every other one that this machine sees: its path and branch."""
+        return self._engine.identity
+
+    @property
+    def path(self) -> Path | None:
+        """The folder in which the files are shown; None for a bare store or one in memory."""
+        return self._worktree.path if self._worktree is not None else None
+
+    def head(self) -> ObjectId | None:
+        """Return the commit at which the store stands."""
+        self._check_open()
+        return self._engine.head()
+
+    def resolve(self, at: str | None) -> ObjectId | None:
+        """Return the commit that ``at`` names: a commit id or its first digits; None names the head.
+
+        Raises:
+            RevisionNotFoundError: No revision answers to the name, or several do.
+        """
+        self._check_open()
+        return self._engine.head() if at is None else history.resolve(self._reader, at)
+
+    def load(self, collection: Collection, document: str, at: str | None = None) -> Snapshot | None:
+        """Return a document as it stands at the head, or stood ``at`` a revision; None when there is none."""
+        return self._reader.snapshot(collection, document, self.resolve(at))
+
+    def documents(self, collection: Collection, at: str | None = None) -> Iterator[Snapshot]:
+        """Yield every document of a collection."""
+        return self._reader.documents(collection, self.resolve(at))
+
+    def history(self, collection: Collection, document: str, at: str | None = None) -> Iterator[Revision]:
+        """Yield the revisions of a document, newest first, its deletions and earlier lives too."""
+        return history.revisions(self._reader, collection, document, self.resolve(at))
+
+    def snapshot(self, collection: Collection, document: str, revision: ObjectId) -> Snapshot | None:
+        """Return a document as it stood at a revision that :meth:`history` gave."""
+        self._check_open()
+        return self._reader.snapshot(collection, document, revision)
+
+    def paths(self, at: str | None = None) -> Iterator[str]:
+        """Yield the path of every file in the committed tree."""
+        commit_id = self.resolve(at)
+        if commit_id is not None:
+            yield from (path for path, _ in trees.files(self._engine, graph.read(self._engine, commit_id).tree))
+
+    def submit(self, collection: Collection, document: str, edit: Edit) -> "Future[Revision | None]":
+        """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.
+
+        Raises:
+            ClosedError: The store is closed. All other errors come through the future.
+        """
+        self._check_open()
+        return self._writer.submit(collection, document, edit)
+
+    def flush(self) -> None:
+        """Wait for all writes submitted so far, and bring the worktree to the head."""
+        self._check_open()
+        self._writer.drain()
+        _refresh(self._worktree)
+
+    def close(self) -> None:
+        """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""
+        self._closed = self._closed or "the store is closed"
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(self._closed, hint="open the store again")
+
+    def _forked(self) -> None:
+        self._closed = "this store was opened by the process that forked this one"
+        self._finalizer.detach()
+        self._writer.abandon(self._closed)
+
+
+def _shut(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
+    writer.close()
+    _refresh(worktree)
+    engine.close()
+
+
+def _refresh(worktree: Worktree | None) -> None:
+    """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write."""
+    if worktree is None:
+        return
+    try:
+        refreshed = worktree.refresh()
+    except (GitStateError, OSError) as error:
+        _log.warning("the worktree could not be refreshed; the next refresh makes up for it: %s", error)
+        return
+    for path in refreshed.kept:
+        _log.info("%s was edited by a person and is left as it is", path)
+
+
+_open_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_open_stores):
+        store._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
