@@ -1,0 +1,38 @@
+"""What is known of a value before it is seen: its type, and the order of the fields of its objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+__all__ = ["ANY", "Shape", "Value"]
+
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
+"""What JSON can say. Exactly these types: a subclass would come back as another type than it went in."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of the objects of a value.
+
+    ``fields`` are an object's known keys, in the order in which they are written. ``inner`` holds the shapes of entries
+    by key; ``each`` is the shape of every other entry of an object and of every item of a list.
+    """
+
+    fields: tuple[str, ...] = ()
+    inner: Mapping[str, "Shape"] = field(default_factory=dict)
+    each: "Shape | None" = None
+
+    def order(self, keys: Mapping[str, object]) -> list[str]:
+        """Return the keys of an object in canonical order: known fields first, all others by code point."""
+        if not self.fields:
+            return sorted(keys)
+        known = [name for name in self.fields if name in keys]
+        return known if len(known) == len(keys) else known + sorted(keys.keys() - set(known))
+
+    def entry(self, key: str) -> "Shape":
+        """Return the shape of an object's entry."""
+        return self.inner.get(key) or self.each or ANY
+
+
+ANY = Shape()
+"""The shape of a value of which nothing is known."""
