@@ -1,0 +1,77 @@
+"""Errors as people at a terminal see them: one line, a hint, and an exit status by class."""
+
+import sys
+import traceback
+
+import click
+
+from gitstate import errors
+from gitstate.cli.output import clean, coloured, note
+
+__all__ = ["BROKEN_PIPE", "EXIT_STATUSES", "INTERRUPTED", "UNEXPECTED", "exit_status", "exit_table", "report"]
+
+UNEXPECTED = 1
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
+BROKEN_PIPE = 141  # 128 and the number of SIGPIPE
+
+EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
+    errors.InvalidInputError: (2, "the call cannot be meant: an unknown option, an impossible value"),
+    errors.NotFoundError: (3, "no such store, job or revision"),
+    errors.ExistsError: (4, "what was to be made is there already"),
+    errors.StaleError: (5, "somebody else was faster; try again"),
+    errors.ConflictError: (6, "two edits cannot be joined"),
+    errors.BusyError: (7, "another process holds the store"),
+    errors.CorruptionError: (8, "stored data is damaged"),
+    errors.UnsupportedError: (9, "a repository that gitstate does not work with"),
+    errors.StorageError: (10, "the disk or the operating system refused"),
+    errors.ClosedError: (11, "the store was closed"),
+}
+"""The exit status of each branch of the error tree, and what it says."""
+
+
+def exit_status(error: BaseException) -> int:
+    """Return the exit status that stands for an error."""
+    if isinstance(error, click.ClickException):
+        return EXIT_STATUSES[errors.InvalidInputError][0]
+    for branch, (status, _) in EXIT_STATUSES.items():
+        if isinstance(error, branch):
+            return status
+    return EXIT_STATUSES[errors.StorageError][0] if isinstance(error, OSError) else UNEXPECTED
+
+
+def exit_table() -> list[tuple[str, str]]:
+    """Return every exit status and what it says, as text."""
+    statuses = [
+        (0, "it is done"),
+        (UNEXPECTED, "it was not done, or an unexpected error"),
+        *EXIT_STATUSES.values(),
+        (INTERRUPTED, "interrupted (Ctrl-C)"),
+    ]
+    return [(str(status), meaning) for status, meaning in statuses]
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Say on stderr what went wrong, and return the exit status.
+
+    One line names the error and a second one says what to do; ``debug`` shows the traceback before them.
+    """
+    if debug:
+        note("".join(traceback.format_exception(error)))
+    if isinstance(error, click.ClickException):
+        usage = error.ctx.get_usage() if isinstance(error, click.UsageError) and error.ctx is not None else ""
+        message, hint = error.format_message(), usage
+    elif isinstance(error, errors.GitStateError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, OSError):
+        message, hint = str(error), ""
+    else:
+        message, hint = f"unexpected {type(error).__name__}: {error}", "--debug shows where"
+    _say("error", message)
+    if hint:
+        _say("hint", hint)
+    return exit_status(error)
+
+
+def _say(word: str, text: str) -> None:
+    colour = "red" if word == "error" else "yellow"
+    click.echo(f"{coloured(word, colour, sys.stderr)}: {clean(' '.join(text.split()))}", err=True)

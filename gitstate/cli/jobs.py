@@ -1,0 +1,122 @@
+"""The verbs that look at jobs and remove them."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitstate.cli import stores
+from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
+from gitstate.errors import JobNotFoundError
+
+if TYPE_CHECKING:
+    from gitstate.backends.git import GitStateBackend
+    from gitstate.backends.models import CheckpointState, SheetState
+
+__all__ = ["delete", "list_", "show"]
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
+@stores.store_options
+def list_(as_json: bool) -> None:
+    """List the jobs of the store, the one that was saved last first."""
+    states = stores.use(lambda backend: backend.list_jobs())
+    if as_json:
+        print_json([_summary(state) for state in states])
+    elif states:
+        rows = [(s.job_id, s.status.value, _progress(s), moment(s.updated_at), s.error_message or "") for s in states]
+        print_table(("job", "status", ">done", "saved", "error"), rows)
+    else:
+        note("The store holds no jobs.")
+
+
+@click.command()
+@click.argument("job")
+@click.option("--at", metavar="REV", help="As it was at this revision: a commit id, or its first four or more digits.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole state as one JSON object.")
+@stores.store_options
+def show(job: str, at: str | None, as_json: bool) -> None:
+    """Show the state of JOB: the job itself, then its sheets."""
+    state = stores.use(lambda backend: backend.load(job, at=at))
+    if state is None:
+        where = f"there was no job {job!r} at revision {at}" if at else f"there is no job {job!r}"
+        raise JobNotFoundError(where, hint="`gitstate list` shows which there are, `gitstate log` what there was")
+    if as_json:
+        print_json(state.model_dump(mode="json"))
+        return
+    print_fields(_facts(state))
+    if state.sheets:
+        click.echo()
+        print_table(
+            ("sheet", "status", ">attempts", ">seconds", "completed", "error"),
+            [_sheet_row(state.sheets[number]) for number in sorted(state.sheets)],
+        )
+
+
+@click.command()
+@click.argument("job")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@stores.store_options
+def delete(job: str, yes: bool) -> None:
+    """Delete JOB from the store. Its history stays, and git can bring it back.
+
+    Asks first on a terminal; does not ask elsewhere.
+    """
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(f"Delete job {clean(job)}?", abort=False, err=True) or click.get_current_context().exit(1)
+    where, revision = stores.use(lambda backend: _delete(backend, job))
+    note(f"Deleted {job}; its history stays.")
+    note(f"To bring it back: git -C {where} revert --no-edit {revision}")
+
+
+async def _delete(backend: "GitStateBackend", job: str) -> tuple[str, str]:
+    if not await backend.delete(job):
+        raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
+    newest = (await backend.history(job, 1))[0]
+    return str(backend.store.path), newest.revision[:10]
+
+
+def _progress(state: "CheckpointState") -> str:
+    done, total = state.get_progress()
+    return f"{done}/{total}"
+
+
+def _summary(state: "CheckpointState") -> dict[str, Any]:
+    """Return the facts of a job that :meth:`query_jobs` of the backends names, and how many sheets are done."""
+    fields = {"total_sheets", "last_completed_sheet", "created_at", "updated_at", "completed_at", "error_message"}
+    done, _ = state.get_progress()
+    return {
+        "id": state.job_id,
+        "name": state.job_name,
+        "status": state.status.value,
+        "completed_sheets": done,
+        **state.model_dump(mode="json", include=fields),
+    }
+
+
+def _facts(state: "CheckpointState") -> list[tuple[str, str]]:
+    process = "" if state.pid is None else f"{state.pid} on {state.host}" if state.host else str(state.pid)
+    return [
+        ("job", state.job_id),
+        ("name", state.job_name if state.job_name != state.job_id else ""),
+        ("status", f"{state.status.value}, {_progress(state)} done"),
+        ("error", state.error_message or ""),
+        ("created", moment(state.created_at)),
+        ("started", moment(state.started_at)),
+        ("saved", moment(state.updated_at)),
+        ("completed", moment(state.completed_at)),
+        ("process", process),
+        ("config", state.config_path or ""),
+    ]
+
+
+def _sheet_row(sheet: "SheetState") -> tuple[str, ...]:
+    return (
+        str(sheet.sheet_num),
+        sheet.status.value,
+        str(sheet.attempt_count),
+        seconds(sheet.execution_duration_seconds),
+        moment(sheet.completed_at),
+        sheet.error_message or "",
+    )

@@ -1,0 +1,99 @@
+"""The command ``gitstate``: its global options, its verbs, and how a run ends.
+
+Nothing heavy is imported here or by the modules of the verbs: ``gitstate --help`` answers before pydantic, dulwich and
+rich are read.
+"""
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+import gitstate
+from gitstate.cli import demo, failures, history, jobs, stores
+from gitstate.cli.output import clean
+
+__all__ = ["cli", "main"]
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader went away (`| head`). What is still buffered goes nowhere, or the interpreter would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(failures.BROKEN_PIPE)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit status"):
+            formatter.write_dl(failures.exit_table())
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(self.commands)  # in the order in which people meet them
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@stores.store_options
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(gitstate.__version__, prog_name="gitstate", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """A git-backed, versioned state store for resumable jobs.
+
+    Each job is a folder of JSON files in an ordinary git repository, and every save is a commit. The verbs below look
+    at such a store; plain git works on it as well.
+    """
+    ctx.ensure_object(stores.Settings).debug = debug
+
+
+for command in (stores.init, jobs.list_, jobs.show, history.log, jobs.delete, demo.demo):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit status; the arguments are the process's by default."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    _prepare_streams()
+    settings = stores.Settings()
+    try:
+        status = cli.main(arguments, prog_name="gitstate", standalone_mode=False, obj=settings)
+    except click.Abort:
+        return failures.INTERRUPTED
+    except KeyboardInterrupt:
+        return failures.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the end of the line: everything becomes an exit status
+        return failures.report(error, debug=settings.debug)
+    return status if isinstance(status, int) else 0
+
+
+class _Lines(logging.Handler):
+    """Warnings of the library as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.lower()}: {clean(record.getMessage())}", err=True)
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its escape
+    logger = logging.getLogger("gitstate")
+    if not any(isinstance(handler, _Lines) for handler in logger.handlers):
+        logger.addHandler(_Lines(logging.WARNING))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What the terminal shows: data on stdout, everything else on stderr, and nothing that could drive the terminal."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
+
+__all__ = ["clean", "coloured", "moment", "note", "print_fields", "print_json", "print_table", "seconds"]
+
+_UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
+_STYLES = {
+    "completed": "green",
+    "running": "cyan",
+    "in_progress": "cyan",
+    "failed": "red",
+    "paused": "yellow",
+    "cancelled": "yellow",
+    "skipped": "yellow",
+}
+
+
+def clean(text: object) -> str:
+    """Return a text on one line, with every character that is not printable written as an escape.
+
+    A job id or an error text may hold line breaks, terminal control sequences or bidirectional overrides.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in str(text)
+    )
+
+
+def coloured(text: str, colour: str, stream: TextIO) -> str:
+    """Return a text in a colour if the stream is a terminal and nobody asked for none (https://no-color.org)."""
+    return click.style(text, fg=colour) if stream.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time in UTC to the second, as in RFC 3339 (``2026-03-01 09:30:00Z``); empty when there is none."""
+    if time is None:
+        return ""
+    return (time.astimezone(UTC) if time.tzinfo else time).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def seconds(duration: float | None) -> str:
+    """Return a duration in seconds with one decimal; empty when there is none."""
+    return "" if duration is None else f"{duration:.1f}"
+
+
+def note(text: str) -> None:
+    """Say something on stderr that is not data; lines of the text stay lines."""
+    for line in text.splitlines():
+        click.echo(clean(line), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value (RFC 8259), indented; characters that are not printable are written as ``\\u`` escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    # Outside of strings JSON is printable but for line feeds, so every other such character stands in a string.
+    click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print name and text in two columns; fields without a text are left out."""
+    shown = [(name, clean(text)) for name, text in fields if text]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
+        click.echo(f"{name:<{width}}  {text}")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their column names, as wide as the terminal; uncut and without colours anywhere else.
+
+    A column whose name begins with ``>`` is aligned to the right. What is cut on a terminal is the last column.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else _UNLIMITED
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(
+            column.lstrip(">"),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in rows:
+        table.add_row(*(Text(clean(cell), style=_STYLES.get(cell, "")) for cell in row))
+    console = Console(width=width, highlight=False, force_terminal=terminal)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())

@@ -1,0 +1,108 @@
+"""Which store a command works on, and the verb that makes one."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gitstate.cli.output import note
+from gitstate.errors import StoreNotFoundError
+
+if TYPE_CHECKING:
+    from gitstate.backends.git import GitStateBackend
+
+__all__ = ["Settings", "init", "store_options", "use"]
+
+T = TypeVar("T")
+AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+
+_VARIABLE = "GITSTATE_STORE"
+
+
+@dataclass
+class Settings:
+    """What the global options say. They may stand before the verb or after it."""
+
+    store: str | None = None
+    branch: str | None = None
+    debug: bool = False
+
+
+def store_options(command: AnyCommand) -> AnyCommand:
+    """Add the options that choose a store; given twice, the one after the verb counts."""
+
+    def remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            setattr(ctx.ensure_object(Settings), str(parameter.name), value)
+
+    branch = click.option(
+        "--branch", metavar="NAME", expose_value=False, callback=remember, help="The branch that holds the state."
+    )
+    store = click.option(
+        "--store",
+        metavar="PATH",
+        expose_value=False,
+        callback=remember,
+        help=f"The store. Otherwise {_VARIABLE} names it, or it is looked for from the current folder upwards.",
+    )
+    return store(branch(command))
+
+
+def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
+    """Open the store that the options name, do the work, close the store.
+
+    Raises:
+        StoreNotFoundError: There is none.
+    """
+    import asyncio
+
+    from gitstate.backends.git import GitStateBackend
+
+    settings = click.get_current_context().ensure_object(Settings)
+    path = _path(settings)
+    branch = settings.branch or "main"
+
+    async def session() -> T:
+        async with GitStateBackend(path, branch=branch, create=False) as backend:
+            return await work(backend)
+
+    return asyncio.run(session())
+
+
+def _path(settings: Settings) -> Path:
+    named = settings.store or os.environ.get(_VARIABLE)
+    if named:
+        return Path(named)
+    from gitstate.engine.repository import find_store
+
+    found = find_store(Path.cwd())
+    if found is None:
+        raise StoreNotFoundError(
+            "there is no store here or in any folder above",
+            hint=f"`gitstate init` makes one; --store PATH or {_VARIABLE} names one elsewhere",
+        )
+    return found
+
+
+@click.command()
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+@click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
+@click.option("--branch", metavar="NAME", default="main", show_default=True, help="The branch that holds the state.")
+def init(folder: Path, bare: bool, branch: str) -> None:
+    """Make a store in FOLDER, the current one by default.
+
+    Works where nothing, an empty folder or an empty repository is. A store that is there already stays as it is.
+    """
+    import asyncio
+
+    from gitstate.backends.git import GitStateBackend
+
+    async def make() -> bool:
+        async with GitStateBackend(folder, branch=branch, worktree=not bare) as backend:
+            return backend.store.created
+
+    made = asyncio.run(make())
+    note(f"Made a store in {folder.resolve()}" if made else f"{folder.resolve()} is a store already")
