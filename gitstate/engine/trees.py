@@ -9,7 +9,10 @@ from typing import NamedTuple
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import DIRECTORY, FILE, GitObject, ObjectId, TreeEntry, parse_tree, tree_object
 
-__all__ = ["Edited", "FileChange", "diff", "edit", "files", "find", "graft", "read"]
+__all__ = ["EMPTY", "Edited", "FileChange", "diff", "edit", "files", "find", "graft", "read"]
+
+EMPTY: ObjectId = tree_object({}).id
+"""The id of the tree without entries; git keeps none inside another tree."""
 
 
 class Edited(NamedTuple):

@@ -1,0 +1,151 @@
+"""Many processes on one store, and processes that are killed: what was acknowledged is there."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gitstate import CheckpointState, GitStateBackend
+from tests.backends.conftest import fsck
+
+MARKER = """
+import asyncio, sys
+from gitstate import GitStateBackend
+
+async def main(path, job_id, first, count):
+    async with GitStateBackend(path) as backend:
+        for number in range(first, first + count):
+            await backend.mark_sheet_status(job_id, number, "completed")
+            print(number, flush=True)
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+"""
+
+WRITER = """
+import asyncio, sys
+from gitstate import CheckpointState, GitStateBackend
+
+async def main(path, job_id):
+    async with GitStateBackend(path) as backend:
+        state = await backend.load(job_id) or CheckpointState(job_id=job_id, job_name=job_id, total_sheets=9)
+        while True:
+            state.metadata["saves"] = state.metadata.get("saves", 0) + 1
+            state.mark_sheet_started(state.metadata["saves"] % 9 + 1)
+            await backend.save(state)
+            print(state.metadata["saves"], flush=True)
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+def start(program: str, *words: str | int | Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(processes: "list[subprocess.Popen[str]]") -> None:
+    for process in processes:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+
+
+def commits(folder: Path, *words: str) -> int:
+    command = ["git", "rev-list", "--count", "HEAD", *words]
+    return int(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+
+
+async def prepare(folder: Path, jobs: list[str], sheets: int) -> None:
+    async with GitStateBackend(folder) as backend:
+        for job_id in jobs:
+            await backend.save(CheckpointState(job_id=job_id, job_name=job_id, total_sheets=sheets))
+
+
+async def completed(folder: Path, job_id: str) -> list[int]:
+    async with GitStateBackend(folder) as backend:
+        state = await backend.load(job_id)
+        assert state is not None
+        return sorted(number for number, sheet in state.sheets.items() if sheet.status == "completed")
+
+
+def test_marks_of_one_job_from_eight_processes_all_survive(tmp_path: Path) -> None:
+    folder, marks = tmp_path / "state", 100
+    asyncio.run(prepare(folder, ["one"], 8 * marks))
+    before = commits(folder)
+    finish([start(MARKER, folder, "one", 1 + marks * number, marks) for number in range(8)])
+    assert asyncio.run(completed(folder, "one")) == list(range(1, 8 * marks + 1))
+    assert commits(folder) - before == 8 * marks
+    fsck(folder)
+
+
+def test_marks_of_many_jobs_from_eight_processes_all_survive(tmp_path: Path) -> None:
+    folder, marks = tmp_path / "state", 100
+    jobs = [f"job-{number}" for number in range(8)]
+    asyncio.run(prepare(folder, jobs, marks))
+    before = commits(folder)
+    finish([start(MARKER, folder, job_id, 1, marks) for job_id in jobs])
+    for job_id in jobs:
+        assert asyncio.run(completed(folder, job_id)) == list(range(1, marks + 1))
+    assert commits(folder) - before == 8 * marks
+    fsck(folder)
+
+
+def kill_at_random_moments(folder: Path, kills: int, seed: int) -> None:
+    """Kill a writing process again and again; after each, what it acknowledged is there and nothing blocks."""
+    moments = random.Random(seed)
+    acknowledged = 0
+    for _ in range(kills):
+        process = start(WRITER, folder, "victim")
+        assert process.stdout is not None
+        first = process.stdout.readline()  # it has opened the store and saved at least once
+        assert first, process.communicate()[1]
+        time.sleep(moments.random() * 0.05)
+        process.send_signal(signal.SIGKILL)
+        rest, _ = process.communicate()
+        acknowledged = max([acknowledged, *map(int, [first, *rest.split("\n")[:-1]])])
+        began = time.monotonic()
+        state = asyncio.run(load(folder))
+        assert time.monotonic() - began < 5
+        # One more than was acknowledged may be there: the process died before it could say so.
+        assert state.metadata["saves"] in (acknowledged, acknowledged + 1)
+        acknowledged = state.metadata["saves"]
+
+
+async def load(folder: Path) -> CheckpointState:
+    async with GitStateBackend(folder) as backend:
+        state = await backend.load("victim")
+        assert state is not None
+        return state
+
+
+def check_after_kills(folder: Path) -> None:
+    asyncio.run(prepare(folder, ["after"], 1))  # nothing that was left behind blocks anyone
+    fsck(folder)
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
+    shown = json.loads((folder / "jobs/victim/job.json").read_text())
+    assert shown["metadata"]["saves"] == asyncio.run(load(folder)).metadata["saves"]
+    leftovers = [
+        name for _, _, names in os.walk(folder / ".git") for name in names if name.endswith((".lock", ".keep"))
+    ]
+    assert leftovers == []
+
+
+def test_a_killed_writer_loses_nothing_and_blocks_nobody(tmp_path: Path) -> None:
+    kill_at_random_moments(tmp_path / "state", kills=15, seed=1)
+    check_after_kills(tmp_path / "state")
+
+
+@pytest.mark.long
+def test_fifty_kills_of_each_of_three_stores(tmp_path: Path) -> None:
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        kill_at_random_moments(folder, kills=50, seed=seed)
+        check_after_kills(folder)

@@ -1,0 +1,224 @@
+"""What a save does when the job moved meanwhile, and which base it is merged from."""
+
+import asyncio
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from gitstate import CheckpointState, ConflictError, InMemoryStateBackend, SheetState, SheetStatus
+from gitstate.backends.documents import DocumentBackend
+
+
+def job(job_id: str = "nightly", sheets: int = 4) -> CheckpointState:
+    return CheckpointState(job_id=job_id, job_name="Nightly", total_sheets=sheets)
+
+
+async def stored(backend: DocumentBackend, job_id: str = "nightly") -> CheckpointState:
+    state = await backend.load(job_id)
+    assert state is not None
+    return state
+
+
+async def events(backend: DocumentBackend, job_id: str = "nightly") -> list[str]:
+    return [checkpoint.event for checkpoint in await backend.history(job_id)]
+
+
+async def test_changes_of_two_loaded_copies_are_both_kept(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    one, two = await stored(backend), await stored(backend)
+    one.metadata["one"] = 1
+    two.mark_sheet_started(2)
+    await backend.save(one)
+    await backend.save(two)
+    now = await stored(backend)
+    assert now.metadata == {"one": 1}
+    assert now.sheets[2].status == SheetStatus.IN_PROGRESS
+    assert await events(backend) == ["merged", "saved", "created"]
+
+
+async def test_second_save_of_the_same_object_after_a_merge_takes_nothing_back(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    mine = await stored(backend)
+    await backend.mark_sheet_status("nightly", 1, SheetStatus.COMPLETED)
+    mine.metadata["mine"] = "first"
+    await backend.save(mine)  # merged with the mark
+    mine.metadata["mine"] = "second"
+    await backend.save(mine)  # mine has never seen the mark, and must not revert it
+    now = await stored(backend)
+    assert now.sheets[1].status == SheetStatus.COMPLETED
+    assert now.metadata == {"mine": "second"}
+
+
+async def test_overlapping_saves_of_one_object_count_every_change_once(backend: DocumentBackend) -> None:
+    state = job()
+    await backend.save(state)
+    other = await stored(backend)
+    other.total_retry_count += 10
+    await backend.save(other)
+    state.total_retry_count += 1
+    await asyncio.gather(backend.save(state), backend.save(state))
+    assert (await stored(backend)).total_retry_count == 11
+
+
+async def test_a_copy_made_while_a_save_is_on_its_way_counts_every_change_once(backend: DocumentBackend) -> None:
+    state = job()
+    await backend.save(state)
+    state.total_retry_count += 1
+    saving = asyncio.ensure_future(backend.save(state))
+    await asyncio.sleep(0)
+    copy = state.model_copy(deep=True)
+    await saving
+    copy.total_retry_count += 1
+    await backend.save(copy)
+    assert (await stored(backend)).total_retry_count == 2
+
+
+async def test_a_cancelled_save_and_then_another(backend: DocumentBackend) -> None:
+    state = job()
+    await backend.save(state)
+    for number in range(10):
+        state.total_retry_count += 1
+        saving = asyncio.ensure_future(backend.save(state))
+        for _ in range(number % 4):
+            await asyncio.sleep(0.0005)
+        saving.cancel()
+        await asyncio.gather(saving, return_exceptions=True)
+    state.metadata["end"] = True
+    await backend.save(state)
+    now = await stored(backend)
+    assert now.total_retry_count == 10
+    assert now.metadata == {"end": True}
+
+
+@pytest.mark.parametrize("how", ["copy", "deep copy", "pickle"])
+async def test_copies_and_pickles_keep_their_base(backend: DocumentBackend, how: str) -> None:
+    await backend.save(job())
+    loaded = await stored(backend)
+    copy = pickle.loads(pickle.dumps(loaded)) if how == "pickle" else loaded.model_copy(deep=how == "deep copy")
+    await backend.mark_sheet_status("nightly", 3, SheetStatus.FAILED, "no disk")
+    copy.metadata = {"copy": how}
+    await backend.save(copy)
+    now = await stored(backend)
+    assert now.sheets[3].status == SheetStatus.FAILED
+    assert now.metadata == {"copy": how}
+
+
+async def test_conflicts_are_listed_and_nothing_is_written(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    one, two = await stored(backend), await stored(backend)
+    one.metadata["owner"], two.metadata["owner"] = "one", "two"
+    await backend.save(one)
+    before = await backend.history("nightly")
+    with pytest.raises(ConflictError, match="/metadata/owner") as caught:
+        await backend.save(two)
+    assert [conflict.pointer for conflict in caught.value.conflicts] == ["/metadata/owner"]
+    assert await backend.history("nightly") == before
+    assert (await stored(backend)).metadata == {"owner": "one"}
+
+
+async def test_a_refused_save_is_no_base(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    one, two = await stored(backend), await stored(backend)
+    one.metadata["owner"], two.metadata["owner"] = "one", "two"
+    await backend.save(one)
+    for _ in range(3):  # if the refused picture counted as a base, the second try would overwrite
+        with pytest.raises(ConflictError):
+            await backend.save(two)
+    assert (await stored(backend)).metadata == {"owner": "one"}
+
+
+async def test_a_state_without_a_base_replaces_the_job_and_history_keeps_the_old_one(backend: DocumentBackend) -> None:
+    first = job()
+    first.metadata["first"] = True
+    await backend.save(first)
+    await backend.save(job())
+    assert (await stored(backend)).metadata == {}
+    old = (await backend.history("nightly"))[-1].revision
+    kept = await backend.load("nightly", at=old)
+    assert kept is not None
+    assert kept.metadata == {"first": True}
+
+
+async def test_saving_an_older_state_goes_back_to_it(backend: DocumentBackend) -> None:
+    state = job()
+    state.metadata["step"] = 1
+    await backend.save(state)
+    state.metadata["step"] = 2
+    await backend.save(state)
+    old = await backend.load("nightly", at=(await backend.history("nightly"))[-1].revision[:10])
+    assert old is not None
+    await backend.save(old)
+    assert (await stored(backend)).metadata == {"step": 1}
+
+
+async def test_a_change_survives_a_deletion_by_somebody_else(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    mine = await stored(backend)
+    assert await backend.delete("nightly")
+    mine.metadata["mine"] = True
+    await backend.save(mine)
+    assert (await stored(backend)).metadata == {"mine": True}
+
+
+async def test_a_state_of_another_backend_is_no_base_here(backend: DocumentBackend) -> None:
+    async with InMemoryStateBackend() as elsewhere:
+        await elsewhere.save(job())
+        theirs = await stored(elsewhere)
+    here = job()
+    here.metadata["here"] = True
+    await backend.save(here)
+    await backend.save(theirs)
+    assert (await stored(backend)).metadata == {}
+
+
+async def test_a_state_under_a_new_name_is_a_new_job(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    state = await stored(backend)
+    state.job_id = "weekly"
+    await backend.save(state)
+    assert {found.job_id for found in await backend.list_jobs()} == {"nightly", "weekly"}
+    assert await events(backend, "weekly") == ["created"]
+
+
+async def test_where_a_state_comes_from_does_not_disturb_equality(backend: DocumentBackend) -> None:
+    state = job()
+    twin = state.model_copy(deep=True)
+    await backend.save(state)
+    twin.updated_at = state.updated_at
+    assert state == twin
+    assert await stored(backend) == state
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    job_id: str
+    job_name: str = "frozen"
+    total_sheets: int = 3
+    status: str = "pending"
+    updated_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    sheets: dict[int, SheetState] = {}
+
+
+async def test_a_copy_of_a_frozen_model_carries_the_time() -> None:
+    async with InMemoryStateBackend(model=Frozen) as backend:
+        state = Frozen(job_id="f")
+        await backend.save(state)  # type: ignore[arg-type]  # any model of this shape
+        assert state.updated_at.year == 2020
+        found = await backend.load("f")
+        assert isinstance(found, Frozen)
+        assert (datetime.now(UTC) - found.updated_at).total_seconds() < 60
+
+
+async def test_models_without_a_place_for_their_base_are_remembered() -> None:
+    async with InMemoryStateBackend(model=Frozen) as backend:
+        await backend.save(Frozen(job_id="f"))  # type: ignore[arg-type]  # any model of this shape
+        mine = await backend.load("f")
+        await backend.mark_sheet_status("f", 2, SheetStatus.COMPLETED)
+        assert mine is not None
+        await backend.save(mine)
+        now = await backend.load("f")
+        assert now is not None
+        assert now.sheets[2].status == SheetStatus.COMPLETED

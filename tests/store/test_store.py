@@ -1,0 +1,140 @@
+"""The store's own promises, on documents of a collection that is not jobs."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gitstate.format.layout import Layout
+from gitstate.format.message import Message
+
+from gitstate import errors
+from gitstate.store.documents import Collection, Draft, Edit, Snapshot
+from gitstate.store.store import Store
+from tests.backends.conftest import fsck
+
+NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
+
+
+def write(value: dict[str, Any], note: str = "write") -> Edit:
+    def edit(_: Snapshot | None) -> Draft:
+        return Draft(Message(note, trailers=(("Gitstate-Note", value["id"]),)), value=value)
+
+    return edit
+
+
+@pytest.fixture(params=["memory", "git"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with Store.in_memory() if request.param == "memory" else Store.open(tmp_path / "store") as opened:
+        yield opened
+    if request.param == "git":
+        fsck(tmp_path / "store")
+
+
+def value_of(store: Store, document: str, at: str | None = None) -> dict[str, Any] | None:
+    snapshot = store.load(NOTES, document, at)
+    return None if snapshot is None else snapshot.value()
+
+
+def test_a_document_is_loaded_at_the_head_and_at_any_revision(store: Store) -> None:
+    first = store.submit(NOTES, "a", write({"id": "a", "n": 1})).result()
+    second = store.submit(NOTES, "a", write({"id": "a", "n": 2})).result()
+    assert first is not None
+    assert second is not None
+    assert value_of(store, "a") == {"id": "a", "n": 2}
+    assert value_of(store, "a", first.id) == {"id": "a", "n": 1}
+    assert value_of(store, "a", first.id[:8]) == {"id": "a", "n": 1}
+    assert value_of(store, "b") is None
+    assert [revision.id for revision in store.history(NOTES, "a")] == [second.id, first.id]
+
+
+def test_an_edit_sees_what_the_edit_before_it_wrote(store: Store) -> None:
+    def count(current: Snapshot | None) -> Draft:
+        number = 0 if current is None else current.value()["n"]
+        assert isinstance(number, int)
+        return Draft(Message("count"), value={"id": "a", "n": number + 1})
+
+    def many() -> None:
+        for future in [store.submit(NOTES, "a", count) for _ in range(10)]:
+            future.result()
+
+    threads = [threading.Thread(target=many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert value_of(store, "a") == {"id": "a", "n": 40}
+
+
+def test_an_edit_that_fails_fails_alone_and_writes_nothing(store: Store) -> None:
+    def fail(_: Snapshot | None) -> Draft:
+        raise KeyError("mine")
+
+    before = store.head()
+    good = store.submit(NOTES, "a", write({"id": "a"}))
+    bad = store.submit(NOTES, "a", fail)
+    nan = store.submit(NOTES, "a", write({"id": "a", "n": float("nan")}))
+    nothing = store.submit(NOTES, "a", lambda _: None)
+    also_good = store.submit(NOTES, "b", write({"id": "b"}))
+    with pytest.raises(KeyError, match="mine"):
+        bad.result()
+    with pytest.raises(errors.UnstorableError, match="/n"):
+        nan.result()
+    assert nothing.result() is None
+    last, first = also_good.result(), good.result()
+    assert last is not None
+    assert first is not None
+    assert last.parents == (first.id,)
+    assert first.parents == (before,)
+
+
+def test_a_deleted_document_keeps_its_history(store: Store) -> None:
+    store.submit(NOTES, "a", write({"id": "a"})).result()
+    store.submit(NOTES, "a", lambda _: Draft(Message("gone"), delete=True)).result()
+    assert value_of(store, "a") is None
+    assert list(store.documents(NOTES)) == []
+    store.submit(NOTES, "a", write({"id": "a", "again": True}, "again")).result()
+    assert [revision.message.subject for revision in store.history(NOTES, "a")] == ["again", "gone", "write"]
+
+
+def test_a_commit_without_a_change_counts_for_the_document_that_it_names(store: Store) -> None:
+    for document in ("a", "b"):
+        store.submit(NOTES, document, write({"id": document})).result()
+    empty = Draft(Message("nothing new", trailers=(("Gitstate-Note", "a"),)))
+    store.submit(NOTES, "a", lambda _: empty).result()
+    assert [revision.message.subject for revision in store.history(NOTES, "a")] == ["nothing new", "write"]
+    assert [revision.message.subject for revision in store.history(NOTES, "b")] == ["write"]
+
+
+def test_documents_lists_every_id_however_odd(store: Store) -> None:
+    ids = {"a/b", "a:b", "a_b", "A_B", ".", "..", ".git", "CON", "x" * 300, "x" * 301, "a\nb", "\x00", "\ud800", "ü"}
+    for document in ids:
+        store.submit(NOTES, document, write({"id": document})).result()
+    assert {snapshot.document for snapshot in store.documents(NOTES)} == ids
+    for document in ids:
+        assert value_of(store, document) == {"id": document}
+
+
+def test_names_that_are_no_revision_are_refused(store: Store) -> None:
+    store.submit(NOTES, "a", write({"id": "a"})).result()
+    for name in ("0123456789", "main", "--all", "abc", "f" * 41):
+        with pytest.raises(errors.RevisionNotFoundError, match=name):
+            store.load(NOTES, "a", name)
+
+
+def test_what_is_loaded_is_the_callers_own(store: Store) -> None:
+    store.submit(NOTES, "a", write({"id": "a", "list": [1]})).result()
+    mine = value_of(store, "a")
+    assert mine is not None
+    mine["list"].append(2)
+    assert value_of(store, "a") == {"id": "a", "list": [1]}
+
+
+def test_closing_twice_is_fine_and_a_call_after_it_is_an_error(store: Store) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(errors.ClosedError):
+        store.load(NOTES, "a")
+    with pytest.raises(errors.ClosedError):
+        store.submit(NOTES, "a", write({"id": "a"}))
