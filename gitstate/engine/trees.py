@@ -85,6 +85,8 @@ def _graft(
     name, *rest = parts
     if rest:
         old = entries.get(name)
+        if subtree is None and (old is None or not old.is_directory):
+            return entries  # nothing is there to be removed
         inner = _graft(engine, old.id if old is not None and old.is_directory else None, rest, subtree, objects)
         _put_directory(entries, name, inner, objects)
     elif subtree is None:
