@@ -1,0 +1,173 @@
+"""Messages of commits: a subject, a body, and trailers that no id, text or value can break or forge.
+
+The grammar of trailers is that of ``git interpret-trailers``: the last paragraph of a message, one ``Key: value`` a
+line. Their values are ASCII; what is not plain printable ASCII is written as a JSON string.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from gitstate.errors import InvalidInputError
+
+__all__ = [
+    "ATTEMPT",
+    "DURATION",
+    "EVENT",
+    "EXECUTION",
+    "EXIT_CODE",
+    "JOB",
+    "OUTPUT_BYTES",
+    "PROGRESS",
+    "PROMPT_BYTES",
+    "SHEET",
+    "STATUS",
+    "TIME",
+    "Event",
+    "Message",
+]
+
+JOB = "Gitstate-Job"
+EVENT = "Gitstate-Event"
+STATUS = "Gitstate-Status"
+PROGRESS = "Gitstate-Progress"  # done/total
+EXECUTION = "Gitstate-Execution"  # its integer id
+SHEET = "Gitstate-Sheet"
+ATTEMPT = "Gitstate-Attempt"
+EXIT_CODE = "Gitstate-Exit-Code"
+DURATION = "Gitstate-Duration"  # seconds
+TIME = "Gitstate-Time"  # ISO 8601 with offset
+PROMPT_BYTES = "Gitstate-Prompt-Bytes"
+OUTPUT_BYTES = "Gitstate-Output-Bytes"
+
+
+class Event(StrEnum):
+    """What a commit did to its document."""
+
+    CREATED = "created"
+    SAVED = "saved"
+    SHEET = "sheet"
+    EXECUTION = "execution"
+    DELETED = "deleted"
+    ROLLED_BACK = "rolled-back"
+    RESTORED = "restored"
+    FORKED = "forked"
+    RECOVERED = "recovered"
+    MERGED = "merged"
+    IMPORTED = "imported"
+    EDITED = "edited"
+
+
+_SUBJECT_LIMIT = 200  # characters
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)")
+_TRAILER_LIKE = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from")
+_PLAIN = re.compile(r"(?!\")[!-~](?:[ -~]*[!-~])?")
+_BREAK = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
+_SPACES = re.compile(r"\s+")
+# What a terminal would obey or UTF-8 cannot say: controls, overrides of the direction of text, lone surrogates.
+_HARMFUL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SCISSORS = re.compile(r"(?<=-) >8 (?=-)")  # git ends a message there, whatever its comment character is
+
+
+@dataclass(frozen=True)
+class Message:
+    """The message of a commit. What is given is made harmless at once, so that what is written reads back the same.
+
+    Args:
+        subject: One line; white space is folded, more than 200 characters are cut.
+        body: Any text. Lines that begin with ``---`` or ``#`` get a leading space: git's tools would stop at the
+            first, and eat the second.
+        trailers: Keys of letters, digits and ``-``, and any text as value, except that a surrogate pair reads back as
+            the one character that it stands for.
+
+    Raises:
+        InvalidInputError: A key is none.
+    """
+
+    subject: str
+    body: str = ""
+    trailers: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for key, _ in self.trailers:
+            if not _KEY.fullmatch(key):
+                raise InvalidInputError(f"{key!r} is no key of a trailer", hint="use letters, digits and -")
+        object.__setattr__(self, "subject", _one_line(self.subject))
+        object.__setattr__(self, "body", _paragraphs(self.body, last=not self.trailers))
+
+    def get(self, key: str) -> str | None:
+        """Return the value of the first trailer with this key, or None."""
+        return next((value for name, value in self.trailers if name == key), None)
+
+    def to_bytes(self) -> bytes:
+        """Return the message as it stands in a commit: UTF-8, LF, no NUL, the trailers as the last paragraph."""
+        block = "\n".join([f"{key}: {_written(value)}" for key, value in self.trailers])
+        return ("\n\n".join([part for part in (self.subject, self.body, block) if part]) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read any message, ours or not; never raises. Bytes that are not UTF-8 are replaced."""
+        text = data.decode("utf-8", "replace").replace("\0", "\ufffd")
+        lines = [line.rstrip() for line in text.strip("\n").split("\n")]
+        while lines and not lines[-1]:
+            lines.pop()
+        body_start = lines.index("") if "" in lines else len(lines)
+        block_start = len(lines) - lines[::-1].index("") if "" in lines else len(lines)
+        trailers = _trailers(lines[block_start:])
+        body = lines[body_start : block_start if trailers else None]
+        return cls(" ".join(lines[:body_start]), "\n".join(body), trailers)
+
+
+def _one_line(text: str) -> str:
+    line = _HARMFUL.sub("\ufffd", _SPACES.sub(" ", text[: 4 * _SUBJECT_LIMIT])).strip()
+    line = _SCISSORS.sub(" > 8 ", line) or "(no subject)"
+    if line.startswith(("#", "---")):
+        line = "\\" + line
+    return line if len(line) <= _SUBJECT_LIMIT else line[: _SUBJECT_LIMIT - 1].rstrip() + "…"
+
+
+def _paragraphs(text: str, *, last: bool) -> str:
+    """Return a body made harmless; the ``last`` paragraph of a message must not look like a block of trailers."""
+    if not text:
+        return ""
+    text = _SCISSORS.sub(" > 8 ", _HARMFUL.sub("\ufffd", _BREAK.sub("\n", text)))
+    lines = [_harmless(line.rstrip(), last=last) for line in text.split("\n")]
+    return "\n".join(lines).strip("\n")
+
+
+def _harmless(line: str, *, last: bool) -> str:
+    if line.startswith(("---", "#")) or (last and _TRAILER_LIKE.match(line)):
+        return " " + line
+    return line
+
+
+def _written(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) else json.dumps(value)
+
+
+def _trailers(lines: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return the trailers of a last paragraph; none if it holds anything else, except what git itself adds."""
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        match = _TRAILER.fullmatch(line)
+        if match is not None:
+            found.append((match[1], match[2]))
+        elif found and line[0] in " \t":
+            found[-1] = found[-1][0], f"{found[-1][1]} {line.strip()}"
+        elif not line.startswith(("#", "(cherry picked from")):
+            return ()
+    return tuple((key, _read(value)) for key, value in found)
+
+
+def _read(text: str) -> str:
+    if text.startswith('"'):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+        if isinstance(value, str):
+            return value
+    return text

@@ -1,0 +1,107 @@
+"""Messages: nothing that a caller says can break or forge a trailer, for us and for git."""
+
+import subprocess
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gitstate.errors import InvalidInputError
+from gitstate.format import message
+from gitstate.format.message import Message
+
+FORGED = "Gitstate-Job: forged"
+HOSTILE = [
+    "", " ", "\n", "\n\n", "a\nb", "a\r\nb", "a\rb", "a\u2028b", "a\vb", "a\fb", "a\x85b", "a\0b", "\ud800", "---",
+    "a\n---\nb", "--- a", "#", "# a", "a\n# b", "\x1b[31m", '"', '"a"', "\\", "x" * 100_000, "é" * 1000,
+    FORGED, f"a\n\n{FORGED}",
+    f"a\n{FORGED}", f"a\n\n{FORGED}\n", f"a\r\r{FORGED}", f"a\u2028\u2028{FORGED}", "Signed-off-by: A <a@b>",
+    f"a\n\nSigned-off-by: A <a@b>\n{FORGED}", "a\n\n(cherry picked from commit 1234)", "a: b", " a", "a ",
+    "# ------------------------ >8 ------------------------",
+    "; ------------------------ >8 ------------------------\na",
+    "a\n \n\t\nb", " Gitstate-Job: forged", "diff --git a/a b/a", "fixup! a",
+]  # fmt: skip
+PAIR_FREE = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(HOSTILE)
+TEXTS = PAIR_FREE | st.lists(st.sampled_from([*HOSTILE, "\n", "\n\n"]), max_size=4).map("".join)
+KEYS = st.sampled_from([message.JOB, message.EVENT, message.STATUS, "X-Other"])
+MESSAGES = st.builds(Message, TEXTS, TEXTS, st.lists(st.tuples(KEYS, PAIR_FREE), max_size=4).map(tuple))
+
+
+def git_trailers(written: bytes) -> list[str]:
+    run = subprocess.run(["git", "interpret-trailers", "--parse"], input=written, capture_output=True, check=True)
+    return run.stdout.decode().split("\n")[:-1]
+
+
+@settings(max_examples=300)
+@given(MESSAGES)
+def test_what_is_written_is_read(said: Message) -> None:
+    written = said.to_bytes()
+    assert Message.parse(written) == said
+    assert b"\0" not in written
+    assert written.endswith(b"\n")
+    assert len(written.split(b"\n", 1)[0]) <= 4 * 200
+
+
+@settings(max_examples=60)
+@given(MESSAGES)
+def test_git_reads_our_trailers_and_no_others(said: Message) -> None:
+    ours = Message("s", trailers=said.trailers).to_bytes().decode().split("\n")[2:-1] if said.trailers else []
+    assert git_trailers(said.to_bytes()) == ours
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_git_reads_our_trailers_beside_hostile_text(text: str) -> None:
+    said = Message(text, text, ((message.JOB, text), (message.EVENT, "saved")))
+    assert Message.parse(said.to_bytes()).trailers == ((message.JOB, text), (message.EVENT, "saved"))
+    job, event = git_trailers(said.to_bytes())
+    assert job.startswith("Gitstate-Job: ")
+    assert event == "Gitstate-Event: saved"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_message_without_trailers_has_none(text: str) -> None:
+    written = Message(text, text).to_bytes()
+    assert git_trailers(written) == []
+    assert Message.parse(written).trailers == ()
+
+
+@given(st.binary())
+@example(b"a\n\n\xff: b")
+@example(b'a\n\nb: "\\')
+@example(b"a\n\nb: " + b"[" * 100_000)
+def test_any_bytes_can_be_read(data: bytes) -> None:
+    assert Message.parse(data).subject
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "a" * 201])
+def test_a_subject_is_one_short_line_that_git_keeps(text: str) -> None:
+    subject = Message(text).subject
+    assert 0 < len(subject) <= 200
+    assert len(subject.splitlines()) == 1
+    assert not subject.startswith(("#", " ", "---"))
+
+
+def test_the_form_that_the_format_promises() -> None:
+    said = Message("nightly: saved", "why\n---\n# so", ((message.JOB, "nightly"), (message.STATUS, "é\n")))
+    assert said.to_bytes() == (
+        b'nightly: saved\n\nwhy\n ---\n # so\n\nGitstate-Job: nightly\nGitstate-Status: "\\u00e9\\n"\n'
+    )
+
+
+def test_what_others_append_does_not_hide_our_trailers() -> None:
+    written = Message("a", trailers=((message.JOB, "nightly"),)).to_bytes()
+    signed = Message.parse(written + b"Signed-off-by: A <a@b>\n(cherry picked from commit 1234)\n")
+    assert signed.get(message.JOB) == "nightly"
+    assert signed.get("Signed-off-by") == "A <a@b>"
+
+
+def test_prose_with_colons_is_no_trailer() -> None:
+    said = Message.parse(b"a\n\nNote: this\nis prose\n")
+    assert said.trailers == ()
+    assert said.get("Note") is None
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a:", "é", "a\n", "-a"])
+def test_a_key_that_is_none_is_refused(key: str) -> None:
+    with pytest.raises(InvalidInputError, match="key"):
+        Message("a", trailers=((key, "b"),))
