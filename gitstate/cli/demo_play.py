@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Timer
@@ -40,9 +40,18 @@ class Play:
         root: Where the files of ``plan`` lie.
         plan: Which files each sheet reads.
         pace: Seconds that the job rests within each sheet.
+        job: The command that runs the job.
     """
 
-    def __init__(self, place: Path, source: Path | None, root: Path, plan: dict[int, list[str]], pace: float) -> None:
+    def __init__(
+        self,
+        place: Path,
+        source: Path | None,
+        root: Path,
+        plan: dict[int, list[str]],
+        pace: float,
+        job: Sequence[str] = (sys.executable, "-m", "gitstate.cli.demo_job"),
+    ) -> None:
         self.store = place / "state"
         self.reports = place / "reports"
         self.failures = 0
@@ -50,6 +59,7 @@ class Play:
         self._root = root
         self._plan = plan
         self._pace = pace
+        self._job = tuple(job)
         self._victim = len(plan) // 2 + 1  # the sheet in which the job is killed
 
     def run(self, progress: Progress) -> None:
@@ -79,9 +89,7 @@ class Play:
         """Run the job until it ends, or kill it once it has begun a sheet; return what it told and how it ended."""
         arguments = [str(self.store), str(self._source or ""), str(self.reports), str(self._pace)]
         told: list[Told] = []
-        with subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "gitstate.cli.demo_job", *arguments], stdout=subprocess.PIPE, text=True
-        ) as process:
+        with subprocess.Popen([*self._job, *arguments], stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own module
             limit = Timer(_TIME_LIMIT, process.kill)
             limit.start()
             try:

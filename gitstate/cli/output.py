@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import click
 
-__all__ = ["clean", "coloured", "moment", "note", "print_fields", "print_json", "print_table", "seconds"]
+__all__ = ["clean", "coloured", "json_text", "moment", "note", "print_fields", "print_json", "print_table", "seconds"]
 
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
 _STYLES = {
@@ -58,11 +58,16 @@ def note(text: str) -> None:
         click.echo(clean(line), err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value (RFC 8259), indented; characters that are not printable are written as ``\\u`` escapes."""
+def json_text(value: Any) -> str:
+    """Return a JSON value as text (RFC 8259), indented; what is not printable is written as ``\\u`` escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     # Outside of strings JSON is printable but for line feeds, so every other such character stands in a string.
-    click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    click.echo(json_text(value))
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:

@@ -39,7 +39,11 @@ def store_options(command: AnyCommand) -> AnyCommand:
             setattr(ctx.ensure_object(Settings), str(parameter.name), value)
 
     branch = click.option(
-        "--branch", metavar="NAME", expose_value=False, callback=remember, help="The branch that holds the state."
+        "--branch",
+        metavar="NAME",
+        expose_value=False,
+        callback=remember,
+        help="The branch that holds the state.  [default: main]",
     )
     store = click.option(
         "--store",
