@@ -47,13 +47,13 @@ def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error
     _apply(job, sheet_num, status, error_message)
     job.updated_at = clock.now()
     after = _encoded(job)
-    key = str(sheet_num)
-    known = before["sheets"].get(key) or _encoded_sheet(SheetState(sheet_num=sheet_num))
     sheets = dict(value.get("sheets") or {})
-    # Both are named even if they have not changed: no model of a sheet can do without them.
-    named = {name: after["sheets"][key][name] for name in ("sheet_num", "status")}
-    sheets[key] = _carried(sheets.get(key) or named, known, after["sheets"][key])
-    del before["sheets"], after["sheets"]
+    seen, marked = before.pop("sheets"), after.pop("sheets")
+    for key, sheet in marked.items():
+        if key not in seen:
+            sheets[key] = _without_defaults(sheet)
+        elif not equal(seen[key], sheet):
+            sheets[key] = _carried(sheets[key], seen[key], sheet)
     return _carried(value, before, after) | {"sheets": sheets}
 
 
@@ -67,7 +67,7 @@ def _apply(job: CheckpointState, sheet_num: int, status: SheetStatus, error_mess
     elif status is SheetStatus.SKIPPED:
         job.mark_sheet_skipped(sheet_num, error_message)
     else:
-        sheet = job.sheets.setdefault(sheet_num, SheetState(sheet_num=sheet_num))
+        sheet = job.sheet(sheet_num)
         sheet.status = status
         if error_message is not None:
             sheet.error_message = error_message
@@ -99,5 +99,9 @@ def _encoded(job: CheckpointState) -> dict[str, Any]:
     return value
 
 
-def _encoded_sheet(sheet: SheetState) -> dict[str, Any]:
-    return {name: field for name, field in sheet.model_dump(mode="json").items() if field is not None}
+def _without_defaults(sheet: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a new sheet that say something; another model may not know the others."""
+    known = SheetState(sheet_num=sheet["sheet_num"]).model_dump(mode="json")
+    return {
+        name: field for name, field in sheet.items() if name in ("sheet_num", "status") or not equal(known[name], field)
+    }
