@@ -1,0 +1,167 @@
+"""How a value becomes files and files become a value; which files do is data.
+
+A *part* is a field whose entries are files of their own. The root file holds all other fields and, in the part's place,
+the list of its entries, so that a lost file is noticed: ``{"numbers": "1-20,25", "keys": ["other"]}``. A field that is
+no object, or an empty one, stays in the root file as it is; so an object in a part's place always is such a list.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
+from gitstate.format import names
+from gitstate.values import canonical
+from gitstate.values.canonical import ANY, Shape, Value
+
+__all__ = ["Layout", "Part"]
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
+_KEY_MARK = "="  # begins the file name of an entry whose key is no number; no encoded key holds it
+
+
+@dataclass(frozen=True)
+class Part:
+    """A field whose entries are files: ``path`` holds ``{}`` where the name of the entry goes.
+
+    Keys that are numbers are padded with zeros to so many ``digits``; other keys are encoded.
+    """
+
+    field: str
+    path: str
+    digits: int = 4
+
+    def path_of(self, key: str) -> str:
+        """Return the path of an entry's file; different keys have different paths."""
+        if _NUMBER.fullmatch(key):
+            return self.path.format(key.zfill(self.digits))
+        return self.path.format(_KEY_MARK + (names.encode(key) if key else ""))
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Matches the paths that :meth:`path_of` makes."""
+        before, after = map(re.escape, self.path.split("{}"))
+        return re.compile(rf"{before}(?:[0-9]{{{self.digits},}}|{_KEY_MARK}[A-Za-z0-9_.%~-]*){after}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which files a value becomes.
+
+    Args:
+        root: The path of the root file.
+        parts: The fields whose entries are files.
+        attachments: Folders, with a slash at the end, of files that belong to the document without being part of its
+            value.
+        shape: The shape of the value: the order of the fields in the files.
+    """
+
+    root: str = "job.json"
+    parts: tuple[Part, ...] = (Part("sheets", "sheets/{}.json"),)
+    attachments: tuple[str, ...] = ("executions/",)
+    shape: Shape = ANY
+
+    def split(self, value: Value) -> dict[str, bytes]:
+        """Return the files of a value, an object, by path. Equal values give equal files.
+
+        Raises:
+            UnstorableError: JSON cannot keep the value exactly; ``pointer`` names the place.
+        """
+        if not isinstance(value, dict):
+            raise InvalidInputError(f"a document's value is an object, not {type(value).__name__}")
+        try:
+            return self._files(value)
+        except (UnstorableError, TypeError):
+            canonical.dumps(value, self.shape)  # names the place from the top of the value
+            raise
+
+    def _files(self, value: dict[str, Value]) -> dict[str, bytes]:
+        root, files = dict(value), {}
+        for part in self.parts:
+            entries = value.get(part.field)
+            if isinstance(entries, dict) and entries:
+                shape = self.shape.entry(part.field)
+                for key, entry in entries.items():
+                    files[part.path_of(key)] = canonical.dumps(entry, shape.entry(key))
+                root[part.field] = _listing(entries)
+        return {self.root: canonical.dumps(root, self.shape), **files}
+
+    def join(self, files: Mapping[str, bytes]) -> Value:
+        """Return the value of files, by path; those that :meth:`owns` does not know are ignored.
+
+        Raises:
+            CorruptionError: A file is missing, not named by the root file, no JSON, or of the wrong shape; the message
+                names it.
+        """
+        value = self._read(files, self.root)
+        if not isinstance(value, dict):
+            raise CorruptionError(f"{self.root} holds no object")
+        wanted = {self.root}
+        for part in self.parts:
+            listing = value.get(part.field)
+            if isinstance(listing, dict) and listing:
+                entries: dict[str, Value] = {}
+                for key in self._listed(part, listing):
+                    path = part.path_of(key)
+                    entries[key] = self._read(files, path)  # the first missing file ends even the widest range
+                    wanted.add(path)
+                value[part.field] = entries
+        surplus = sorted(path for path in files if path not in wanted and self.owns(path))
+        if surplus:
+            raise CorruptionError(f"{surplus[0]} is there, but {self.root} does not name it")
+        return value
+
+    def owns(self, path: str) -> bool:
+        """Tell whether a file of this path is part of a value."""
+        return path == self.root or any(part.pattern.fullmatch(path) for part in self.parts)
+
+    def attached(self, path: str) -> bool:
+        """Tell whether a file of this path belongs to the document without being part of its value."""
+        return path.startswith(self.attachments)
+
+    def _read(self, files: Mapping[str, bytes], path: str) -> Value:
+        data = files.get(path)
+        if data is None:
+            raise CorruptionError(f"{path} is missing" + (f", but {self.root} names it" if path != self.root else ""))
+        try:
+            return canonical.loads(data)
+        except CorruptionError as error:
+            raise CorruptionError(f"{path}: {error.message}") from error
+
+    def _listed(self, part: Part, listing: dict[str, Value]) -> Iterator[str]:
+        """Yield the keys that a part's list names."""
+        wrong = CorruptionError(f"{self.root}: {part.field} holds no list of files as the format has it")
+        numbers, keys = listing.get("numbers", ""), listing.get("keys", [])
+        if listing.keys() - {"numbers", "keys"} or not isinstance(numbers, str) or not isinstance(keys, list):
+            raise wrong
+        last = -1
+        for text in numbers.split(",") if numbers else ():
+            match = _RANGE.fullmatch(text)
+            if match is None or int(match[1]) <= last:
+                raise wrong
+            first, last = int(match[1]), int(match[2] or match[1])
+            if last < first:
+                raise wrong
+            yield from map(str, range(first, last + 1))
+        for key in keys:
+            if not isinstance(key, str) or _NUMBER.fullmatch(key):
+                raise wrong
+            yield key
+
+
+def _listing(entries: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the list of a part's entries: numbers as ranges, so that a thousand sheets are one line."""
+    ranges: list[list[int]] = []
+    for number in sorted(int(key) for key in entries if _NUMBER.fullmatch(key)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    listing: dict[str, Value] = {}
+    if ranges:
+        listing["numbers"] = ",".join(f"{first}-{last}" if first < last else str(first) for first, last in ranges)
+    if keys := sorted(key for key in entries if not _NUMBER.fullmatch(key)):
+        listing["keys"] = list(keys)
+    return listing

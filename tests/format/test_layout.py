@@ -1,0 +1,131 @@
+"""Layouts: a value and its files are the same thing, and a file that is lost is noticed."""
+
+import random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
+from gitstate.format.layout import Layout, Part
+from gitstate.values import canonical
+from gitstate.values.canonical import Shape, Value
+
+JOBS = Layout()
+TEXTS = st.text(max_size=5) | st.sampled_from(["\ud800", "numbers", "keys", "", "a/b"])
+KEYS = TEXTS | st.sampled_from(
+    ["0", "1", "2", "01", "1.0", "-1", "+1", "1 ", "١", "99999", "9" * 18, "9" * 19, "=a", "a"]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3))
+JOB_VALUES = st.fixed_dictionaries(
+    {}, optional={"sheets": VALUES | st.dictionaries(KEYS, VALUES, max_size=6), "job_id": TEXTS, "x": VALUES}
+)
+
+
+@given(JOB_VALUES)
+@example({})
+@example({"sheets": {}})
+@example({"sheets": None})
+@example({"sheets": [{}]})
+@example({"sheets": {"1": None, "01": {}, "": []}})
+@example({"sheets": {"numbers": "1-2", "keys": []}})
+@example({"sheets": {"a" * 300: 1, "a" * 300 + "b": 2}})
+def test_join_gives_back_what_was_split(value: dict[str, Value]) -> None:
+    files = JOBS.split(value)
+    assert canonical.equal(JOBS.join(files), value)
+    assert all(JOBS.owns(path) and not JOBS.attached(path) for path in files)
+
+
+@given(JOB_VALUES, st.randoms(use_true_random=False))
+def test_equal_values_give_equal_files(value: dict[str, Value], chance: random.Random) -> None:
+    assert JOBS.split(shuffled(value, chance)) == JOBS.split(value)
+
+
+def shuffled(value: Value, chance: random.Random) -> Value:
+    if isinstance(value, dict):
+        keys = list(value)
+        chance.shuffle(keys)
+        return {key: shuffled(value[key], chance) for key in keys}
+    return [shuffled(item, chance) for item in value] if isinstance(value, list) else value
+
+
+def test_files_are_those_of_the_format() -> None:
+    files = JOBS.split({"sheets": {"2": {"b": 1}, "10": {}, "1": {}, "a/b": {}}, "job_id": "nightly"})
+    assert files == {
+        "job.json": b'{\n  "job_id": "nightly",\n  "sheets": {\n    "keys": [\n      "a/b"\n    ],\n'
+        b'    "numbers": "1-2,10"\n  }\n}\n',
+        "sheets/0001.json": b"{}\n",
+        "sheets/0002.json": b'{\n  "b": 1\n}\n',
+        "sheets/0010.json": b"{}\n",
+        "sheets/=a%2Fb.json": b"{}\n",
+    }
+
+
+def test_parts_are_written_in_the_order_of_their_model() -> None:
+    sheet = Shape(fields=("z", "a"))
+    layout = Layout(shape=Shape(fields=("sheets", "job_id"), inner={"sheets": Shape(each=sheet)}))
+    files = layout.split({"job_id": "x", "sheets": {"1": {"a": 1, "z": 2}}})
+    assert files["sheets/0001.json"] == b'{\n  "z": 2,\n  "a": 1\n}\n'
+    assert files["job.json"].index(b"sheets") < files["job.json"].index(b"job_id")
+
+
+def test_several_parts() -> None:
+    layout = Layout(root="r.json", parts=(Part("a", "a/{}.json", 2), Part("b", "b-{}.json")), attachments=())
+    value: Value = {"a": {"1": 1}, "b": {"1": 2}}
+    assert layout.split(value).keys() == {"r.json", "a/01.json", "b-0001.json"}
+    assert layout.join(layout.split(value)) == value
+    assert not layout.attached("executions/0001/prompt.txt")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["README.md", "sheets/README.md", "sheets/1.json", "sheets/0001.json.bak", "sheets/a/0001.json", "x/job.json"],
+)
+def test_files_of_others_are_neither_ours_nor_in_the_way(path: str) -> None:
+    value: Value = {"sheets": {"1": {}}}
+    assert not JOBS.owns(path)
+    assert JOBS.join({**JOBS.split(value), path: b"no JSON"}) == value
+
+
+def test_attachments_belong_to_the_document_but_not_to_its_value() -> None:
+    assert JOBS.attached("executions/0001/prompt.txt")
+    assert not JOBS.owns("executions/0001/prompt.txt")
+    assert not JOBS.attached("executions.txt")
+
+
+SOUND = JOBS.split({"job_id": "nightly", "sheets": {"1": {}, "2": {}, "x": {}}})
+LISTINGS = [
+    '"a": 1', '"numbers": 1', '"numbers": "2,1"', '"numbers": "1,1"', '"numbers": "2-1"', '"numbers": "01"',
+    '"numbers": "1,"', '"numbers": "a"', '"keys": "a"', '"keys": [1]', '"keys": ["1"]',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"job.json": None}, r"job\.json is missing"),
+        ({"job.json": b"{"}, r"job\.json: not JSON"),
+        ({"job.json": b"[]"}, r"job\.json holds no object"),
+        ({"sheets/0001.json": None}, r"sheets/0001\.json is missing, but job\.json names it"),
+        ({"sheets/=x.json": None}, r"sheets/=x\.json is missing"),
+        ({"sheets/0002.json": b"\xff"}, r"sheets/0002\.json: not UTF-8"),
+        ({"sheets/0003.json": b"{}"}, r"sheets/0003\.json is there, but job\.json does not name it"),
+        ({"job.json": b'{"sheets": {"numbers": "1-999999999999999999"}}'}, r"sheets/0003\.json is missing"),
+        *[({"job.json": b'{"sheets": {%s}}' % text.encode()}, r"job\.json: sheets holds no list") for text in LISTINGS],
+    ],
+)
+def test_what_cannot_be_joined_names_the_file(changes: dict[str, bytes | None], reason: str) -> None:
+    files = {path: data for path, data in {**SOUND, **changes}.items() if data is not None}
+    with pytest.raises(CorruptionError, match=reason):
+        JOBS.join(files)
+
+
+def test_what_cannot_be_split_names_the_place() -> None:
+    with pytest.raises(UnstorableError) as caught:
+        JOBS.split({"sheets": {"1": {"a": float("nan")}}})
+    assert caught.value.pointer == "/sheets/1/a"
+    with pytest.raises(UnstorableError, match="/sheets"):
+        JOBS.split({"sheets": {1: {}}})  # type: ignore[dict-item]  # the mistake that is tested
+    with pytest.raises(InvalidInputError, match="object"):
+        JOBS.split([])
