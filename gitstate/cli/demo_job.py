@@ -34,8 +34,7 @@ async def run(store: Path, source: Path | None, workspace: Path, pace: float) ->
             duration = round(time.monotonic() - begun, 3)
             prompt = "Index the terms of:\n" + "".join(f"  {name}\n" for name in _files(state, number))
             await backend.record_execution(JOB, number, attempt, prompt, output, 0, duration)
-            state.mark_sheet_completed(number)
-            state.sheets[number].execution_duration_seconds = duration
+            state.mark_sheet_completed(number, execution_duration_seconds=duration)
             await backend.save(state)
             _tell("completed", number, attempt, state.total_sheets)
 

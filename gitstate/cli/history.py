@@ -28,16 +28,14 @@ def log(job: str, limit: int | None, as_json: bool) -> None:
     commit for git.
     """
     checkpoints = stores.use(lambda backend: backend.history(job, limit))
-    if as_json:
-        print_json([_as_json(checkpoint) for checkpoint in checkpoints])
-    elif checkpoints:
-        print_table(
-            ("revision", "time", "what"),
-            [(c.revision[:_SHORT_ID], moment(c.time), c.subject) for c in checkpoints],
-        )
     if not checkpoints:
         raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    if limit is not None and len(checkpoints) == limit and not as_json:
+    if as_json:
+        print_json([_as_json(checkpoint) for checkpoint in checkpoints])
+        return
+    rows = [(c.revision[:_SHORT_ID], moment(c.time), c.subject) for c in checkpoints]
+    print_table(("revision", "time", "what"), rows)
+    if len(checkpoints) == limit:
         note(f"The newest {limit} only; there may be more.")
 
 

@@ -1,5 +1,6 @@
 """The verbs that look at jobs and remove them."""
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -63,18 +64,23 @@ def delete(job: str, yes: bool) -> None:
 
     Asks first on a terminal; does not ask elsewhere.
     """
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm(f"Delete job {clean(job)}?", abort=False, err=True) or click.get_current_context().exit(1)
-    where, revision = stores.use(lambda backend: _delete(backend, job))
-    note(f"Deleted {job}; its history stays.")
-    note(f"To bring it back: git -C {where} revert --no-edit {revision}")
+    ask = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if ask and not click.confirm(f"Delete job {clean(job)}?", err=True):
+        click.get_current_context().exit(1)
+    way_back = stores.use(lambda backend: _delete(backend, job))
+    note(f"Deleted job {clean(job)}; its history stays.")
+    note(f"To bring it back: {way_back}")
 
 
-async def _delete(backend: "GitStateBackend", job: str) -> tuple[str, str]:
+async def _delete(backend: "GitStateBackend", job: str) -> str:
+    """Delete a job and return the command that undoes it, or shows it where git has no files to work on."""
     if not await backend.delete(job):
         raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    newest = (await backend.history(job, 1))[0]
-    return str(backend.store.path), newest.revision[:10]
+    deleted, before = await backend.history(job, 2)
+    folder = backend.store.path
+    if folder is None:
+        return f"gitstate show {shlex.quote(job)} --json --at {before.revision[:10]}"
+    return f"git -C {shlex.quote(str(folder))} revert --no-edit {deleted.revision[:10]}"
 
 
 def _progress(state: "CheckpointState") -> str:

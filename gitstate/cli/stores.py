@@ -31,28 +31,30 @@ class Settings:
     debug: bool = False
 
 
+def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        setattr(ctx.ensure_object(Settings), str(parameter.name), value)
+
+
+_branch_option = click.option(
+    "--branch",
+    metavar="NAME",
+    expose_value=False,
+    callback=_remember,
+    help="The branch that holds the state.  [default: main]",
+)
+_store_option = click.option(
+    "--store",
+    metavar="PATH",
+    expose_value=False,
+    callback=_remember,
+    help=f"The store. Otherwise {_VARIABLE} names it, or it is looked for from the current folder upwards.",
+)
+
+
 def store_options(command: AnyCommand) -> AnyCommand:
     """Add the options that choose a store; given twice, the one after the verb counts."""
-
-    def remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            setattr(ctx.ensure_object(Settings), str(parameter.name), value)
-
-    branch = click.option(
-        "--branch",
-        metavar="NAME",
-        expose_value=False,
-        callback=remember,
-        help="The branch that holds the state.  [default: main]",
-    )
-    store = click.option(
-        "--store",
-        metavar="PATH",
-        expose_value=False,
-        callback=remember,
-        help=f"The store. Otherwise {_VARIABLE} names it, or it is looked for from the current folder upwards.",
-    )
-    return store(branch(command))
+    return _store_option(_branch_option(command))
 
 
 def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
@@ -65,9 +67,7 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
 
     from gitstate.backends.git import GitStateBackend
 
-    settings = click.get_current_context().ensure_object(Settings)
-    path = _path(settings)
-    branch = settings.branch or "main"
+    path, branch = _path(), _settings().branch or "main"
 
     async def session() -> T:
         async with GitStateBackend(path, branch=branch, create=False) as backend:
@@ -76,8 +76,12 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
     return asyncio.run(session())
 
 
-def _path(settings: Settings) -> Path:
-    named = settings.store or os.environ.get(_VARIABLE)
+def _settings() -> Settings:
+    return click.get_current_context().ensure_object(Settings)
+
+
+def _path() -> Path:
+    named = _settings().store or os.environ.get(_VARIABLE)
     if named:
         return Path(named)
     from gitstate.engine.repository import find_store
@@ -94,8 +98,8 @@ def _path(settings: Settings) -> Path:
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 @click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
-@click.option("--branch", metavar="NAME", default="main", show_default=True, help="The branch that holds the state.")
-def init(folder: Path, bare: bool, branch: str) -> None:
+@_branch_option
+def init(folder: Path, bare: bool) -> None:
     """Make a store in FOLDER, the current one by default.
 
     Works where nothing, an empty folder or an empty repository is. A store that is there already stays as it is.
@@ -103,6 +107,8 @@ def init(folder: Path, bare: bool, branch: str) -> None:
     import asyncio
 
     from gitstate.backends.git import GitStateBackend
+
+    branch = _settings().branch or "main"
 
     async def make() -> bool:
         async with GitStateBackend(folder, branch=branch, worktree=not bare) as backend:

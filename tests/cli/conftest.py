@@ -1,11 +1,13 @@
 """The command line in this process, and a store for it to look at."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli.main import run
 
 
@@ -31,3 +33,26 @@ def gitstate(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         return Ran(status, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with two jobs; ``nightly`` has failed once, ``weekly`` is complete."""
+    path = tmp_path / "state"
+    asyncio.run(_fill(path))
+    return path
+
+
+async def _fill(path: Path) -> None:
+    async with GitStateBackend(path) as backend:
+        nightly = CheckpointState(job_id="nightly", job_name="Nightly report", total_sheets=3)
+        await backend.save(nightly)
+        nightly.mark_sheet_started(1)
+        nightly.mark_sheet_completed(1, execution_duration_seconds=1.25)
+        await backend.save(nightly)
+        nightly.mark_sheet_started(2)
+        nightly.mark_sheet_failed(2, "no space left\non device")
+        await backend.save(nightly)
+        weekly = CheckpointState(job_id="weekly", job_name="weekly", total_sheets=1)
+        weekly.mark_sheet_completed(1)
+        await backend.save(weekly)

@@ -1,0 +1,98 @@
+"""How a run begins and ends: what is imported, and the exit statuses of pipes and signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gitstate as package
+from tests.cli.conftest import Gitstate
+
+COMMAND = [sys.executable, "-m", "gitstate.cli.main"]
+HEAVY = ["pydantic", "dulwich", "rich", "asyncio", "aiofiles", "sqlite3", "email"]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, gitstate.cli.main as main\n"
+        "status = main.run(['--help'])\n"
+        f"sys.exit(repr([name for name in {HEAVY} if name in sys.modules]) if status == 0 else 'failed')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout.startswith("Usage: gitstate") and ran.stderr.strip() == "[]"
+
+
+def test_the_version(gitstate: Gitstate) -> None:
+    ran = gitstate("--version")
+    assert (ran.status, ran.out, ran.err) == (0, f"gitstate {package.__version__}\n", "")
+
+
+def test_the_command_is_installed() -> None:
+    command = Path(sys.executable).with_name("gitstate")
+    ran = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"gitstate {package.__version__}\n"
+
+
+def test_a_wrong_option_is_one_line_and_the_usage(gitstate: Gitstate) -> None:
+    ran = gitstate("list", "--jsn")
+    assert ran.status == 2 and ran.out == ""
+    error, hint = ran.err.splitlines()
+    assert error.startswith("error: No such option") and hint.startswith("hint: Usage: gitstate list")
+
+
+def test_debug_shows_where(gitstate: Gitstate) -> None:
+    ran = gitstate("--debug", "list")
+    assert ran.status == 3 and ran.err.startswith("Traceback") and "\nerror: there is no store" in ran.err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(store: Path) -> None:
+    # The pipe is closed before anything is written: the worst case of `gitstate log | head`.
+    with subprocess.Popen(
+        [*COMMAND, "--store", store, "log", "nightly", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_ctrl_c_ends_with_130_and_leaves_no_job_behind(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / name).write_text("some text")
+    with subprocess.Popen(
+        [*COMMAND, "demo", str(tmp_path), "--into", str(tmp_path / "play"), "--pace", "5"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a group of its own: a terminal interrupts the whole group
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if b"started" in line:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.strip() in (b"", b"Aborted!") or b"Traceback" not in rest
+    deadline = time.monotonic() + 5
+    while _group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _group_lives(process.pid)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_output_is_utf8_safe_in_a_plain_terminal(store: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(
+        [*COMMAND, "--store", store, "list", "--json"], capture_output=True, env=environment, check=True
+    )
+    assert len(json.loads(ran.stdout)) == 2

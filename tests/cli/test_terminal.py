@@ -1,0 +1,75 @@
+"""The command line on a real terminal: 80 columns, colours, questions."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+COLUMNS = 80
+
+
+def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> tuple[int, str]:
+    """Run ``gitstate`` on a terminal; give the answer when it asks; return its exit status and what it showed."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "CI")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "gitstate.cli.main", *map(str, arguments)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment | {"TERM": "xterm-256color"} | variables,
+        start_new_session=True,
+    ) as process:
+        os.close(slave)
+        shown, deadline = b"", time.monotonic() + 60
+        try:
+            while time.monotonic() < deadline:
+                if not select.select([master], [], [], 0.1)[0]:
+                    continue
+                chunk = os.read(master, 4096)
+                if not chunk:
+                    break
+                shown += chunk
+                if answer and shown.rstrip().endswith(b"]:"):
+                    os.write(master, answer.encode())
+                    answer = ""
+        except OSError:
+            pass  # the terminal is closed when the process has ended
+        finally:
+            os.close(master)
+            process.kill() if process.poll() is None and time.monotonic() >= deadline else None
+    return process.returncode, shown.decode().replace("\r\n", "\n")
+
+
+def test_tables_fit_the_terminal(store: Path) -> None:
+    status, shown = on_terminal("--store", store, "show", "nightly", NO_COLOR="1")
+    assert status == 0 and "…" in shown, "the long error is cut"
+    assert max(map(len, shown.splitlines())) <= COLUMNS
+
+
+def test_statuses_have_colours_unless_nobody_wants_them(store: Path) -> None:
+    assert "\x1b[32mcompleted" in on_terminal("--store", store, "list")[1]
+    assert "\x1b" not in on_terminal("--store", store, "list", NO_COLOR="1")[1]
+    assert "\x1b[31merror" in on_terminal("--store", store, "show", "none")[1]
+    assert "\x1b" not in on_terminal("--store", store, "show", "none", NO_COLOR="1")[1]
+
+
+def test_delete_asks(store: Path) -> None:
+    status, shown = on_terminal("--store", store, "delete", "nightly", answer="n\n")
+    assert status == 1 and "Delete job nightly?" in shown and (store / "jobs/nightly").exists()
+    status, shown = on_terminal("--store", store, "delete", "nightly", answer="y\n")
+    assert status == 0 and not (store / "jobs/nightly").exists()
+    status, shown = on_terminal("--store", store, "delete", "weekly", "--yes")
+    assert status == 0 and "?" not in shown and not (store / "jobs/weekly").exists()
+
+
+def test_ctrl_c_at_the_question(store: Path) -> None:
+    status, _ = on_terminal("--store", store, "delete", "nightly", answer="\x03")
+    assert status == 130 and (store / "jobs/nightly").exists()
