@@ -61,6 +61,8 @@ def find_sheets(workspace: Path, pattern: str) -> dict[int, list[str]]:
         InvalidInputError: The pattern is empty, absolute or climbs with ``..``.
     """
     segments = check_pattern(pattern)
+    if not workspace.is_dir():
+        return {}
     root = os.path.realpath(workspace)
     return _by_number(_walk(root, "", _begin(segments), segments, (root,)))
 
@@ -107,8 +109,8 @@ def _walk(
     try:
         with os.scandir(folder) as listing:
             entries = list(listing)
-    except (OSError, ValueError):
-        return  # as with any glob: what cannot be read, or has no possible name, holds no match
+    except OSError:
+        return  # as with any glob: what cannot be read holds no match
     for entry in entries:
         reached = _advance(positions, entry.name, segments)
         if not reached:
