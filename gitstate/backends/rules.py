@@ -1,0 +1,164 @@
+"""How two changes of one job are merged: the table of ``JOB_RULES``, and the three decisions that need a whole object.
+
+The *run* of a sheet is its attempt and status. When both sides moved the run, or the attempts differ, the fields that
+tell of the run come from one side as a whole, so that no sheet says COMPLETED with the error of another attempt.
+"""
+
+from typing import Any, TypeAlias
+
+from gitstate.values.canonical import Value
+from gitstate.values.joins import add_deltas, earlier, follow, free, higher, later, newer, unite
+from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, same
+
+__all__ = ["JOB_RULES"]
+
+_JOB_ENDED = ("completed", "failed", "cancelled")
+_SHEET_ENDED = ("completed", "failed", "skipped", "cancelled")
+_SHEET_SETTLED = (
+    "completed",
+    "skipped",
+    "cancelled",
+)  # a failed sheet is tried again; out of these, only a rollback leads
+_SHEET_DONE = ("completed", "skipped")
+_FORWARD = ("pending", "ready", "dispatched", "in_progress", "waiting", "retry_scheduled", "fermata")
+_PROCESS = ("pid", "host")  # a pid means something only with its host
+_RUN = (
+    "attempt_count",
+    "status",
+    "started_at",
+    "completed_at",
+    "exit_code",
+    "exit_signal",
+    "exit_reason",
+    "error_message",
+    "error_category",
+    "error_code",
+    "validation_passed",
+    "validation_details",
+    "execution_duration_seconds",
+    "stdout_tail",
+    "stderr_tail",
+    "output_truncated",
+)
+
+# Membership is asked of tuples: a value that is no text, even a list, is simply not in them.
+_Run: TypeAlias = tuple[int, Value]  # attempt and status
+_newer = newer("updated_at")
+
+
+def _job(place: Place) -> Merge | None:
+    """Keep pid and host together, and complete the job when both sides together finished its sheets."""
+    if not isinstance(place.ours, dict) or not isinstance(place.theirs, dict):
+        return None
+    process = [place.entry(key) for key in _PROCESS]
+    moved_here = any(not same(entry.base, entry.ours) for entry in process)
+    moved_there = any(not same(entry.base, entry.theirs) for entry in process)
+    if moved_here and moved_there:
+        place = place.aligned(_PROCESS, _newer(place))
+    merge = place.keywise()
+    job: Any = merge.value
+    # Each side saw the other's last sheets open, so neither could say that the job is complete.
+    if job.get("status") == "running" and _finished(job) and not (_finished(place.ours) or _finished(place.theirs)):
+        job = job | {"status": "completed"}
+        job |= {"completed_at": job["updated_at"]} if "updated_at" in job else {}
+    return Merge(job, merge.conflicts)
+
+
+def _job_status(place: Place) -> Merge | None:
+    """A job that ended stays ended; else the side that is newer knows better."""
+    ours_ended, theirs_ended = (side in _JOB_ENDED for side in (place.ours, place.theirs))
+    if ours_ended != theirs_ended:
+        return Merge(place.ours if ours_ended else place.theirs)
+    return follow(_newer)(place)
+
+
+def _sheet(place: Place) -> Merge | None:
+    """Let the run of a sheet go forward, and its other fields follow the side that won."""
+    if not isinstance(place.ours, dict) or not isinstance(place.theirs, dict):
+        return None
+    base = _run(place.base) if isinstance(place.base, dict) else None
+    ours, theirs = _run(place.ours), _run(place.theirs)
+    if ours == theirs:
+        return None
+    both_moved = base not in (ours, theirs)
+    mover: Side = "theirs" if ours == base else "ours"
+    winner = _forward(base, ours, theirs) if both_moved else mover
+    if winner is None:
+        return _two_results(place)
+    if both_moved or ours[0] != theirs[0]:
+        place = place.aligned(_RUN, winner)
+    return place.preferring(winner).keywise()
+
+
+def _forward(base: _Run | None, ours: _Run, theirs: _Run) -> Side | None:
+    """Return the side whose run is further, or None where that cannot be said."""
+    if base is not None and (_went_back(base, ours) or _went_back(base, theirs)):
+        return None
+    if ours[0] != theirs[0]:
+        return "ours" if ours[0] > theirs[0] else "theirs"
+    ours_rank, theirs_rank = _rank(ours[1]), _rank(theirs[1])
+    if ours_rank is None or theirs_rank is None or ours_rank == theirs_rank:
+        return None
+    return "ours" if ours_rank > theirs_rank else "theirs"
+
+
+def _went_back(base: _Run, side: _Run) -> bool:
+    """Tell whether a run was rolled back, which is never overruled by what came meanwhile."""
+    left = base[1] in _SHEET_SETTLED and side[1] not in _SHEET_ENDED
+    return side[0] < base[0] or (side[0] == base[0] and left)
+
+
+def _rank(status: Value) -> int | None:
+    if status in _SHEET_ENDED:
+        return len(_FORWARD)
+    return _FORWARD.index(status) if status in _FORWARD else None
+
+
+def _two_results(place: Place) -> Merge:
+    """Report every field of the run that differs; the value keeps ours for all of them."""
+    merge = place.aligned(_RUN, "ours").keywise()
+    differing = [entry for entry in map(place.entry, _RUN) if not same(entry.ours, entry.theirs)]
+    conflicts: list[Conflict] = [conflict for entry in differing for conflict in entry.undecided().conflicts]
+    return Merge(merge.value, (*conflicts, *merge.conflicts))
+
+
+def _run(sheet: dict[str, Value]) -> _Run:
+    attempt = sheet.get("attempt_count")
+    return attempt if isinstance(attempt, int) else 0, sheet.get("status")
+
+
+def _finished(job: Slot) -> bool:
+    """Tell whether every sheet of a job is done."""
+    sheets = job.get("sheets") if isinstance(job, dict) else None
+    if not isinstance(job, dict) or not isinstance(sheets, dict):
+        return False
+    done = [sheet for sheet in sheets.values() if isinstance(sheet, dict) and sheet.get("status") in _SHEET_DONE]
+    return len(done) == job.get("total_sheets")
+
+
+JOB_RULES = Rules.of(
+    {
+        "": _job,
+        "/status": _job_status,
+        "/current_sheet": follow(_newer),
+        "/pid": follow(_newer),
+        "/host": follow(_newer),
+        "/error_message": follow(_newer),
+        "/created_at": earlier,
+        "/started_at": earlier,
+        "/updated_at": later,
+        "/completed_at": later,
+        "/last_completed_sheet": higher,
+        "/total_retry_count": add_deltas,
+        "/rate_limit_waits": add_deltas,
+        "/*_history": unite(),
+        "/*_results": unite(),
+        "/sheets/*": _sheet,
+        "/sheets/*/started_at": earlier,
+        "/sheets/*/completed_at": later,
+        "/sheets/*/validation_details": unite(),
+        "/sheets/*/*_history": unite(),
+        "/sheets/*/metadata": free,
+    }
+)
+"""The merge rules of a job's value: a CheckpointState, or any model that has its field names."""

@@ -1,0 +1,168 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitstate.values.canonical import Value, equal
+from gitstate.values.joins import add_deltas, earlier, follow, free, higher, later, newer, unite
+from gitstate.values.merge import ABSENT, Conflict, Merge, Place, Rule, Rules, Slot, merge3, same
+
+from .strategies import VALUES
+
+SLOTS = VALUES | st.just(ABSENT)
+# Few keys and leaves, so that the three sides meet often.
+LEAVES = st.sampled_from([0, 1, 2, True, "", "2026-01-01T00:00:00Z", "2026-01-01T02:00:00+02:00", None])
+TREES = st.recursive(
+    LEAVES, lambda inner: st.dictionaries(st.sampled_from("abt"), inner) | st.lists(inner, max_size=2), max_leaves=8
+)
+RULES = Rules.of(
+    {
+        "/a": add_deltas,
+        "/b": later,
+        "/*/a": higher,
+        "/*/b": unite(),
+        "/t/a": follow(newer("b")),
+        "/t/t": earlier,
+        "/b/t": free,
+    }
+)
+
+
+def mirrored(merge: Merge) -> set[str]:
+    return {repr((each.pointer, each.base, each.theirs, each.ours)) for each in merge.conflicts}
+
+
+def told(merge: Merge) -> set[str]:
+    return {repr((each.pointer, each.base, each.ours, each.theirs)) for each in merge.conflicts}
+
+
+@given(SLOTS, SLOTS)
+def test_no_change_one_change_and_the_same_change_are_taken(base: Slot, changed: Slot) -> None:
+    assert merge3(changed, changed, changed, RULES) == Merge(changed)
+    for merge in (
+        merge3(base, changed, base, RULES),
+        merge3(base, base, changed, RULES),
+        merge3(base, changed, changed, RULES),
+    ):
+        assert same(merge.value, changed)
+        assert not merge.conflicts
+
+
+@given(TREES, TREES, TREES)
+def test_swapping_the_sides_swaps_only_their_names(base: Value, ours: Value, theirs: Value) -> None:
+    merge, swapped = merge3(base, ours, theirs, RULES), merge3(base, theirs, ours, RULES)
+    assert told(merge) == mirrored(swapped)
+    if not merge.conflicts:
+        assert same(merge.value, swapped.value)
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), LEAVES), st.data())
+def test_disjoint_changes_are_both_applied(base: dict[str, Value], data: st.DataObject) -> None:
+    def change(keys: str) -> dict[str, Slot]:
+        return data.draw(st.dictionaries(st.sampled_from(keys), LEAVES | st.just(ABSENT)))
+
+    def applied(value: dict[str, Value], changes: dict[str, Slot]) -> dict[str, Value]:
+        return {key: item for key, item in (value | changes).items() if item is not ABSENT}  # type: ignore[operator]  # slots are dropped
+
+    ours, theirs = change("ab"), change("cd")
+    merge = merge3(base, applied(base, ours), applied(base, theirs))
+    assert same(merge.value, applied(applied(base, ours), theirs))
+    assert not merge.conflicts
+
+
+def test_objects_merge_key_by_key_and_only_the_rest_conflicts() -> None:
+    base: Value = {"a": {"x": 1, "y": 1}, "l": [1], "gone": 1}
+    ours: Value = {"a": {"x": 2, "y": 1, "new": 1}, "l": [1, 2]}
+    theirs: Value = {"a": {"x": 3, "y": 4}, "l": [1, 3], "gone": 1, "n/w": 0}
+    merge = merge3(base, ours, theirs)
+    assert merge.value == {"a": {"x": 2, "y": 4, "new": 1}, "l": [1, 2], "n/w": 0}
+    assert merge.conflicts == (Conflict("/a/x", 1, 2, 3), Conflict("/l", [1], [1, 2], [1, 3]))
+
+
+def test_types_and_bits_are_changes() -> None:
+    assert merge3({"a": 1}, {"a": True}, {"a": 1}).value == {"a": True}
+    assert len(merge3({"a": 1}, {"a": True}, {"a": 1.0}).conflicts) == 1
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_change_survives_a_removal_and_is_reported(swap: bool) -> None:
+    removed: dict[str, Value] = {}
+    changed: dict[str, Value] = {"a": {"x": 2}}
+    sides = (changed, removed) if swap else (removed, changed)
+    merge = merge3({"a": {"x": 1}}, *sides)
+    assert merge.value == changed
+    assert [conflict.pointer for conflict in merge.conflicts] == ["/a"]
+    assert ABSENT in (merge.conflicts[0].ours, merge.conflicts[0].theirs)
+
+
+def test_two_sides_that_add_the_same_object_merge_it() -> None:
+    assert merge3({}, {"a": {"x": 1}}, {"a": {"y": 2}}) == Merge({"a": {"x": 1, "y": 2}})
+
+
+def test_the_segment_with_the_most_text_chooses_the_rule() -> None:
+    def mark(text: str) -> Rule:
+        return lambda place: Merge(text)
+
+    rules = Rules.of({"/*": mark("any"), "/*_log": mark("log"), "/a_log": mark("exact"), "/o/x~1y": mark("escaped")})
+    names = ("b", "b_log", "a_log")
+    base: dict[str, Value] = {**dict.fromkeys(names, 0), "o": {"x/y": 0}}
+    ours: dict[str, Value] = {**dict.fromkeys(names, 1), "o": {"x/y": 1}}
+    theirs: dict[str, Value] = {**dict.fromkeys(names, 2), "o": {"x/y": 2}}
+    merge = merge3(base, ours, theirs, rules)
+    assert merge.value == {"b": "any", "b_log": "log", "a_log": "exact", "o": {"x/y": "escaped"}}
+
+
+def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
+    return Place(base, ours, theirs, Rules())
+
+
+@pytest.mark.parametrize(
+    ("rule", "base", "ours", "theirs", "expected"),
+    [
+        (add_deltas, 5, 7, 6, 8),
+        (add_deltas, 5, 4, 7, 6),
+        (add_deltas, ABSENT, 2, 3, 5),
+        (add_deltas, 5, 7, 6.0, None),
+        (add_deltas, 0, True, 2, None),
+        (higher, 1, 3, 2, 3),
+        (higher, ABSENT, 3, 2, 3),
+        (higher, 5, 2, 6, None),  # one side was rolled back
+        (later, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z", "2026-01-01T09:00:00Z"),
+        (earlier, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z", "2026-01-01T10:00:00+02:00"),
+        (later, ABSENT, "2026-01-01T09:00:00.5Z", "2026-01-01T09:00:00.25Z", "2026-01-01T09:00:00.5Z"),
+        (later, ABSENT, "2026-01-01T09:00:00", "2026-01-01T08:59:00+00:00", "2026-01-01T09:00:00"),
+        (later, "2026-01-01T09:00:00Z", ABSENT, "2026-01-01T08:00:00Z", "2026-01-01T08:00:00Z"),
+        (later, "2026-01-01T09:00:00Z", None, "2026-01-01T08:00:00Z", "2026-01-01T08:00:00Z"),
+        (later, ABSENT, "yesterday", "2026-01-01T08:00:00Z", None),
+        (later, ABSENT, 5, "2026-01-01T08:00:00Z", None),
+        (later, 1, ABSENT, None, None),
+        (unite(), [1, 2], [1, 2, 3], [2, 4], [2, 3, 4]),
+        (unite(), ABSENT, [{"id": 1, "x": 1}], [{"id": 1, "y": 2}], [{"id": 1, "x": 1, "y": 2}]),
+        (unite("n"), [], [{"n": "b"}], [{"n": "a"}], [{"n": "a"}, {"n": "b"}]),
+        (unite(), [1], [1, True], [1, 1.0], [1, 1.0, True]),
+        (unite(), [], [1, 1], [2], None),  # which of the two ones?
+        (unite(), [], {"a": 1}, [2], None),
+    ],
+)
+def test_what_rules_decide(rule: Rule, base: Slot, ours: Slot, theirs: Slot, expected: Slot) -> None:
+    for sides in ((ours, theirs), (theirs, ours)):
+        merge = rule(place(base, *sides))
+        if expected is None:
+            assert merge is None
+        else:
+            assert merge is not None
+            assert same(merge.value, expected)
+            assert not merge.conflicts
+
+
+def test_a_record_that_both_changed_is_a_conflict_of_its_list() -> None:
+    base, ours, theirs = ({"l": [{"id": 7, "x": x}]} for x in (0, 1, 2))
+    merge = merge3(base, ours, theirs, Rules.of({"/l": unite()}))  # type: ignore[arg-type]  # lists are invariant
+    assert [conflict.pointer for conflict in merge.conflicts] == ["/l"]
+
+
+def test_a_field_follows_the_newer_object_and_a_tie_the_larger_bytes() -> None:
+    rules = Rules.of({"/t": later, "/x": follow(newer("t"))})
+    early, late = "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z"
+    assert merge3({}, {"t": early, "x": 9}, {"t": late, "x": 1}, rules).value == {"t": late, "x": 1}
+    for sides in (({"x": 9}, {"x": 1}), ({"x": 1}, {"x": 9})):
+        assert equal(merge3({"x": 0}, *sides, rules).value, {"x": 9})  # type: ignore[arg-type]  # no side is absent
