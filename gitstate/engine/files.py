@@ -1,0 +1,86 @@
+"""Files as a crash leaves them: durable writes, and the system's errors as ours."""
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
+
+__all__ = ["create", "read", "remove", "storage_errors", "sync", "sync_directory", "write_all"]
+
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise what the operating system refuses as a :class:`StorageError` that names the file, else ``path``."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else os.fspath(path)
+        message = f"{name}: {os.strerror(error.errno) if error.errno else error}"
+        if error.errno in _READ_ONLY:
+            raise ReadOnlyError(
+                message, cause=error, hint="check who owns it, its permissions and its mount"
+            ) from error
+        if error.errno in _FULL:
+            raise StorageFullError(message, cause=error, hint="make room on the disk, then try again") from error
+        hint = "raise the limit of open files" if error.errno in {errno.EMFILE, errno.ENFILE} else "check the disk"
+        raise StorageError(message, cause=error, hint=hint) from error
+
+
+def sync(fd: int) -> None:
+    """Make what was written to ``fd`` survive a cut of the power."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync there stops at the drive's own cache
+    else:
+        os.fsync(fd)
+
+
+def sync_directory(path: str | os.PathLike[str]) -> None:
+    """Make the names in a directory survive a cut of the power."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of ``data``; the system may take it in pieces."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Write a new file whole; what exists at ``path`` already is an error, and a failure leaves nothing there."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            write_all(fd, data)
+            if durable:
+                sync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        remove(path)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Return the content of a file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove a file if it is there and if that can be done; what stays is found and removed later."""
+    with suppress(OSError):
+        os.unlink(path)

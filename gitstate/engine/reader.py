@@ -1,0 +1,163 @@
+"""Reads objects, with dulwich, from packs and loose files that other processes move about meanwhile."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from dulwich.object_store import DiskObjectStore
+from dulwich.objects import ObjectID
+
+from gitstate.engine import files
+from gitstate.engine.objects import GitObject, Kind, ObjectId
+from gitstate.engine.repository import Repository
+from gitstate.errors import ClosedError, CorruptionError
+
+__all__ = ["ObjectReader"]
+
+_T = TypeVar("_T")
+_KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+_ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
+_IDLE = 2  # open object stores that wait for the next read; each has a descriptor or two for every pack
+
+
+class ObjectReader:
+    """Reads objects and checks them against their ids. Safe in any thread.
+
+    dulwich's stores must not be shared between threads, so each read borrows one; those who read at the same time get
+    one each, and no more than a few stay open.
+    """
+
+    def __init__(self, repository: Repository, *, cache_bytes: int = 32 << 20) -> None:
+        self._path = repository.objects
+        self._idle: list[DiskObjectStore] = []
+        self._known = _Bodies(cache_bytes)
+        self._closed = False
+
+    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
+        """Return the body of an object.
+
+        Raises:
+            CorruptionError: It is missing, damaged or of another kind; the message names it.
+            StorageError: The disk refused.
+        """
+        known = self._known.get(object_id)
+        if known is not None and known[0] == kind:
+            return known[1]
+        name = ObjectID(object_id.encode("ascii"))
+        with files.storage_errors(self._path):
+            number, body = self._attempt(lambda store: store.get_raw(name), f"{kind} {object_id}")
+        found = _KINDS.get(number, "unknown kind")
+        data = b"%s %d\0" % (found.encode(), len(body)) + body
+        if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id:
+            raise CorruptionError(f"{kind} {object_id} in {self._path} is damaged", hint=_HINT)
+        if found != kind:
+            raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
+        if kind != "blob":
+            self._known.put(object_id, kind, body)
+        return body
+
+    def find(self, prefix: str) -> list[ObjectId]:
+        """Return the ids of the commits that begin with ``prefix``, sorted."""
+
+        def search(store: DiskObjectStore) -> list[ObjectId]:
+            ids = sorted(store.iter_prefix(prefix.encode("ascii")))
+            return [name.decode("ascii") for name in ids if store.get_raw(name)[0] == 1]
+
+        with files.storage_errors(self._path):
+            return self._attempt(search, f"an object {prefix}…")
+
+    def learn(self, objects: Iterable[GitObject]) -> None:
+        """Keep trees and commits that were just written, which are read next."""
+        for item in objects:
+            if item.kind != "blob":
+                self._known.put(item.id, item.kind, item.body)
+
+    def close(self) -> None:
+        """Close all files; a read that runs at this moment finishes. Idempotent."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def forked(self) -> None:
+        """In a forked child: let go of what is shared with the parent, whose reads would move our file positions."""
+        while self._idle:
+            self._idle.pop().close()
+        self._known.forked()
+
+    def _attempt(self, action: Callable[[DiskObjectStore], _T], what: str) -> _T:
+        """Run ``action``; again, with packs looked for anew, when a pack was moved under it."""
+        trouble: Exception | None = None
+        for _ in range(_ATTEMPTS):
+            with self._borrow() as store:
+                try:
+                    return action(store)
+                except FileNotFoundError as error:
+                    trouble = error
+                except OSError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - dulwich tells of moved and of damaged packs in a dozen ways
+                    trouble = error
+                self._forget(store)
+        if isinstance(trouble, KeyError | FileNotFoundError):
+            raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT) from trouble
+        reason = f"{type(trouble).__name__}: {trouble}"
+        raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT) from trouble
+
+    @contextmanager
+    def _borrow(self) -> Iterator[DiskObjectStore]:
+        if self._closed:
+            raise ClosedError("the repository is closed", hint="open it again")
+        try:
+            store = self._idle.pop()
+        except IndexError:
+            store = DiskObjectStore(self._path)
+        try:
+            yield store
+        finally:
+            if self._closed or len(self._idle) >= _IDLE:
+                self._forget(store)
+            else:
+                self._idle.append(store)
+
+    def _forget(self, store: DiskObjectStore) -> None:
+        with suppress(Exception):  # a pack that disappeared may fail to close
+            store.close()
+
+
+_HINT = "`git fsck` tells more; fetch it from another copy of the repository"
+
+
+class _Bodies:
+    """The bodies used last, up to a number of bytes. They never change, so they are never wrong."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._lock = threading.Lock()
+        self._bodies: OrderedDict[ObjectId, tuple[Kind, bytes]] = OrderedDict()
+
+    def get(self, object_id: ObjectId) -> tuple[Kind, bytes] | None:
+        with self._lock:
+            found = self._bodies.get(object_id)
+            if found is not None:
+                self._bodies.move_to_end(object_id)
+            return found
+
+    def put(self, object_id: ObjectId, kind: Kind, body: bytes) -> None:
+        with self._lock:
+            if object_id in self._bodies or len(body) > self._limit // 8:
+                return
+            self._bodies[object_id] = (kind, body)
+            self._size += len(body) + _OVERHEAD
+            while self._size > self._limit:
+                _, (_, oldest) = self._bodies.popitem(last=False)
+                self._size -= len(oldest) + _OVERHEAD
+
+    def forked(self) -> None:
+        self._lock = threading.Lock()
+
+
+_OVERHEAD = 300  # bytes that an entry takes beside its body

@@ -1,0 +1,191 @@
+"""Refs: read them, and swap one by git's own protocol, expected value first.
+
+We read the files ourselves: a ref that cannot be opened, for want of descriptors say, must be an error and never the
+older value that ``packed-refs`` still holds. Formats: https://git-scm.com/docs/gitrepository-layout, `git pack-refs`.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gitstate.engine import files
+from gitstate.engine.locks import LockFile
+from gitstate.engine.objects import ObjectId, Signature
+from gitstate.engine.repository import Repository
+from gitstate.errors import CorruptionError, StaleError, UnsupportedError
+
+__all__ = ["any_ref", "read", "read_head", "resolve", "swap"]
+
+_ID = re.compile(rb"[0-9a-f]{40}\n?")
+_DEPTH = 5  # of symbolic refs, as in git
+_NO_ID = "0" * 40
+
+
+def read(repository: Repository, ref: str) -> ObjectId | None:
+    """Return the commit that ``ref`` stands at, or None when there is no such ref.
+
+    Raises:
+        CorruptionError: Its file holds no object id; the message names it.
+        OSError: It cannot be read.
+    """
+    return resolve(repository, ref)[1]
+
+
+def resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
+    """Follow symbolic refs from ``ref``; return the name at the end and the commit that it stands at, or None."""
+    for _ in range(_DEPTH):
+        path = repository.common_dir / ref
+        try:
+            content = files.read(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return ref, _read_packed(repository, ref)
+        if _ID.fullmatch(content):
+            return ref, content[:40].decode("ascii")
+        if not content.startswith(b"ref: "):
+            raise CorruptionError(
+                f"the ref {path} holds {content[:50]!r} and no object id", hint=_reflog_hint(repository, ref)
+            )
+        ref = os.fsdecode(content[5:].strip())
+        if not ref.startswith("refs/") or ".." in ref:
+            raise CorruptionError(f"the ref {path} points to {ref!r}, which is no ref")
+    raise CorruptionError(f"the ref {ref} is a chain of symbolic refs that does not end")
+
+
+def read_head(repository: Repository) -> str | None:
+    """Return the ref that ``HEAD`` points to, which is the branch that is checked out; None when it is detached."""
+    content = files.read(repository.git_dir / "HEAD")
+    return os.fsdecode(content[5:].strip()) if content.startswith(b"ref: ") else None
+
+
+def any_ref(repository: Repository) -> str | None:
+    """Return the name of some branch, tag or other ref, or None: nothing was ever committed or fetched."""
+    for _, name in _packed(repository):
+        return name
+    for folder, _, names in os.walk(repository.common_dir / "refs"):
+        for name in names:
+            if not name.endswith(".lock"):
+                return os.path.relpath(os.path.join(folder, name), repository.common_dir)
+    return None
+
+
+def swap(
+    repository: Repository,
+    ref: str,
+    *,
+    expected: ObjectId | None,
+    new: ObjectId,
+    who: Signature,
+    note: str,
+    timeout: float = 10.0,
+) -> None:
+    """Move ``ref`` from ``expected`` (None: it does not exist) to ``new``, durably; call it under the store's lock.
+
+    Args:
+        repository: Where the ref is.
+        ref: Its full name. A symbolic ref moves the one that it points to, as in git.
+        expected: Where it must stand now.
+        new: Where it shall stand.
+        who: Stands in the reflog, with ``note``, a single line.
+        note: What happened.
+        timeout: Seconds to wait for a lock file of a living git.
+
+    Raises:
+        StaleError: The ref is elsewhere.
+        BusyError: A living git holds its lock file; the message names it.
+        UnsupportedError: Another ref's name stands in the way (``a`` and ``a/b``).
+    """
+    ref, current = resolve(repository, ref)
+    if current is None:
+        _make_way(repository, ref)
+    target = repository.common_dir / ref
+    with LockFile(repository.private, target, new.encode() + b"\n", timeout=timeout) as lock:
+        current = read(repository, ref)
+        if current != expected:
+            raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
+        with _logged(repository, ref, current, new, who, note):
+            lock.replace()
+
+
+def _make_way(repository: Repository, ref: str) -> None:
+    """Make the folder of a ref that is not there yet; refuse when another ref has its place."""
+    for _, name in _packed(repository):
+        if name.startswith(ref + "/") or ref.startswith(name + "/"):
+            raise UnsupportedError(f"{ref} cannot be made: {name} is there", hint="choose another branch")
+    target = repository.common_dir / ref
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            for folder, _, _ in os.walk(target, topdown=False):
+                os.rmdir(folder)  # git leaves empty folders of deleted refs behind
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UnsupportedError(f"{ref} cannot be made: {error.filename} is a ref", hint="choose another") from error
+    except OSError as error:
+        if not target.is_dir():
+            raise
+        raise UnsupportedError(f"{ref} cannot be made: there are refs in {target}", hint="choose another") from error
+
+
+@contextmanager
+def _logged(
+    repository: Repository, ref: str, before: ObjectId | None, after: ObjectId, who: Signature, note: str
+) -> Iterator[None]:
+    """Write the reflogs, that of ``HEAD`` too if it points here; take the lines back when the block fails."""
+    line = b"%s %s %s\t%s\n" % (
+        (before or _NO_ID).encode(),
+        after.encode(),
+        who.to_bytes(),
+        " ".join(note.split()).encode("utf-8", "backslashreplace"),
+    )
+    logs = [repository.common_dir / "logs" / ref]
+    if read_head(repository) == ref:
+        logs.append(repository.git_dir / "logs" / "HEAD")
+    written: list[tuple[Path, int]] = []
+    try:
+        for log in logs:
+            _append(log, line, written)
+        yield
+    except BaseException:
+        if read(repository, ref) != after:
+            for log, size in written:
+                with suppress(OSError):
+                    os.truncate(log, size)
+        raise
+
+
+def _append(log: Path, line: bytes, written: list[tuple[Path, int]]) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(log, flags, 0o644)
+    except FileNotFoundError:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(log, flags, 0o644)
+    try:
+        written.append((log, os.fstat(fd).st_size))
+        files.write_all(fd, line)
+    finally:
+        os.close(fd)
+
+
+def _read_packed(repository: Repository, ref: str) -> ObjectId | None:
+    return next((object_id for object_id, name in _packed(repository) if name == ref), None)
+
+
+def _packed(repository: Repository) -> Iterator[tuple[ObjectId, str]]:
+    path = repository.common_dir / "packed-refs"
+    try:
+        content = files.read(path)
+    except FileNotFoundError:
+        return
+    for line in content.splitlines():
+        if line.startswith((b"#", b"^")):
+            continue
+        object_id, space, name = line.partition(b" ")
+        if not space or not _ID.fullmatch(object_id):
+            raise CorruptionError(f"{path} has a line that is no ref: {line[:80]!r}")
+        yield object_id.decode("ascii"), os.fsdecode(name)
+
+
+def _reflog_hint(repository: Repository, ref: str) -> str:
+    return f"the last line of {repository.common_dir / 'logs' / ref} says where it stood"

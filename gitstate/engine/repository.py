@@ -1,0 +1,296 @@
+"""Find, check and make repositories; what we do not work with is refused and left alone.
+
+Layout: https://git-scm.com/docs/gitrepository-layout, extensions: https://git-scm.com/docs/repository-version.
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dulwich.config import ConfigFile, StackedConfig
+from dulwich.refs import Ref, check_ref_format
+
+from gitstate.engine import files
+from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError
+
+__all__ = ["Repository", "find_store", "open_repository", "user_configuration"]
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Where a repository's parts are. ``worktree`` is None for a bare one."""
+
+    git_dir: Path
+    """Its own: ``HEAD`` and git's index. Differs from ``common_dir`` in a linked worktree."""
+    common_dir: Path
+    """What linked worktrees share: objects, refs, configuration."""
+    worktree: Path | None
+    branch: str
+
+    @property
+    def ref(self) -> str:
+        """The branch's full name."""
+        return f"refs/heads/{self.branch}"
+
+    @property
+    def objects(self) -> Path:
+        """The folder of the objects."""
+        return self.common_dir / "objects"
+
+    @property
+    def private(self) -> Path:
+        """The folder of what is ours alone: locks, and later the journal and the index. Never pushed."""
+        return self.common_dir / "gitstate"
+
+
+def find_store(start: Path) -> Path | None:
+    """Return the repository's folder that holds ``start``, itself or the nearest above it, as git finds it."""
+    start = start.absolute()
+    return next((folder for folder in (start, *start.parents) if _locate(folder, "") is not None), None)
+
+
+def open_repository(path: Path, *, branch: str = "main", create: bool = True, bare: bool = False) -> Repository:
+    """Open the repository at ``path``; make it where there is nothing, an empty folder or an empty repository.
+
+    Whether it holds a store is for the floor above to say.
+
+    Args:
+        path: The folder with the worktree, or the repository itself (``.git`` or bare).
+        branch: The branch to work on.
+        create: Whether to make a repository where there is none.
+        bare: Whether a new one has no worktree.
+
+    Raises:
+        StoreNotFoundError: There is no repository, and ``create`` is False.
+        InvalidInputError: The path is a file, or the branch cannot be named so.
+        UnsupportedError: What is there is not for us; the message names path and reason. It was left alone.
+        StorageError: The disk refused.
+    """
+    if sys.platform not in {"linux", "darwin"}:
+        raise UnsupportedError(f"gitstate does not work on {sys.platform}", hint="use Linux or macOS")
+    if not check_ref_format(Ref(b"refs/heads/" + os.fsencode(branch))) or branch.startswith("-"):
+        raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint="try `main`")
+    path = path.absolute()
+    with files.storage_errors(path):
+        repository = _locate(path, branch)
+        if repository is None:
+            repository = _make(path, branch, create, bare)
+        _check_owner(repository, path)
+        repository = _check_configuration(repository)
+        if create:
+            _adopt_if_empty(repository)
+    return repository
+
+
+def _locate(path: Path, branch: str) -> Repository | None:
+    """Return the repository at exactly this path, or None."""
+    inner = path / ".git"
+    if inner.is_file():
+        content = files.read(inner)
+        if not content.startswith(b"gitdir: "):
+            raise UnsupportedError(f"{inner} is no file of git's", hint="look what it is")
+        git_dir = path / os.fsdecode(content[8:].rstrip(b"\r\n"))
+        if not _is_git_dir(git_dir):
+            raise UnsupportedError(f"{inner} points to {git_dir}, which is no repository", hint="`git worktree repair`")
+        return Repository(git_dir, _common_dir(git_dir), path, branch)
+    if _is_git_dir(inner):
+        return Repository(inner, _common_dir(inner), path, branch)
+    if _is_git_dir(path):
+        return Repository(path, _common_dir(path), path.parent if path.name == ".git" else None, branch)
+    return None
+
+
+def _is_git_dir(path: Path) -> bool:
+    if not os.path.lexists(path / "HEAD"):
+        return False
+    common = _common_dir(path)
+    return (common / "objects").is_dir() and (common / "refs").is_dir()
+
+
+def _common_dir(git_dir: Path) -> Path:
+    try:
+        content = files.read(git_dir / "commondir")
+    except (FileNotFoundError, NotADirectoryError):
+        return git_dir
+    return Path(os.path.normpath(git_dir / os.fsdecode(content.strip())))
+
+
+def _make(path: Path, branch: str, create: bool, bare: bool) -> Repository:
+    if path.exists() and not path.is_dir():
+        raise InvalidInputError(f"{path} is a file", hint="give the path of a folder")
+    if not create:
+        raise StoreNotFoundError(f"there is no store at {path}", hint="`gitstate init` makes one")
+    path.mkdir(parents=True, exist_ok=True)
+    with _alone_in(path):
+        found = _locate(path, branch)  # somebody else may have been faster
+        if found is not None:
+            return found
+        git_dir = path if bare else path / ".git"
+        if not _vacant(path, git_dir):
+            raise UnsupportedError(
+                f"{path} is not empty and no git repository", hint="choose an empty folder, or run `git init` there"
+            )
+        _write_layout(git_dir, branch, bare)
+        files.sync_directory(path)
+        files.sync_directory(path.parent)
+    return Repository(git_dir, git_dir, None if bare else path, branch)
+
+
+@contextmanager
+def _alone_in(path: Path) -> Iterator[None]:
+    """Keep other processes that would make a repository here waiting; the kernel ends it at death."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+_LAYOUT = {"gitstate", "objects", "refs", "config", "config.new", "HEAD.new"}
+
+
+def _vacant(path: Path, git_dir: Path) -> bool:
+    """Whether a repository can be made here: nothing is there, or what we made before we were killed."""
+    inside = set(os.listdir(git_dir)) if git_dir.is_dir() else set()
+    outside = set(os.listdir(path)) - {git_dir.name} if git_dir != path else set()
+    return not outside and (not inside or ("gitstate" in inside and inside <= _LAYOUT))
+
+
+def _write_layout(git_dir: Path, branch: str, bare: bool) -> None:
+    """Make a repository; ``gitstate`` comes first, to tell ours when it was left unfinished, and ``HEAD`` last."""
+    for folder in ("gitstate", "objects/info", "objects/pack", "refs/heads", "refs/tags"):
+        (git_dir / folder).mkdir(parents=True, exist_ok=True)
+    config = (
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
+        f"\tbare = {str(bare).lower()}\n\tlogAllRefUpdates = true\n"
+        "[gc]\n\tauto = 0\n"  # we fold packs ourselves; git's own would stop a person's command for it
+    )
+    _write_atomically(git_dir / "config", config.encode())
+    for folder in ("objects", "refs"):
+        files.sync_directory(git_dir / folder)
+    _write_atomically(git_dir / "HEAD", b"ref: refs/heads/" + os.fsencode(branch) + b"\n")
+    files.sync_directory(git_dir)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    new = f"{path}.new"
+    files.remove(new)
+    files.create(new, content)
+    os.rename(new, path)
+
+
+def _adopt_if_empty(repository: Repository) -> None:
+    """Let an empty repository's ``HEAD`` point to our branch, so that plain git shows what will be there."""
+    from gitstate.engine import refs  # it needs this module's Repository
+
+    if repository.git_dir == repository.common_dir and refs.any_ref(repository) is None:
+        wanted = repository.ref
+        if refs.read_head(repository) != wanted:
+            with _alone_in(repository.git_dir):
+                _write_atomically(repository.git_dir / "HEAD", b"ref: " + os.fsencode(wanted) + b"\n")
+
+
+_TRUE = {b"true", b"1", b"yes", b"on"}
+_EXTENSIONS = {
+    b"noop": None,
+    b"worktreeconfig": None,
+    b"relativeworktrees": None,
+    b"objectformat": b"sha1",
+    b"refstorage": b"files",
+}
+
+
+def _check_configuration(repository: Repository) -> Repository:
+    """Refuse the kinds of repositories in which we would lose or miss something; learn whether it is bare."""
+    where = repository.worktree or repository.git_dir
+    path = repository.common_dir / "config"
+    try:
+        config = ConfigFile.from_path(path)
+    except FileNotFoundError:
+        return repository
+    except ValueError as error:
+        raise UnsupportedError(
+            f"{path} cannot be read: {error}", hint="mend it; `git config --list` says where"
+        ) from None
+    version = _get(config, (b"core",), b"repositoryformatversion", b"0")
+    if version not in {b"0", b"1"}:
+        raise UnsupportedError(f"{where} has repository format version {version.decode()}", hint="upgrade gitstate")
+    for name, value in config.items((b"extensions",)):
+        if name.lower() == b"partialclone":
+            _refuse_partial(where)
+        wanted = _EXTENSIONS.get(name.lower(), b"")
+        if wanted is not None and wanted != value.lower():
+            what = f"{name.decode('utf-8', 'replace')} = {value.decode('utf-8', 'replace')}"
+            raise UnsupportedError(f"{where} uses git's extension {what}", hint="use a repository without it")
+    for section in config.sections():
+        if section[0] == b"remote" and _get(config, section, b"promisor", b"").lower() in _TRUE:
+            _refuse_partial(where)
+    shallow = repository.common_dir / "shallow"
+    if shallow.exists() and shallow.stat().st_size:
+        raise UnsupportedError(f"{where} is a shallow clone", hint="`git fetch --unshallow` makes it whole")
+    work = _get(config, (b"core",), b"worktree", b"")
+    if work and os.path.realpath(repository.git_dir / os.fsdecode(work)) != os.path.realpath(where):
+        raise UnsupportedError(f"{where} has its worktree elsewhere (core.worktree)", hint="use another repository")
+    if repository.git_dir == repository.common_dir and _get(config, (b"core",), b"bare", b"").lower() in _TRUE:
+        return replace(repository, worktree=None)
+    return repository
+
+
+def _refuse_partial(where: Path) -> None:
+    raise UnsupportedError(f"{where} is a partial clone", hint="clone it anew, without --filter")
+
+
+def _get(config: ConfigFile, section: tuple[bytes, ...], name: bytes, default: bytes) -> bytes:
+    try:
+        return config.get(section, name)
+    except KeyError:
+        return default
+
+
+def _check_owner(repository: Repository, path: Path) -> None:
+    """Refuse another user's repository, as git does: its configuration would act in our name."""
+    mine = {os.geteuid()}
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():
+        mine.add(int(os.environ["SUDO_UID"]))
+    places = {repository.git_dir, repository.common_dir, repository.worktree or repository.git_dir}
+    strange = [place for place in sorted(places) if os.stat(place).st_uid not in mine]
+    if strange and not _is_safe(repository.worktree or repository.git_dir):
+        raise UnsupportedError(
+            f"{strange[0]} belongs to another user",
+            hint=f"if you trust it: git config --global --add safe.directory {repository.worktree or path}",
+        )
+
+
+def _is_safe(place: Path) -> bool:
+    real = os.path.realpath(place)
+    safe = False
+    for config in reversed(user_configuration()):  # the system's first: an empty value takes back what stood before
+        if (b"safe",) not in set(config.sections()):
+            continue
+        for value in map(os.fsdecode, config.get_multivar((b"safe",), b"directory")):
+            if not value:
+                safe = False
+            elif value == "*" or real == os.path.realpath(os.path.expanduser(value)):
+                safe = True
+            elif value.endswith("/*"):
+                safe = safe or real.startswith(os.path.realpath(os.path.expanduser(value[:-2])) + "/")
+    return safe
+
+
+def user_configuration() -> list[ConfigFile]:
+    """Return the user's and the system's configuration of git, the stronger first; never a repository's.
+
+    Raises:
+        UnsupportedError: One of the files cannot be read as git's configuration.
+    """
+    try:
+        return StackedConfig.default_backends()
+    except ValueError as error:
+        raise UnsupportedError(
+            f"git's configuration cannot be read: {error}", hint="`git config --list` says where"
+        ) from None
