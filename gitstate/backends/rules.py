@@ -7,8 +7,8 @@ tell of the run come from one side as a whole, so that no sheet says COMPLETED w
 from typing import Any, TypeAlias
 
 from gitstate.values.canonical import Value
-from gitstate.values.joins import add_deltas, earlier, follow, free, higher, later, newer, unite
-from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, same
+from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
+from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, add_deltas, same
 
 __all__ = ["JOB_RULES"]
 

@@ -1,4 +1,7 @@
-"""Rules from which merge tables are built. All are symmetric: swapping the sides gives the same value."""
+"""Rules from which merge tables are built, beside ``add_deltas`` of :mod:`gitstate.values.merge`.
+
+All are symmetric: swapping the sides gives the same value.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,7 +10,7 @@ from typing import Any, TypeAlias
 from gitstate.values.canonical import Value, dumps
 from gitstate.values.merge import ABSENT, NO_RULES, Merge, Place, Rule, Side, Slot
 
-__all__ = ["add_deltas", "earlier", "follow", "free", "higher", "instant", "later", "newer", "number", "unite"]
+__all__ = ["earlier", "follow", "free", "higher", "instant", "later", "newer", "number", "unite"]
 
 Chooser: TypeAlias = Callable[[Place], Side]
 """Says which side of an object wins."""
@@ -46,14 +49,6 @@ def higher(place: Place) -> Merge | None:
     if base is not None and any(side is not None and side < base for side in sides):
         return None
     return _outermost(place, number, max)
-
-
-def add_deltas(place: Place) -> Merge | None:
-    """Count what both sides counted. A counter that is not there stands at 0."""
-    base, ours, theirs = (0 if slot is ABSENT else slot for slot in (place.base, place.ours, place.theirs))
-    if type(base) is int and type(ours) is int and type(theirs) is int:
-        return Merge(ours + theirs - base)
-    return None
 
 
 def follow(chooser: Chooser) -> Rule:

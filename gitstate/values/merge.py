@@ -2,8 +2,11 @@
 
 At every place, from the top down: equal on both sides, that; unchanged on one side, the other; then the rule for the
 place, if it has one and the rule has an opinion; then objects key by key; and only then is it a conflict. Lists are
-atoms unless a rule unites them. What merged stays merged; where there is a conflict the value keeps ours, or the change
-where the other side removed the place. Nothing depends on which side is called ours, except that.
+atoms unless a rule unites them. A counter alone is not settled by being equal: in two changes that differ elsewhere,
+one more here and one more there are two.
+
+What merged stays merged; where there is a conflict the value keeps ours, or the change where the other side removed the
+place. Nothing else depends on which side is called ours.
 """
 
 import re
@@ -26,6 +29,7 @@ __all__ = [
     "Rules",
     "Side",
     "Slot",
+    "add_deltas",
     "merge3",
     "same",
 ]
@@ -89,10 +93,12 @@ class Place:
 
     def merge(self) -> Merge:
         """Merge the place by the order of the module's docstring."""
-        if same(self.ours, self.theirs) or same(self.base, self.theirs):
+        if same(self.base, self.theirs):
             return Merge(self.ours)
         if same(self.base, self.ours):
             return Merge(self.theirs)
+        if same(self.ours, self.theirs) and self.rules.rule is not add_deltas:
+            return Merge(self.ours)
         ruled = self.rules.rule(self) if self.rules.rule is not None else None
         return self.keywise() if ruled is None else ruled
 
@@ -142,6 +148,14 @@ class Place:
 
 Rule: TypeAlias = Callable[[Place], "Merge | None"]
 """Decides a place that both sides changed, each in its way. None: no opinion."""
+
+
+def add_deltas(place: Place) -> Merge | None:
+    """Count what both sides counted. A counter that is not there stands at 0."""
+    base, ours, theirs = (0 if slot is ABSENT else slot for slot in (place.base, place.ours, place.theirs))
+    if type(base) is int and type(ours) is int and type(theirs) is int:
+        return Merge(ours + theirs - base)
+    return None
 
 
 @dataclass

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.values.canonical import Value, equal
-from gitstate.values.joins import add_deltas, earlier, follow, free, higher, later, newer, unite
-from gitstate.values.merge import ABSENT, Conflict, Merge, Place, Rule, Rules, Slot, merge3, same
+from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
+from gitstate.values.merge import ABSENT, Conflict, Merge, Place, Rule, Rules, Slot, add_deltas, merge3, same
 
 from .strategies import VALUES
 
@@ -166,3 +166,9 @@ def test_a_field_follows_the_newer_object_and_a_tie_the_larger_bytes() -> None:
     assert merge3({}, {"t": early, "x": 9}, {"t": late, "x": 1}, rules).value == {"t": late, "x": 1}
     for sides in (({"x": 9}, {"x": 1}), ({"x": 1}, {"x": 9})):
         assert equal(merge3({"x": 0}, *sides, rules).value, {"x": 9})  # type: ignore[arg-type]  # no side is absent
+
+
+def test_equal_counters_of_different_changes_are_added() -> None:
+    rules = Rules.of({"/n": add_deltas})
+    assert merge3({"n": 1}, {"n": 2, "a": 1}, {"n": 2, "b": 1}, rules).value == {"n": 3, "a": 1, "b": 1}
+    assert merge3({"n": 1}, {"n": 2}, {"n": 2}, rules).value == {"n": 2}  # one change that reached both sides
