@@ -331,7 +331,7 @@ def _updated_at(state: Any) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def _encode(codec: Codec, state: BaseModel) -> dict[str, Any]:
+def _encode(codec: Codec[Any], state: BaseModel) -> dict[str, Any]:
     value: dict[str, Any] = codec.encode(state)  # type: ignore[assignment]  # a model is encoded as an object
     return value
 

@@ -20,7 +20,7 @@ _log = logging.getLogger("gitstate")
 _LISTED = 10  # so many conflicts are named in the message of the error
 
 
-def edit_for(codec: Codec, job_id: str, ours: dict[str, Value], picture: Picture) -> Edit:
+def edit_for(codec: Codec[Any], job_id: str, ours: dict[str, Value], picture: Picture) -> Edit:
     """Return the write that saves the value ``ours``, of which ``picture`` was taken.
 
     The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged.
@@ -56,7 +56,7 @@ def _readable(current: Snapshot | None) -> tuple[dict[str, Value] | None, str]:
 
 
 def _merged(
-    codec: Codec, job_id: str, base: dict[str, Value], ours: dict[str, Value], theirs: dict[str, Value]
+    codec: Codec[Any], job_id: str, base: dict[str, Value], ours: dict[str, Value], theirs: dict[str, Value]
 ) -> dict[str, Value]:
     merge = merge3(base, ours, theirs, JOB_RULES)
     if merge.conflicts:
@@ -78,7 +78,7 @@ def _merged(
     return value
 
 
-def _normal(codec: Codec, value: dict[str, Value]) -> dict[str, Value]:
+def _normal(codec: Codec[Any], value: dict[str, Value]) -> dict[str, Value]:
     """Return a stored value as the model says it: defaults filled in, so that only real changes differ from it."""
     try:
         normal: dict[str, Any] = codec.encode(codec.decode(value))  # type: ignore[assignment]  # as above

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gitstate.format.layout import Layout
-from gitstate.format.message import Message
 
 from gitstate import errors
+from gitstate.format.layout import Layout
+from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Draft, Edit, Snapshot
 from gitstate.store.store import Store
 from tests.backends.conftest import fsck
