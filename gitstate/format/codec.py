@@ -1,0 +1,216 @@
+"""From a pydantic model to a value and back: ``decode(encode(m)).model_dump() == m.model_dump()``.
+
+A model is dumped by field name, and loaded by name and alias. Excluded, private and computed fields are not stored; a
+field that is None and None by default is left out. What pydantic would lose in silence is an error before anything is
+written: NaN, secrets, keys that are the same as text, and things of a kind of their own (a datetime, a tuple) in a
+place whose type does not tell that they are one. Each encoded value has been decoded once, so what is stored can be
+loaded. Serializers and validators of the model's own may change values as they like: that is the model's business.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from math import isfinite
+from typing import Any, Generic, NoReturn, TypeVar
+
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic_core import to_jsonable_python
+
+from gitstate.errors import CorruptionError, UnstorableError
+from gitstate.format.shapes import shape_of
+from gitstate.format.surrogates import mask, unmask
+from gitstate.values import canonical, pointer
+from gitstate.values.canonical import Value
+
+__all__ = ["Codec"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LISTED = 3  # so many errors of a validation are named
+_SCALARS = (str, int, bool, type(None))
+_UNKNOWN = object()  # what came back is not known
+
+
+class Codec(Generic[Model]):
+    """Encodes the instances of one model class. ``shape`` is the shape of their values."""
+
+    def __init__(self, model: type[Model]) -> None:
+        self.model = model
+        self.shape = shape_of(model)
+
+    def encode(self, instance: Model) -> Value:
+        """Return an instance as a value, which shares nothing with it.
+
+        Raises:
+            UnstorableError: The value would not come back as what it is; ``pointer`` names the field.
+        """
+        try:
+            dumped = instance.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
+        except Exception as error:  # noqa: BLE001 - serializers of other people's models raise anything
+            _refuse(_unserializable(instance, ()), f"{type(instance).__name__} cannot be dumped: {error}", error)
+        try:
+            text = json.dumps(dumped).encode("ascii")
+        except (TypeError, ValueError, RecursionError) as error:
+            canonical.dumps(dumped, self.shape)  # names the place
+            raise UnstorableError(f"the value cannot be written as JSON: {error}") from error
+        try:
+            back = self.decode_text(text)
+        except CorruptionError as error:
+            _settle(instance, dumped, _UNKNOWN, ())  # may know a better reason
+            raise UnstorableError(f"the value could not be loaded again: {error.message}") from error
+        return _settle(instance, dumped, back, ())
+
+    def decode(self, value: Value) -> Model:
+        """Return the instance that a value stands for. Raises as :meth:`decode_text` does."""
+        try:
+            return self.decode_text(json.dumps(value).encode("ascii"))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CorruptionError(f"no value: {error}") from error
+
+    def decode_text(self, text: bytes) -> Model:
+        """Return the instance that the JSON text of a value stands for.
+
+        Raises:
+            CorruptionError: The model refuses it; the message names the pointers and the reasons.
+        """
+        try:
+            try:
+                return self._validate(text)
+            except ValidationError as error:
+                if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+                    raise
+                masked, table = mask(text)
+                instance: Model = unmask(self._validate(masked), table)
+                return instance
+        except ValidationError as error:
+            raise CorruptionError(_reasons(error)) from error
+        except Exception as error:  # validators of other people's models raise anything
+            raise CorruptionError(f"{self.model.__name__} cannot be made of it: {error}") from error
+
+    def _validate(self, text: bytes | str) -> Model:
+        return self.model.model_validate_json(text, by_alias=True, by_name=True)
+
+
+def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
+    """Return the value of ``item``, which pydantic dumped and then loaded ``back``; refuse what it lost on the way."""
+    kind = type(item)
+    if kind in _SCALARS:
+        return dumped  # type: ignore[no-any-return]  # what json.dumps took is a value
+    if isinstance(item, float):
+        if not isfinite(item):
+            _refuse(place, f"JSON has no {float(item)!r}")
+    elif isinstance(item, RootModel):
+        return _settle(item.root, dumped, back.root if isinstance(back, RootModel) else back, place)
+    elif isinstance(dumped, dict):
+        if isinstance(item, Mapping):
+            return _settle_mapping(item, dumped, back, place)
+        if (named := _fields(item)) is not None:
+            return _settle_fields(named, dumped, back, place)
+    elif isinstance(dumped, list) and isinstance(item, (list, tuple, set, frozenset, deque)):
+        return _settle_items(item, dumped, back, place)
+    _check_kind(item, back, place)
+    return dumped  # type: ignore[no-any-return]  # as above
+
+
+def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
+    backs = back if isinstance(back, dict) else _fields(back) or {}
+    optional: frozenset[str] = _none_by_default(type(back)) if isinstance(back, BaseModel) else frozenset()
+    plain_enums = isinstance(back, BaseModel) and back.model_config.get("use_enum_values", False)
+    value: dict[str, Value] = {}
+    for name, entry in dumped.items():
+        item = named.get(name, _UNKNOWN)
+        if type(item) not in _SCALARS and item is not _UNKNOWN and not (plain_enums and isinstance(item, Enum)):
+            entry = _settle(item, entry, backs.get(name, _UNKNOWN), (*place, name))
+        if entry is not None or name not in optional:
+            value[name] = entry
+    return value
+
+
+def _settle_mapping(item: Mapping[Any, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
+    if len(item) != len(dumped):
+        texts = [next(iter(to_jsonable_python({key: None}))) for key in item]
+        for text in texts:
+            if texts.count(text) > 1:
+                _refuse((*place, text), "two keys of the dictionary are the same as text")
+        return dumped  # a serializer of the model's own chose other entries
+    backs = back if isinstance(back, Mapping) else {}
+    value: dict[str, Value] = {}
+    for (key, entry), (text, dumped_entry) in zip(item.items(), dumped.items(), strict=True):
+        if key not in backs and text in backs:
+            _refuse((*place, text), f"the key {key!r} would come back as text")
+        value[text] = _settle(entry, dumped_entry, backs.get(key, _UNKNOWN), (*place, text))
+    return value
+
+
+def _settle_items(item: Any, dumped: list[Any], back: Any, place: pointer.Parts) -> Value:
+    _check_kind(item, back, place)
+    if len(item) != len(dumped):
+        return dumped  # a serializer of the model's own chose other items
+    unordered = isinstance(item, (set, frozenset))
+    same = isinstance(back, (list, tuple, deque)) and len(back) == len(dumped) and not unordered
+    backs = back if same else [_UNKNOWN] * len(dumped)
+    value = [
+        _settle(entry, dumped_entry, entry_back, (*place, str(index)))
+        for index, (entry, dumped_entry, entry_back) in enumerate(zip(item, dumped, backs, strict=True))
+    ]
+    return sorted(value, key=canonical.dumps) if unordered else value
+
+
+def _check_kind(item: Any, back: Any, place: pointer.Parts) -> None:
+    """Refuse what came back as plain JSON, and is more than that."""
+    if back is None or type(back) in (str, int, float, bool, list, dict):
+        if not isinstance(item, type(back)) and not (isinstance(item, deque) and isinstance(back, list)):
+            _refuse(
+                place,
+                f"a {type(item).__name__} would come back as {type(back).__name__}",
+                hint="give the field a type that tells, or store what JSON can say",
+            )
+    elif hasattr(item, "get_secret_value") and item != back:
+        _refuse(place, f"a {type(item).__name__} does not give its secret away", hint="exclude the field")
+
+
+def _fields(item: Any) -> dict[str, Any] | None:
+    """Return the fields of a model or dataclass by name; None for anything else."""
+    if isinstance(item, BaseModel):
+        return {**item.__dict__, **item.__pydantic_extra__} if item.__pydantic_extra__ else item.__dict__
+    if is_dataclass(item) and not isinstance(item, type):
+        return {field.name: getattr(item, field.name, None) for field in fields(item)}
+    return None
+
+
+@cache
+def _none_by_default(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(name for name, field in model.model_fields.items() if field.default is None)
+
+
+def _unserializable(item: Any, place: pointer.Parts) -> pointer.Parts:
+    """Return the place in ``item``, which cannot be dumped, that is to blame."""
+    inner = _fields(item)
+    if inner is None and isinstance(item, Mapping):
+        inner = {str(key): entry for key, entry in item.items()}
+    if inner is None and isinstance(item, (list, tuple)):
+        inner = {str(index): entry for index, entry in enumerate(item)}
+    if len(place) < canonical.MAX_DEPTH:
+        for name, entry in (inner or {}).items():
+            try:
+                if isinstance(item, BaseModel):
+                    item.model_dump(mode="json", include={name}, round_trip=True, warnings=False)
+                else:
+                    to_jsonable_python(entry)
+            except Exception:  # noqa: BLE001 - as in encode
+                return _unserializable(entry, (*place, name))
+    return place
+
+
+def _refuse(place: pointer.Parts, reason: str, cause: Exception | None = None, *, hint: str = "") -> NoReturn:
+    where = pointer.to_text(place)
+    raise UnstorableError(f"{where or 'the value'} cannot be stored: {reason}", pointer=where, hint=hint) from cause
+
+
+def _reasons(error: ValidationError) -> str:
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{pointer.to_text(tuple(map(str, one['loc']))) or 'the value'}: {one['msg']}" for one in errors[:_LISTED]]
+    return "; ".join(told) + (f"; and {len(errors) - _LISTED} more" if len(errors) > _LISTED else "")
