@@ -11,6 +11,12 @@ from gitstate.testing import StateBackendTests
 from tests.backends.conftest import fsck
 
 
+def write_by_hand(folder: Path, path: str, text: str) -> None:
+    """Change a file and commit it, as a person would."""
+    (folder / path).write_text(text)
+    subprocess.run(["git", "commit", "-qam", "by hand"], cwd=folder, check=True)
+
+
 class TestInMemoryStateBackend(StateBackendTests):
     """Nothing to open again, and nothing outside that could be damaged."""
 
@@ -38,8 +44,7 @@ class TestGitStateBackend(StateBackendTests):
         await backend.flush()
         folder = backend.store.path
         assert folder is not None
-        (folder / "jobs" / job_id / "job.json").write_text("{")
-        subprocess.run(["git", "commit", "-qam", "break a job"], cwd=folder, check=True)
+        write_by_hand(folder, f"jobs/{job_id}/job.json", "{")
 
     async def reopen(self, backend: StateBackend) -> GitStateBackend:
         assert isinstance(backend, GitStateBackend)
