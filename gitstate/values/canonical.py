@@ -78,7 +78,12 @@ def equal(a: Value, b: Value) -> bool:
     if isinstance(a, (str, int)):
         return a == b
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(equal(item, b[key]) for key, item in a.items())
+        if a.keys() != b.keys():
+            return False
+        for key, item in a.items():  # noqa: SIM110  # a loop takes two thirds of the time of all(), and merges live on it
+            if not equal(item, b[key]):
+                return False
+        return True
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, float) and isinstance(b, float):
