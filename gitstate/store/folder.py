@@ -1,0 +1,183 @@
+"""Files in a folder that people use too: look, write and remove without ever leaving it or following a link.
+
+Each segment of a path is opened on its own, from the directory before it, and never through a symbolic link; so a link
+that somebody puts in the way, at whatever moment, cannot lead a write astray.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gitstate.engine.objects import FILE, GitObject, TreeEntry
+
+__all__ = ["EXECUTABLE", "LINK", "Folder", "Found", "Moved"]
+
+EXECUTABLE = 0o100755
+LINK = 0o120000
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+
+
+class Moved(Exception):  # noqa: N818 - no error: somebody else was faster, and keeps what is theirs
+    """What stands at a path is not what was found there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands at a path.
+
+    ``entry`` is what git would call it, None for nothing or for what is neither a file nor a link; ``odd`` tells the
+    two apart. ``stat`` is that of the file or link.
+    """
+
+    entry: TreeEntry | None = None
+    stat: os.stat_result | None = None
+    odd: bool = False
+
+
+class Folder:
+    """The folder at ``path``, held open. Paths below it are text, segments parted by ``/``."""
+
+    def __init__(self, path: Path) -> None:
+        self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._root)
+
+    def look(self, path: str) -> Found:
+        """Return what stands at ``path``. What cannot be read counts as odd."""
+        try:
+            with self._parent(path) as (parent, name):
+                return _look(parent, name)
+        except FileNotFoundError:
+            return Found()
+        except OSError as error:
+            if error.errno in _IN_THE_WAY:
+                return Found(odd=True)
+            raise
+
+    def write(self, path: str, data: bytes, mode: int, found: Found) -> os.stat_result:
+        """Write a file beside and rename it to ``path``, unless what was ``found`` there has changed since.
+
+        Raises:
+            Moved: It has changed, or something stands where a directory is needed.
+        """
+        try:
+            with self._parent(path, create=True) as (parent, name):
+                beside = _beside(path)
+                _unlink(parent, beside)  # left by a process that was killed here
+                _write_new(parent, beside, data, 0o777 if mode == EXECUTABLE else 0o666)
+                try:
+                    _expect(parent, name, found)
+                    os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+                except BaseException:
+                    _unlink(parent, beside)
+                    raise
+                return os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError as error:
+            raise _moved(path, error) from error
+
+    def remove(self, path: str, found: Found) -> None:
+        """Remove the file or link at ``path`` and the directories that it leaves empty.
+
+        Raises:
+            Moved: It is not what was ``found`` there.
+        """
+        try:
+            with self._parent(path) as (parent, name):
+                _expect(parent, name, found)
+                os.unlink(name, dir_fd=parent)
+        except OSError as error:
+            raise _moved(path, error) from error
+        while "/" in path:
+            path = path.rpartition("/")[0]
+            try:
+                with self._parent(path) as (parent, name):
+                    os.rmdir(name, dir_fd=parent)
+            except OSError:  # not empty, or no longer there
+                break
+
+    def clear(self, path: str) -> None:
+        """Remove what a killed process left beside ``path``."""
+        with suppress(OSError), self._parent(path) as (parent, _):
+            _unlink(parent, _beside(path))
+
+    @contextmanager
+    def _parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Open the directory of ``path``; give it and the last segment."""
+        *folders, name = path.encode("utf-8", "surrogateescape").split(b"/")
+        parent = os.dup(self._root)
+        try:
+            for folder in folders:
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(folder, dir_fd=parent)
+                inner = os.open(folder, _DIRECTORY, dir_fd=parent)
+                os.close(parent)
+                parent = inner
+            yield parent, name
+        finally:
+            os.close(parent)
+
+
+def _look(parent: int, name: bytes) -> Found:
+    state = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if stat.S_ISLNK(state.st_mode):
+        return Found(TreeEntry(LINK, GitObject("blob", os.readlink(name, dir_fd=parent)).id), state)
+    if not stat.S_ISREG(state.st_mode):
+        return Found(odd=True)
+    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with open(file, "rb") as stream:
+        blob = GitObject("blob", stream.read())
+    return Found(TreeEntry(EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE, blob.id), state)
+
+
+def _expect(parent: int, name: bytes, found: Found) -> None:
+    try:
+        state = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        state = None
+    if _signs(state) != _signs(found.stat):
+        raise Moved(os.fsdecode(name))
+
+
+def _signs(state: os.stat_result | None) -> tuple[int, ...]:
+    if state is None:
+        return ()
+    return (state.st_ino, state.st_dev, state.st_mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+def _moved(path: str, error: OSError) -> Exception:
+    """Tell "somebody's file or directory is in the way" from a disk that refuses."""
+    return Moved(path) if error.errno in (*_IN_THE_WAY, errno.ENOENT, errno.EISDIR, errno.EEXIST) else error
+
+
+def _beside(path: str) -> bytes:
+    """Return the name of the file that becomes ``path``: always the same, so that the next refresh finds it."""
+    digest = hashlib.sha1(path.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    return f".gitstate-{digest[:16]}".encode()
+
+
+def _write_new(parent: int, name: bytes, data: bytes, permissions: int) -> None:
+    file = os.open(name, _NEW_FILE, permissions, dir_fd=parent)
+    with open(file, "wb") as stream:
+        stream.write(data)
+
+
+def _unlink(parent: int, name: bytes) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)

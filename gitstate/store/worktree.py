@@ -1,0 +1,330 @@
+"""The files of the head in a folder, for people: brought up to date with git's index, never over somebody's edit.
+
+What the view shows is recorded before anything is touched and after everything is done, so that a refresh which was
+killed is finished by the next one of anybody. A file (or an entry of git's index) is ours if it holds what one of the
+recorded trees has at its path; anything else is a person's edit and stays, the file and what was staged of it. Only
+what differs between the recorded trees and the head is looked at.
+"""
+
+import json
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from gitstate.engine import gitindex, graph, refs, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.gitindex import GitIndex
+from gitstate.engine.locks import LockFile, StoreLock
+from gitstate.engine.objects import FILE, ObjectId, TreeEntry
+from gitstate.engine.repository import Repository
+from gitstate.errors import BusyError, CorruptionError
+from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
+
+__all__ = ["Refreshed", "Worktree"]
+
+_PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
+_TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
+_ANCESTORS = 100  # how many commits back a view without a record of its own is looked for
+
+_Tree = ObjectId | None  # None: nothing is shown
+
+
+@dataclass
+class Refreshed:
+    """What a refresh did, as paths below the worktree.
+
+    ``kept`` were edited by a person, of those that the refresh looked at; ``skipped`` cannot be shown: a name that is
+    not safe or has a twin on a file system that folds case, a symbolic link, a submodule. ``pending`` says why the
+    view was left to the next refresh, and is empty if it was not.
+    """
+
+    written: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    pending: str = ""
+
+
+class Worktree:
+    """The worktree of a repository, as a view of the engine's branch.
+
+    Args:
+        repository: A repository that has a worktree.
+        engine: Reads the branch that the worktree shows, when it is checked out.
+        patience: Seconds to wait for a person's git that holds the index.
+    """
+
+    def __init__(self, repository: Repository, engine: Engine, *, patience: float = _PATIENCE) -> None:
+        if repository.worktree is None:
+            raise ValueError(f"{repository.git_dir} has no worktree")
+        self.path: Path = repository.worktree
+        self._git_dir = repository.git_dir
+        self._repository = repository
+        self._engine = engine
+        self._patience = patience
+        self._private = repository.git_dir / "gitstate" / "view"  # of this worktree, if the repository has several
+        self._lock = StoreLock(self._private / "lock")
+
+    def refresh(self) -> Refreshed:
+        """Bring the files and git's index to the head, all but what a person edited.
+
+        Nothing happens while another branch is checked out. Safe to call from any thread and process.
+
+        Raises:
+            CorruptionError: git's index or an object is damaged; the next refresh tries again.
+            UnsupportedError: git's index is of a kind that only C git reads, and there is none.
+            OSError: The disk refused; the next refresh goes on.
+        """
+        if not self._is_checked_out():
+            return Refreshed()
+        self._private.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                return self._refresh(lock)
+        except BusyError as error:
+            return Refreshed(pending=str(error))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._lock.acquire(_TURN)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _is_checked_out(self) -> bool:
+        return refs.read_head(self._repository) == self._repository.ref
+
+    def _refresh(self, lock: LockFile) -> Refreshed:
+        head = self._engine.head()
+        if head is None or not self._is_checked_out():  # it may have changed while we waited
+            return Refreshed()
+        target = graph.read(self._engine, head).tree
+        record = _Record.read(self._private)
+        if record == _Record([target], _signs(self._git_dir / "index")):
+            return Refreshed()  # and nobody's git has been here since
+        index = gitindex.read(self._git_dir, self.path, self._private)
+        if index.conflicted:
+            return Refreshed(pending="a merge with conflicts is unfinished in git's index")
+        shown = self._shown(record, index, head, target)
+        differing = self._differing(shown, target)
+        if differing:
+            _Record(_unique([*shown, target])).write(self._private)
+        with Folder(self.path) as folder:
+            checkout = _Checkout(self._engine, folder, index, target, folds=_folds_case(self._git_dir))
+            checkout.bring(differing, healing=len(record.shown) != 1)
+            if index.changed:
+                checkout.settle_racy()
+                self._write_index(lock, index)
+        _Record([target], _signs(self._git_dir / "index")).write(self._private)
+        return checkout.done
+
+    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
+        """Return the trees that the files and the entries of git's index may come from, but for a person's edits."""
+        shown = [tree for tree in record.shown if self._is_readable(tree)]
+        if not len(index):
+            shown.append(None)
+        if shown and index.tree in (None, target, *shown):
+            return shown
+        # Somebody's git was here: a fresh clone, a reset, a return from another branch. It left a commit's tree.
+        past = list(self._past(head))
+        if index.tree in past:
+            return [*shown, index.tree]
+        return shown or list(_unique(past))
+
+    def _past(self, head: ObjectId) -> Iterator[ObjectId]:
+        """Yield the trees of the head and of its ancestors."""
+
+        def walk() -> Iterator[ObjectId]:
+            commit_id: ObjectId | None = head
+            while commit_id is not None:
+                commit = graph.read(self._engine, commit_id)
+                yield commit.tree
+                commit_id = commit.parents[0] if commit.parents else None
+
+        return islice(walk(), _ANCESTORS)
+
+    def _is_readable(self, tree: _Tree) -> bool:
+        """Whether a recorded tree is still there: after a reset, git's gc may have taken it."""
+        try:
+            trees.read(self._engine, tree)
+        except CorruptionError:
+            return False
+        return True
+
+    def _differing(self, shown: Iterable[_Tree], target: ObjectId) -> dict[str, "_Difference"]:
+        """Return the paths that differ between any of the trees and the target."""
+        found: dict[str, _Difference] = {}
+        for tree in shown:
+            for path, before, after in trees.diff(self._engine, tree, target):
+                found.setdefault(path, _Difference(after, {after})).ours.add(before)
+        return found
+
+    def _write_index(self, lock: LockFile, index: GitIndex) -> None:
+        # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
+        path = self._git_dir / "index"
+        with open(f"{path}.lock", "wb") as stream:
+            stream.write(index.to_bytes())
+        lock.replace()
+
+
+class _Difference(NamedTuple):
+    """A path that differs: what the target has there, and all that may stand there without being a person's edit."""
+
+    target: TreeEntry | None
+    ours: set[TreeEntry | None]
+
+
+class _Checkout:
+    """One refresh at work on the files and the entries of git's index."""
+
+    def __init__(self, engine: Engine, folder: Folder, index: GitIndex, target: ObjectId, *, folds: bool) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._index = index
+        self._target = target
+        self._folds = folds
+        self.done = Refreshed()
+
+    def bring(self, differing: dict[str, "_Difference"], *, healing: bool) -> None:
+        """Bring paths to the target; ``healing`` says that an earlier refresh may have been killed."""
+        # Removals first: what was a file may become a directory, and the other way round.
+        for path, (target, ours) in sorted(differing.items(), key=lambda item: (item[1].target is not None, item[0])):
+            if healing:
+                self._folder.clear(path)
+            self._bring(path, target, ours, healing=healing)
+
+    def _bring(self, path: str, target: TreeEntry | None, ours: set[TreeEntry | None], *, healing: bool) -> None:
+        old = self._index.get(path)
+        entry = None if old is None else old.entry
+        if not gitindex.is_safe(path):
+            self.done.skipped.append(path)
+        elif entry not in ours or (target is not None and old is None and not self._index.has_room(path)):
+            self.done.kept.append(path)  # staged: git's index and the file are the person's
+        elif (target is not None and target.mode not in (FILE, EXECUTABLE)) or self._has_twin(path):
+            self.done.skipped.append(path)
+            self._enter(path, target, None)
+        elif old is not None and old.skips_worktree:
+            self._enter(path, target, None)
+        else:
+            found = self._folder.look(path)
+            # Where git's index is ahead of the file, somebody's `git reset` kept the file as an edit.
+            loose = healing or entry != target
+            self._enter(path, target, self._bring_file(path, target, found, ours if loose else set()))
+
+    def _bring_file(
+        self, path: str, target: TreeEntry | None, found: Found, ours: set[TreeEntry | None]
+    ) -> os.stat_result | None:
+        """Bring a file to the target unless a person edited it; return its state if it is there and equals it."""
+        if found.entry == target and not found.odd:
+            return found.stat
+        if found.odd or not _is_one_of(found.entry, ours):
+            self.done.kept.append(path)
+            return None
+        try:
+            if target is None:
+                self._folder.remove(path, found)
+                self.done.removed.append(path)
+                return None
+            stat = self._folder.write(path, self._engine.read(target.id, "blob"), target.mode, found)
+        except Moved:
+            self.done.kept.append(path)
+            return None
+        self.done.written.append(path)
+        return stat
+
+    def _enter(self, path: str, target: TreeEntry | None, stat: os.stat_result | None) -> None:
+        """Make git's index say ``target``; without ``stat`` git will see for itself what became of the file."""
+        if target is None:
+            self._index.remove(path)
+        else:
+            self._index.put(path, target, stat)
+
+    def _has_twin(self, path: str) -> bool:
+        """Whether the file system takes ``path`` for another path of the target, which is shown in its place."""
+        if not self._folds:
+            return False
+        tree: _Tree = self._target
+        for name in path.split("/"):
+            entries = trees.read(self._engine, tree)
+            twins = [other for other in entries if _fold(other) == _fold(name)]
+            if twins and min(twins) != name:
+                return True
+            entry = entries.get(name)
+            if entry is None or not entry.is_directory:
+                break
+            tree = entry.id
+        return False
+
+    def settle_racy(self) -> None:
+        """Mark the edits that hide behind the time at which git's index was last written; see ``GitIndex.racy``."""
+        for path, old in self._index.racy():
+            found = self._folder.look(path)
+            if found.entry is not None and found.entry.id != old.entry.id:
+                self._index.distrust(path)
+
+
+@dataclass
+class _Record:
+    """What the view shows, as kept in a private file.
+
+    ``shown`` are trees: one as a rule, several while a refresh is at work. ``index`` tells git's index, as the last
+    refresh left it, from every other file.
+    """
+
+    shown: list[_Tree] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, private: Path) -> "_Record":
+        """Read the record; without one, or with one that cannot be read, nothing is known."""
+        try:
+            data = json.loads((private / "shown").read_bytes())
+            shown, index = data["trees"], data["index"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls()
+        if not all(tree is None or isinstance(tree, str) for tree in shown):
+            return cls()
+        return cls(list(shown), list(index))
+
+    def write(self, private: Path) -> None:
+        """Put the record in the place of the last one."""
+        beside = private / "shown.new"
+        beside.write_text(json.dumps({"trees": self.shown, "index": self.index}))
+        beside.replace(private / "shown")
+
+
+def _is_one_of(found: TreeEntry | None, ours: set[TreeEntry | None]) -> bool:
+    """Whether a file holds one of the contents; its permissions alone are no edit, some file systems have none."""
+    if found is None:
+        return None in ours
+    return any(entry is not None and (entry.id, entry.mode >> 12) == (found.id, found.mode >> 12) for entry in ours)
+
+
+def _unique(items: Iterable[_Tree]) -> list[_Tree]:
+    return list(dict.fromkeys(items))
+
+
+def _signs(path: Path) -> list[int]:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return []
+    return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _folds_case(git_dir: Path) -> bool:
+    """Whether the file system takes names that differ in case only for one."""
+    try:
+        return (git_dir / "HEAD").samefile(git_dir / "hEAD")
+    except FileNotFoundError:
+        return False
