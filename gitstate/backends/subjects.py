@@ -23,9 +23,9 @@ def progress(value: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
-    """Say in a few words what a save changed: sheets that changed status first, the job's status else."""
+    """Say in a few words what a save changed: sheets with another status or attempt first, the job's status else."""
     old, new = _sheets(before or {}), _sheets(after)
-    changed = [key for key in new if _status(new[key]) != _status(old.get(key)) and _status(new[key]) is not None]
+    changed = [key for key in new if _status(new[key]) is not None and _moved(old.get(key), new[key])]
     if before is None:
         started = [key for key in changed if _status(new[key]) != SheetStatus.PENDING.value]
         return "created" if not started else f"created, {_sheets_told(started, new)}"
@@ -56,10 +56,15 @@ def message_for(
     return Message(subject, body, (*facts, *trailers))
 
 
+def _moved(before: Any, after: Any) -> bool:
+    """Whether a sheet has another status; or another attempt: one that was interrupted is in progress once more."""
+    return (_status(before), _attempt(before)) != (_status(after), _attempt(after))
+
+
 def _sheets_told(keys: list[str], sheets: Mapping[str, Any]) -> str:
     if len(keys) == 1:
         sheet = sheets[keys[0]]
-        attempt = _number(sheet.get("attempt_count")) if isinstance(sheet, Mapping) else 0
+        attempt = _attempt(sheet)
         return f"sheet {keys[0]} {_status(sheet)}" + (f", attempt {attempt}" if attempt > 1 else "")
     statuses = {_status(sheets[key]) for key in keys}
     if len(statuses) > 1:
@@ -76,6 +81,10 @@ def _sheets(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def _status(sheet: Any) -> str | None:
     status = sheet.get("status") if isinstance(sheet, Mapping) else None
     return status if isinstance(status, str) else None
+
+
+def _attempt(sheet: Any) -> int:
+    return _number(sheet.get("attempt_count")) if isinstance(sheet, Mapping) else 0
 
 
 def _number(value: Any) -> int:
