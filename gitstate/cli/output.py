@@ -10,7 +10,18 @@ from typing import Any, TextIO
 
 import click
 
-__all__ = ["clean", "coloured", "json_text", "moment", "note", "print_fields", "print_json", "print_table", "seconds"]
+__all__ = [
+    "clean",
+    "coloured",
+    "has_colours",
+    "json_text",
+    "moment",
+    "note",
+    "print_fields",
+    "print_json",
+    "print_table",
+    "seconds",
+]
 
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
 _STYLES = {
@@ -35,9 +46,14 @@ def clean(text: object) -> str:
     )
 
 
+def has_colours(stream: TextIO) -> bool:
+    """Whether a stream is a terminal, and nobody asked for no colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
 def coloured(text: str, colour: str, stream: TextIO) -> str:
-    """Return a text in a colour if the stream is a terminal and nobody asked for none (https://no-color.org)."""
-    return click.style(text, fg=colour) if stream.isatty() and not os.environ.get("NO_COLOR") else text
+    """Return a text in a colour, where the stream shows colours."""
+    return click.style(text, fg=colour) if has_colours(stream) else text
 
 
 def moment(time: datetime | None) -> str:
@@ -100,7 +116,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         )
     for row in rows:
         table.add_row(*(Text(clean(cell), style=_STYLES.get(cell, "")) for cell in row))
-    console = Console(width=width, highlight=False, force_terminal=terminal)
+    console = Console(width=width, highlight=False, color_system="auto" if has_colours(sys.stdout) else None)
     with console.capture() as capture:
         console.print(table)
     for line in capture.get().splitlines():

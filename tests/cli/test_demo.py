@@ -29,7 +29,7 @@ def texts(tmp_path: Path) -> Path:
 def test_the_demo(gitstate: Gitstate, texts: Path, tmp_path: Path) -> None:
     ran = gitstate("demo", texts, "--into", tmp_path / "play", "--pace", "0.05")
     assert (ran.status, ran.err) == (0, ""), ran.out
-    assert "FAILED" not in ran.out and ran.out.count("  ok     ") == 14
+    assert "FAILED" not in ran.out and ran.out.count("  ok     ") == 13
     assert "SIGKILL ended the job in the middle of sheet 4" in ran.out
     assert re.search(r"^\$ git log --oneline.*\n[0-9a-f]{7} index-of-terms: recovered 6 sheets", ran.out, re.MULTILINE)
     assert "$ git show --stat" in ran.out and "jobs/index-of-terms/executions/0004/output.txt" in ran.out

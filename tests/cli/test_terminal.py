@@ -12,6 +12,15 @@ import time
 from pathlib import Path
 
 COLUMNS = 80
+TIME_LIMIT = 20  # seconds
+
+# Makes the terminal the one whose Ctrl-C reaches the process.
+_CONTROLLED = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from gitstate.cli.main import main
+main()
+"""
 
 
 def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> tuple[int, str]:
@@ -20,7 +29,7 @@ def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> t
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "CI")}
     with subprocess.Popen(
-        [sys.executable, "-m", "gitstate.cli.main", *map(str, arguments)],
+        [sys.executable, "-c", _CONTROLLED, *map(str, arguments)],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -28,7 +37,7 @@ def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> t
         start_new_session=True,
     ) as process:
         os.close(slave)
-        shown, deadline = b"", time.monotonic() + 60
+        shown, deadline = b"", time.monotonic() + TIME_LIMIT
         try:
             while time.monotonic() < deadline:
                 if not select.select([master], [], [], 0.1)[0]:
@@ -44,7 +53,8 @@ def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> t
             pass  # the terminal is closed when the process has ended
         finally:
             os.close(master)
-            process.kill() if process.poll() is None and time.monotonic() >= deadline else None
+            if time.monotonic() >= deadline:
+                process.kill()
     return process.returncode, shown.decode().replace("\r\n", "\n")
 
 
