@@ -21,7 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from gitstate.errors import CorruptionError, UnstorableError
 from gitstate.format.shapes import shape_of
-from gitstate.format.surrogates import mask, unmask
+from gitstate.format.surrogates import mask, mask_text, translate
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 
@@ -31,6 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _LISTED = 3  # so many errors of a validation are named
 _SCALARS = (str, int, bool, type(None))
+_REPLACED = rb"\ufffd\ufffd\ufffd"
 _UNKNOWN = object()  # what came back is not known
 
 
@@ -47,12 +48,12 @@ class Codec(Generic[Model]):
         Raises:
             UnstorableError: The value would not come back as what it is; ``pointer`` names the field.
         """
-        try:
-            dumped = instance.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
-        except Exception as error:  # noqa: BLE001 - serializers of other people's models raise anything
-            _refuse(_unserializable(instance, ()), f"{type(instance).__name__} cannot be dumped: {error}", error)
+        dumped = _dump(instance)
         try:
             text = json.dumps(dumped).encode("ascii")
+            if _REPLACED in text:  # pydantic does that to lone surrogates in keys
+                dumped = _dump_masked(instance)
+                text = json.dumps(dumped).encode("ascii")
         except (TypeError, ValueError, RecursionError) as error:
             canonical.dumps(dumped, self.shape)  # names the place
             raise UnstorableError(f"the value cannot be written as JSON: {error}") from error
@@ -82,8 +83,8 @@ class Codec(Generic[Model]):
             except ValidationError as error:
                 if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
                     raise
-                masked, table = mask(text)
-                instance: Model = unmask(self._validate(masked), table)
+                masked, table = mask_text(text)
+                instance: Model = translate(self._validate(masked), table)
                 return instance
         except ValidationError as error:
             raise CorruptionError(_reasons(error)) from error
@@ -92,6 +93,20 @@ class Codec(Generic[Model]):
 
     def _validate(self, text: bytes | str) -> Model:
         return self.model.model_validate_json(text, by_alias=True, by_name=True)
+
+
+def _dump(instance: BaseModel, *, retry: bool = True) -> Any:
+    try:
+        return instance.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
+    except Exception as error:  # noqa: BLE001 - serializers of other people's models raise anything
+        if retry and isinstance(error, UnicodeEncodeError):
+            return _dump_masked(instance)
+        _refuse(_unserializable(instance, ()), f"{type(instance).__name__} cannot be dumped: {error}", error)
+
+
+def _dump_masked(instance: BaseModel) -> Any:
+    masked, table = mask(instance)
+    return translate(_dump(masked, retry=False), table)
 
 
 def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
