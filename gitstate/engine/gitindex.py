@@ -16,6 +16,7 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from dulwich.index import validate_path_element_hfs, validate_path_element_ntfs
@@ -286,6 +287,7 @@ def is_safe(path: str) -> bool:
     return all(_is_safe_name(_encode(name)) for name in path.split("/"))
 
 
+@lru_cache(maxsize=4096)  # thousands of paths share their folders
 def _is_safe_name(name: bytes) -> bool:
     if not name or b"\0" in name or not validate_path_element_ntfs(name):
         return False

@@ -49,6 +49,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # The directory used last stays open: paths come in order, and most lie beside the one before.
+        self._last: tuple[list[bytes], int] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +58,7 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave()
         os.close(self._root)
 
     def look(self, path: str) -> Found:
@@ -105,6 +108,7 @@ class Folder:
             raise _moved(path, error) from error
         while "/" in path:
             path = path.rpartition("/")[0]
+            self._leave()  # what may be gone in a moment
             try:
                 with self._parent(path) as (parent, name):
                     os.rmdir(name, dir_fd=parent)
@@ -118,20 +122,38 @@ class Folder:
 
     @contextmanager
     def _parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Open the directory of ``path``; give it and the last segment."""
+        """Give the open directory of ``path``, and the last segment."""
         *folders, name = path.encode("utf-8", "surrogateescape").split(b"/")
-        parent = os.dup(self._root)
-        try:
-            for folder in folders:
-                if create:
-                    with suppress(FileExistsError):
-                        os.mkdir(folder, dir_fd=parent)
-                inner = os.open(folder, _DIRECTORY, dir_fd=parent)
-                os.close(parent)
-                parent = inner
-            yield parent, name
-        finally:
-            os.close(parent)
+        if self._last is None or self._last[0] != folders:
+            self._leave()
+            self._last = folders, self._walk(folders, create)
+        yield self._last[1], name
+
+    def _walk(self, folders: list[bytes], create: bool) -> int:
+        here = os.dup(self._root)
+        for folder in folders:
+            try:
+                inner = _enter(here, folder, create)
+            finally:
+                os.close(here)
+            here = inner
+        return here
+
+    def _leave(self) -> None:
+        if self._last is not None:
+            os.close(self._last[1])
+            self._last = None
+
+
+def _enter(parent: int, name: bytes, create: bool) -> int:
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+    return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
 def _look(parent: int, name: bytes) -> Found:

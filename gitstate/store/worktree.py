@@ -80,12 +80,13 @@ class Worktree:
             UnsupportedError: git's index is of a kind that only C git reads, and there is none.
             OSError: The disk refused; the next refresh goes on.
         """
-        if not self._is_checked_out():
+        if self._due() is None:
             return Refreshed()
         self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
-                return self._refresh(lock)
+                head = self._due()  # somebody else may have done it, or checked out another branch, while we waited
+                return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
             return Refreshed(pending=str(error))
 
@@ -97,17 +98,20 @@ class Worktree:
         finally:
             self._lock.release()
 
-    def _is_checked_out(self) -> bool:
-        return refs.read_head(self._repository) == self._repository.ref
-
-    def _refresh(self, lock: LockFile) -> Refreshed:
+    def _due(self) -> ObjectId | None:
+        """Return the head if there is one to show, and the view may not show it yet."""
+        if refs.read_head(self._repository) != self._repository.ref:
+            return None
         head = self._engine.head()
-        if head is None or not self._is_checked_out():  # it may have changed while we waited
-            return Refreshed()
+        if head is None:
+            return None
+        target = graph.read(self._engine, head).tree
+        shown = _Record([target], _signs(self._git_dir / "index"))  # nobody's git has touched the index since
+        return None if _Record.read(self._private) == shown else head
+
+    def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
         target = graph.read(self._engine, head).tree
         record = _Record.read(self._private)
-        if record == _Record([target], _signs(self._git_dir / "index")):
-            return Refreshed()  # and nobody's git has been here since
         index = gitindex.read(self._git_dir, self.path, self._private)
         if index.conflicted:
             return Refreshed(pending="a merge with conflicts is unfinished in git's index")
