@@ -168,6 +168,8 @@ def objects_of(folder: Path) -> list[Path]:
     return [path for path in (folder / ".git/objects").rglob("*") if path.is_file() and path.suffix in ("", ".pack")]
 
 
+# dulwich leaves a pack that it failed to open to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 async def test_a_damaged_object_is_named_or_does_no_harm(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "state"

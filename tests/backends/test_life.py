@@ -62,7 +62,9 @@ async def test_two_backends_on_one_path_see_each_other_at_once(tmp_path: Path) -
 async def test_files_that_are_not_ours_stay_and_are_ignored(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     async with GitStateBackend(folder) as backend:
-        await backend.save(job())
+        state = job()
+        state.mark_sheet_started(1)
+        await backend.save(state)
     (folder / "README.md").write_text("Hello\n")
     (folder / "jobs/nightly/notes.txt").write_text("mine\n")
     (folder / "jobs/nightly/sheets/notes.txt").write_text("mine too\n")
