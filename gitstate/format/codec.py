@@ -16,7 +16,7 @@ from functools import cache
 from math import isfinite
 from typing import Any, Generic, NoReturn, TypeVar
 
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import to_jsonable_python
 
 from gitstate.errors import CorruptionError, UnstorableError
@@ -30,6 +30,7 @@ __all__ = ["Codec"]
 Model = TypeVar("Model", bound=BaseModel)
 
 _LISTED = 3  # so many errors of a validation are named
+_SECRETS = (Secret, SecretBytes, SecretStr)
 _SCALARS = (str, int, bool, type(None))
 _REPLACED = rb"\ufffd\ufffd\ufffd"
 _UNKNOWN = object()  # what came back is not known
@@ -183,7 +184,7 @@ def _check_kind(item: Any, back: Any, place: pointer.Parts) -> None:
                 f"a {type(item).__name__} would come back as {type(back).__name__}",
                 hint="give the field a type that tells, or store what JSON can say",
             )
-    elif hasattr(item, "get_secret_value") and item != back:
+    elif isinstance(item, _SECRETS) and item != back:
         _refuse(place, f"a {type(item).__name__} does not give its secret away", hint="exclude the field")
 
 
