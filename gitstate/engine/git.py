@@ -86,6 +86,7 @@ class GitEngine(Engine):
                     timeout=self._ref_timeout,
                 )
             except BaseException:
+                self._clean = False
                 if pack is not None and not self._may_be_at(new):
                     pack.discard()
                 raise

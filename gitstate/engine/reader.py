@@ -89,22 +89,22 @@ class ObjectReader:
 
     def _attempt(self, action: Callable[[DiskObjectStore], _T], what: str) -> _T:
         """Run ``action``; again, with packs looked for anew, when a pack was moved under it."""
-        trouble: Exception | None = None
+        # Only words are kept of an error: its traceback would hold on to the mapped pack, which then cannot be closed.
+        missing, reason = True, ""
         for _ in range(_ATTEMPTS):
             with self._borrow() as store:
                 try:
                     return action(store)
-                except FileNotFoundError as error:
-                    trouble = error
+                except (KeyError, FileNotFoundError):
+                    missing = True
                 except OSError:
                     raise
                 except Exception as error:  # noqa: BLE001 - dulwich tells of moved and of damaged packs in a dozen ways
-                    trouble = error
+                    missing, reason = False, f"{type(error).__name__}: {error}"
                 self._forget(store)
-        if isinstance(trouble, KeyError | FileNotFoundError):
-            raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT) from trouble
-        reason = f"{type(trouble).__name__}: {trouble}"
-        raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT) from trouble
+        if missing:
+            raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT)
+        raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT)
 
     @contextmanager
     def _borrow(self) -> Iterator[DiskObjectStore]:

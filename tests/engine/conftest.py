@@ -1,0 +1,82 @@
+"""Repositories to try the engine on, and real git to judge what it left there."""
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine import graph, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.git import GitEngine
+from gitstate.engine.memory import MemoryEngine
+from gitstate.engine.objects import Commit, ObjectId
+from gitstate.engine.repository import open_repository
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git and return what it printed."""
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ).stdout
+
+
+def save(engine: Engine, files: Mapping[str, bytes | None], note: str = "a change") -> ObjectId:
+    """Commit some files on top of the head."""
+    with engine.lock():
+        return save_locked(engine, files, note)
+
+
+def save_locked(engine: Engine, files: Mapping[str, bytes | None], note: str = "a change") -> ObjectId:
+    head = engine.head()
+    root = None if head is None else graph.read(engine, head).tree
+    edited = trees.edit(engine, root, files)
+    who = engine.signature()
+    commit = Commit(edited.id, () if head is None else (head,), who, who, note.encode() + b"\n").to_object()
+    engine.publish([*edited.objects, commit], expected=head, new=commit.id, note=note)
+    return commit.id
+
+
+def content(engine: Engine, path: str) -> bytes:
+    """Return a file at the head."""
+    head = engine.head()
+    assert head is not None
+    entry = trees.find(engine, graph.read(engine, head).tree, path)
+    assert entry is not None
+    return engine.read(entry.id, "blob")
+
+
+def packs_of(folder: Path) -> list[Path]:
+    return sorted((folder / ".git" / "objects" / "pack").glob("*.pack"))
+
+
+OpenEngine = Callable[..., GitEngine]
+
+
+@pytest.fixture
+def open_engine(tmp_path: Path) -> Iterator[OpenEngine]:
+    """Open engines on folders; at the end close them, and have git check every repository that they wrote to."""
+    opened: list[tuple[Path, GitEngine]] = []
+
+    def open_one(folder: Path = tmp_path / "store", *, check: bool = True, **options: float) -> GitEngine:
+        engine = GitEngine(open_repository(folder), **options)
+        opened.append((folder if check else Path(), engine))
+        return engine
+
+    yield open_one
+    for _, engine in opened:
+        engine.close()
+    for folder in {folder for folder, _ in opened if folder != Path()}:
+        report = git(folder, "fsck", "--strict", "--full")
+        assert not [line for line in report.splitlines() if not line.startswith(("dangling", "notice"))], report
+        leftovers = git(folder, "count-objects", "-v")
+        assert "garbage: 0" in leftovers, leftovers
+        assert not list((folder / ".git").rglob("*.lock")), "a lock file was left"
+
+
+@pytest.fixture(params=["memory", "git"])
+def engine(request: pytest.FixtureRequest, open_engine: OpenEngine) -> Iterator[Engine]:
+    """One engine of each kind, empty."""
+    made = MemoryEngine() if request.param == "memory" else open_engine()
+    yield made
+    made.close()

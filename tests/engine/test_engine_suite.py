@@ -1,0 +1,94 @@
+"""What every engine promises."""
+
+import threading
+
+import pytest
+
+from gitstate.engine.base import Engine
+from gitstate.engine.objects import GitObject, parse_commit
+from gitstate.errors import CorruptionError, StaleError
+from tests.engine.conftest import content, save, save_locked
+
+
+def test_a_new_engine_has_no_head(engine: Engine) -> None:
+    assert engine.head() is None
+
+
+def test_what_was_published_is_read(engine: Engine) -> None:
+    blob, empty = GitObject("blob", b"\0 any bytes \xff"), GitObject("blob", b"")
+    with engine.lock():
+        first = save_locked(engine, {"a": b"1"})
+        engine.publish([blob, empty], expected=first, new=first, note="objects alone")
+    assert engine.head() == first
+    assert engine.read(blob.id, "blob") == blob.body
+    assert engine.read(empty.id, "blob") == b""
+    assert parse_commit(engine.read(first, "commit")).message == b"a change\n"
+
+
+def test_each_publish_follows_the_one_before(engine: Engine) -> None:
+    first = save(engine, {"a": b"1", "d/b": b"2"})
+    second = save(engine, {"a": b"3"})
+    assert engine.head() == second
+    assert parse_commit(engine.read(second, "commit")).parents == (first,)
+    assert (content(engine, "a"), content(engine, "d/b")) == (b"3", b"2")
+
+
+@pytest.mark.parametrize("wrong", [None, "1" * 40], ids=["absent", "elsewhere"])
+def test_a_publish_that_expects_another_head_changes_nothing(engine: Engine, wrong: str | None) -> None:
+    first = save(engine, {"a": b"1"})
+    stray = GitObject("blob", b"stray")
+    with engine.lock(), pytest.raises(StaleError):
+        engine.publish([stray], expected=wrong, new="2" * 40, note="stale")
+    assert engine.head() == first
+    with pytest.raises(CorruptionError):
+        engine.read(stray.id, "blob")
+    save(engine, {"a": b"2"})
+
+
+def test_a_branch_that_is_not_there_cannot_be_expected_somewhere(engine: Engine) -> None:
+    with engine.lock(), pytest.raises(StaleError):
+        engine.publish([], expected="1" * 40, new="2" * 40, note="stale")
+    assert engine.head() is None
+
+
+def test_a_missing_object_is_named(engine: Engine) -> None:
+    save(engine, {"a": b"1"})
+    with pytest.raises(CorruptionError, match="1" * 40):
+        engine.read("1" * 40, "blob")
+
+
+def test_an_object_of_another_kind_is_named(engine: Engine) -> None:
+    commit = save(engine, {"a": b"1"})
+    with pytest.raises(CorruptionError, match=commit):
+        engine.read(commit, "tree")
+
+
+def test_commits_are_found_by_their_first_digits(engine: Engine) -> None:
+    made = [save(engine, {"a": b"%d" % n}) for n in range(5)]
+    for commit in made:
+        assert engine.find(commit) == [commit]
+        assert engine.find(commit[:7]) == [commit]
+        assert engine.find(commit[:13]) == [commit]
+    tree = parse_commit(engine.read(made[0], "commit")).tree
+    assert engine.find(tree) == []
+    assert engine.find("0" * 40) == []
+
+
+def test_threads_that_lock_lose_nothing(engine: Engine) -> None:
+    def work(number: int) -> None:
+        for n in range(10):
+            save(engine, {f"{number}/{n}": b"x"})
+            content(engine, f"{number}/{n}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [content(engine, f"{number}/{n}") for number in range(4) for n in range(10)] == [b"x"] * 40
+
+
+def test_close_may_be_called_twice(engine: Engine) -> None:
+    save(engine, {"a": b"1"})
+    engine.close()
+    engine.close()

@@ -1,0 +1,122 @@
+"""The engine among people's git commands: each reads what the other wrote."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine.git import GitEngine
+from gitstate.errors import ClosedError, StaleError
+from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+
+
+def test_plain_git_reads_log_and_reflog(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    made = [save(engine, {"a": b"%d" % n}, f"change {n}") for n in range(3)]
+    folder = tmp_path / "store"
+    assert git(folder, "log", "--format=%H %s").split("\n")[:3] == [
+        f"{commit} change {n}" for n, commit in reversed(list(enumerate(made)))
+    ]
+    for log in ("main", "HEAD"):
+        assert git(folder, "reflog", "--format=%H %gs", log).splitlines() == [
+            f"{commit} change {n}" for n, commit in reversed(list(enumerate(made)))
+        ]
+    assert git(folder, "log", "-1", "--format=%an %ae") == "A Tester tester@example.org\n"
+    assert git(folder, "show", "main:a") == "2"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["pack-refs", "--all"],
+        ["gc", "--prune=now", "--quiet"],
+        ["repack", "-a", "-d", "-q"],
+        ["multi-pack-index", "write"],
+        ["commit-graph", "write", "--reachable"],
+        ["prune", "--expire=now"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_git_may_tidy_up_between_publishes(open_engine: OpenEngine, tmp_path: Path, command: list[str]) -> None:
+    engine, reader = open_engine(), open_engine()
+    for n in range(4):
+        commit = save(engine, {"a": b"%d" % n, f"files/{n}": b"x"})
+        assert reader.head() == commit
+        git(tmp_path / "store", *command)
+        assert content(reader, "a") == b"%d" % n
+        assert content(reader, "files/0") == b"x"
+        assert reader.find(commit[:10]) == [commit]
+    assert git(tmp_path / "store", "rev-list", "--count", "main") == "4\n"
+
+
+def test_a_persons_commit_is_followed(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    head = save(engine, {"a": b"1"})
+    folder = tmp_path / "store"
+    git(folder, "reset", "--hard", "-q")
+    git(folder, "commit", "--allow-empty", "-q", "-m", "by hand")
+    with engine.lock(), pytest.raises(StaleError):
+        engine.publish([], expected=head, new=head, note="late")
+    save(engine, {"b": b"2"})
+    assert git(folder, "log", "--format=%s").split("\n")[:3] == ["a change", "by hand", "a change"]
+
+
+def test_the_same_objects_are_published_again_after_a_reset(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    first = save(engine, {"a": b"1"})
+    second = save(engine, {"a": b"2"})
+    git(tmp_path / "store", "update-ref", "refs/heads/main", first)
+    git(tmp_path / "store", "reflog", "expire", "--expire=now", "--all")
+    git(tmp_path / "store", "gc", "--prune=now", "-q")
+    assert save(engine, {"a": b"2"}) is not None  # in the same second it is `second` again, which git just removed
+    assert content(open_engine(), "a") == b"2"
+    assert git(tmp_path / "store", "rev-list", "--count", "main") == "2\n"
+    assert second
+
+
+def test_a_symbolic_branch_moves_what_it_points_to(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    folder = tmp_path / "store"
+    git(folder, "branch", "-m", "main", "other")
+    git(folder, "symbolic-ref", "refs/heads/main", "refs/heads/other")
+    head = save(engine, {"a": b"2"})
+    assert git(folder, "rev-parse", "other") == head + "\n"
+    assert git(folder, "symbolic-ref", "refs/heads/main") == "refs/heads/other\n"
+
+
+def test_a_hundred_small_publishes_leave_few_packs(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    for n in range(100):
+        save(engine, {"a": b"%d" % n})
+    assert len(packs_of(tmp_path / "store")) <= 45
+    assert git(tmp_path / "store", "rev-list", "--count", "main") == "100\n"
+    assert content(open_engine(), "a") == b"99"
+
+
+def test_two_engines_of_one_process_exclude_each_other(open_engine: OpenEngine) -> None:
+    one, other = open_engine(), open_engine(lock_timeout=0.05)
+    assert one.identity == other.identity
+    with one.lock(), pytest.raises(Exception, match="keeps the lock"), other.lock():
+        pytest.fail("both hold it")
+
+
+def test_a_closed_engine_says_so(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    head = save(engine, {"a": b"1"})
+    engine.close()
+    tree = git_tree(engine, head)
+    with pytest.raises(ClosedError):
+        engine.read(tree, "blob")
+
+
+def git_tree(engine: GitEngine, commit: str) -> str:
+    return engine.read(commit, "commit")[5:45].decode()  # from memory: no file is needed
+
+
+def test_a_clone_has_everything(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1", "d/e/f": b"2"})
+    subprocess.run(["git", "clone", "-q", str(tmp_path / "store"), str(tmp_path / "clone")], check=True)
+    assert (tmp_path / "clone" / "d" / "e" / "f").read_bytes() == b"2"
+    assert content(open_engine(tmp_path / "clone"), "a") == b"1"

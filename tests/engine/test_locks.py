@@ -1,0 +1,190 @@
+"""The store's lock, and lock files of the living and the dead."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine import refs
+from gitstate.engine.locks import LockFile, StoreLock
+from gitstate.engine.objects import Signature
+from gitstate.engine.repository import Repository, open_repository
+from gitstate.errors import BusyError, CorruptionError, StaleError, StorageError, UnsupportedError
+from tests.engine.conftest import OpenEngine, git, save
+
+# The children only lock.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+WHO = Signature("A", "a@example.org", 1)
+ONE, TWO = "1" * 40, "2" * 40
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return open_repository(tmp_path / "store")
+
+
+def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
+    holder, other = StoreLock(tmp_path / "private" / "lock"), StoreLock(tmp_path / "private" / "lock")
+    holder.acquire(1)
+    with pytest.raises(BusyError, match=f"process {os.getpid()} "):
+        other.acquire(0.01)
+    holder.release()
+    assert other.acquire(1)
+    other.release()
+
+
+def test_a_thread_that_waits_too_long_is_told(tmp_path: Path) -> None:
+    lock = StoreLock(tmp_path / "lock")
+    lock.acquire(1)
+    with pytest.raises(BusyError, match="another thread"):
+        lock.acquire(0.01)
+    lock.release()
+
+
+def test_a_lock_file_that_was_removed_keeps_nobody_out_for_ever(tmp_path: Path) -> None:
+    one, other = StoreLock(tmp_path / "lock"), StoreLock(tmp_path / "lock")
+    one.acquire(1)
+    (tmp_path / "lock").unlink()
+    other.acquire(1)
+    one.release()
+    third = StoreLock(tmp_path / "lock")
+    with pytest.raises(BusyError):
+        third.acquire(0.01)
+    other.release()
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    held, other = StoreLock(tmp_path / "lock"), StoreLock(tmp_path / "lock")
+    held.acquire(1)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.read(reading, 1)  # lives until the parent lets go of the pipe
+        os._exit(0)
+    os.close(reading)
+    held.release()
+    assert other.acquire(1)
+    other.release()
+    os.close(writing)
+    os.waitpid(child, 0)
+
+
+def test_the_lock_says_when_its_last_holder_died(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        StoreLock(tmp_path / "lock").acquire(1)
+        os._exit(0)
+    os.waitpid(child, 0)
+    lock = StoreLock(tmp_path / "lock")
+    assert not lock.acquire(1)
+    lock.release()
+    assert lock.acquire(1)
+    lock.release()
+
+
+def test_a_dead_process_s_lock_file_is_removed(repository: Repository) -> None:
+    target = repository.common_dir / repository.ref
+    child = os.fork()
+    if child == 0:
+        LockFile(repository.private, target, b"x").__enter__()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert Path(f"{target}.lock").exists()
+    began = time.monotonic()
+    refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="")
+    assert time.monotonic() - began < 5
+    assert refs.read(repository, repository.ref) == ONE
+    assert not Path(f"{target}.lock").exists()
+    refs.swap(repository, repository.ref, expected=ONE, new=TWO, who=WHO, note="")
+    assert os.listdir(repository.private) == []
+
+
+def test_a_dead_process_s_target_is_never_taken_for_a_lock(repository: Repository) -> None:
+    refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="")
+    target = repository.common_dir / repository.ref
+    os.link(target, repository.private / "own-1-1")  # killed after the rename
+    refs.swap(repository, repository.ref, expected=ONE, new=TWO, who=WHO, note="")
+    assert refs.read(repository, repository.ref) == TWO
+    refs.swap(repository, repository.ref, expected=TWO, new=ONE, who=WHO, note="")
+    assert os.listdir(repository.private) == []
+
+
+def test_a_living_git_s_lock_file_is_waited_for_and_named(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(ref_timeout=0.05)
+    head = save(engine, {"a": b"1"})
+    lock = tmp_path / "store/.git/refs/heads/main.lock"
+    lock.touch()
+    with pytest.raises(BusyError, match=str(lock)):
+        save(engine, {"a": b"2"})
+    assert engine.head() == head
+    assert lock.exists()
+    patient = open_engine(ref_timeout=10)
+    timer = threading.Timer(0.05, lock.unlink)
+    timer.start()
+    save(patient, {"a": b"3"})
+    timer.join()
+
+
+def test_a_stale_swap_changes_nothing(repository: Repository) -> None:
+    refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="made")
+    for expected in (None, TWO):
+        with pytest.raises(StaleError):
+            refs.swap(repository, repository.ref, expected=expected, new=TWO, who=WHO, note="late")
+    assert refs.read(repository, repository.ref) == ONE
+    assert (
+        repository.common_dir / "logs" / repository.ref
+    ).read_text() == f"{'0' * 40} {ONE} A <a@example.org> 1 +0000\tmade\n"
+
+
+def test_a_note_of_many_lines_is_one_line_of_the_reflog(repository: Repository) -> None:
+    refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="a\nb\r\n\tc \ud800")
+    assert (repository.git_dir / "logs/HEAD").read_text().endswith("\ta b c \\ud800\n")
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["loose", "packed"])
+@pytest.mark.parametrize(("there", "wanted"), [("a", "a/b"), ("a/b", "a")])
+def test_a_branch_in_the_way_of_another_is_refused(
+    open_engine: OpenEngine, tmp_path: Path, there: str, wanted: str, packed: bool
+) -> None:
+    save(open_engine(), {"a": b"1"})
+    git(tmp_path / "store", "branch", there)
+    if packed:
+        git(tmp_path / "store", "pack-refs", "--all")
+    repository = open_repository(tmp_path / "store", branch=wanted)
+    with pytest.raises(UnsupportedError, match=wanted):
+        refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="")
+    git(tmp_path / "store", "branch", "-D", there)
+    head = refs.read(repository, "refs/heads/main")
+    assert head is not None
+    refs.swap(repository, repository.ref, expected=None, new=head, who=WHO, note="")
+    assert git(tmp_path / "store", "rev-parse", wanted) == head + "\n"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 41, b"ref: ../../etc/passwd\n", b"ref: refs/heads/main\n"])
+def test_a_ref_that_cannot_be_read_is_named(repository: Repository, damage: bytes) -> None:
+    path = repository.common_dir / repository.ref
+    path.write_bytes(damage)
+    with pytest.raises(CorruptionError, match="main"):
+        refs.read(repository, repository.ref)
+
+
+def test_a_packed_value_is_never_given_for_a_ref_that_cannot_be_opened(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    git(tmp_path / "store", "pack-refs", "--all")
+    save(engine, {"a": b"2"})
+    from gitstate.engine import files
+
+    def no_more_files(path: Path) -> bytes:
+        raise OSError(24, "Too many open files", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read", no_more_files)
+        with pytest.raises(StorageError, match="Too many open files"):
+            engine.head()

@@ -1,0 +1,234 @@
+"""Packs that real git accepts, and how many become few."""
+
+import os
+import random
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitstate.engine import packs
+from gitstate.engine.objects import GitObject
+from gitstate.engine.reader import ObjectReader
+from gitstate.engine.repository import Repository, open_repository
+from gitstate.errors import CorruptionError
+from tests.engine.conftest import OpenEngine, git, packs_of, save
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return open_repository(tmp_path / "store")
+
+
+def folder_of(repository: Repository) -> Path:
+    return repository.objects / "pack"
+
+
+def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
+    return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=30))
+def test_git_reads_every_object(tmp_path_factory: pytest.TempPathFactory, bodies: list[bytes]) -> None:
+    repository = open_repository(tmp_path_factory.mktemp("packs") / "store")
+    objects = [GitObject("blob", body) for body in bodies]
+    pack = packs.write(folder_of(repository), objects)
+    pack.release()
+    assert repository.worktree is not None
+    git(repository.worktree, "verify-pack", pack.base + ".idx")
+    reader = ObjectReader(repository)
+    assert [reader.read(item.id, "blob") for item in objects] == bodies
+    reader.close()
+
+
+@pytest.mark.parametrize("size", [0, 15, 16, 2047, 2048, 2049, 300_000])
+def test_sizes_at_the_edges_of_the_header(repository: Repository, size: int) -> None:
+    item = GitObject("blob", b"x" * size)
+    packs.write(folder_of(repository), [item]).release()
+    assert repository.worktree is not None
+    assert git(repository.worktree, "cat-file", "-s", item.id) == f"{size}\n"
+
+
+def test_far_offsets_go_to_a_table_of_64_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Header:
+        size = (1 << 31) - 7
+
+    entries = [packs._Entry(bytes([n]) * 20, b"x" * 7) for n in range(3)]
+    usual = packs._index(entries, b"c" * 20)
+    monkeypatch.setattr(packs, "_PACK_HEADER", Header)
+    far = packs._index(entries, b"c" * 20)
+    assert len(far) == len(usual) + 2 * 8
+    table = far[8 + 1024 + 3 * 24 :]
+    assert table[:12] == bytes.fromhex("7ffffff9 80000000 80000001")
+    assert table[12:28] == ((1 << 31).to_bytes(8, "big") + ((1 << 31) + 7).to_bytes(8, "big"))
+
+
+def test_a_kept_pack_outlives_gc_and_a_discarded_one_leaves_nothing(repository: Repository) -> None:
+    items = blobs(0, 2)
+    kept, discarded = (packs.write(folder_of(repository), [item]) for item in items)
+    discarded.discard()
+    assert repository.worktree is not None
+    git(repository.worktree, "gc", "--prune=now", "-q")
+    assert git(repository.worktree, "cat-file", "-t", items[0].id) == "blob\n"
+    kept.release()
+    git(repository.worktree, "gc", "--prune=now", "-q")
+    assert packs_of(repository.worktree) == []
+
+
+def test_a_pack_that_was_there_is_not_discarded(repository: Repository) -> None:
+    packs.write(folder_of(repository), blobs(0, 3)).release()
+    again = packs.write(folder_of(repository), blobs(0, 3))
+    again.discard()
+    again.release()
+    assert repository.worktree is not None
+    assert git(repository.worktree, "cat-file", "-t", blobs(0, 1)[0].id) == "blob\n"
+
+
+def test_folding_keeps_every_object_in_one_pack(repository: Repository) -> None:
+    folder = folder_of(repository)
+    for n in range(packs.FOLD_AT):
+        assert packs.fold(folder) == 0
+        packs.write(folder, blobs(5 * n, 7)).release()  # neighbours share two objects
+    assert repository.worktree is not None
+    git(repository.worktree, "multi-pack-index", "write")
+    assert packs.fold(folder) == packs.FOLD_AT - 1
+    (left,) = packs_of(repository.worktree)
+    git(repository.worktree, "verify-pack", str(left.with_suffix(".idx")))
+    assert not (folder / "multi-pack-index").exists()
+    reader = ObjectReader(repository)
+    for item in blobs(0, 5 * packs.FOLD_AT + 2):
+        assert reader.read(item.id, "blob") == item.body
+    reader.close()
+    assert packs.fold(folder) == 0
+
+
+def test_big_packs_are_not_copied_again_with_small_ones(repository: Repository) -> None:
+    folder = folder_of(repository)
+    packs.write(folder, [GitObject("blob", random.Random(1).randbytes(200_000))]).release()
+    (big,) = folder.glob("*.pack")
+    inode = big.stat().st_ino
+    for n in range(packs.FOLD_AT):
+        packs.write(folder, blobs(n, 1)).release()
+    packs.fold(folder)
+    assert len(list(folder.glob("*.pack"))) == 2
+    assert big.stat().st_ino == inode
+
+
+def test_other_people_s_and_damaged_packs_are_left_alone(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    git(tmp_path / "store", "repack", "-a", "-d", "-q")
+    (theirs,) = packs_of(tmp_path / "store")
+    folder = theirs.parent
+    damaged = Path(packs.write(folder, blobs(1000, 1)).base + ".pack")
+    (folder / (damaged.stem + ".keep")).unlink()
+    good = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(good[:20] + bytes([good[20] ^ 255]) + good[21:])
+    for n in range(packs.FOLD_AT):
+        packs.write(folder, blobs(n, 1)).release()
+    assert packs.fold(folder) == packs.FOLD_AT - 1
+    assert len(packs_of(tmp_path / "store")) == 3
+    assert theirs.exists()
+    assert damaged.exists()
+    damaged.write_bytes(good)  # for the check of the whole repository
+
+
+def test_leftovers_of_ours_go_and_those_of_others_stay(repository: Repository) -> None:
+    folder = folder_of(repository)
+    lost = packs.write(folder, blobs(0, 1))
+    Path(lost.base + ".idx").unlink()
+    kept = packs.write(folder, blobs(1, 1))
+    for name in (
+        "tmp_pack_gitstate_1_1",
+        "tmp_idx_gitstate_1_1",
+        "tmp_pack_AbCdEf",
+        "pack-theirs.pack",
+        "pack-theirs.keep",
+    ):
+        (folder / name).write_bytes(b"a person keeps this")
+    packs.remove_leftovers(folder)
+    base = os.path.basename(kept.base)
+    assert sorted(os.listdir(folder)) == sorted(
+        [base + ".idx", base + ".pack", "tmp_pack_AbCdEf", "pack-theirs.pack", "pack-theirs.keep"]
+    )
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_a_damaged_pack_names_the_object(open_engine: OpenEngine, tmp_path: Path, damage: str) -> None:
+    head = save(open_engine(check=False), {"a": bytes(range(256)) * 20})
+    (pack,) = packs_of(tmp_path / "store")
+    good = pack.read_bytes()
+    pack.chmod(0o644)
+    middle = len(good) // 2
+    pack.write_bytes(
+        {
+            "truncated": good[:30],
+            "flipped": good[:12] + bytes(b ^ 85 for b in good[12:middle]) + good[middle:],
+            "empty": b"",
+        }[damage]
+    )
+    fresh = open_engine(check=False)
+    blob = GitObject("blob", bytes(range(256)) * 20)
+    with pytest.raises(CorruptionError) as caught:
+        fresh.read(blob.id, "blob")
+        fresh.read(head, "commit")
+    assert any(object_id in str(caught.value) for object_id in (head, blob.id))
+    pack.write_bytes(good)
+    assert open_engine(check=False).read(head, "commit")
+    assert fresh.read(head, "commit"), "mended, the same engine reads on"
+
+
+def test_a_damaged_loose_object_is_named(repository: Repository) -> None:
+    assert repository.worktree is not None
+    item = GitObject("blob", b"hello\n")
+    (repository.worktree / "f").write_bytes(item.body)
+    git(repository.worktree, "hash-object", "-w", "f")
+    path = repository.objects / item.id[:2] / item.id[2:]
+    reader = ObjectReader(repository)
+    assert reader.read(item.id, "blob") == item.body
+    good = path.read_bytes()
+    path.chmod(0o644)
+    for bad in (b"", good[:5], b"\0" * 30):
+        path.write_bytes(bad)
+        with pytest.raises(CorruptionError, match=item.id):
+            reader.read(item.id, "blob")
+    reader.close()
+
+
+def test_readers_go_on_while_packs_come_and_go(open_engine: OpenEngine, tmp_path: Path) -> None:
+    """Files of vanished packs are closed, and no read fails while git repacks under it."""
+    engine = open_engine()
+    reader = open_engine()
+    save(engine, {"first": b"1"})
+    stop = threading.Event()
+
+    def repack() -> None:
+        while not stop.is_set():
+            git(tmp_path / "store", "repack", "-a", "-d", "-q")
+
+    thread = threading.Thread(target=repack)
+    thread.start()
+    try:
+        first = GitObject("blob", b"1").id
+        for n in range(150):
+            save(engine, {"a": b"%d" % n})
+            assert reader.read(first, "blob") == b"1"
+            assert reader.read(GitObject("blob", b"%d" % n).id, "blob") == b"%d" % n
+    finally:
+        stop.set()
+        thread.join()
+    if os.path.isdir("/proc/self/fd"):
+        open_packs = [name for name in map(readlink, os.listdir("/proc/self/fd")) if str(tmp_path) in name]
+        assert len([name for name in open_packs if name.endswith("(deleted)")]) <= 12
+        assert len(open_packs) < 200
+
+
+def readlink(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        return ""
