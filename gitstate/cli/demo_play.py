@@ -28,7 +28,6 @@ Progress = Callable[[int, int], AbstractContextManager[Callable[[str, int], None
 """From how many sheets there are and are done, to something that shows what a sheet does."""
 
 _TIME_LIMIT = 120.0  # seconds for one run of the job
-_LOG_LINES = 12  # of git's log that are shown
 
 
 class Play:
@@ -155,15 +154,17 @@ class Play:
             return [(checkpoint.revision, checkpoint.subject) for checkpoint in await backend.history(JOB)]
 
     def _show_history(self, history: list[tuple[str, str]]) -> None:
-        """Show what git says of the store: the end of its log, and the commit of the sheet that was interrupted."""
+        """Show what git says of the store: its log back to the kill, and the commit of the sheet's second attempt."""
+        subjects = [subject for _, subject in history]
+        killed = next((at for at, told in enumerate(subjects) if f"sheet {self._victim} in_progress (" in told), 0)
+        again = next((revision for revision, told in history if f"sheet {self._victim}, attempt 2" in told), "HEAD")
         git = shutil.which("git")
         if git is None:
-            self._say(f"\nThere is no git command here. The newest of {len(history)} checkpoints of the job:\n")
-            for revision, subject in history[:_LOG_LINES]:
+            self._say("\nThere is no git command here; these are the checkpoints as we read them:\n")
+            for revision, subject in history[: killed + 1]:
                 self._say(f"{revision[:7]} {subject}")
             return
-        again = next((revision for revision, told in history if f"sheet {self._victim}, attempt 2" in told), "HEAD")
-        for arguments in (["log", "--oneline", "-n", str(_LOG_LINES)], ["show", "--stat", again[:10]]):
+        for arguments in (["log", "--oneline", "-n", str(killed + 1)], ["show", "--stat", again[:10]]):
             self._say(f"\n$ git {' '.join(arguments)}")
             ran = subprocess.run(  # noqa: S603  # git, with arguments of ours
                 [git, "-C", str(self.store), "--no-pager", *arguments], capture_output=True, text=True, errors="replace"

@@ -50,7 +50,7 @@ def show(job: str, at: str | None, as_json: bool) -> None:
     if state.sheets:
         click.echo()
         print_table(
-            ("sheet", "status", ">attempts", ">seconds", "completed", "error"),
+            (">sheet", "status", ">attempts", ">seconds", "completed", "error"),
             [_sheet_row(state.sheets[number]) for number in sorted(state.sheets)],
         )
 

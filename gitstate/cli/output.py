@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
+_LONG = 32  # columns: longer cells, but those of the last column, are cut on a terminal
 _STYLES = {
     "completed": "green",
     "running": "cyan",
@@ -97,26 +98,38 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their column names, as wide as the terminal; uncut and without colours anywhere else.
 
-    A column whose name begins with ``>`` is aligned to the right. What is cut on a terminal is the last column.
+    A column whose name begins with ``>`` is aligned to the right. What does not fit is cut from the last column, and
+    from others only where they are very long.
     """
-    from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else _UNLIMITED
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False)
-    for column in columns:
+    cells = [[clean(cell) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        name = column.lstrip(">")
+        wanted = max(map(cell_len, (name, *(row[index] for row in cells))))
+        if terminal and index < len(columns) - 1:
+            wanted = min(wanted, _LONG)
+        least = wanted if index < len(columns) - 1 else cell_len(name)
         table.add_column(
-            column.lstrip(">"),
-            justify="right" if column.startswith(">") else "left",
+            name,
+            justify="right" if name != column else "left",
             no_wrap=True,
             overflow="ellipsis",
+            min_width=least,
+            max_width=wanted,
         )
-    for row in rows:
-        table.add_row(*(Text(clean(cell), style=_STYLES.get(cell, "")) for cell in row))
-    console = Console(width=width, highlight=False, color_system="auto" if has_colours(sys.stdout) else None)
+    for row in cells:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    console = Console(
+        width=shutil.get_terminal_size().columns if terminal else _UNLIMITED,
+        color_system="auto" if has_colours(sys.stdout) else None,
+        highlight=False,
+    )
     with console.capture() as capture:
         console.print(table)
     for line in capture.get().splitlines():

@@ -47,6 +47,7 @@ def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> t
                     break
                 shown += chunk
                 if answer and shown.rstrip().endswith(b"]:"):
+                    time.sleep(0.2)  # a signal between the prompt and the read would only be seen after the read
                     os.write(master, answer.encode())
                     answer = ""
         except OSError:
