@@ -23,9 +23,10 @@ __all__ = [
     "seconds",
 ]
 
+_GAP = "  "
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
 _LONG = 32  # columns: longer cells, but those of the last column, are cut on a terminal
-_STYLES = {
+_COLOURS = {
     "completed": "green",
     "running": "cyan",
     "in_progress": "cyan",
@@ -48,8 +49,8 @@ def clean(text: object) -> str:
 
 
 def has_colours(stream: TextIO) -> bool:
-    """Whether a stream is a terminal, and nobody asked for no colours (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether a stream is a terminal that has colours, and nobody asked for none (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def coloured(text: str, colour: str, stream: TextIO) -> str:
@@ -101,36 +102,31 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     A column whose name begins with ``>`` is aligned to the right. What does not fit is cut from the last column, and
     from others only where they are very long.
     """
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len  # characters of some scripts take two columns
 
     terminal = sys.stdout.isatty()
-    cells = [[clean(cell) for cell in row] for row in rows]
-    table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(columns):
-        name = column.lstrip(">")
-        wanted = max(map(cell_len, (name, *(row[index] for row in cells))))
-        if terminal and index < len(columns) - 1:
-            wanted = min(wanted, _LONG)
-        least = wanted if index < len(columns) - 1 else cell_len(name)
-        table.add_column(
-            name,
-            justify="right" if name != column else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=least,
-            max_width=wanted,
-        )
-    for row in cells:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    console = Console(
-        width=shutil.get_terminal_size().columns if terminal else _UNLIMITED,
-        color_system="auto" if has_colours(sys.stdout) else None,
-        highlight=False,
-    )
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip())
+    room = shutil.get_terminal_size().columns if terminal else _UNLIMITED
+    cells = [[column.lstrip(">") for column in columns], *([clean(cell) for cell in row] for row in rows)]
+    widths = [min(max(map(cell_len, column)), _LONG if terminal else _UNLIMITED) for column in zip(*cells, strict=True)]
+    left = room - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    widths[-1] = min(max(map(cell_len, (row[-1] for row in cells))), max(left, len(columns[-1])))
+    for number, row in enumerate(cells):
+        shown = []
+        for cell, column, width in zip(row, columns, widths, strict=True):
+            text = _cut(cell, width)
+            space = " " * (width - cell_len(text))
+            text = _styled(text, heading=number == 0)
+            shown.append(space + text if column.startswith(">") else text + space)
+        click.echo(_GAP.join(shown).rstrip())
+
+
+def _cut(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+
+
+def _styled(text: str, *, heading: bool) -> str:
+    if heading:
+        return click.style(text, bold=True) if has_colours(sys.stdout) else text
+    return coloured(text, _COLOURS[text], sys.stdout) if text in _COLOURS else text
