@@ -22,9 +22,11 @@ from gitstate.engine.objects import GitObject
 __all__ = ["FOLD_AT", "NewPack", "fold", "pack_name", "remove_leftovers", "write"]
 
 FOLD_AT = 32
-"""As many packs of one tier become one."""
+"""As many packs of single publishes become one."""
 
-_TIERS = (64 << 10, 1 << 20, 16 << 20)  # bytes: packs below each bound; bigger ones are left to `git gc`
+# Bytes below which a pack belongs to a tier, and how many of it become one. Bigger packs are left to `git gc`. So there
+# are at most 31 + 7 + 7 smaller ones, which matters to readers, and a byte is copied about five times in all.
+_TIERS = ((64 << 10, FOLD_AT), (1 << 20, 8), (16 << 20, 8))
 _KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
 _KEEP = b"gitstate\n"
@@ -74,8 +76,8 @@ def write(folder: Path, objects: Iterable[GitObject]) -> NewPack:
 def fold(folder: Path) -> int:
     """Join our small packs where there are many; call it under the store's lock.
 
-    Packs of about one size are joined, :data:`FOLD_AT` or more at a time, so that there are few at each size, and a
-    byte is copied once for each size that it passes through. What was packed by others, or is damaged, stays as it is.
+    Packs of about one size are joined, so that there are few of each size and a byte is copied a few times in all. What
+    was packed by others, or is damaged, stays as it is.
 
     Returns:
         How many packs became fewer.
@@ -87,10 +89,10 @@ def fold(folder: Path) -> int:
         packs = [(entry.stat().st_size, entry.path[:-5]) for entry in found if entry.name.endswith(".pack")]
     removed = 0
     floor = 0
-    for bound in _TIERS:
+    for bound, enough in _TIERS:
         tier = [base for size, base in packs if floor <= size < bound]
-        if len(tier) >= FOLD_AT:
-            removed += _join(folder, tier)
+        if len(tier) >= enough:
+            removed += _join(folder, tier, enough)
         floor = bound
     return removed
 
@@ -204,7 +206,7 @@ def _index(entries: Sequence[_Entry], checksum: bytes) -> bytes:
     return content + hashlib.sha1(content, usedforsecurity=False).digest()
 
 
-def _join(folder: Path, bases: Iterable[str]) -> int:
+def _join(folder: Path, bases: Iterable[str], enough: int) -> int:
     """Replace packs, as far as they are ours and sound, by one with the same objects."""
     entries: dict[bytes, _Entry] = {}
     joined: list[str] = []
@@ -214,7 +216,7 @@ def _join(folder: Path, bases: Iterable[str]) -> int:
             if found is not None:
                 entries.update((entry.id, entry) for entry in found)
                 joined.append(base)
-    if len(joined) < FOLD_AT:
+    if len(joined) < enough:
         return 0
     made = _write(folder, list(entries.values()), keep=False)
     if made.base in joined:

@@ -20,19 +20,20 @@ __all__ = ["ObjectReader"]
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
-_IDLE = 2  # open object stores that wait for the next read; each has a descriptor or two for every pack
+_OPEN = 3  # object stores at a time, whatever the number of threads: each has two descriptors for every pack
 
 
 class ObjectReader:
     """Reads objects and checks them against their ids. Safe in any thread.
 
-    dulwich's stores must not be shared between threads, so each read borrows one; those who read at the same time get
-    one each, and no more than a few stay open.
+    dulwich's stores must not be shared between threads, so each read borrows one of a few. More than a few would bring
+    nothing, since one thread runs at a time, and many descriptors.
     """
 
     def __init__(self, repository: Repository, *, cache_bytes: int = 32 << 20) -> None:
         self._path = repository.objects
         self._idle: list[DiskObjectStore] = []
+        self._free = threading.Semaphore(_OPEN)
         self._known = _Bodies(cache_bytes)
         self._closed = False
 
@@ -85,6 +86,7 @@ class ObjectReader:
         """In a forked child: let go of what is shared with the parent, whose reads would move our file positions."""
         while self._idle:
             self._idle.pop().close()
+        self._free = threading.Semaphore(_OPEN)
         self._known.forked()
 
     def _attempt(self, action: Callable[[DiskObjectStore], _T], what: str) -> _T:
@@ -110,17 +112,17 @@ class ObjectReader:
     def _borrow(self) -> Iterator[DiskObjectStore]:
         if self._closed:
             raise ClosedError("the repository is closed", hint="open it again")
-        try:
-            store = self._idle.pop()
-        except IndexError:
-            store = DiskObjectStore(self._path)
-        try:
-            yield store
-        finally:
-            if self._closed or len(self._idle) >= _IDLE:
-                self._forget(store)
-            else:
+        with self._free:
+            try:
+                store = self._idle.pop()
+            except IndexError:
+                store = DiskObjectStore(self._path)
+            try:
+                yield store
+            finally:
                 self._idle.append(store)
+                if self._closed:
+                    self.close()
 
     def _forget(self, store: DiskObjectStore) -> None:
         with suppress(Exception):  # a pack that disappeared may fail to close
