@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -51,7 +52,8 @@ def demo(folder: Path | None, into: Path | None, pace: float) -> None:
         click.get_current_context().exit(1)
     store = shlex.quote(str(play.store))
     click.echo("\nAll of this happened, and every line marked ok was checked. To look further:\n")
-    for command in (f"git -C {store} log --patch", f"gitstate --store {store} list", f"ls {play.reports}"):
+    gitstate = "gitstate" if shutil.which("gitstate") else sys.argv[0]  # `make demo` runs it where no PATH leads
+    for command in (f"git -C {store} log --patch", f"{gitstate} --store {store} list", f"ls {play.reports}"):
         click.echo(f"  {clean(command)}")
     click.echo(f"\nThe files stay in {clean(place)}; remove that folder when you have seen enough.")
 

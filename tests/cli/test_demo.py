@@ -27,7 +27,7 @@ def texts(tmp_path: Path) -> Path:
 
 
 def test_the_demo(gitstate: Gitstate, texts: Path, tmp_path: Path) -> None:
-    ran = gitstate("demo", texts, "--into", tmp_path / "play", "--pace", "0.05")
+    ran = gitstate("demo", texts, "--into", tmp_path / "play", "--pace", "0.1")
     assert (ran.status, ran.err) == (0, ""), ran.out
     assert "FAILED" not in ran.out and ran.out.count("  ok     ") == 13
     assert "SIGKILL ended the job in the middle of sheet 4" in ran.out
@@ -86,7 +86,7 @@ def test_a_job_that_misbehaves_is_found_out(
     place.mkdir()
     root, files = demo_work.sources(texts)
     job = (sys.executable, "-c", "import sys\n" + fault + REST)
-    play = Play(place, texts, root, demo_work.plan(files), 0.05, job)
+    play = Play(place, texts, root, demo_work.plan(files), 0.1, job)
     play.run(_progress)
     assert play.failures > 0 and told in capsys.readouterr().out
 
@@ -102,11 +102,11 @@ def test_without_git_it_shows_our_own_history(
     gitstate: Gitstate, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    ran = gitstate("demo", texts, "--into", tmp_path / "play", "--pace", "0.05")
+    ran = gitstate("demo", texts, "--into", tmp_path / "play", "--pace", "0.1")
     assert ran.status == 0, ran.out + ran.err
     assert "There is no git command here" in ran.out and "index-of-terms: recovered 6 sheets" in ran.out
 
 
 def test_a_progress_bar_on_a_terminal(texts: Path, tmp_path: Path) -> None:
-    status, shown = on_terminal("demo", texts, "--into", tmp_path / "play", "--pace", "0.05")
+    status, shown = on_terminal("demo", texts, "--into", tmp_path / "play", "--pace", "0.1")
     assert status == 0 and "━" in shown and f"{FILES}/{FILES}" in shown
