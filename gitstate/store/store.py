@@ -97,6 +97,7 @@ class Store:
                     f"{self.identity} has no commits and so no store", hint="`gitstate init` makes one"
                 )
             self.created = self._writer.create(FormatVersion()) is not None
+            _refresh(self._worktree)  # a person's first commit in there must not take the new store's own file back
         head = self.head()
         if head is not None:
             self._reader.format(graph.read(self._engine, head).tree)
