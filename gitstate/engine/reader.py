@@ -20,13 +20,13 @@ __all__ = ["ObjectReader"]
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
-_OPEN = 3  # object stores at a time, whatever the number of threads: each has two descriptors for every pack
+_OPEN = 2  # object stores at a time, whatever the number of threads: each has four descriptors for every pack
 
 
 class ObjectReader:
     """Reads objects and checks them against their ids. Safe in any thread.
 
-    dulwich's stores must not be shared between threads, so each read borrows one of a few. More than a few would bring
+    dulwich's stores must not be shared between threads, so each read borrows one of two. More would bring
     nothing, since one thread runs at a time, and many descriptors.
     """
 

@@ -115,10 +115,13 @@ def _make_way(repository: Repository, ref: str) -> None:
             raise UnsupportedError(f"{ref} cannot be made: {name} is there", hint="choose another branch")
     target = repository.common_dir / ref
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
+            for folder in target.relative_to(repository.common_dir).parents:
+                files.sync_directory(repository.common_dir / folder)
         if target.is_dir():
-            for folder, _, _ in os.walk(target, topdown=False):
-                os.rmdir(folder)  # git leaves empty folders of deleted refs behind
+            for empty, _, _ in os.walk(target, topdown=False):
+                os.rmdir(empty)  # git leaves empty folders of deleted refs behind
     except (FileExistsError, NotADirectoryError) as error:
         raise UnsupportedError(f"{ref} cannot be made: {error.filename} is a ref", hint="choose another") from error
     except OSError as error:

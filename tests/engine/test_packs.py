@@ -232,3 +232,28 @@ def readlink(descriptor: str) -> str:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except FileNotFoundError:
         return ""
+
+
+def test_many_threads_hold_few_files(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    for n in range(20):
+        save(engine, {"a": b"%d" % n})
+    reader = open_engine()
+    failures: list[str] = []
+
+    def read_all() -> None:
+        blobs = [GitObject("blob", b"%d" % n) for n in range(20)]
+        failures.extend(item.id for item in blobs if reader.read(item.id, "blob") != item.body)
+
+    threads = [threading.Thread(target=read_all) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    if os.path.isdir("/proc/self/fd"):
+        held = [name for name in map(readlink, os.listdir("/proc/self/fd")) if str(tmp_path) in name]
+        assert len(held) <= 2 * 4 * len(packs_of(tmp_path / "store"))
+    reader.close()
+    if os.path.isdir("/proc/self/fd"):
+        assert not [name for name in map(readlink, os.listdir("/proc/self/fd")) if str(tmp_path) in name]
