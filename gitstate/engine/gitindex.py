@@ -24,7 +24,7 @@ from dulwich.index import validate_path_element_hfs, validate_path_element_ntfs
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, UnsupportedError
 
-__all__ = ["GitIndex", "IndexEntry", "is_safe", "read"]
+__all__ = ["GitIndex", "IndexEntry", "is_safe", "read", "stat_numbers"]
 
 _HEADER = struct.Struct(">4sLL")
 _ENTRY = struct.Struct(">10L20sH")  # nine numbers of lstat around the mode, the object's id, the flags
@@ -199,15 +199,15 @@ class GitIndex:
         return True
 
     def racy(self) -> Iterator[tuple[str, IndexEntry]]:
-        """Yield the entries whose files changed when, or after, this index was written.
+        """Yield the entries whose files changed in the second in which this index was written, or later.
 
-        Git reads such files instead of trusting their times. In an index that is written later they no longer stand
-        out, so whoever writes it looks at them first and calls :meth:`distrust`.
+        Git reads such files instead of trusting their times, of which most builds compare only the seconds. In an
+        index that is written later they no longer stand out, so whoever writes it looks at them first and calls
+        :meth:`distrust`.
         """
-        # A comparison of bytes: times are big-endian.
-        written = struct.pack(">LL", *(part & 0xFFFFFFFF for part in divmod(self.mtime_ns, 1_000_000_000)))
+        written = (self.mtime_ns // 1_000_000_000 & 0xFFFFFFFF).to_bytes(4, "big")
         for path, raw in list(self._raw.items()):
-            if raw[8:16] >= written:
+            if raw[8:12] >= written:  # big-endian, so bytes compare as numbers do
                 yield path.decode("utf-8", "surrogateescape"), IndexEntry.parse(raw)
 
     def distrust(self, path: str) -> None:
@@ -250,8 +250,6 @@ def read(git_dir: Path, worktree: Path, scratch: Path) -> GitIndex:
         index = GitIndex.parse(data)
     except UnsupportedError:
         index = GitIndex.parse(_plain(git_dir, worktree, path, scratch))
-        index.tree = None
-        index.changed = True
     index.mtime_ns = stat.st_mtime_ns
     return index
 

@@ -73,6 +73,14 @@ class Folder:
                 return Found(odd=True)
             raise
 
+    def stat(self, path: str) -> os.stat_result | None:
+        """Return the state of what stands at ``path``, None for nothing or what cannot be reached."""
+        try:
+            with self._parent(path) as (parent, name):
+                return os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError:
+            return None
+
     def write(self, path: str, data: bytes, mode: int, found: Found) -> os.stat_result:
         """Write a file beside and rename it to ``path``, unless what was ``found`` there has changed since.
 
@@ -108,7 +116,6 @@ class Folder:
             raise _moved(path, error) from error
         while "/" in path:
             path = path.rpartition("/")[0]
-            self._leave()  # what may be gone in a moment
             try:
                 with self._parent(path) as (parent, name):
                     os.rmdir(name, dir_fd=parent)

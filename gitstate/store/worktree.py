@@ -268,6 +268,9 @@ class _Checkout:
     def settle_racy(self) -> None:
         """Mark the edits that hide behind the time at which git's index was last written; see ``GitIndex.racy``."""
         for path, old in self._index.racy():
+            stat = self._folder.stat(path)
+            if stat is None or (old.mtime_ns < self._index.mtime_ns and gitindex.stat_numbers(stat) == old.stat):
+                continue  # missing, as git will see, or unchanged to the nanosecond
             found = self._folder.look(path)
             if found.entry is not None and found.entry.id != old.entry.id:
                 self._index.distrust(path)

@@ -217,13 +217,13 @@ def test_an_index_without_checksum_is_read(repository: Path) -> None:
 def test_racy_entries_are_those_as_young_as_the_index(repository: Path) -> None:
     index = repository / ".git" / "index"
     names = ["b.txt", "jobs/x/job.json"]
+    second = 1_000_000_000
     for number, name in enumerate(names):
-        os.utime(repository / name, ns=(0, 1_000_000_000_000_000_000 + number))
+        os.utime(repository / name, ns=(0, (second + number) * second))
     git(repository, "update-index", "-q", "--refresh")
-    for age, racy in [(2, set()), (1, {names[1]}), (0, set(names))]:
-        os.utime(index, ns=(0, 1_000_000_000_000_000_000 + age))
-        young = {path for path, _ in read(repository).racy()}
-        assert young & set(names) == (racy if age else set(names)), age
+    for age, racy in [(2.0, set()), (1.9, {names[1]}), (1.0, {names[1]}), (0.9, set(names)), (0.0, set(names))]:
+        os.utime(index, ns=(0, second * second + int(age * second)))
+        assert {path for path, _ in read(repository).racy()} & set(names) == racy, age
 
 
 @pytest.mark.parametrize(
