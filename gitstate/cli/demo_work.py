@@ -70,12 +70,15 @@ def report(number: int, root: Path, files: Sequence[str]) -> str:
             lines += 1
             words += len(line.split())
             for term in _TERM.findall(line.casefold()):
-                if term not in _COMMON:
-                    counts[term] += 1
-                    places.setdefault(term, []).append(f"{name}:{line_number}")
+                if term in _COMMON:
+                    continue
+                counts[term] += 1
+                place, known = f"{name}:{line_number}", places.setdefault(term, [])
+                if len(known) < _PLACES and place not in known:
+                    known.append(place)
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TERMS]
-    rows = [f"| {term} | {count} | {', '.join(dict.fromkeys(places[term][:_PLACES]))} |" for term, count in most]
-    head = f"{len(files)} files, {lines} lines, {words} words, {len(counts)} different terms"
+    rows = [f"| {term} | {count} | {', '.join(places[term])} |" for term, count in most]
+    head = f"{len(files)} file{'' if len(files) == 1 else 's'}, {lines} lines, {words} words, {len(counts)} different terms"
     listed = "\n".join(f"- {name}" for name in files)
     table = "\n".join(["| term | times | first seen |", "|---|---|---|", *rows])
     return f"# Sheet {number}\n\n{head}:\n\n{listed}\n\n{table}\n"
@@ -84,8 +87,9 @@ def report(number: int, root: Path, files: Sequence[str]) -> str:
 def _text_files(folder: Path) -> list[str]:
     found: list[str] = []
     for path, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
-        paths = (Path(path, name) for name in sorted(names) if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name.isprintable() and not name.startswith((".", "__")))
+        # Names that are not printable would have to be escaped in the reports.
+        paths = (Path(path, name) for name in sorted(names) if name.isprintable() and not name.startswith("."))
         found += [file.relative_to(folder).as_posix() for file in paths if _is_text(file)]
         if len(found) >= _FILES:
             break

@@ -39,6 +39,7 @@ def test_only_text_is_read(tmp_path: Path) -> None:
         "nul": b"a\0b",
         "latin": b"\xff\xfe",
         ".hidden": b"text",
+        "line\nbreak": b"text",
         ".git/config": b"text",
     }.items():
         (tmp_path / name).write_bytes(content)
