@@ -11,6 +11,7 @@ __all__ = ["message_for", "progress", "told"]
 
 _DONE = (SheetStatus.COMPLETED.value, SheetStatus.SKIPPED.value)
 _LISTED = 3  # so many changed sheets are named one by one
+_NAMED = 60  # so many characters of a job id are shown; the trailer has it whole
 
 
 def progress(value: Mapping[str, Any]) -> tuple[int, int]:
@@ -46,7 +47,7 @@ def message_for(
 ) -> Message:
     """Return the message of a commit: ``text`` says what happened, ``value`` is the state after it."""
     facts: list[tuple[str, str]] = [(message.JOB, job_id), (message.EVENT, event.value)]
-    subject = f"{job_id}: {text}"
+    subject = f"{job_id if len(job_id) <= _NAMED else job_id[: _NAMED - 1] + '…'}: {text}"
     if value is not None:
         done, total = progress(value)
         subject += f" ({done}/{total} done)"
