@@ -77,8 +77,9 @@ def report(number: int, root: Path, files: Sequence[str]) -> str:
                 if len(known) < _PLACES and place not in known:
                     known.append(place)
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TERMS]
-    rows = [f"| {term} | {count} | {', '.join(places[term])} |" for term, count in most]
-    head = f"{len(files)} file{'' if len(files) == 1 else 's'}, {lines} lines, {words} words, {len(counts)} different terms"
+    rows = [f"| {term} | {times} | {', '.join(places[term])} |" for term, times in most]
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    head = f"{count}, {lines} lines, {words} words, {len(counts)} different terms"
     listed = "\n".join(f"- {name}" for name in files)
     table = "\n".join(["| term | times | first seen |", "|---|---|---|", *rows])
     return f"# Sheet {number}\n\n{head}:\n\n{listed}\n\n{table}\n"
