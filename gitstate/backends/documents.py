@@ -92,7 +92,8 @@ class DocumentBackend(StateBackend):
 
     def _load(self, job_id: str, at: str | None) -> CheckpointState | None:
         snapshot = self._store.load(self._jobs, job_id, at)
-        # An older state has no base: to save it means to go back to it, not to merge it into what came after.
+        # An older state has no base: to save it means to go back to it, not to merge it into what came after. It is
+        # shown as it was then, whatever has become of its process.
         return None if snapshot is None else self._state(snapshot, based=at is None)
 
     def _state(self, snapshot: Snapshot, *, based: bool = True) -> CheckpointState:
@@ -101,8 +102,9 @@ class DocumentBackend(StateBackend):
             state = self._codec.decode_text(text)
         except CorruptionError as error:
             raise snapshot.corrupt(error.message) from error
-        if based:
-            self._lineages.put(state, Picture(self._store.identity, snapshot.document, text, None, published=True))
+        if not based:
+            return cast(CheckpointState, state)
+        self._lineages.put(state, Picture(self._store.identity, snapshot.document, text, None, published=True))
         return self._laid_to_rest(state)
 
     def _laid_to_rest(self, state: Any) -> CheckpointState:

@@ -11,6 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import aiofiles
+import aiofiles.os
+
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli import demo_work
 
@@ -30,7 +33,7 @@ async def run(store: Path, source: Path | None, workspace: Path, pace: float) ->
             attempt = state.sheets[number].attempt_count
             _tell("started", number, attempt, state.total_sheets)
             begun = time.monotonic()
-            output = await asyncio.to_thread(_work, state, number, workspace, pace)
+            output = await _work(state, number, workspace, pace)
             duration = round(time.monotonic() - begun, 3)
             prompt = "Index the terms of:\n" + "".join(f"  {name}\n" for name in _files(state, number))
             await backend.record_execution(JOB, number, attempt, prompt, output, 0, duration)
@@ -52,13 +55,15 @@ def _files(state: CheckpointState, number: int) -> list[str]:
     return names
 
 
-def _work(state: CheckpointState, number: int, workspace: Path, pace: float) -> str:
-    time.sleep(pace)
-    text = demo_work.report(number, Path((state.config_snapshot or {})["root"]), _files(state, number))
+async def _work(state: CheckpointState, number: int, workspace: Path, pace: float) -> str:
+    await asyncio.sleep(pace)
+    root = Path((state.config_snapshot or {})["root"])
+    text = await asyncio.to_thread(demo_work.report, number, root, _files(state, number))
     # Written beside and renamed: a report that has its name is complete.
     unfinished = workspace / f".{demo_work.report_name(number)}"
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.rename(workspace / demo_work.report_name(number))
+    async with aiofiles.open(unfinished, "w", encoding="utf-8", errors="backslashreplace") as file:
+        await file.write(text)
+    await aiofiles.os.rename(unfinished, workspace / demo_work.report_name(number))
     return text
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gitstate.engine import graph, trees
+from gitstate.engine import graph, refs, trees
 from gitstate.engine.base import Engine
+from gitstate.engine.files import storage_errors
 from gitstate.engine.git import GitEngine
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import open_repository
-from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError
+from gitstate.engine.repository import Repository, open_repository
+from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError, UnsupportedError
 from gitstate.format.version import FormatVersion
 from gitstate.store import history
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
@@ -26,6 +27,8 @@ from gitstate.store.writer import Writer
 __all__ = ["Store"]
 
 _log = logging.getLogger("gitstate")
+
+_DEFAULT_BRANCH = "main"
 
 
 class Store:
@@ -50,7 +53,7 @@ class Store:
         cls,
         path: str | os.PathLike[str],
         *,
-        branch: str = "main",
+        branch: str = _DEFAULT_BRANCH,
         create: bool = True,
         worktree: bool = True,
         durability: str = "full",
@@ -59,7 +62,7 @@ class Store:
 
         Args:
             path: The folder of the store, or a bare repository.
-            branch: The branch that holds it.
+            branch: The branch that holds it. One that is not ``main`` may be made beside the branches of a project.
             create: Whether to make a store where there is none.
             worktree: Whether a new store shows its files in the folder; without it the repository is bare.
             durability: ``"full"``: a write that was answered survives a cut of the power.
@@ -73,6 +76,8 @@ class Store:
         if durability != "full":
             raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full"')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
+        if create and branch == _DEFAULT_BRANCH:
+            _refuse_a_project(repository)
         engine = GitEngine(repository)
         store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None)
         try:
@@ -185,6 +190,17 @@ class Store:
         self._closed = "this store was opened by the process that forked this one"
         self._finalizer.detach()
         self._writer.abandon(self._closed)
+
+
+def _refuse_a_project(repository: Repository) -> None:
+    """Nobody means to keep state on a new ``main`` beside the other branches of a project."""
+    with storage_errors(repository.common_dir):
+        other = None if refs.read(repository, repository.ref) else refs.any_ref(repository)
+    if other is not None:
+        raise UnsupportedError(
+            f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",
+            hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+        )
 
 
 def _shut(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:

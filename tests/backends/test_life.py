@@ -218,6 +218,23 @@ async def test_an_empty_repository_becomes_a_store_and_one_of_somebody_elses_is_
     assert git(tmp_path / "project", "status", "--porcelain") == ""
 
 
+async def test_state_beside_a_project_lives_on_a_branch_that_was_named(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "trunk", "project")
+    folder = tmp_path / "project"
+    (folder / "code.py").write_text("print()\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "code")
+    with pytest.raises(errors.UnsupportedError, match="no store: it has refs/heads/trunk"):
+        GitStateBackend(folder)
+    assert git(folder, "branch", "--format=%(refname)") == "refs/heads/trunk\n"
+    async with GitStateBackend(folder, branch="gitstate") as backend:
+        await backend.save(job())
+    assert git(folder, "status", "--porcelain") == ""
+    assert sorted(path.name for path in folder.iterdir()) == [".git", "code.py"]
+    assert git(folder, "log", "--format=%s", "gitstate") == "nightly: created (0/3 done)\na new store\n"
+    fsck(folder)
+
+
 async def test_a_store_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     async with GitStateBackend(folder) as backend:
