@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dulwich.index import validate_path_element_hfs, validate_path_element_ntfs
 
-from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.objects import TreeEntry
 from gitstate.errors import CorruptionError, UnsupportedError
 
 __all__ = ["GitIndex", "IndexEntry", "is_safe", "read", "stat_numbers"]
@@ -87,12 +87,11 @@ def stat_numbers(stat: os.stat_result) -> tuple[int, ...]:
 class GitIndex:
     """The entries of an index by path. Paths that are not UTF-8 carry their odd bytes as lone surrogates (PEP 383).
 
-    ``tree`` is the tree that git knows the whole index to equal, if it does; ``conflicted`` says that a merge is
-    unfinished; ``mtime_ns`` is the time of the file.
+    ``conflicted`` says that a merge is unfinished; ``mtime_ns`` is the time of the file; ``changed`` that its entries
+    are no longer those that were read.
     """
 
     def __init__(self) -> None:
-        self.tree: ObjectId | None = None
         self.conflicted = False
         self.mtime_ns = 0
         self.changed = False
@@ -152,9 +151,7 @@ class GitIndex:
             end = start + 8 + size
             if end > len(body):
                 raise ValueError("an extension is cut short")
-            if signature == b"TREE":
-                self.tree = _root_of(body[start + 8 : end])
-            elif signature in _KEPT_EXTENSIONS:
+            if signature in _KEPT_EXTENSIONS:
                 self._extensions += body[start:end]
             elif not signature[:1].isupper():  # git's sign that a reader must understand it
                 raise UnsupportedError(f"git's index has the extension {signature!r}")
@@ -307,12 +304,3 @@ def _varint(data: bytes, start: int) -> tuple[int, int]:
         start += 1
         value = (value + 1 << 7) | (data[start] & 0x7F)
     return value, start + 1
-
-
-def _root_of(extension: bytes) -> ObjectId | None:
-    """Return the id of the whole index's tree from the extension TREE, None if git does not know it."""
-    name_end = extension.find(b"\0")
-    line_end = extension.find(b"\n", name_end)
-    if name_end != 0 or line_end < 0 or extension[1:2] == b"-":
-        return None
-    return extension[line_end + 1 : line_end + 21].hex()

@@ -10,9 +10,8 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ __all__ = ["Refreshed", "Worktree"]
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
-_ANCESTORS = 100  # how many commits back a view without a record of its own is looked for
+_ANCESTORS = 100  # how many commits back it is looked for what somebody's git may have left
 
 _Tree = ObjectId | None  # None: nothing is shown
 
@@ -85,7 +84,7 @@ class Worktree:
         self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
-                head = self._due()  # somebody else may have done it, or checked out another branch, while we waited
+                head = self._due()  # again: while we waited, somebody may have checked out another branch
                 return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
             return Refreshed(pending=str(error))
@@ -106,8 +105,14 @@ class Worktree:
         if head is None:
             return None
         target = graph.read(self._engine, head).tree
-        shown = _Record([target], _signs(self._git_dir / "index"))  # nobody's git has touched the index since
-        return None if _Record.read(self._private) == shown else head
+        # A lock file may be that of a refresh which was killed when all else was done.
+        finished = _Record.read(self._private) == self._settled(target) and not (self._git_dir / "index.lock").exists()
+        return None if finished else head
+
+    def _settled(self, target: ObjectId) -> "_Record":
+        """Return the record of a view that shows ``target`` and has git's index and reflog as they are now."""
+        log = self._git_dir / "logs" / "HEAD"
+        return _Record([target], _signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
 
     def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
         target = graph.read(self._engine, head).tree
@@ -115,46 +120,60 @@ class Worktree:
         index = gitindex.read(self._git_dir, self.path, self._private)
         if index.conflicted:
             return Refreshed(pending="a merge with conflicts is unfinished in git's index")
-        shown = self._shown(record, index, head, target)
+        shown = self._shown(record, index, head)
         differing = self._differing(shown, target)
         if differing:
-            _Record(_unique([*shown, target])).write(self._private)
+            _Record(_unique([*shown, target]), log=record.log).write(self._private)
         with Folder(self.path) as folder:
             checkout = _Checkout(self._engine, folder, index, target, folds=_folds_case(self._git_dir))
             checkout.bring(differing, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
                 self._write_index(lock, index)
-        _Record([target], _signs(self._git_dir / "index")).write(self._private)
+        self._settled(target).write(self._private)
         return checkout.done
 
-    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
+    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId) -> list[_Tree]:
         """Return the trees that the files and the entries of git's index may come from, but for a person's edits."""
-        shown = [tree for tree in record.shown if self._is_readable(tree)]
+        shown: list[_Tree] = [tree for tree in record.shown if self._is_readable(tree)]
+        lost = bool(record.shown and not shown)
         if not len(index):
             shown.append(None)
-        if shown and index.tree in (None, target, *shown):
-            return shown
-        # Somebody's git was here: a fresh clone, a reset, a return from another branch. It left a commit's tree.
-        past = list(self._past(head))
-        if index.tree in past:
-            return [*shown, index.tree]
-        return shown or list(_unique(past))
+        if record.index != _signs(self._git_dir / "index"):
+            # Somebody's git was here, for a clone, a commit, a reset, a return from another branch: to one of these.
+            shown += self._trees(self._heads_since(record.log))
+        return _unique(shown if shown and not lost else [*shown, *self._trees(self._past(head))])
+
+    def _trees(self, commits: Iterable[ObjectId]) -> list[_Tree]:
+        """Return the trees of those commits that are still there: after a reset, git's gc may have taken some."""
+        found: list[_Tree] = []
+        for commit_id in commits:
+            with suppress(CorruptionError):
+                tree = graph.read(self._engine, commit_id).tree
+                if self._is_readable(tree):
+                    found.append(tree)
+        return found
+
+    def _heads_since(self, start: int) -> list[ObjectId]:
+        """Return the commits at which ``HEAD`` stood since its reflog had ``start`` bytes."""
+        try:
+            log = (self._git_dir / "logs" / "HEAD").read_bytes()
+        except FileNotFoundError:
+            return []
+        # A log that is shorter now was expired, and says what it still knows.
+        lines = log[start if start <= len(log) else 0 :].splitlines()[-_ANCESTORS:]
+        return [line[41:81].decode("ascii", "replace") for line in lines]
 
     def _past(self, head: ObjectId) -> Iterator[ObjectId]:
-        """Yield the trees of the head and of its ancestors."""
-
-        def walk() -> Iterator[ObjectId]:
-            commit_id: ObjectId | None = head
-            while commit_id is not None:
-                commit = graph.read(self._engine, commit_id)
-                yield commit.tree
-                commit_id = commit.parents[0] if commit.parents else None
-
-        return islice(walk(), _ANCESTORS)
+        """Yield the head and its ancestors."""
+        commit_id: ObjectId | None = head
+        for _ in range(_ANCESTORS):
+            if commit_id is None:
+                return
+            yield commit_id
+            commit_id = next(iter(graph.read(self._engine, commit_id).parents), None)
 
     def _is_readable(self, tree: _Tree) -> bool:
-        """Whether a recorded tree is still there: after a reset, git's gc may have taken it."""
         try:
             trees.read(self._engine, tree)
         except CorruptionError:
@@ -281,28 +300,29 @@ class _Record:
     """What the view shows, as kept in a private file.
 
     ``shown`` are trees: one as a rule, several while a refresh is at work. ``index`` tells git's index, as the last
-    refresh left it, from every other file.
+    refresh left it, from every other file. ``log`` is the size that the reflog of ``HEAD`` had then.
     """
 
     shown: list[_Tree] = field(default_factory=list)
     index: list[int] = field(default_factory=list)
+    log: int = 0
 
     @classmethod
     def read(cls, private: Path) -> "_Record":
         """Read the record; without one, or with one that cannot be read, nothing is known."""
         try:
             data = json.loads((private / "shown").read_bytes())
-            shown, index = data["trees"], data["index"]
+            shown, index, log = data["trees"], data["index"], data["log"]
         except (OSError, ValueError, TypeError, KeyError):
             return cls()
-        if not all(tree is None or isinstance(tree, str) for tree in shown):
+        if not all(tree is None or isinstance(tree, str) for tree in shown) or not isinstance(log, int):
             return cls()
-        return cls(list(shown), list(index))
+        return cls(list(shown), list(index), log)
 
     def write(self, private: Path) -> None:
         """Put the record in the place of the last one."""
         beside = private / "shown.new"
-        beside.write_text(json.dumps({"trees": self.shown, "index": self.index}))
+        beside.write_text(json.dumps({"trees": self.shown, "index": self.index, "log": self.log}))
         beside.replace(private / "shown")
 
 

@@ -59,13 +59,6 @@ def test_what_git_wrote_is_written_the_same_but_for_caches(repository: Path) -> 
     assert not index.changed and not index.conflicted
 
 
-def test_the_tree_that_git_knows_is_known(repository: Path) -> None:
-    assert read(repository).tree == git(repository, "rev-parse", "HEAD^{tree}").strip()
-    (repository / "b.txt").write_text("staged")
-    git(repository, "add", "b.txt")
-    assert read(repository).tree is None
-
-
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_each_version_is_read_and_changed(repository: Path, version: int) -> None:
     git(repository, "update-index", "--index-version", str(version))

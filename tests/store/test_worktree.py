@@ -337,6 +337,16 @@ def test_a_return_from_another_branch_is_followed(shown: Desk) -> None:
     shown.check_clean()
 
 
+def test_what_git_left_is_told_from_what_a_person_staged_after_it(shown: Desk) -> None:
+    shown.put(JOB, b"edited\n")
+    shown.git("commit", "-qam", "by hand")
+    shown.save({JOB: b"job 2\n", SHEET: b"sheet 2\n"})
+    shown.put(SHEET, b"staged\n")
+    shown.git("add", SHEET)
+    assert shown.refresh() == Refreshed(written=[JOB], kept=[SHEET])
+    assert shown.status() == [f"M  {SHEET}"]
+
+
 def test_a_detached_head_is_left_alone(shown: Desk) -> None:
     shown.git("checkout", "-q", "--detach")
     shown.save({JOB: b"job 2\n"})
@@ -434,7 +444,7 @@ def test_a_fresh_clone_with_a_staged_edit(shown: Desk, tmp_path: Path) -> None:
     clone.engine.close()
 
 
-@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"trees": [1], "index": []}', b"\xff"])
+@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"trees": [1], "index": [], "log": 0}', b"\xff"])
 def test_a_damaged_record_is_made_anew(shown: Desk, record: bytes) -> None:
     (shown.path / ".git/gitstate/view/shown").write_bytes(record)
     shown.put(SHEET, b"edited\n")
@@ -510,6 +520,14 @@ def test_a_refresh_that_was_killed_is_finished_by_the_next(
     (again.path / "mine").unlink()
     again.check_clean()
     again.engine.close()
+
+
+def test_a_lock_file_of_the_dead_is_removed_when_nothing_else_is_due(shown: Desk) -> None:
+    own = shown.path / ".git/gitstate/view/own-1-1"
+    own.write_bytes(b"")
+    os.link(own, shown.path / ".git" / "index.lock")
+    assert shown.refresh() == Refreshed()
+    shown.check_clean()
 
 
 def test_a_process_that_is_really_killed(shown: Desk) -> None:
