@@ -218,8 +218,12 @@ def _refresh(worktree: Worktree | None) -> None:
     except (GitStateError, OSError) as error:
         _log.warning("the worktree could not be refreshed; the next refresh makes up for it: %s", error)
         return
+    if refreshed.pending:
+        _log.warning("the worktree is left to the next refresh: %s", refreshed.pending)
     for path in refreshed.kept:
         _log.info("%s was edited by a person and is left as it is", path)
+    for path in refreshed.skipped:
+        _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)
 
 
 _open_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
