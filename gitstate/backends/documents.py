@@ -7,7 +7,6 @@ the job as it will be then; the store's writer runs it. So marks and saves from 
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, cast
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from gitstate import clock
 from gitstate.backends import executions, recovery, saves
 from gitstate.backends.base import StateBackend
+from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.marks import mark_sheet, sheet_status
 from gitstate.backends.models import CheckpointState, JobStatus, SheetStatus, is_zombie, next_sheet
@@ -29,27 +29,9 @@ from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot, to_text
 from gitstate.store.store import Store
 
-__all__ = ["Checkpoint", "DocumentBackend"]
+__all__ = ["DocumentBackend"]
 
 _log = logging.getLogger("gitstate")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A revision of a job: its commit id, when (UTC) and by whom, and what the commit says.
-
-    ``event`` is one of :class:`gitstate.format.message.Event`, or ``edited`` for a commit that somebody made with git;
-    ``status`` and ``progress`` (``"2/10"``) are the job's after it; ``message`` is the body of the commit's message.
-    """
-
-    revision: str
-    time: datetime
-    author: str
-    event: str
-    subject: str
-    status: str | None
-    progress: str | None
-    message: str
 
 
 class DocumentBackend(StateBackend):
@@ -152,7 +134,7 @@ class DocumentBackend(StateBackend):
         return await asyncio.to_thread(self._history, job_id, limit)
 
     def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
-        return [_checkpoint(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
+        return [Checkpoint.of(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
 
     # Writing
 
@@ -336,18 +318,3 @@ def _updated_at(state: Any) -> datetime:
 def _encode(codec: Codec[Any], state: BaseModel) -> dict[str, Any]:
     value: dict[str, Any] = codec.encode(state)  # type: ignore[assignment]  # a model is encoded as an object
     return value
-
-
-def _checkpoint(job_id: str, found: Revision) -> Checkpoint:
-    said = found.message
-    ours = said.get(message.JOB) == job_id
-    return Checkpoint(
-        revision=found.id,
-        time=found.time,
-        author=found.author,
-        event=(said.get(message.EVENT) if ours else None) or Event.EDITED.value,
-        subject=said.subject,
-        status=said.get(message.STATUS) if ours else None,
-        progress=said.get(message.PROGRESS) if ours else None,
-        message=said.body,
-    )

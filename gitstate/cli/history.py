@@ -9,7 +9,7 @@ from gitstate.cli.output import moment, note, print_json, print_table
 from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
-    from gitstate.backends.documents import Checkpoint
+    from gitstate.backends.checkpoints import Checkpoint
 
 __all__ = ["log"]
 

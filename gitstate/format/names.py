@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from gitstate.errors import InvalidInputError
 
-__all__ = ["decode", "encode", "fan", "ref_encode"]
+__all__ = ["decode", "encode", "fan", "is_cut", "ref_encode"]
 
 _LIMIT = 180  # bytes; with the mark and the hash it stays under the 255 of most file systems
 # Neither comes out of the encoding, where two hex digits follow each "%"; git allows no "~" in a ref.
@@ -59,6 +59,11 @@ def decode(name: str) -> str | None:
     except UnicodeDecodeError:
         return None
     return document_id if document_id and encode(document_id) == name else None
+
+
+def is_cut(name: str) -> bool:
+    """Whether a folder's name is one that :func:`encode` cut, so that only the document itself can tell its id."""
+    return _CUT in name
 
 
 def fan(document_id: str, levels: int) -> str:

@@ -86,19 +86,15 @@ class Reader:
     def _document_id(self, collection: Collection, name: str, tree: ObjectId) -> str | None:
         """Return the id that a folder's name stands for; None for a folder that is not ours."""
         document = names.decode(name)
-        if document is None:
-            # The name was cut, or somebody else chose it: the root file tells.
-            document = self._id_in_root_file(collection, tree)
-            if document is None or names.encode(document) != name:
-                return None
+        if document is None and names.is_cut(name):
+            # The root file tells; where it cannot, the name of the folder says at least which document is broken.
+            document = self._id_in_root_file(collection, tree) or name
         return document
 
     def _id_in_root_file(self, collection: Collection, tree: ObjectId) -> str | None:
-        entry = trees.find(self.engine, tree, collection.layout.root)
-        if entry is None or entry.is_directory:
-            return None
         try:
-            value = canonical.loads(self.engine.read(entry.id, "blob"))
+            entry = trees.find(self.engine, tree, collection.layout.root)
+            value = None if entry is None else canonical.loads(self.engine.read(entry.id, "blob"))
         except CorruptionError:
             return None
         document = value.get(collection.id_field) if isinstance(value, dict) else None
@@ -106,7 +102,10 @@ class Reader:
 
     def _holds_document(self, collection: Collection, tree: ObjectId) -> bool:
         """Whether a folder holds a document: a file of its value, the root file as a rule, and not only others'."""
-        entries = trees.read(self.engine, tree)
-        return collection.layout.root in entries or any(
-            collection.layout.owns(path) for path, _ in trees.files(self.engine, tree)
-        )
+        try:
+            entries = trees.read(self.engine, tree)
+            return collection.layout.root in entries or any(
+                collection.layout.owns(path) for path, _ in trees.files(self.engine, tree)
+            )
+        except CorruptionError:
+            return True  # it cannot be read, and whoever asks for it shall be told so

@@ -20,6 +20,7 @@ from gitstate import (
     errors,
 )
 from gitstate.backends.documents import DocumentBackend
+from gitstate.format import names
 from tests.backends.conftest import fsck
 
 
@@ -283,3 +284,28 @@ async def test_a_disk_that_is_really_read_only_can_be_read(small_disk: Path) -> 
         assert len(await backend.list_jobs()) == 1
         with pytest.raises(errors.ReadOnlyError):
             await backend.save(job())
+
+
+@pytest.mark.parametrize("job_id", ["nightly", "x" * 300])
+async def test_a_folder_whose_tree_is_lost_fails_alone(tmp_path: Path, job_id: str) -> None:
+    folder = tmp_path / "state"
+    async with GitStateBackend(folder) as backend:
+        await backend.save(job("other"))
+        await backend.save(job(job_id))
+    lost = git(folder, "rev-parse", f"HEAD:jobs/{names.encode(job_id)}").strip()
+    keep_all_but(folder, lost)
+    async with GitStateBackend(folder) as backend:
+        with pytest.raises(StateCorruptionError, match=lost):
+            await backend.load(job_id)
+        assert [state.job_id for state in await backend.list_jobs()] == ["other"]
+
+
+def keep_all_but(folder: Path, lost: str) -> None:
+    """Unpack the objects of a repository, and lose one."""
+    packs = list((folder / ".git/objects/pack").glob("*.pack"))
+    contents = [pack.read_bytes() for pack in packs]
+    for pack in (folder / ".git/objects/pack").iterdir():
+        pack.unlink()
+    for content in contents:
+        subprocess.run(["git", "unpack-objects", "-q"], cwd=folder, input=content, check=True)
+    (folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
