@@ -16,7 +16,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 from gitstate import clock
 from gitstate.errors import InvalidInputError
 
-__all__ = ["CheckpointState", "JobStatus", "SheetState", "SheetStatus", "is_zombie", "next_sheet"]
+__all__ = [
+    "DONE",
+    "RESULT_FIELDS",
+    "TERMINAL",
+    "CheckpointState",
+    "JobStatus",
+    "SheetState",
+    "SheetStatus",
+    "is_zombie",
+    "next_sheet",
+]
 
 
 class JobStatus(StrEnum):
@@ -54,13 +64,13 @@ class SheetStatus(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Whether the sheet has ended: completed, failed, skipped or cancelled."""
-        return self in _TERMINAL
+        return self in TERMINAL
 
 
-_TERMINAL = (SheetStatus.COMPLETED, SheetStatus.FAILED, SheetStatus.SKIPPED, SheetStatus.CANCELLED)
-_DONE = (SheetStatus.COMPLETED, SheetStatus.SKIPPED)
-_PASSED_OVER = (*_DONE, SheetStatus.CANCELLED)  # no run processes these again
-_LAST_ATTEMPT = (  # what a new attempt clears: the results of the one before
+TERMINAL = (SheetStatus.COMPLETED, SheetStatus.FAILED, SheetStatus.SKIPPED, SheetStatus.CANCELLED)
+DONE = (SheetStatus.COMPLETED, SheetStatus.SKIPPED)
+_PASSED_OVER = (*DONE, SheetStatus.CANCELLED)  # no run processes these again
+RESULT_FIELDS = (  # of a sheet: what an attempt leaves behind, and the next one clears
     "completed_at",
     "exit_code",
     "exit_signal",
@@ -172,7 +182,7 @@ class CheckpointState(_Model):
             InvalidInputError: There is no such sheet.
         """
         sheet, now = self.sheet(sheet_num), clock.now()
-        for name in _LAST_ATTEMPT:
+        for name in RESULT_FIELDS:
             setattr(sheet, name, SheetState.model_fields[name].default)
         sheet.status, sheet.started_at = SheetStatus.IN_PROGRESS, now
         sheet.attempt_count += 1
@@ -270,7 +280,7 @@ class CheckpointState(_Model):
         """Return how many sheets are completed or skipped, and how many the job has."""
         if not self.sheets:
             return max(0, min(self.last_completed_sheet, self.total_sheets)), self.total_sheets
-        done = sum(sheet.status in _DONE for number, sheet in self.sheets.items() if 1 <= number <= self.total_sheets)
+        done = sum(sheet.status in DONE for number, sheet in self.sheets.items() if 1 <= number <= self.total_sheets)
         return done, self.total_sheets
 
     def get_progress_percent(self) -> float:

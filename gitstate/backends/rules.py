@@ -6,40 +6,18 @@ tell of the run come from one side as a whole, so that no sheet says COMPLETED w
 
 from typing import Any, TypeAlias
 
+from gitstate.backends.models import DONE, RESULT_FIELDS, TERMINAL, JobStatus, SheetStatus
 from gitstate.values.canonical import Value
 from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
 from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, add_deltas, same
 
 __all__ = ["JOB_RULES"]
 
-_JOB_ENDED = ("completed", "failed", "cancelled")
-_SHEET_ENDED = ("completed", "failed", "skipped", "cancelled")
-_SHEET_SETTLED = (
-    "completed",
-    "skipped",
-    "cancelled",
-)  # a failed sheet is tried again; out of these, only a rollback leads
-_SHEET_DONE = ("completed", "skipped")
-_FORWARD = ("pending", "ready", "dispatched", "in_progress", "waiting", "retry_scheduled", "fermata")
+_JOB_ENDED = tuple(status for status in JobStatus if status.is_terminal)
+_SETTLED = (*DONE, SheetStatus.CANCELLED)  # a failed sheet is tried again; out of these, only a rollback leads
+_FORWARD = tuple(status for status in SheetStatus if not status.is_terminal)  # in the order of their declaration
 _PROCESS = ("pid", "host")  # a pid means something only with its host
-_RUN = (
-    "attempt_count",
-    "status",
-    "started_at",
-    "completed_at",
-    "exit_code",
-    "exit_signal",
-    "exit_reason",
-    "error_message",
-    "error_category",
-    "error_code",
-    "validation_passed",
-    "validation_details",
-    "execution_duration_seconds",
-    "stdout_tail",
-    "stderr_tail",
-    "output_truncated",
-)
+_RUN = ("attempt_count", "status", "started_at", *RESULT_FIELDS)
 
 # Membership is asked of tuples: a value that is no text, even a list, is simply not in them.
 _Run: TypeAlias = tuple[int, Value]  # attempt and status
@@ -58,8 +36,13 @@ def _job(place: Place) -> Merge | None:
     merge = place.keywise()
     job: Any = merge.value
     # Each side saw the other's last sheets open, so neither could say that the job is complete.
-    if job.get("status") == "running" and _finished(job) and not (_finished(place.ours) or _finished(place.theirs)):
-        job = job | {"status": "completed"}
+    if (
+        job.get("status") == JobStatus.RUNNING
+        and _finished(job)
+        and not (_finished(place.ours) or _finished(place.theirs))
+    ):
+        job = {name: field for name, field in job.items() if name not in (*_PROCESS, "current_sheet")}
+        job["status"] = JobStatus.COMPLETED.value
         job |= {"completed_at": job["updated_at"]} if "updated_at" in job else {}
     return Merge(job, merge.conflicts)
 
@@ -104,12 +87,12 @@ def _forward(base: _Run | None, ours: _Run, theirs: _Run) -> Side | None:
 
 def _went_back(base: _Run, side: _Run) -> bool:
     """Tell whether a run was rolled back, which is never overruled by what came meanwhile."""
-    left = base[1] in _SHEET_SETTLED and side[1] not in _SHEET_ENDED
+    left = base[1] in _SETTLED and side[1] not in TERMINAL
     return side[0] < base[0] or (side[0] == base[0] and left)
 
 
 def _rank(status: Value) -> int | None:
-    if status in _SHEET_ENDED:
+    if status in TERMINAL:
         return len(_FORWARD)
     return _FORWARD.index(status) if status in _FORWARD else None
 
@@ -132,7 +115,7 @@ def _finished(job: Slot) -> bool:
     sheets = job.get("sheets") if isinstance(job, dict) else None
     if not isinstance(job, dict) or not isinstance(sheets, dict):
         return False
-    done = [sheet for sheet in sheets.values() if isinstance(sheet, dict) and sheet.get("status") in _SHEET_DONE]
+    done = [sheet for sheet in sheets.values() if isinstance(sheet, dict) and sheet.get("status") in DONE]
     return len(done) == job.get("total_sheets")
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gitstate.backends.models import SheetStatus
+from gitstate.backends.models import DONE, SheetStatus
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 
 __all__ = ["message_for", "progress", "told"]
 
-_DONE = (SheetStatus.COMPLETED.value, SheetStatus.SKIPPED.value)
 _LISTED = 3  # so many changed sheets are named one by one
 _NAMED = 60  # so many characters of a job id are shown; the trailer has it whole
 
@@ -17,7 +16,7 @@ _NAMED = 60  # so many characters of a job id are shown; the trailer has it whol
 def progress(value: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many sheets of a job are completed or skipped, and how many it has."""
     sheets = _sheets(value)
-    done = sum(_status(sheet) in _DONE for sheet in sheets.values())
+    done = sum(_status(sheet) in DONE for sheet in sheets.values())
     if not sheets:
         done = _number(value.get("last_completed_sheet"))
     return done, _number(value.get("total_sheets"))

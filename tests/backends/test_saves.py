@@ -222,3 +222,19 @@ async def test_models_without_a_place_for_their_base_are_remembered() -> None:
         now = await backend.load("f")
         assert now is not None
         assert now.sheets[2].status == SheetStatus.COMPLETED
+
+
+async def test_two_sides_that_finish_the_last_sheets_complete_the_job(backend: DocumentBackend) -> None:
+    state = job(sheets=2)
+    state.mark_sheet_started(1)
+    state.set_running_pid()
+    await backend.save(state)
+    one, two = await stored(backend), await stored(backend)
+    one.mark_sheet_completed(1)
+    two.mark_sheet_completed(2)
+    await backend.save(one)
+    await backend.save(two)
+    now = await stored(backend)
+    assert (now.status, now.pid, now.host, now.current_sheet) == ("completed", None, None, None)
+    assert now.completed_at is not None
+    assert await backend.get_next_sheet("nightly") is None
