@@ -1,6 +1,5 @@
 """A backend in memory and one on git, each checked by git after the test."""
 
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,15 +7,7 @@ import pytest
 
 from gitstate import GitStateBackend, InMemoryStateBackend
 from gitstate.backends.documents import DocumentBackend
-
-
-def fsck(folder: Path) -> None:
-    """Let git check a repository."""
-    done = subprocess.run(
-        ["git", "fsck", "--strict", "--full"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "error" not in done.stdout + done.stderr, done.stdout + done.stderr
+from tests.git import fsck
 
 
 @pytest.fixture(params=["memory", "git"])

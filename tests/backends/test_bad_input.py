@@ -21,7 +21,7 @@ from gitstate import (
 )
 from gitstate.backends.documents import DocumentBackend
 from gitstate.format import names
-from tests.backends.conftest import fsck
+from tests.git import fsck, git
 
 
 def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
@@ -29,10 +29,6 @@ def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
     state.mark_sheet_completed(1)
     state.mark_sheet_completed(2)
     return state
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("job_id", ["", None, 7, b"nightly", ["nightly"]])

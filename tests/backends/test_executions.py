@@ -1,12 +1,12 @@
 """Executions: what is recorded comes back exactly, and git shows it."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.backends.documents import DocumentBackend
+from tests.git import git
 
 
 def job(job_id: str = "nightly") -> CheckpointState:
@@ -141,7 +141,3 @@ async def test_git_shows_how_an_attempt_differs_from_the_last_one(tmp_path: Path
         "Gitstate-Prompt-Bytes",
         "Gitstate-Output-Bytes",
     ]
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout

@@ -8,8 +8,8 @@ import pytest
 
 from gitstate import GitStateBackend, InMemoryStateBackend, InvalidInputError, SheetStatus
 from gitstate.backends.documents import DocumentBackend
-from tests.backends.conftest import fsck
 from tests.backends.foreign import TheirJob, TheirSheet, TheirSheetStatus, their_job
+from tests.git import fsck
 
 
 @pytest.fixture(params=["memory", "git"])

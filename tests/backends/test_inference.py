@@ -1,12 +1,12 @@
 """States inferred and recovered from output files, on our backends: where they look, and what they make of it."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, InvalidInputError, SheetStatus, errors
 from gitstate.backends.documents import DocumentBackend
+from tests.git import git
 
 PATTERN = "sheet*-report.md"
 
@@ -20,11 +20,11 @@ def fill(folder: Path, *numbers: int) -> Path:
 
 def commit_all(folder: Path) -> None:
     for words in (["add", "."], ["commit", "-qm", "results"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
+        git(folder, *words)
 
 
 def clone_bare(folder: Path) -> None:
-    subprocess.run(["git", "clone", "-q", "--bare", "state", "bare.git"], cwd=folder, check=True)
+    git(folder, "clone", "-q", "--bare", "state", "bare.git")
 
 
 async def test_the_highest_number_found_is_the_last_sheet(backend: DocumentBackend, tmp_path: Path) -> None:

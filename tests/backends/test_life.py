@@ -13,15 +13,11 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, ClosedError, GitStateBackend, InvalidInputError, SheetStatus, errors
-from tests.backends.conftest import fsck
+from tests.git import fsck, git
 
 
 def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
     return CheckpointState(job_id=job_id, job_name=job_id, total_sheets=sheets)
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def run(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:

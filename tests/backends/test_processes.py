@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from tests.backends.conftest import fsck
+from tests.git import fsck, git
 
 MARKER = """
 import asyncio, sys
@@ -56,9 +56,8 @@ def finish(processes: "list[subprocess.Popen[str]]") -> None:
         assert process.returncode == 0, errors
 
 
-def commits(folder: Path, *words: str) -> int:
-    command = ["git", "rev-list", "--count", "HEAD", *words]
-    return int(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+def commits(folder: Path) -> int:
+    return int(git(folder, "rev-list", "--count", "HEAD"))
 
 
 async def prepare(folder: Path, jobs: list[str], sheets: int) -> None:
@@ -127,8 +126,7 @@ async def load(folder: Path) -> CheckpointState:
 def check_after_kills(folder: Path) -> None:
     asyncio.run(prepare(folder, ["after"], 1))  # nothing that was left behind blocks anyone
     fsck(folder)
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
-    assert status.stdout == ""
+    assert git(folder, "status", "--porcelain") == ""
     shown = json.loads((folder / "jobs/victim/job.json").read_text())
     assert shown["metadata"]["saves"] == asyncio.run(load(folder)).metadata["saves"]
     leftovers = [

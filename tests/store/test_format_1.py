@@ -1,13 +1,12 @@
 """A repository of format 1, made by the first release that wrote it, is read by this one, and forever."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
-from tests.backends.conftest import fsck
+from tests.git import fsck, git
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "format-1.git"
 
@@ -16,11 +15,6 @@ FIXTURE = Path(__file__).parent.parent / "fixtures" / "format-1.git"
 def folder(tmp_path: Path) -> Path:
     """A copy of the fixture: what is stored under ``tests`` is never touched."""
     return Path(shutil.copytree(FIXTURE, tmp_path / "format-1.git"))
-
-
-def changed_last(folder: Path) -> str:
-    command = ["git", "diff", "--numstat", "HEAD^", "HEAD"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 async def test_its_jobs_are_read(folder: Path) -> None:
@@ -62,5 +56,5 @@ async def test_a_save_writes_only_what_changed(folder: Path) -> None:
         state = await backend.load("nightly")
         assert isinstance(state, CheckpointState)
         await backend.save(state)
-    assert changed_last(folder) == "1\t1\tjobs/nightly/job.json\n"
+    assert git(folder, "diff", "--numstat", "HEAD^", "HEAD") == "1\t1\tjobs/nightly/job.json\n"
     fsck(folder)

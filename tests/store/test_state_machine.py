@@ -13,7 +13,7 @@ from gitstate.format.layout import Layout
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Draft, Snapshot
 from gitstate.store.store import Store
-from tests.backends.conftest import fsck
+from tests.git import fsck
 
 NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
 DOCUMENTS = st.sampled_from(["a", "A", "a/b", ".git", "x" * 200])

@@ -8,7 +8,7 @@ import pytest
 
 from gitstate import GitStateBackend, InMemoryStateBackend, StateBackend
 from gitstate.testing import StateBackendTests
-from tests.backends.conftest import fsck
+from tests.git import fsck
 
 
 def write_by_hand(folder: Path, path: str, text: str) -> None:
