@@ -69,7 +69,7 @@ class DocumentBackend(StateBackend):
             StateCorruptionError: What is stored is no state; it names the job, the file, the revision and the reason.
             RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
         return await asyncio.to_thread(self._load, job_id, at)
 
     def _load(self, job_id: str, at: str | None) -> CheckpointState | None:
@@ -130,7 +130,8 @@ class DocumentBackend(StateBackend):
 
     async def history(self, job_id: str, limit: int | None = None) -> list[Checkpoint]:
         """Return the revisions of a job, newest first; of a deleted job and of its earlier lives too."""
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
+        _check_limit(limit)
         return await asyncio.to_thread(self._history, job_id, limit)
 
     def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
@@ -172,7 +173,7 @@ class DocumentBackend(StateBackend):
             JobNotFoundError: There is no such job.
             InvalidInputError: The number is out of range, or the status unknown.
         """
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
         wanted = sheet_status(status)
 
         def edit(current: Snapshot | None) -> Draft:
@@ -192,7 +193,7 @@ class DocumentBackend(StateBackend):
 
     async def delete(self, job_id: str) -> bool:
         """Delete a job's state; history keeps it. True if there was one."""
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
 
         def edit(current: Snapshot | None) -> Draft | None:
             if current is None:
@@ -215,7 +216,7 @@ class DocumentBackend(StateBackend):
             ExistsError: The job has state.
             InvalidInputError: The pattern is not relative, or a sheet above ``total_sheets`` was found.
         """
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
         value = _encode(Codec(CheckpointState), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
         self._codec.decode(value)  # the model of this backend may ask for more
@@ -245,7 +246,7 @@ class DocumentBackend(StateBackend):
             JobNotFoundError: There is no such job.
             InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
         """
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
         execution_id = executions.new_id()
         edit = executions.edit_for(
             job_id, execution_id, sheet_num, attempt_num, prompt, output, exit_code, duration_seconds
@@ -259,12 +260,13 @@ class DocumentBackend(StateBackend):
         """Return the executions of a job or of one of its sheets, newest first, as dictionaries with ``id, job_id,
         sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
         """
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
+        _check_limit(limit)
         return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, limit)
 
     async def get_execution_history_count(self, job_id: str) -> int:
         """Return how many executions of a job are recorded."""
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
         return await asyncio.to_thread(lambda: sum(1 for _ in executions.attempts(self._store, self._jobs, job_id)))
 
     # Artifacts
@@ -275,7 +277,7 @@ class DocumentBackend(StateBackend):
         A relative workspace is the current folder's if it exists there, else the one in the store's worktree, else the
         one in its committed tree.
         """
-        _check_job_id(job_id)
+        job_id = _check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
         return max(found, default=None)
 
@@ -305,7 +307,12 @@ class DocumentBackend(StateBackend):
 def _check_job_id(job_id: Any) -> str:
     if not isinstance(job_id, str) or not job_id:
         raise InvalidInputError(f"a job id is a text that is not empty, not {job_id!r}")
-    return job_id
+    return str.__str__(job_id)  # a plain text also of a member of somebody's enum
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise InvalidInputError(f"a limit is a number from 0 up, not {limit!r}")
 
 
 def _updated_at(state: Any) -> datetime:

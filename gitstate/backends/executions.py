@@ -1,6 +1,7 @@
 """Executions: one commit each. The record is in the trailers, prompt and output are files of that commit's tree."""
 
 import math
+import re
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,6 +19,7 @@ from gitstate.store.store import Store
 __all__ = ["attempts", "edit_for", "new_id", "page", "read_execution"]
 
 _ID_BITS = 52  # exact in every language: also where all numbers are floats
+_INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 
 def new_id() -> int:
@@ -80,7 +82,7 @@ def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tupl
         return
     for revision in store.history(collection, job_id):
         told = revision.message
-        if told.get(collection.trailer) == job_id and told.get(message.EXECUTION) is not None:
+        if told.get(collection.trailer) == job_id and _integer(told, message.EXECUTION) is not None:
             yield revision.id, told
         elif store.snapshot(collection, job_id, revision.id) is None:
             return  # an earlier life of the job ended here
@@ -90,7 +92,6 @@ def read_execution(store: Store, collection: Collection, job_id: str, revision: 
     """Return the record of one execution, its prompt and output read from the tree of its commit."""
     sheet_num = _integer(told, message.SHEET)
     snapshot = store.snapshot(collection, job_id, revision)
-    duration = told.get(message.DURATION)
     return {
         "id": _integer(told, message.EXECUTION),
         "job_id": job_id,
@@ -99,7 +100,7 @@ def read_execution(store: Store, collection: Collection, job_id: str, revision: 
         "prompt": _text(snapshot, sheet_num, "prompt", told.get(message.PROMPT_BYTES)),
         "output": _text(snapshot, sheet_num, "output", told.get(message.OUTPUT_BYTES)),
         "exit_code": _integer(told, message.EXIT_CODE),
-        "duration_seconds": None if duration is None else float(duration),
+        "duration_seconds": _seconds(told),
         "executed_at": _time(told),
     }
 
@@ -128,12 +129,28 @@ def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str, size: str
     if snapshot is None or sheet_num is None or size is None:
         return None
     content = snapshot.read(_path(sheet_num, name))
-    return None if content is None else content.decode("utf-8", "surrogatepass")
+    if content is None:
+        return None
+    try:
+        return content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # not as we wrote it
+        return content.decode("utf-8", "replace")
+
+
+# Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.
 
 
 def _integer(told: Message, key: str) -> int | None:
     text = told.get(key)
-    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+    return int(text) if text is not None and _INTEGER.fullmatch(text) else None
+
+
+def _seconds(told: Message) -> float | None:
+    try:
+        seconds = float(told.get(message.DURATION) or "nan")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _time(told: Message) -> str | None:

@@ -338,8 +338,8 @@ def next_sheet(state: Any) -> int | None:
     if not sheets:
         following = max(0, getattr(state, "last_completed_sheet", 0) or 0) + 1
         return following if following in numbers else None
-    statuses = {number: _text(sheets[number].status) for number in numbers if number in sheets}
-    interrupted = (number for number in numbers if statuses.get(number) == SheetStatus.IN_PROGRESS)
+    statuses = {number: _text(sheets[number].status) for number in sorted(sheets) if number in numbers}
+    interrupted = (number for number, status in statuses.items() if status == SheetStatus.IN_PROGRESS)
     open_sheets = (number for number in numbers if statuses.get(number) not in _PASSED_OVER)
     return next(interrupted, None) or next(open_sheets, None)
 

@@ -20,6 +20,7 @@ from gitstate.values.canonical import Value
 __all__ = ["Collection", "Draft", "Edit", "Revision", "Snapshot", "TextCache"]
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
+_LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class Revision:
 
     @classmethod
     def of(cls, commit_id: ObjectId, commit: Commit) -> "Revision":
-        """Return what a commit says; its time is the committer's, in UTC."""
-        time = datetime.fromtimestamp(commit.committer.time, UTC)
+        """Return what a commit says; its time is the committer's, in UTC, or the last one that Python knows."""
+        time = datetime.fromtimestamp(min(commit.committer.time, _LAST_SECOND), UTC)
         message = Message.parse(commit.message)
         return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message)
