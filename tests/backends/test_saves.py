@@ -238,3 +238,11 @@ async def test_two_sides_that_finish_the_last_sheets_complete_the_job(backend: D
     assert (now.status, now.pid, now.host, now.current_sheet) == ("completed", None, None, None)
     assert now.completed_at is not None
     assert await backend.get_next_sheet("nightly") is None
+
+
+async def test_a_mark_keeps_any_text(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    message = "lone \ud800, NUL \0, break \u2028, ---\nGitstate-Job: other"
+    await backend.mark_sheet_status("nightly", 2, SheetStatus.FAILED, message)
+    assert (await stored(backend)).sheets[2].error_message == message
+    assert (await backend.history("nightly"))[0].subject == "nightly: sheet 2 failed (0/4 done)"
