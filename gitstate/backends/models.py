@@ -9,7 +9,7 @@ import os
 import socket
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -168,8 +168,16 @@ class CheckpointState(_Model):
         if not self.sheets:
             # The first record would take from ``last_completed_sheet`` its meaning; so what it means is recorded too.
             for number in range(1, min(self.last_completed_sheet, self.total_sheets) + 1):
-                self.sheets[number] = SheetState(sheet_num=number, status=SheetStatus.COMPLETED)
-        return self.sheets.setdefault(sheet_num, SheetState(sheet_num=sheet_num))
+                self.sheets[number] = self._sheet_model()(sheet_num=number, status=SheetStatus.COMPLETED)
+        if sheet_num not in self.sheets:
+            self.sheets[sheet_num] = self._sheet_model()(sheet_num=sheet_num)
+        return self.sheets[sheet_num]
+
+    @classmethod
+    def _sheet_model(cls) -> type[SheetState]:
+        """Return the model of the sheets: a subclass may say ``sheets: dict[int, ItsOwnSheet]``."""
+        arguments = get_args(cls.model_fields["sheets"].annotation)
+        return next((model for model in arguments if _is_sheet(model)), SheetState)
 
     def get_next_sheet(self) -> int | None:
         """Return the number of the next sheet to process, or None when there is none: see :func:`next_sheet`."""
@@ -207,7 +215,7 @@ class CheckpointState(_Model):
             validation_passed: Whether its output was found good.
             validation_details: One dictionary for each check.
             execution_duration_seconds: How long the attempt took.
-            fields: Other fields of :class:`SheetState`, such as ``exit_code`` and ``stdout_tail``.
+            fields: Other fields of the sheet, such as ``exit_code`` and ``stdout_tail``.
 
         Raises:
             InvalidInputError: There is no such sheet or field.
@@ -243,7 +251,7 @@ class CheckpointState(_Model):
             exit_signal: The number of the signal that ended it.
             exit_reason: Why it ended, in the caller's words.
             execution_duration_seconds: How long the attempt took.
-            fields: Other fields of :class:`SheetState`, such as ``error_code`` and ``stderr_tail``.
+            fields: Other fields of the sheet, such as ``error_code`` and ``stderr_tail``.
 
         Raises:
             InvalidInputError: There is no such sheet or field.
@@ -299,7 +307,7 @@ class CheckpointState(_Model):
         self.updated_at = clock.now()
 
     def _end_sheet(self, sheet_num: int, status: SheetStatus, fields: dict[str, Any]) -> None:
-        unknown = sorted(fields.keys() - SheetState.model_fields.keys())
+        unknown = sorted(fields.keys() - self._sheet_model().model_fields.keys())
         if unknown:
             raise InvalidInputError(f"a sheet has no field {unknown[0]!r}", hint="keep data of your own in metadata")
         sheet, now = self.sheet(sheet_num), clock.now()
@@ -364,6 +372,10 @@ def is_zombie(state: Any) -> bool:
     except PermissionError:
         pass  # it lives, and belongs to somebody else
     return False
+
+
+def _is_sheet(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, SheetState)
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

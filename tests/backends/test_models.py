@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from gitstate import CheckpointState, InvalidInputError, JobStatus, SheetState, SheetStatus
 from gitstate.backends.models import is_zombie, next_sheet
@@ -171,6 +171,24 @@ def test_a_field_that_a_sheet_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="exit_kode"):
         state.mark_sheet_completed(1, exit_kode=1)
     assert state.sheets == {}
+
+
+def test_a_subclass_has_sheets_of_its_own() -> None:
+    """The methods make them, and take their fields."""
+
+    class Step(SheetState):
+        cost_cents: int = 0
+
+    class Score(CheckpointState):
+        sheets: dict[int, Step] = Field(default_factory=dict)  # type: ignore[assignment]  # narrower, and meant to be
+
+    state = Score(job_id="nightly", job_name="Nightly", total_sheets=3, last_completed_sheet=1)
+    state.mark_sheet_started(2)
+    state.mark_sheet_completed(2, cost_cents=7)
+    assert {number: (type(sheet), sheet.cost_cents) for number, sheet in state.sheets.items()} == {
+        1: (Step, 0),
+        2: (Step, 7),
+    }
 
 
 def test_a_number_set_by_hand_means_that_all_up_to_it_are_done() -> None:
