@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from itertools import islice
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from gitstate import clock
 from gitstate.backends import executions, recovery, saves
@@ -86,16 +87,17 @@ class DocumentBackend(StateBackend):
             raise snapshot.corrupt(error.message) from error
         if not based:
             return cast(CheckpointState, state)
+        state = self._laid_to_rest(state)  # first: one that is frozen comes back as a copy
         self._lineages.put(state, Picture(self._store.identity, snapshot.document, text, None, published=True))
-        return self._laid_to_rest(state)
+        return cast(CheckpointState, state)
 
-    def _laid_to_rest(self, state: Any) -> CheckpointState:
+    def _laid_to_rest(self, state: Any) -> Any:
         """Show a job whose process died on this host as paused; what is stored stays as it is."""
         if is_zombie(state):
             reason = f"process {state.pid} is gone; the job was running when it ended"
-            changes = {"status": JobStatus.PAUSED, "pid": None, "error_message": reason}
+            changes = {"status": _like(state.status, JobStatus.PAUSED), "pid": None, "error_message": reason}
             state = self._changed(state, changes)
-        return cast(CheckpointState, state)
+        return state
 
     async def list_jobs(self) -> list[CheckpointState]:
         """Return the state of every job, newest ``updated_at`` first.
@@ -295,13 +297,22 @@ class DocumentBackend(StateBackend):
         return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
 
     def _changed(self, state: Any, changes: Mapping[str, Any]) -> Any:
-        """Set fields of a state; a frozen one is copied, and the copy carries them."""
+        """Set fields of a state; one that lets nobody set them is copied, and the copy carries them."""
         fields = {name: value for name, value in changes.items() if name in self._model.model_fields}
-        if self._model.model_config.get("frozen"):
+        try:
+            for name, value in fields.items():
+                setattr(state, name, value)
+        except ValidationError:  # the model is frozen, or one of the fields
             return state.model_copy(update=fields)
-        for name, value in fields.items():
-            setattr(state, name, value)
         return state
+
+
+def _like(standing: Any, status: JobStatus) -> Any:
+    """Return a status as a member of the enum that stands there, if it has such a one: models bring their own."""
+    try:
+        return type(standing)(status.value) if isinstance(standing, Enum) else status
+    except ValueError:
+        return status
 
 
 def _check_job_id(job_id: Any) -> str:
