@@ -12,6 +12,7 @@ from gitstate.engine import trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StateCorruptionError
+from gitstate.format import names
 from gitstate.format.layout import Layout
 from gitstate.format.message import Message
 from gitstate.values import canonical
@@ -109,8 +110,9 @@ class Snapshot:
     def corrupt(self, reason: str) -> StateCorruptionError:
         """Return the error that says that this snapshot cannot be used."""
         return StateCorruptionError(
-            f"{self.collection.name}/{self.document!r} at revision {self.revision[:12]} cannot be read: {reason}",
-            hint=f"load an earlier revision; `git log -- {self.collection.name}` lists them",
+            f"{self.document!r} in {self.collection.name}/ cannot be read at revision {self.revision[:12]}: {reason}",
+            hint=f"load an earlier revision; `git log -- {self.collection.name}/{names.encode(self.document)}` "
+            "lists them",
         )
 
     def files(self) -> dict[str, TreeEntry]:

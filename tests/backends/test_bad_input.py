@@ -148,7 +148,7 @@ async def test_what_a_person_broke_is_named_and_can_be_got_past(
     assert "nightly" in told
     assert broken[:12] in told
     assert damage == "wrong type" or path.removeprefix("jobs/nightly/") in told
-    assert caught.value.hint
+    assert "git log -- jobs/nightly`" in caught.value.hint
     # The others go on, the broken one is reported, and what was saved before is still there.
     assert [state.job_id for state in await git_backend.list_jobs()] == ["other"]
     assert "nightly" in caplog.text
