@@ -33,6 +33,8 @@ ObjectId = str
 
 Kind = Literal["blob", "tree", "commit"]
 
+_HINT = "git itself would not have made it; `git fsck` tells more"
+
 FILE = 0o100644
 DIRECTORY = 0o040000
 
@@ -95,7 +97,7 @@ def parse_tree(body: bytes) -> dict[str, TreeEntry]:
             tree[name] = TreeEntry(int(body[start:space], 8), raw_id.hex())
             start = end + 21
     except ValueError as error:
-        raise CorruptionError(f"a tree cannot be read: {error}") from error
+        raise CorruptionError(f"its bytes are no tree: {error}", hint=_HINT) from error
     return tree
 
 
@@ -120,7 +122,8 @@ class Signature:
 
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f<>]+")
-_SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)> (-?\d+) ([+-])(\d\d)(\d\d)$", re.DOTALL)
+# Other programs write offsets of more digits and addresses with brackets; git shows their commits, and so do we.
+_SIGNATURE = re.compile(rb"^(.*?) ?<(.*)> (-?\d{1,18}) ([+-])(\d{1,6})(\d\d)$", re.DOTALL)
 
 
 def _clean(text: str) -> str:
@@ -165,13 +168,13 @@ def parse_commit(body: bytes) -> Commit:
             message=message,
         )
     except (KeyError, ValueError) as error:
-        raise CorruptionError(f"a commit cannot be read: {error}") from error
+        raise CorruptionError(f"its bytes are no commit: {error}", hint=_HINT) from error
 
 
 def _parse_signature(line: bytes) -> Signature:
     match = _SIGNATURE.match(line)
     if match is None:
-        raise ValueError(f"no signature: {line!r}")
+        return Signature(line.decode("utf-8", "surrogateescape"), "", 0)
     name, email, time, sign, hours, minutes = match.groups()
     offset = int(hours) * 60 + int(minutes)
     return Signature(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import DIRECTORY, FILE, GitObject, ObjectId, TreeEntry, parse_tree, tree_object
+from gitstate.errors import CorruptionError
 
 __all__ = ["EMPTY", "Edited", "FileChange", "diff", "edit", "files", "find", "graft", "read"]
 
@@ -31,8 +32,18 @@ class FileChange(NamedTuple):
 
 
 def read(engine: Engine, tree_id: ObjectId | None) -> dict[str, TreeEntry]:
-    """Return the entries of a tree; None is the empty one."""
-    return {} if tree_id is None else parse_tree(engine.read(tree_id, "tree"))
+    """Return the entries of a tree; None is the empty one.
+
+    Raises:
+        CorruptionError: It is missing or damaged; the message names it.
+    """
+    if tree_id is None:
+        return {}
+    body = engine.read(tree_id, "tree")
+    try:
+        return parse_tree(body)
+    except CorruptionError as error:
+        raise CorruptionError(f"tree {tree_id}: {error.message}", hint=error.hint) from error
 
 
 def find(engine: Engine, tree_id: ObjectId | None, path: str) -> TreeEntry | None:
@@ -134,7 +145,9 @@ def _put(entries: dict[str, TreeEntry], name: str, mode: int, item: GitObject, o
     old = entries.get(name)
     if old is None or old.id != item.id:
         objects.append(item)
-        entries[name] = TreeEntry(mode, item.id)
+    elif old.mode >> 12 == mode >> 12:
+        return  # an executable file stays one; a link that somebody made of the same bytes becomes a file
+    entries[name] = TreeEntry(mode, item.id)
 
 
 def diff(engine: Engine, before: ObjectId | None, after: ObjectId | None, prefix: str = "") -> Iterator[FileChange]:

@@ -112,6 +112,16 @@ def test_find_finds_files_and_folders(files: dict[str, bytes]) -> None:
             assert entry.is_directory
 
 
+@pytest.mark.parametrize(("mode", "kept"), [(0o100755, 0o100755), (0o120000, 0o100644)])
+def test_a_link_of_the_same_bytes_becomes_a_file(mode: int, kept: int) -> None:
+    folder = Folder({"a": b"1"})
+    entry = trees.read(folder.engine, folder.tree)["a"]
+    made = tree_object({"a": TreeEntry(mode, entry.id)})
+    folder.keep(trees.Edited(made.id, [made]))
+    folder.change({"a": b"1"})
+    assert trees.read(folder.engine, folder.tree)["a"] == TreeEntry(kept, entry.id)
+
+
 def test_ids_and_order_are_gits_own(tmp_path: Path) -> None:
     names = ["a", "a-b", "a.b", "ab", "a0", "ü"]
     for name in names:
@@ -153,7 +163,15 @@ def test_a_hostile_name_forges_no_header() -> None:
     assert parse_commit(Commit("1" * 40, (), who, who, b"").to_object().body).parents == ()
 
 
-@pytest.mark.parametrize("body", [b"", b"tree 1\n\nhi", b"tree 1\nauthor x\ncommitter y\n\n"])
+@pytest.mark.parametrize(
+    "who", [b"A <a@b> 1700000000 +051800", b"A <a<b@c>> 1700000000 +0000", b"A 1700000000 +0000", b"", b"A <a@b> 17 +0"]
+)
+def test_a_commit_with_an_odd_signature_is_a_commit(who: bytes) -> None:
+    commit = parse_commit(b"tree " + b"1" * 40 + b"\nauthor " + who + b"\ncommitter " + who + b"\n\nwhy\n")
+    assert (commit.tree, commit.message) == ("1" * 40, b"why\n")
+
+
+@pytest.mark.parametrize("body", [b"", b"tree 1\n\nhi", b"tree 1\nauthor x\n\n", b"author x\ncommitter y\n\n"])
 def test_a_damaged_commit_is_an_error(body: bytes) -> None:
     with pytest.raises(CorruptionError):
         parse_commit(body)
