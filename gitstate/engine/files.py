@@ -13,6 +13,13 @@ __all__ = ["create", "read", "remove", "storage_errors", "sync", "sync_directory
 
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_HINTS = {
+    errno.EMFILE: "raise the limit of open files",
+    errno.ENFILE: "raise the limit of open files",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ELOOP: "symbolic links lead in a circle",
+}
 
 
 @contextmanager
@@ -31,8 +38,7 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
             ) from error
         if error.errno in _FULL:
             raise StorageFullError(message, cause=error, hint="make room on the disk, then try again") from error
-        hint = "raise the limit of open files" if error.errno in {errno.EMFILE, errno.ENFILE} else "check the disk"
-        raise StorageError(message, cause=error, hint=hint) from error
+        raise StorageError(message, cause=error, hint=_HINTS.get(error.errno or 0, "check the disk")) from error
 
 
 def sync(fd: int) -> None:

@@ -18,8 +18,9 @@ class Identity:
     """The name and address that commits bear; read once, for as long as the repository stays open."""
 
     def __init__(self, repository: Repository) -> None:
-        own = ConfigFile.from_path(repository.common_dir / "config")
-        stack = StackedConfig([own, *user_configuration()])
+        stack = StackedConfig(user_configuration())
+        with suppress(FileNotFoundError):  # git works without one
+            stack.backends.insert(0, ConfigFile.from_path(repository.common_dir / "config"))
         self._name = _first("GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME") or _get(stack, b"name") or _user()
         self._email = (
             _first("GIT_COMMITTER_EMAIL", "GIT_AUTHOR_EMAIL")

@@ -66,13 +66,15 @@ def open_repository(path: Path, *, branch: str = "main", create: bool = True, ba
 
     Raises:
         StoreNotFoundError: There is no repository, and ``create`` is False.
-        InvalidInputError: The path is a file, or the branch cannot be named so.
+        InvalidInputError: The path is a file, or the path or the branch cannot be named so.
         UnsupportedError: What is there is not for us; the message names path and reason. It was left alone.
         StorageError: The disk refused.
     """
     if sys.platform not in {"linux", "darwin"}:
         raise UnsupportedError(f"gitstate does not work on {sys.platform}", hint="use Linux or macOS")
-    if not check_ref_format(Ref(b"refs/heads/" + os.fsencode(branch))) or branch.startswith("-"):
+    if "\0" in str(path) or not _can_be_encoded(str(path)):
+        raise InvalidInputError(f"{str(path)!r} cannot be a path", hint="name an ordinary folder")
+    if not _is_branch_name(branch):
         raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint="try `main`")
     path = path.absolute()
     with files.storage_errors(path):
@@ -84,6 +86,24 @@ def open_repository(path: Path, *, branch: str = "main", create: bool = True, ba
         if create:
             _adopt_if_empty(repository)
     return repository
+
+
+def _is_branch_name(name: str) -> bool:
+    return (
+        isinstance(name, str)
+        and _can_be_encoded(name)
+        and not name.startswith("-")
+        and check_ref_format(Ref(b"refs/heads/" + os.fsencode(name)))
+    )
+
+
+def _can_be_encoded(name: str) -> bool:
+    """Whether the file system has bytes for a name: lone surrogates that stand for no byte (PEP 383) have none."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _locate(path: Path, branch: str) -> Repository | None:

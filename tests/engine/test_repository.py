@@ -4,13 +4,14 @@ import os
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitstate.engine import repository as module
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import find_store, open_repository
-from gitstate.errors import InvalidInputError, ReadOnlyError, StoreNotFoundError, UnsupportedError
+from gitstate.errors import InvalidInputError, ReadOnlyError, StorageError, StoreNotFoundError, UnsupportedError
 from tests.engine.conftest import OpenEngine, content, git, save
 
 
@@ -122,11 +123,33 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("branch", ["", "a..b", "-x", "a b", "x.lock", "a~1"])
-def test_a_branch_that_git_would_not_name_so_is_refused(tmp_path: Path, branch: str) -> None:
+@pytest.mark.parametrize("branch", ["", "a..b", "-x", "a b", "x.lock", "a~1", "a\0", "\ud800", 3])
+def test_a_branch_that_git_would_not_name_so_is_refused(tmp_path: Path, branch: Any) -> None:
     with pytest.raises(InvalidInputError, match="branch"):
         open_repository(tmp_path / "store", branch=branch)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_path_that_no_file_system_has_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be a path"):
+        open_repository(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_in_the_way_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="a file stands where a folder is needed"):
+        open_repository(tmp_path / "file" / "store")
+
+
+def test_a_repository_without_configuration_is_opened_as_git_opens_it(tmp_path: Path) -> None:
+    open_repository(tmp_path / "store")
+    (tmp_path / "store/.git/config").unlink()
+    engine = GitEngine(open_repository(tmp_path / "store"))
+    head = save(engine, {"a": b"1"})
+    engine.close()
+    assert git(tmp_path / "store", "rev-parse", "HEAD") == head + "\n"
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
