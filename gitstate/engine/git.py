@@ -12,7 +12,7 @@ from gitstate.engine.locks import StoreLock
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
-from gitstate.errors import CorruptionError, StaleError, StorageError
+from gitstate.errors import CorruptionError, StorageError
 
 __all__ = ["GitEngine"]
 
@@ -71,9 +71,6 @@ class GitEngine(Engine):
         A StorageError may also come after the branch moved, when its folder could not be synced; :meth:`head` tells.
         """
         with files.storage_errors(self._repository.common_dir):
-            current = refs.read(self._repository, self._repository.ref)
-            if current != expected:
-                raise StaleError(f"{self._repository.ref} is at {current}, not at {expected}", hint="read it again")
             pack = packs.write(self._packs, objects) if objects else None
             try:
                 refs.swap(
