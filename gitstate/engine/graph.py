@@ -5,13 +5,22 @@ from collections.abc import Callable, Iterator
 
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import Commit, ObjectId, parse_commit
+from gitstate.errors import CorruptionError
 
 __all__ = ["history", "read"]
 
 
 def read(engine: Engine, commit_id: ObjectId) -> Commit:
-    """Return a commit."""
-    return parse_commit(engine.read(commit_id, "commit"))
+    """Return a commit.
+
+    Raises:
+        CorruptionError: It is missing or damaged; the message names it.
+    """
+    body = engine.read(commit_id, "commit")
+    try:
+        return parse_commit(body)
+    except CorruptionError as error:
+        raise CorruptionError(f"commit {commit_id}: {error.message}", hint=error.hint) from error
 
 
 def history(

@@ -50,7 +50,7 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.publish`; there is no reflog, so ``note`` goes nowhere."""
         del note
         if self._head != expected:
-            raise StaleError(f"the branch is at {self._head}, not at {expected}")
+            raise StaleError(f"the branch is at {self._head}, not at {expected}", hint="read it again")
         self._objects.update((item.id, item) for item in objects)
         self._head = new
 

@@ -21,6 +21,7 @@ __all__ = ["any_ref", "read", "read_head", "resolve", "swap"]
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _DEPTH = 5  # of symbolic refs, as in git
 _NO_ID = "0" * 40
+_SYMBOLIC_HINT = "`git symbolic-ref` shows and changes what it points to"
 
 
 def read(repository: Repository, ref: str) -> ObjectId | None:
@@ -49,8 +50,8 @@ def resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
             )
         ref = os.fsdecode(content[5:].strip())
         if not ref.startswith("refs/") or ".." in ref:
-            raise CorruptionError(f"the ref {path} points to {ref!r}, which is no ref")
-    raise CorruptionError(f"the ref {ref} is a chain of symbolic refs that does not end")
+            raise CorruptionError(f"the ref {path} points to {ref!r}, which is no ref", hint=_SYMBOLIC_HINT)
+    raise CorruptionError(f"the ref {ref} is a chain of symbolic refs that does not end", hint=_SYMBOLIC_HINT)
 
 
 def read_head(repository: Repository) -> str | None:
@@ -186,7 +187,7 @@ def _packed(repository: Repository) -> Iterator[tuple[ObjectId, str]]:
             continue
         object_id, space, name = line.partition(b" ")
         if not space or not _ID.fullmatch(object_id):
-            raise CorruptionError(f"{path} has a line that is no ref: {line[:80]!r}")
+            raise CorruptionError(f"{path} has a line that is no ref: {line[:80]!r}", hint="`git fsck` tells more")
         yield object_id.decode("ascii"), os.fsdecode(name)
 
 

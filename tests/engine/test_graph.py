@@ -3,12 +3,14 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.engine import graph, trees
 from gitstate.engine.memory import MemoryEngine
-from gitstate.engine.objects import Commit, ObjectId, Signature
+from gitstate.engine.objects import Commit, GitObject, ObjectId, Signature
+from gitstate.errors import CorruptionError
 
 
 class History:
@@ -90,6 +92,16 @@ def test_every_commit_is_met_at_most_once_and_children_first(steps: list[tuple[i
     assert sorted(found, key=made.index, reverse=True) == found
     if len(made) > 1 and not any(merge for _, _, merge, _, _ in steps):
         assert found[-1] == made[0]
+
+
+def test_an_object_that_cannot_be_read_is_named() -> None:
+    engine = MemoryEngine()
+    tree, commit = GitObject("tree", b"no tree"), GitObject("commit", b"no commit")
+    engine.publish([tree, commit], expected=None, new=commit.id, note="damage")
+    with pytest.raises(CorruptionError, match=f"tree {tree.id}: its bytes are no tree"):
+        trees.read(engine, tree.id)
+    with pytest.raises(CorruptionError, match=f"commit {commit.id}: its bytes are no commit"):
+        graph.read(engine, commit.id)
 
 
 def test_git_log_says_the_same(tmp_path: Path) -> None:
