@@ -27,8 +27,9 @@ KEYS = st.sampled_from([message.JOB, message.EVENT, message.STATUS, "X-Other"])
 MESSAGES = st.builds(Message, TEXTS, TEXTS, st.lists(st.tuples(KEYS, PAIR_FREE), max_size=4).map(tuple))
 
 
-def git_trailers(written: bytes) -> list[str]:
-    run = subprocess.run(["git", "interpret-trailers", "--parse"], input=written, capture_output=True, check=True)
+def git_trailers(written: bytes, comment: str = "#") -> list[str]:
+    command = ["git", "-c", f"core.commentChar={comment}", "interpret-trailers", "--parse"]
+    run = subprocess.run(command, input=written, capture_output=True, check=True)
     return run.stdout.decode().split("\n")[:-1]
 
 
@@ -56,6 +57,16 @@ def test_git_reads_our_trailers_beside_hostile_text(text: str) -> None:
     job, event = git_trailers(said.to_bytes())
     assert job.startswith("Gitstate-Job: ")
     assert event == "Gitstate-Event: saved"
+
+
+@pytest.mark.parametrize("comment", "#;-")
+def test_no_comment_character_makes_git_cut_a_message(comment: str) -> None:
+    scissors = f"{comment} ------------------------ >8 ------------------------"
+    for said in (
+        Message("s", f"a\n{scissors}\nb", ((message.JOB, "a"),)),
+        Message(scissors, "", ((message.JOB, "a"),)),
+    ):
+        assert git_trailers(said.to_bytes(), comment) == ["Gitstate-Job: a"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -125,6 +125,7 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
         (add_deltas, 0, True, 2, None),
         (higher, 1, 3, 2, 3),
         (higher, ABSENT, 3, 2, 3),
+        (higher, ABSENT, True, 2, None),
         (higher, 5, 2, 6, None),  # one side was rolled back
         (later, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z", "2026-01-01T09:00:00Z"),
         (earlier, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z", "2026-01-01T10:00:00+02:00"),
