@@ -144,8 +144,9 @@ class DocumentBackend(StateBackend):
     async def save(self, state: CheckpointState) -> None:
         """Make the state durable, as one commit; ``state.updated_at`` becomes now.
 
-        When the job moved since this object was loaded or last saved, both changes are merged field by field. A state
-        that was not loaded from here replaces the job, and history keeps what was there.
+        When the job moved since this object was loaded or last saved, both changes are merged field by field; the
+        object itself does not take over what others changed, a load shows it. A state that was not loaded from here
+        replaces the job, and history keeps what was there.
 
         Raises:
             ConflictError: Somebody else changed the same things; nothing was written, ``conflicts`` lists them.
@@ -216,12 +217,19 @@ class DocumentBackend(StateBackend):
 
         Raises:
             ExistsError: The job has state.
-            InvalidInputError: The pattern is not relative, or a sheet above ``total_sheets`` was found.
+            InvalidInputError: The pattern is not relative, a sheet above ``total_sheets`` was found, or the backend's
+                model asks for more than artifacts tell.
         """
         job_id = _check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
         value = _encode(Codec(CheckpointState), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
-        self._codec.decode(value)  # the model of this backend may ask for more
+        try:
+            self._codec.decode(value)
+        except CorruptionError as error:
+            raise InvalidInputError(
+                f"artifacts do not tell all that a {self._model.__name__} needs: {error.message}",
+                hint="give that field a default, or save a state of your own",
+            ) from error
         await self._submit(job_id, recovery.edit_for(job_id, value, len(found), artifact_pattern))
         return cast(CheckpointState, await self.load(job_id))
 

@@ -107,6 +107,16 @@ async def test_recover_of_nothing_is_a_fresh_job(backend: DocumentBackend, tmp_p
     assert (state.status, state.sheets) == ("pending", {})
 
 
+async def test_recover_for_a_model_that_asks_for_more_says_so() -> None:
+    class Owned(CheckpointState):
+        owner: str
+
+    async with InMemoryStateBackend(model=Owned) as backend:
+        with pytest.raises(InvalidInputError, match="Owned needs: /owner"):
+            await backend.recover("nightly", ".", PATTERN, 2)
+        assert await backend.load("nightly") is None
+
+
 @pytest.mark.parametrize("total", [0, -1, 2, True, None, "3"])
 async def test_recover_refuses_sheets_that_the_job_does_not_have(
     backend: DocumentBackend, tmp_path: Path, total: int
