@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import pytest
 
+from gitstate.engine import files
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import open_repository
 from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
@@ -70,6 +71,46 @@ def test_a_publish_that_the_disk_refuses_leaves_nothing(
                 assert engine.head() == result
         assert save(engine, {"a": b"again"}) == engine.head()
     assert refused >= {"link": 1}.get(step, 2)
+
+
+def test_objects_stay_as_long_as_nobody_knows_where_the_branch_is(
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def refuse_all() -> None:
+        patch.setattr(files, "read", refuse)
+        refuse()
+
+    with engine.lock(), monkeypatch.context() as patch:
+        patch.setattr(files, "sync_directory", at_call(2, files.sync_directory, refuse_all))
+        with pytest.raises(StorageError):  # the branch has moved, and cannot be read
+            save_locked(engine, {"a": b"2"})
+    assert content(engine, "a") == b"2"
+
+
+def test_what_a_failed_publish_could_not_remove_is_removed_by_the_next(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with engine.lock(), monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(StorageError):
+            save_locked(engine, {"a": b"2"})
+    folder = tmp_path / "store/.git/objects/pack"
+    assert list(folder.glob("*.keep"))
+    save(engine, {"a": b"3"})
+    assert not list(folder.glob("*.keep"))
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine import refs
+from gitstate.engine import locks, refs
 from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import Signature
 from gitstate.engine.repository import Repository, open_repository
@@ -56,6 +56,22 @@ def test_a_lock_file_that_was_removed_keeps_nobody_out_for_ever(tmp_path: Path) 
     other.release()
 
 
+def test_who_waits_for_a_lock_file_that_is_removed_locks_the_new_one(tmp_path: Path) -> None:
+    one, other, third = (StoreLock(tmp_path / "lock") for _ in range(3))
+    one.acquire(1)
+    before = len(locks._descriptors)
+    waiting = threading.Thread(target=other.acquire, args=(10,))
+    waiting.start()
+    while len(locks._descriptors) < before + 2:  # its place in the queue, and the file that goes
+        time.sleep(0.001)
+    (tmp_path / "lock").unlink()
+    one.release()
+    waiting.join()
+    with pytest.raises(BusyError):
+        third.acquire(0.01)
+    other.release()
+
+
 def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     held, other = StoreLock(tmp_path / "lock"), StoreLock(tmp_path / "lock")
     held.acquire(1)
@@ -71,6 +87,23 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     other.release()
     os.close(writing)
     os.waitpid(child, 0)
+
+
+def test_a_child_that_outlives_a_holder_that_died_does_not_keep_the_lock(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        StoreLock(tmp_path / "lock").acquire(1)
+        if os.fork() == 0:
+            os.close(writing)
+            os.read(reading, 1)  # lives until the test lets go of the pipe
+        os._exit(0)
+    os.close(reading)
+    os.waitpid(holder, 0)
+    lock = StoreLock(tmp_path / "lock")
+    lock.acquire(1)
+    lock.release()
+    os.close(writing)
 
 
 def test_the_lock_says_when_its_last_holder_died(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -192,7 +193,7 @@ def test_a_damaged_loose_object_is_named(repository: Repository) -> None:
     assert reader.read(item.id, "blob") == item.body
     good = path.read_bytes()
     path.chmod(0o644)
-    for bad in (b"", good[:5], b"\0" * 30):
+    for bad in (b"", good[:5], b"\0" * 30, zlib.compress(b"blob 6\0hellO\n")):
         path.write_bytes(bad)
         with pytest.raises(CorruptionError, match=item.id):
             reader.read(item.id, "blob")
