@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
-from gitstate.errors import CorruptionError, UnsupportedError
+from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Snapshot, TextCache
@@ -23,6 +23,20 @@ class Reader:
         self.engine = engine
         self.texts = TextCache()
         self._formats: dict[ObjectId, FormatVersion] = {}
+
+    def head(self) -> ObjectId:
+        """Return the commit at which the store stands.
+
+        Raises:
+            StoreNotFoundError: The branch, or the whole repository, is gone: that is not a store without documents.
+        """
+        head = self.engine.head()
+        if head is None:
+            raise StoreNotFoundError(
+                f"the branch of {self.engine.identity} is gone",
+                hint="`git reflog` of the branch shows where it stood; put it back, or choose a new folder",
+            )
+        return head
 
     def format(self, root: ObjectId) -> FormatVersion:
         """Return how a root tree is to be read; each commit's own ``gitstate.json`` says so.
@@ -52,19 +66,15 @@ class Reader:
             return None
         return entry.id if self._holds_document(collection, entry.id) else None
 
-    def snapshot(self, collection: Collection, document: str, commit_id: ObjectId | None) -> Snapshot | None:
+    def snapshot(self, collection: Collection, document: str, commit_id: ObjectId) -> Snapshot | None:
         """Return a document as it stands in a commit, or None."""
-        if commit_id is None:
-            return None
         tree = self.locate(graph.read(self.engine, commit_id).tree, collection, document)
         if tree is None:
             return None
         return Snapshot(collection, document, commit_id, tree, self.engine, self.texts)
 
-    def documents(self, collection: Collection, commit_id: ObjectId | None) -> Iterator[Snapshot]:
+    def documents(self, collection: Collection, commit_id: ObjectId) -> Iterator[Snapshot]:
         """Yield every document of a collection in a commit, in the order of their folders."""
-        if commit_id is None:
-            return
         root = graph.read(self.engine, commit_id).tree
         top = trees.find(self.engine, root, collection.name)
         if top is None or not top.is_directory:

@@ -103,9 +103,7 @@ class Store:
                 )
             self.created = self._writer.create(FormatVersion()) is not None
             _refresh(self._worktree)  # a person's first commit in there must not take the new store's own file back
-        head = self.head()
-        if head is not None:
-            self._reader.format(graph.read(self._engine, head).tree)
+        self._reader.format(graph.read(self._engine, self.head()).tree)
 
     @property
     def identity(self) -> str:
@@ -117,19 +115,24 @@ class Store:
         """The folder in which the files are shown; None for a bare store or one in memory."""
         return self._worktree.path if self._worktree is not None else None
 
-    def head(self) -> ObjectId | None:
-        """Return the commit at which the store stands."""
-        self._check_open()
-        return self._engine.head()
+    def head(self) -> ObjectId:
+        """Return the commit at which the store stands.
 
-    def resolve(self, at: str | None) -> ObjectId | None:
+        Raises:
+            StoreNotFoundError: The branch, or the whole repository, is gone.
+        """
+        self._check_open()
+        return self._reader.head()
+
+    def resolve(self, at: str | None) -> ObjectId:
         """Return the commit that ``at`` names: a commit id or its first digits; None names the head.
 
         Raises:
             RevisionNotFoundError: No revision answers to the name, or several do.
+            StoreNotFoundError: The branch, or the whole repository, is gone.
         """
         self._check_open()
-        return self._engine.head() if at is None else history.resolve(self._reader, at)
+        return self._reader.head() if at is None else history.resolve(self._reader, at)
 
     def load(self, collection: Collection, document: str, at: str | None = None) -> Snapshot | None:
         """Return a document as it stands at the head, or stood ``at`` a revision; None when there is none."""
@@ -150,9 +153,8 @@ class Store:
 
     def paths(self, at: str | None = None) -> Iterator[str]:
         """Yield the path of every file in the committed tree."""
-        commit_id = self.resolve(at)
-        if commit_id is not None:
-            yield from (path for path, _ in trees.files(self._engine, graph.read(self._engine, commit_id).tree))
+        root = graph.read(self._engine, self.resolve(at)).tree
+        yield from (path for path, _ in trees.files(self._engine, root))
 
     def submit(self, collection: Collection, document: str, edit: Edit) -> "Future[Revision | None]":
         """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.

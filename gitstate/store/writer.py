@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import Commit, GitObject, ObjectId
-from gitstate.errors import ClosedError, StaleError, StoreNotFoundError
+from gitstate.errors import ClosedError, StaleError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot, to_text
@@ -110,12 +110,7 @@ class Writer:
         raise AssertionError("the loop above returns or raises")
 
     def _publish(self, request: _Request) -> Revision | None:
-        head = self._engine.head()
-        if head is None:
-            raise StoreNotFoundError(
-                f"the branch of {self._engine.identity} is gone",
-                hint="`git reflog` of the branch shows where it stood; put it back, or choose a new folder",
-            )
+        head = self._reader.head()
         current = self._reader.snapshot(request.collection, request.document, head)
         draft = request.edit(current)
         if draft is None:

@@ -2,6 +2,7 @@
 
 import enum
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InvalidInputError
 from gitstate.backends.documents import DocumentBackend
+from gitstate.errors import StoreNotFoundError
 from gitstate.store.documents import TextCache
 
 
@@ -99,3 +101,23 @@ async def test_a_limit_below_zero(backend: DocumentBackend) -> None:
         await backend.history("nightly", -1)
     with pytest.raises(InvalidInputError, match="limit"):
         await backend.get_execution_history("nightly", limit=-1)
+
+
+@pytest.mark.parametrize("lost", [".git/refs/heads/main", ".git"])
+async def test_a_store_that_vanished_is_not_one_without_jobs(tmp_path: Path, lost: str) -> None:
+    folder = tmp_path / "state"
+    async with GitStateBackend(folder) as backend:
+        await backend.save(job())
+        await backend.flush()
+        shutil.move(folder / lost, tmp_path / "aside")
+        for call in (
+            backend.load("nightly"),
+            backend.list_jobs(),
+            backend.get_next_sheet("nightly"),  # 1 would start the job all over
+            backend.history("nightly"),
+            backend.get_execution_history("nightly"),
+        ):
+            with pytest.raises(StoreNotFoundError, match="gone"):
+                await call
+        shutil.move(tmp_path / "aside", folder / lost)
+        assert await backend.load("nightly") is not None
