@@ -6,15 +6,13 @@ A pointer is text, or its parts: a tuple of unescaped keys. List items have thei
 import re
 from typing import TypeAlias
 
-from gitstate.errors import InvalidInputError, NotFoundError
-from gitstate.values.shape import Value
+from gitstate.errors import InvalidInputError
 
-__all__ = ["Parts", "get", "parse", "put", "to_text"]
+__all__ = ["Parts", "parse", "to_text"]
 
 Parts: TypeAlias = tuple[str, ...]
 
 _BAD_ESCAPE = re.compile(r"~(?![01])")
-_INDEX = re.compile(r"0|[1-9][0-9]{0,17}")  # as the RFC writes it: ASCII, no leading zero
 
 
 def parse(text: str) -> Parts:
@@ -33,44 +31,3 @@ def parse(text: str) -> Parts:
 def to_text(parts: Parts) -> str:
     """Return the pointer that has these parts; the inverse of :func:`parse`."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
-
-
-def get(value: Value, pointer: str) -> Value:
-    """Return what stands at a place.
-
-    Raises:
-        InvalidInputError: The text is no pointer.
-        NotFoundError: There is no such place in the value.
-    """
-    for part in parse(pointer):
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and _INDEX.fullmatch(part) and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            raise NotFoundError(f"there is nothing at {pointer}")
-    return value
-
-
-def put(value: Value, pointer: str, item: Value) -> Value:
-    """Return the value with ``item`` at a place; the value itself stays as it is.
-
-    The last part may be a new key of an object; in a list only an index that exists can be replaced.
-
-    Raises:
-        InvalidInputError: The text is no pointer.
-        NotFoundError: What should hold the item is not there.
-    """
-    return _put(value, parse(pointer), item, pointer)
-
-
-def _put(value: Value, parts: Parts, item: Value, pointer: str) -> Value:
-    if not parts:
-        return item
-    part, rest = parts[0], parts[1:]
-    if isinstance(value, dict) and (not rest or part in value):
-        return value | {part: _put(value.get(part), rest, item, pointer)}
-    if isinstance(value, list) and _INDEX.fullmatch(part) and int(part) < len(value):
-        index = int(part)
-        return [*value[:index], _put(value[index], rest, item, pointer), *value[index + 1 :]]
-    raise NotFoundError(f"there is no place for {pointer}")
