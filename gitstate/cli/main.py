@@ -40,6 +40,8 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
+    invoke_without_command=True,  # `cli` itself says then what there is
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @stores.store_options
@@ -53,6 +55,9 @@ def cli(ctx: click.Context, debug: bool) -> None:
     at such a store; plain git works on it as well.
     """
     ctx.ensure_object(stores.Settings).debug = debug
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(failures.exit_status(click.UsageError("no verb")))
 
 
 for command in (stores.init, jobs.list_, jobs.show, history.log, jobs.delete, demo.demo):
@@ -87,6 +92,9 @@ class _Lines(logging.Handler):
 
 
 def _prepare_streams() -> None:
+    # A stream that the caller closed (`>&-`) is None: what would go there goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # open as long as the process lives
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115  # as above
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its escape

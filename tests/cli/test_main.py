@@ -2,11 +2,14 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 import gitstate as package
 from tests.cli.conftest import Gitstate
@@ -41,6 +44,20 @@ def test_a_wrong_option_is_one_line_and_the_usage(gitstate: Gitstate) -> None:
     assert ran.status == 2 and ran.out == ""
     error, hint = ran.err.splitlines()
     assert error.startswith("error: No such option") and hint.startswith("hint: Usage: gitstate list")
+
+
+def test_without_a_verb_it_helps(gitstate: Gitstate) -> None:
+    ran = gitstate()
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == gitstate("--help").out
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(store: Path, closed: str) -> None:
+    command = f"{shlex.join([*COMMAND, '--store', str(store), 'show', 'nightly'])} {closed}"
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ("nightly" in ran.stdout) == (closed == "2>&-")
 
 
 def test_debug_shows_where(gitstate: Gitstate) -> None:
