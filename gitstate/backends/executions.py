@@ -45,7 +45,9 @@ def edit_for(
     for name, number in (("sheet", sheet_num), ("attempt", attempt_num)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise InvalidInputError(f"{name} {number!r} of job {job_id!r} is no number from 1 up")
-    if duration_seconds is not None and not math.isfinite(duration_seconds):
+    if exit_code is not None and (isinstance(exit_code, bool) or not isinstance(exit_code, int)):
+        raise InvalidInputError(f"the exit code {exit_code!r} of job {job_id!r} is no number")
+    if duration_seconds is not None and not _is_duration(duration_seconds):
         raise InvalidInputError(f"the duration {duration_seconds!r} of job {job_id!r} is no number of seconds")
     payloads = {"prompt": _payload("prompt", prompt), "output": _payload("output", output)}
     facts: list[tuple[str, str]] = [
@@ -113,6 +115,10 @@ def page(store: Store, collection: Collection, job_id: str, sheet_num: int | Non
         if sheet_num is None or _integer(told, message.SHEET) == sheet_num
     )
     return [read_execution(store, collection, job_id, *found) for found in islice(wanted, limit)]
+
+
+def _is_duration(seconds: Any) -> bool:
+    return isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
 
 
 def _path(sheet_num: int, name: str) -> str:

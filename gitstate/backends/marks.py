@@ -4,10 +4,12 @@ The rules are those of :class:`gitstate.backends.models.CheckpointState`. A stat
 it: only the fields that both know are read, and only those that the change touched are written back.
 """
 
+from collections.abc import Set
+from enum import StrEnum
 from typing import Any
 
 from gitstate import clock
-from gitstate.backends.models import CheckpointState, SheetState, SheetStatus
+from gitstate.backends.models import CheckpointState, JobStatus, SheetState, SheetStatus
 from gitstate.errors import CorruptionError, InvalidInputError
 from gitstate.format.codec import Codec
 from gitstate.values.canonical import equal
@@ -37,8 +39,10 @@ def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error
     """Return a job's value with the status of one sheet changed, and all that follows from it.
 
     Raises:
-        InvalidInputError: The sheet number is out of range, or the value has not the shape of a job.
+        InvalidInputError: The sheet number is out of range, the message is no text, or the value is not that of a job.
     """
+    if error_message is not None and not isinstance(error_message, str):
+        raise InvalidInputError(f"an error message is a text, not {error_message!r}")
     try:
         job = _CODEC.decode(_seen(value))
     except CorruptionError as error:
@@ -54,6 +58,7 @@ def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error
             sheets[key] = _without_defaults(sheet)
         elif not equal(seen[key], sheet):
             sheets[key] = _carried(sheets[key], seen[key], sheet)
+    sheets[str(sheet_num)] |= {"status": status.value}  # also where it had one that we do not know
     return _carried(value, before, after) | {"sheets": sheets}
 
 
@@ -75,15 +80,21 @@ def _apply(job: CheckpointState, sheet_num: int, status: SheetStatus, error_mess
 
 def _seen(value: dict[str, Any]) -> dict[str, Any]:
     """Return what both models know of a job."""
-    job = {name: field for name, field in value.items() if name in _JOB_FIELDS}
+    job = {"job_name": ""} | _known(value, _JOB_FIELDS, JobStatus)
     sheets = value.get("sheets")
     if isinstance(sheets, dict):
         job["sheets"] = {
-            key: {name: field for name, field in sheet.items() if name in _SHEET_FIELDS}
-            for key, sheet in sheets.items()
-            if isinstance(sheet, dict)
+            key: _known(sheet, _SHEET_FIELDS, SheetStatus) for key, sheet in sheets.items() if isinstance(sheet, dict)
         }
     return job
+
+
+def _known(item: dict[str, Any], names: Set[str], statuses: type[StrEnum]) -> dict[str, Any]:
+    """Return the fields that we know; a status of another model's own counts as the first one, pending."""
+    known = {name: field for name, field in item.items() if name in names}
+    if known.get("status") not in tuple(statuses):
+        known.pop("status", None)
+    return known
 
 
 def _carried(value: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from gitstate import InMemoryStateBackend, SheetState, SheetStatus
+from gitstate import CheckpointState, InMemoryStateBackend, InvalidInputError, SheetState, SheetStatus
 
 
 class Status(Enum):
@@ -36,6 +37,13 @@ class PartlyFrozen(BaseModel):
     updated_at: datetime = Field(default=datetime(2020, 1, 1, tzinfo=UTC), frozen=True)
 
 
+class Short(BaseModel):
+    job_id: str
+    total_sheets: int = 3
+    status: str = "archived"
+    sheets: dict[int, dict[str, Any]] = {}
+
+
 def dead_pid() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
@@ -62,3 +70,32 @@ async def test_a_frozen_time_is_stored_all_the_same() -> None:
         found = await backend.load("p")
         assert found is not None
         assert found.updated_at.year > 2020
+
+
+@pytest.mark.parametrize("status", list(SheetStatus))
+async def test_statuses_that_we_do_not_know_are_in_nobodys_way(status: SheetStatus) -> None:
+    async with InMemoryStateBackend(model=Short) as backend:
+        sheets = {number: {"sheet_num": number, "status": "blocked", "own": number} for number in (1, 2)}
+        state: Any = Short(job_id="s", sheets=sheets)
+        await backend.save(state)
+        await backend.mark_sheet_status("s", 1, status)
+        await backend.mark_sheet_status("s", 3, status)
+        found: Any = await backend.load("s")
+        assert [found.sheets[number]["status"] for number in (1, 2, 3)] == [status.value, "blocked", status.value]
+        assert found.sheets[1]["own"] == 1
+
+
+async def test_a_message_that_is_no_text() -> None:
+    async with InMemoryStateBackend() as backend:
+        await backend.save(CheckpointState(job_id="j", job_name="j", total_sheets=1))
+        with pytest.raises(InvalidInputError, match="text"):
+            await backend.mark_sheet_status("j", 1, SheetStatus.FAILED, 5)  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize("wrong", [{"exit_code": "0"}, {"exit_code": True}, {"duration_seconds": "1"}])
+async def test_an_execution_of_wrong_types(wrong: Any) -> None:
+    async with InMemoryStateBackend() as backend:
+        await backend.save(CheckpointState(job_id="j", job_name="j", total_sheets=1))
+        with pytest.raises(InvalidInputError, match="'j'"):
+            await backend.record_execution("j", 1, 1, **wrong)
+        assert await backend.get_execution_history_count("j") == 0
