@@ -1,6 +1,5 @@
 """The verb that looks at the history of a job."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +19,7 @@ _SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that
 @click.command()
 @click.argument("job")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, sys.maxsize), metavar="N", help="Show the newest N checkpoints only."
+    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N checkpoints only."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, with all there is to know.")
 @stores.store_options

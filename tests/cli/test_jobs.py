@@ -82,7 +82,6 @@ def test_show_at_a_revision(gitstate: Gitstate, store: Path) -> None:
         (["show", ""], 2, "empty"),
         (["show"], 2, "Missing argument"),
         (["log", "nightly", "-n", "0"], 2, "-n"),
-        (["log", "nightly", "-n", "1" + "0" * 20], 2, "-n"),
         (["shwo"], 2, "No such command"),
     ],
 )
