@@ -76,6 +76,10 @@ def test_a_commit_that_changed_nothing_counts_when_it_says_so() -> None:
 
     claimed = graph.history(history.engine, two, locate, lambda commit: commit.message == b"commit 120")
     assert [found for found, _ in claimed] == [two, one]
+    elsewhere = history.commit(two, b="1")
+    merge = history.commit(elsewhere, history.commit(two))
+    claimed = graph.history(history.engine, merge, locate, lambda _: True)
+    assert [found for found, _ in claimed] == [two, one], "no claim counts for what changed something else"
 
 
 @given(

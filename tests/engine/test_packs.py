@@ -138,6 +138,20 @@ def test_other_people_s_and_damaged_packs_are_left_alone(open_engine: OpenEngine
     damaged.write_bytes(good)  # for the check of the whole repository
 
 
+def test_kept_packs_and_an_index_of_other_packs_stay(open_engine: OpenEngine, tmp_path: Path) -> None:
+    save(open_engine(), {"a": b"1"})
+    git(tmp_path / "store", "repack", "-a", "-d", "-q")
+    git(tmp_path / "store", "multi-pack-index", "write")
+    folder = tmp_path / "store/.git/objects/pack"
+    kept = packs.write(folder, blobs(1000, 1))
+    Path(kept.base + ".keep").write_text("a person keeps this")
+    for n in range(packs.FOLD_AT):
+        packs.write(folder, blobs(n, 1)).release()
+    assert packs.fold(folder) == packs.FOLD_AT - 1
+    assert Path(kept.base + ".pack").exists()
+    assert (folder / "multi-pack-index").exists()
+
+
 def test_leftovers_of_ours_go_and_those_of_others_stay(repository: Repository) -> None:
     folder = folder_of(repository)
     lost = packs.write(folder, blobs(0, 1))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from gitstate.engine import repository as module
 from gitstate.engine.git import GitEngine
-from gitstate.engine.repository import find_store, open_repository
+from gitstate.engine.repository import Repository, find_store, open_repository
 from gitstate.errors import InvalidInputError, ReadOnlyError, StorageError, StoreNotFoundError, UnsupportedError
 from tests.engine.conftest import OpenEngine, content, git, save
 
@@ -98,6 +99,20 @@ def test_two_may_make_it_at_once(open_engine: OpenEngine, tmp_path: Path) -> Non
         thread.join()
     assert len(made) == 6
     assert len(set(made)) == 1
+
+
+def test_several_may_take_an_empty_one_at_once(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "-b", "trunk", str(tmp_path / "store")], check=True)
+    barrier = threading.Barrier(6)
+
+    def take() -> Repository:
+        barrier.wait()
+        return open_repository(tmp_path / "store")
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = [pool.submit(take) for _ in range(6)]
+    assert len({each.result() for each in taken}) == 1
+    assert git(tmp_path / "store", "symbolic-ref", "HEAD") == "refs/heads/main\n"
 
 
 def test_find_goes_upwards(open_engine: OpenEngine, tmp_path: Path) -> None:
@@ -199,6 +214,7 @@ def test_a_shallow_clone_is_refused(open_engine: OpenEngine, tmp_path: Path) -> 
     with pytest.raises(UnsupportedError, match="shallow"):
         open_repository(tmp_path / "clone")
     git(tmp_path / "clone", "fetch", "-q", "--unshallow")
+    (tmp_path / "clone/.git/shallow").touch()  # as some versions of git leave it
     assert content(open_engine(tmp_path / "clone"), "a") == b"2"
 
 
