@@ -44,7 +44,7 @@ def sources(folder: Path | None) -> tuple[Path, list[str]]:
         raise NotFoundError(f"there is no folder {str(folder)!r}")
     found = _text_files(folder)
     if len(found) < 2:
-        raise InvalidInputError(f"{str(folder)!r} holds {len(found)} text files; the demo needs two or more")
+        raise InvalidInputError(f"the demo needs two or more text files; {str(folder)!r} holds {len(found)}")
     return folder.absolute(), found
 
 
