@@ -6,13 +6,15 @@ will follow; so nothing it decides can be stale when the branch moves.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import Commit, GitObject, ObjectId
-from gitstate.errors import ClosedError, StaleError
+from gitstate.errors import ClosedError, GitStateError, StaleError, StorageError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot, to_text
@@ -126,11 +128,10 @@ class Writer:
         empty = edited.id == trees.EMPTY
         grafted = trees.graft(self._engine, root, folder, None if empty else edited.id)
         objects = grafted.objects if empty else edited.objects + grafted.objects
-        revision = self._commit(objects, grafted.id, head, draft.message)
+        revision = self._commit(objects, grafted.id, head, draft.message, draft.published)
         if draft.value is not None:
             text = to_text(draft.value)
             self._reader.texts.put(request.collection.name, request.document, edited.id, text)
-        draft.published()
         return revision
 
     def create(self, version: FormatVersion) -> Revision | None:
@@ -141,11 +142,25 @@ class Writer:
             edited = trees.edit(self._engine, None, {FORMAT_FILE: version.to_bytes()})
             return self._commit(edited.objects, edited.id, None, Message("a new store"))
 
-    def _commit(self, objects: list[GitObject], tree: ObjectId, head: ObjectId | None, message: Message) -> Revision:
+    def _commit(
+        self,
+        objects: list[GitObject],
+        tree: ObjectId,
+        head: ObjectId | None,
+        message: Message,
+        published: Callable[[], None] = lambda: None,
+    ) -> Revision:
         who = self._engine.signature()
         commit = Commit(tree, () if head is None else (head,), who, who, message.to_bytes())
         made = commit.to_object()
-        self._engine.publish([*objects, made], expected=head, new=made.id, note=message.subject)
+        try:
+            self._engine.publish([*objects, made], expected=head, new=made.id, note=message.subject)
+        except StorageError:
+            with suppress(GitStateError):
+                if self._engine.head() == made.id:
+                    published()  # only a sync failed: the caller who tries again must not count a change twice
+            raise
+        published()
         return Revision.of(made.id, commit)
 
 

@@ -1,6 +1,7 @@
 """The life of a backend on git: opening, closing, loops, forks, programs that forget, other people's files."""
 
 import asyncio
+import errno
 import json
 import logging
 import multiprocessing
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, ClosedError, GitStateBackend, InvalidInputError, SheetStatus, errors
+from gitstate.engine import files
 from tests.git import fsck, git
 
 
@@ -297,3 +299,27 @@ def test_processes_that_open_a_new_store_at_once_all_succeed(tmp_path: Path) -> 
     fsck(tmp_path / "state")
     assert len(list((tmp_path / "state/jobs").iterdir())) == 4
     assert git(tmp_path / "state", "status", "--porcelain") == ""
+
+
+async def test_a_save_that_failed_after_the_swap_is_not_counted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with GitStateBackend(tmp_path / "state") as backend:
+        state = CheckpointState(job_id="nightly", job_name="nightly", total_sheets=1)
+        await backend.save(state)
+        sync = files.sync_directory
+
+        def fail_once(path: str | os.PathLike[str]) -> None:
+            if os.fspath(path).endswith("refs/heads"):
+                monkeypatch.undo()
+                raise OSError(errno.EIO, "the disk is bad", path)
+            sync(path)
+
+        monkeypatch.setattr(files, "sync_directory", fail_once)
+        state.total_retry_count = 1
+        with pytest.raises(errors.StorageError):
+            await backend.save(state)
+        await backend.save(state)
+        found = await backend.load("nightly")
+        assert found is not None
+        assert found.total_retry_count == 1
