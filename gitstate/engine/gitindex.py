@@ -35,6 +35,7 @@ _SKIP_WORKTREE = 0x4000  # in the extended flags
 _KEPT_EXTENSIONS = (b"REUC",)
 _NO_STAT = (0,) * 9
 _GIT_TIMEOUT = 60.0  # seconds
+_PLAIN_HINT = "`git update-index --no-split-index` or `git sparse-checkout disable` make it plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class GitIndex:
         if signature != b"DIRC" or trailer not in (hashlib.sha1(body, usedforsecurity=False).digest(), bytes(20)):
             raise CorruptionError("git's index is damaged", hint="remove it, then `git reset` makes it anew")
         if version not in (2, 3, 4):
-            raise UnsupportedError(f"git's index has version {version}")
+            raise UnsupportedError(f"git's index has version {version}", hint="upgrade gitstate")
         index = cls()
         try:
             start = index._parse_entries(body, version, count)
@@ -154,7 +155,7 @@ class GitIndex:
             if signature in _KEPT_EXTENSIONS:
                 self._extensions += body[start:end]
             elif not signature[:1].isupper():  # git's sign that a reader must understand it
-                raise UnsupportedError(f"git's index has the extension {signature!r}")
+                raise UnsupportedError(f"git's index has the extension {signature!r}", hint="upgrade gitstate")
             start = end
 
     def __len__(self) -> int:
@@ -255,7 +256,9 @@ def _plain(git_dir: Path, worktree: Path, path: Path, scratch: Path) -> bytes:
     """Have C git write an index in full, beside the true one, and return it."""
     program = shutil.which("git")
     if program is None:
-        raise UnsupportedError("git's index is split or sparse", hint="install git, or `git update-index` without it")
+        raise UnsupportedError(
+            "git's index is split or sparse, and there is no git here to read it", hint="install git"
+        )
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         copy = Path(folder, "index")
         shutil.copyfile(path, copy)
@@ -264,16 +267,18 @@ def _plain(git_dir: Path, worktree: Path, path: Path, scratch: Path) -> bytes:
         settings = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.splitIndex=false", "index.sparse=false"]
         options = [option for setting in settings for option in ("-c", setting)]
         version = "2" if copy.read_bytes()[7] == 4 else "4"
-        done = subprocess.run(  # noqa: S603 - the arguments are ours, and the program is the user's own git
-            [program, *options, "update-index", "--no-split-index", "--index-version", version],
-            cwd=worktree,
-            env=environment | {"GIT_DIR": str(git_dir), "GIT_WORK_TREE": ".", "GIT_INDEX_FILE": str(copy)},
-            capture_output=True,
-            timeout=_GIT_TIMEOUT,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise UnsupportedError(f"git cannot write its index in full: {done.stderr.decode(errors='replace')}")
+        command = [program, *options, "update-index", "--no-split-index", "--index-version", version]
+        places = {"GIT_DIR": str(git_dir), "GIT_WORK_TREE": ".", "GIT_INDEX_FILE": str(copy)}
+        try:
+            subprocess.run(  # noqa: S603 - the arguments are ours, and the program is the user's own git
+                command, cwd=worktree, env=environment | places, capture_output=True, timeout=_GIT_TIMEOUT, check=True
+            )
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.decode(errors="replace").strip()
+            raise UnsupportedError(f"git cannot write its index in full: {reason}", hint=_PLAIN_HINT) from error
+        except subprocess.TimeoutExpired as error:
+            reason = f"it took more than {_GIT_TIMEOUT:g} s"
+            raise UnsupportedError(f"git cannot write its index in full: {reason}", hint=_PLAIN_HINT) from error
         return copy.read_bytes()
 
 

@@ -171,6 +171,22 @@ def test_without_git_a_split_index_is_left_alone(repository: Path, monkeypatch: 
         read(repository)
 
 
+@pytest.mark.parametrize(
+    ("does", "reason"), [("echo no >&2; exit 3", "in full: no "), ("exec sleep 5", "more than 0.2 s")]
+)
+def test_a_git_that_does_not_help_is_an_error(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, does: str, reason: str
+) -> None:
+    git(repository, "update-index", "--split-index")
+    program = repository / "git"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{repository}:{os.environ['PATH']}")
+    monkeypatch.setattr(gitindex, "_GIT_TIMEOUT", 0.2)
+    with pytest.raises(UnsupportedError, match=reason):
+        read(repository)
+
+
 def test_a_hook_of_the_repository_is_not_run(repository: Path) -> None:
     hook = repository / ".git" / "hooks" / "post-index-change"
     hook.parent.mkdir(exist_ok=True)
