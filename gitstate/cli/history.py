@@ -18,9 +18,7 @@ _SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that
 
 @click.command()
 @click.argument("job")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N checkpoints only."
-)
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N checkpoints only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, with all there is to know.")
 @stores.store_options
 def log(job: str, limit: int | None, as_json: bool) -> None:

@@ -48,7 +48,7 @@ def test_only_text_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="needs two or more text files; .* holds 0"):
+    with pytest.raises(InvalidInputError, match=r"needs two or more text files; .* holds 0"):
         demo_work.sources(tmp_path)
     with pytest.raises(NotFoundError):
         demo_work.sources(tmp_path / "none")
