@@ -157,9 +157,7 @@ class DocumentBackend(StateBackend):
         stamped = self._changed(state, {"updated_at": clock.now()})
         value = _encode(self._codec, stamped)
         job_id = _check_job_id(value.get("job_id"))
-        known = self._lineages.get(state)
-        if known is not None and (known.store, known.document) != (self._store.identity, job_id):
-            known = None  # loaded from elsewhere, or given a new name since
+        known = self._lineages.get(state, self._store.identity, job_id)
         previous = None if known is None else known.alive()
         picture = Picture(self._store.identity, job_id, to_text(value), previous, published=False)
         self._lineages.put(state, picture)

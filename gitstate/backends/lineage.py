@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 __all__ = ["Lineages", "Picture"]
 
+_BORNE = 4  # so many pictures does an object bear: it may be mirrored to other stores, or be renamed and back
+
 
 class Picture:
     """A value as it was loaded from or handed to a store, as JSON text, and whether the store has it."""
@@ -47,35 +49,53 @@ class Picture:
             picture = picture._previous
         return picture
 
+
+class _Album:
+    """The pictures that one state object bears, newest first: one for each store and document it was handed to."""
+
+    def __init__(self, *pictures: Picture) -> None:
+        self.pictures = pictures[:_BORNE]
+
+    def of(self, store: str, document: str) -> Picture | None:
+        return next((each for each in self.pictures if (each.store, each.document) == (store, document)), None)
+
+    def with_new(self, picture: Picture) -> "_Album":
+        known = self.of(picture.store, picture.document)
+        return _Album(picture, *(each for each in self.pictures if each is not known))
+
     def __eq__(self, other: object) -> bool:
         # Where a state comes from says nothing about what it holds: models compare their private attributes too.
-        return other is None or isinstance(other, Picture)
+        return other is None or isinstance(other, _Album)
 
     __hash__ = None  # type: ignore[assignment]  # equal to every other one, so there is nothing to hash
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Picture":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Album":
         return self  # a deep copy of a state shares its past: a save on its way is the same save for both
 
 
 class Lineages:
-    """Remembers the picture of each state object: in the object where its model has a place for it, else beside."""
+    """Remembers the pictures of each state object: in the object where its model has a place for it, else beside."""
 
     def __init__(self) -> None:
-        self._beside: dict[int, Picture] = {}
+        self._beside: dict[int, _Album] = {}
 
-    def get(self, state: BaseModel) -> Picture | None:
-        """Return the picture of a state, or None."""
-        picture = getattr(state, "_lineage", None) if _has_place(state) else self._beside.get(id(state))
-        return picture if isinstance(picture, Picture) else None
+    def get(self, state: BaseModel, store: str, document: str) -> Picture | None:
+        """Return the picture of a state as a document of a store, or None."""
+        return self._album(state).of(store, document)
 
     def put(self, state: BaseModel, picture: Picture) -> None:
-        """Remember the picture of a state for as long as the object lives."""
+        """Remember a picture of a state for as long as the object lives."""
+        album = self._album(state).with_new(picture)
         if _has_place(state):
-            state._lineage = picture  # type: ignore[attr-defined]  # _has_place asked for it
+            state._lineage = album  # type: ignore[attr-defined]  # _has_place asked for it
             return
         if id(state) not in self._beside:
             weakref.finalize(state, self._beside.pop, id(state), None).atexit = False
-        self._beside[id(state)] = picture
+        self._beside[id(state)] = album
+
+    def _album(self, state: BaseModel) -> _Album:
+        album = getattr(state, "_lineage", None) if _has_place(state) else self._beside.get(id(state))
+        return album if isinstance(album, _Album) else _Album()
 
 
 def _has_place(state: BaseModel) -> bool:

@@ -246,3 +246,19 @@ async def test_a_mark_keeps_any_text(backend: DocumentBackend) -> None:
     await backend.mark_sheet_status("nightly", 2, SheetStatus.FAILED, message)
     assert (await stored(backend)).sheets[2].error_message == message
     assert (await backend.history("nightly"))[0].subject == "nightly: sheet 2 failed (0/4 done)"
+
+
+async def test_a_state_that_is_mirrored_or_renamed_and_back_keeps_its_base(backend: DocumentBackend) -> None:
+    async with InMemoryStateBackend() as mirror:
+        state = job()
+        await backend.save(state)
+        await mirror.save(state)
+        await backend.mark_sheet_status("nightly", 1, SheetStatus.COMPLETED)
+        await backend.save(state)
+        state.job_id = "weekly"
+        await backend.save(state)
+        state.job_id = "nightly"
+        await backend.mark_sheet_status("nightly", 2, SheetStatus.COMPLETED)
+        await backend.save(state)
+        statuses = {number: sheet.status for number, sheet in (await stored(backend)).sheets.items()}
+        assert statuses == {1: SheetStatus.COMPLETED, 2: SheetStatus.COMPLETED}
