@@ -276,7 +276,10 @@ class CheckpointState(_Model):
         self._complete_if_done()
 
     def mark_job_failed(self, message: str) -> None:
-        """Say that the job has failed, and why; no process runs it any more."""
+        """Say that the job has failed, and why; no process runs it any more.
+
+        Its next sheet is still the one to try next, so that it can be resumed: a program that gives up ends its loop.
+        """
         self._end(JobStatus.FAILED, message)
 
     def mark_job_paused(self) -> None:
