@@ -90,6 +90,39 @@ def test_entries_are_in_gits_order(tmp_path: Path) -> None:
     assert git(tmp_path, "write-tree")
 
 
+def test_long_paths_are_read_and_written(repository: Path) -> None:
+    names = ["a" * 200 + "/b", "a" * 200 + "/c", "c", "/".join(["d" * 250] * 20)]  # the last is longer than flags tell
+    index = read(repository)
+    for name in names:
+        index.put(name, blob(repository, name.encode()))
+    write(repository, index)
+    assert set(names) < set(listed(repository))
+    before = listed(repository)
+    git(repository, "update-index", "--index-version", "4")
+    write(repository, read(repository))
+    assert listed(repository) == before
+
+
+def test_what_is_put_as_it_was_is_no_change(repository: Path) -> None:
+    index = read(repository)
+    old = index.get("b.txt")
+    assert old is not None
+    index.put("b.txt", old.entry, os.lstat(repository / "b.txt"))
+    index.remove("none")
+    assert not index.changed
+
+
+def test_how_conflicts_were_resolved_is_kept(repository: Path) -> None:
+    conflict(repository)
+    git(repository, "add", "b.txt")
+    resolved = git(repository, "ls-files", "--resolve-undo")
+    index = read(repository)
+    assert resolved and not index.conflicted
+    index.put("c", blob(repository, b"c"))
+    write(repository, index)
+    assert git(repository, "ls-files", "--resolve-undo") == resolved
+
+
 def test_a_file_of_the_head_is_clean_by_its_stat(repository: Path) -> None:
     index = read(repository)
     old = index.get("b.txt")
@@ -126,10 +159,17 @@ def test_there_is_room_unless_a_file_is_where_a_directory_must_be(repository: Pa
     assert index.has_room("jobs/x/job.json") and index.has_room("jobs/z") and index.has_room("b")
     assert not index.has_room("jobs") and not index.has_room("jobs/x") and not index.has_room("b.txt/c/d")
     index.remove("b.txt")
-    assert index.has_room("b.txt/c/d")
+    index.remove("jobs/y/job.json")
+    assert index.has_room("b.txt/c/d") and index.has_room("jobs/y")
 
 
 def test_an_unfinished_merge_is_seen(repository: Path) -> None:
+    conflict(repository)
+    assert read(repository).conflicted
+
+
+def conflict(repository: Path) -> None:
+    """Leave a merge unfinished that conflicts in ``b.txt``."""
     git(repository, "checkout", "-q", "-b", "other")
     (repository / "b.txt").write_text("theirs")
     git(repository, "commit", "-qam", "theirs")
@@ -137,7 +177,6 @@ def test_an_unfinished_merge_is_seen(repository: Path) -> None:
     (repository / "b.txt").write_text("ours")
     git(repository, "commit", "-qam", "ours")
     subprocess.run(["git", "merge", "other"], cwd=repository, capture_output=True, check=False)
-    assert read(repository).conflicted
 
 
 def test_a_split_index_is_read_with_the_help_of_git(repository: Path) -> None:
@@ -187,6 +226,15 @@ def test_a_git_that_does_not_help_is_an_error(
         read(repository)
 
 
+def test_git_is_asked_about_this_index_whatever_the_environment_says(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repository, "update-index", "--split-index")
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(repository / "nowhere"))
+    monkeypatch.setenv("GIT_COMMON_DIR", str(repository / "nowhere"))
+    assert len(read(repository)) == 5
+
+
 def test_a_hook_of_the_repository_is_not_run(repository: Path) -> None:
     hook = repository / ".git" / "hooks" / "post-index-change"
     hook.parent.mkdir(exist_ok=True)
@@ -207,6 +255,12 @@ def test_a_missing_index_has_no_entries(tmp_path: Path) -> None:
 def test_damage_is_an_error(damage: bytes) -> None:
     with pytest.raises(CorruptionError):
         GitIndex.parse(damage)
+
+
+def test_an_extension_that_is_cut_short_is_damage() -> None:
+    body = b"DIRC" + bytes([0, 0, 0, 2, 0, 0, 0, 0]) + b"REUC" + bytes([0, 0, 0, 9]) + b"short"
+    with pytest.raises(CorruptionError):
+        GitIndex.parse(body + bytes(20))
 
 
 def test_every_flipped_byte_is_noticed(repository: Path) -> None:
