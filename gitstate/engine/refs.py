@@ -16,7 +16,7 @@ from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
-__all__ = ["any_ref", "read", "read_head", "resolve", "swap"]
+__all__ = ["any_ref", "read", "read_head", "swap"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _DEPTH = 5  # of symbolic refs, as in git
@@ -31,10 +31,10 @@ def read(repository: Repository, ref: str) -> ObjectId | None:
         CorruptionError: Its file holds no object id; the message names it.
         OSError: It cannot be read.
     """
-    return resolve(repository, ref)[1]
+    return _resolve(repository, ref)[1]
 
 
-def resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
+def _resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
     """Follow symbolic refs from ``ref``; return the name at the end and the commit that it stands at, or None."""
     for _ in range(_DEPTH):
         path = repository.common_dir / ref
@@ -97,7 +97,7 @@ def swap(
         BusyError: A living git holds its lock file; the message names it.
         UnsupportedError: Another ref's name stands in the way (``a`` and ``a/b``).
     """
-    ref, current = resolve(repository, ref)
+    ref, current = _resolve(repository, ref)
     if current is None:
         _make_way(repository, ref)
     target = repository.common_dir / ref

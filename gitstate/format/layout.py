@@ -6,7 +6,7 @@ no object, or an empty one, stays in the root file as it is; so an object in a p
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,7 +67,8 @@ class Layout:
         """Return the files of a value, an object, by path. Equal values give equal files.
 
         Raises:
-            UnstorableError: JSON cannot keep the value exactly; ``pointer`` names the place.
+            InvalidInputError: The value is no object.
+            UnstorableError: JSON cannot keep it exactly; ``pointer`` names the place.
         """
         if not isinstance(value, dict):
             raise InvalidInputError(f"a document's value is an object, not {type(value).__name__}")
@@ -76,6 +77,13 @@ class Layout:
         except (UnstorableError, TypeError):
             canonical.dumps(value, self.shape)  # names the place from the top of the value
             raise
+
+    def path_of(self, place: Sequence[str]) -> str:
+        """Return the path of the file that holds a place of the value: the parts of its pointer."""
+        for part in self.parts:
+            if len(place) > 1 and place[0] == part.field:
+                return part.path_of(place[1])
+        return self.root
 
     def _files(self, value: dict[str, Value]) -> dict[str, bytes]:
         root, files = dict(value), {}
