@@ -89,7 +89,7 @@ def _progress(state: "CheckpointState") -> str:
 
 
 def _summary(state: "CheckpointState") -> dict[str, Any]:
-    """Return the facts of a job that :meth:`query_jobs` of the backends names, and how many sheets are done."""
+    """Return the facts of a job under the names that dashboards know, and how many sheets are done."""
     fields = {"total_sheets", "last_completed_sheet", "created_at", "updated_at", "completed_at", "error_message"}
     done, _ = state.get_progress()
     return {
