@@ -142,9 +142,16 @@ class UnstorableError(InvalidInputError):
 
 
 class CorruptionError(GitStateError):
-    """Stored bytes are damaged or missing."""
+    """Stored bytes are damaged or missing.
+
+    ``pointer`` is the JSON pointer (RFC 6901) of the first place that is wrong, where the bytes were JSON; else empty.
+    """
 
     code = "corruption"
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pointer = pointer
 
 
 class StateCorruptionError(CorruptionError):

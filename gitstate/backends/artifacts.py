@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitstate.errors import InvalidInputError
 
-__all__ = ["check_pattern", "find_sheets", "last_sheet", "match_paths", "sheet_number"]
+__all__ = ["check_pattern", "find_sheets", "folder", "last_sheet", "match_paths", "sheet_number"]
 
 # No letter or digit before it; nine digits are more sheets than anyone has, and more is a date or a hash.
 _SHEET = re.compile(r"(?<![^\W_])sheet[_\- ]?0*([1-9][0-9]{0,8})(?![0-9])", re.IGNORECASE)
@@ -43,6 +43,17 @@ def check_pattern(pattern: str) -> tuple[str, ...]:
     if pattern.startswith("/") or ".." in segments:
         raise InvalidInputError(f"the pattern {pattern!r} leaves the workspace", hint="give a relative one without ..")
     return (*segments, "*") if segments[-1] == "**" else segments
+
+
+def folder(workspace: str | os.PathLike[str]) -> Path:
+    """Return the path of a workspace.
+
+    Raises:
+        InvalidInputError: It is no path.
+    """
+    if not isinstance(workspace, (str, os.PathLike)):
+        raise InvalidInputError(f"a workspace is the path of a folder, not {workspace!r}")
+    return Path(workspace)
 
 
 def find_sheets(workspace: Path, pattern: str) -> dict[int, list[str]]:

@@ -7,7 +7,6 @@ implementation must do beyond the signatures is held by :class:`gitstate.testing
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -134,10 +133,10 @@ class StateBackend(ABC):
             artifact_pattern: A glob pattern relative to it, such as ``sheet*-security-report.md``.
 
         Raises:
-            InvalidInputError: The pattern is empty, absolute or climbs with ``..``.
+            InvalidInputError: The workspace is no path, or the pattern is empty, absolute or climbs with ``..``.
         """
         del job_id
-        found = await asyncio.to_thread(artifacts.find_sheets, Path(workspace), artifact_pattern)
+        found = await asyncio.to_thread(artifacts.find_sheets, artifacts.folder(workspace), artifact_pattern)
         return artifacts.last_sheet(found)
 
     async def __aenter__(self) -> Self:

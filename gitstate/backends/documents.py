@@ -84,7 +84,7 @@ class DocumentBackend(StateBackend):
         try:
             state = self._codec.decode_text(text)
         except CorruptionError as error:
-            raise snapshot.corrupt(error.message) from error
+            raise snapshot.unfit(error) from error
         if not based:
             return cast(CheckpointState, state)
         state = self._laid_to_rest(state)  # first: one that is frozen comes back as a copy

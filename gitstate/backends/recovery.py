@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gitstate.backends import artifacts
@@ -23,14 +22,13 @@ def find_sheets(store: Store, workspace: str, pattern: str) -> dict[int, list[st
     in its committed tree.
 
     Raises:
-        InvalidInputError: The pattern is empty, absolute or climbs with ``..``.
+        InvalidInputError: The workspace is no path, or the pattern is empty, absolute or climbs with ``..``.
     """
-    shown = store.path
-    folders = [Path(workspace)] if shown is None else [Path(workspace), shown / workspace]
-    for folder in folders:
+    here, shown = artifacts.folder(workspace), store.path
+    for folder in [here] if shown is None else [here, shown / here]:
         if folder.is_dir():
             return artifacts.find_sheets(folder, pattern)
-    if Path(workspace).is_absolute():
+    if here.is_absolute():
         return artifacts.match_paths((), pattern)
     prefix = os.path.normpath(workspace) + "/"
     below = (path.removeprefix(prefix) for path in store.paths() if prefix == "./" or path.startswith(prefix))

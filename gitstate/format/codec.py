@@ -88,7 +88,7 @@ class Codec(Generic[Model]):
                 instance: Model = translate(self._validate(masked), table)
                 return instance
         except ValidationError as error:
-            raise CorruptionError(_reasons(error)) from error
+            raise CorruptionError(_reasons(error), pointer=_pointer(error.errors()[0]["loc"])) from error
         except Exception as error:  # validators of other people's models raise anything
             raise CorruptionError(f"{self.model.__name__} cannot be made of it: {error}") from error
 
@@ -228,5 +228,9 @@ def _refuse(place: pointer.Parts, reason: str, cause: Exception | None = None, *
 
 def _reasons(error: ValidationError) -> str:
     errors = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{pointer.to_text(tuple(map(str, one['loc']))) or 'the value'}: {one['msg']}" for one in errors[:_LISTED]]
+    told = [f"{_pointer(one['loc']) or 'the value'}: {one['msg']}" for one in errors[:_LISTED]]
     return "; ".join(told) + (f"; and {len(errors) - _LISTED} more" if len(errors) > _LISTED else "")
+
+
+def _pointer(place: tuple[str | int, ...]) -> str:
+    return pointer.to_text(tuple(map(str, place)))

@@ -15,7 +15,7 @@ from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.format import names
 from gitstate.format.layout import Layout
 from gitstate.format.message import Message
-from gitstate.values import canonical
+from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 
 __all__ = ["Collection", "Draft", "Edit", "Revision", "Snapshot", "TextCache"]
@@ -106,6 +106,11 @@ class Snapshot:
         """Return the value, the caller's own. Raises as :meth:`text` does."""
         value: dict[str, Value] = json.loads(self.text())
         return value
+
+    def unfit(self, error: CorruptionError) -> StateCorruptionError:
+        """Return the error that says that the value is not what its reader asks for; it names the file."""
+        path = self.collection.layout.path_of(pointer.parse(error.pointer))
+        return self.corrupt(f"{path}: {error.message}")
 
     def corrupt(self, reason: str) -> StateCorruptionError:
         """Return the error that says that this snapshot cannot be used."""

@@ -43,6 +43,12 @@ async def test_patterns_that_leave_the_workspace_are_refused(
             await backend.infer_state_from_artifacts("nightly", str(workspace), pattern)
 
 
+@pytest.mark.parametrize("workspace", [None, 5, b"work"])
+async def test_a_workspace_that_is_no_path_is_refused(backend: DocumentBackend, workspace: str) -> None:
+    with pytest.raises(InvalidInputError, match="workspace"):
+        await backend.infer_state_from_artifacts("nightly", workspace, PATTERN)
+
+
 async def test_a_relative_workspace_is_the_current_folders_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
