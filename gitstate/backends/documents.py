@@ -6,6 +6,7 @@ the job as it will be then; the store's writer runs it. So marks and saves from 
 
 import asyncio
 import logging
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -18,6 +19,7 @@ from gitstate import clock
 from gitstate.backends import executions, recovery, saves
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checkpoints import Checkpoint
+from gitstate.backends.executions import Execution
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.marks import mark_sheet, sheet_status
 from gitstate.backends.models import CheckpointState, JobStatus, SheetStatus, is_zombie, next_sheet
@@ -133,8 +135,7 @@ class DocumentBackend(StateBackend):
     async def history(self, job_id: str, limit: int | None = None) -> list[Checkpoint]:
         """Return the revisions of a job, newest first; of a deleted job and of its earlier lives too."""
         job_id = _check_job_id(job_id)
-        _check_limit(limit)
-        return await asyncio.to_thread(self._history, job_id, limit)
+        return await asyncio.to_thread(self._history, job_id, _check_limit(limit))
 
     def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
         return [Checkpoint.of(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
@@ -255,12 +256,9 @@ class DocumentBackend(StateBackend):
             InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
         """
         job_id = _check_job_id(job_id)
-        execution_id = executions.new_id()
-        edit = executions.edit_for(
-            job_id, execution_id, sheet_num, attempt_num, prompt, output, exit_code, duration_seconds
-        )
-        await self._submit(job_id, edit)
-        return execution_id
+        execution = Execution(job_id, sheet_num, attempt_num, prompt, output, exit_code, duration_seconds)
+        await self._submit(job_id, execution.edit)
+        return execution.id
 
     async def get_execution_history(
         self, job_id: str, sheet_num: int | None = None, limit: int = 100
@@ -269,8 +267,7 @@ class DocumentBackend(StateBackend):
         sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
         """
         job_id = _check_job_id(job_id)
-        _check_limit(limit)
-        return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, limit)
+        return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, _check_limit(limit))
 
     async def get_execution_history_count(self, job_id: str) -> int:
         """Return how many executions of a job are recorded."""
@@ -327,9 +324,11 @@ def _check_job_id(job_id: Any) -> str:
     return str.__str__(job_id)  # a plain text also of a member of somebody's enum
 
 
-def _check_limit(limit: int | None) -> None:
+def _check_limit(limit: int | None) -> int | None:
+    """Return a limit that can be counted to; a larger one is none."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidInputError(f"a limit is a number from 0 up, not {limit!r}")
+    return None if limit is None or limit > sys.maxsize else limit
 
 
 def _updated_at(state: Any) -> datetime:

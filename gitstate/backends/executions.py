@@ -3,7 +3,8 @@
 import math
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -13,69 +14,77 @@ from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
-from gitstate.store.documents import Collection, Draft, Edit, Snapshot
+from gitstate.store.documents import Collection, Draft, Snapshot
 from gitstate.store.store import Store
 
-__all__ = ["attempts", "edit_for", "new_id", "page", "read_execution"]
+__all__ = ["Execution", "attempts", "page"]
 
 _ID_BITS = 52  # exact in every language: also where all numbers are floats
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 
-def new_id() -> int:
+def _new_id() -> int:
     """Draw the id of an execution: 52 bits, not zero, the same on every clone and after a rewrite of history."""
     return secrets.randbelow(2**_ID_BITS - 1) + 1
 
 
-def edit_for(
-    job_id: str,
-    execution_id: int,
-    sheet_num: int,
-    attempt_num: int,
-    prompt: str | None,
-    output: str | None,
-    exit_code: int | None,
-    duration_seconds: float | None,
-) -> Edit:
-    """Return the write that records an execution.
+@dataclass(frozen=True)
+class Execution:
+    """One attempt at a sheet, to be recorded; :meth:`edit` is the write.
 
     Raises:
-        InvalidInputError: A number is out of range or not a number. The write itself raises JobNotFoundError.
+        InvalidInputError: A number is out of range or no number, or a text is no text.
     """
-    for name, number in (("sheet", sheet_num), ("attempt", attempt_num)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise InvalidInputError(f"{name} {number!r} of job {job_id!r} is no number from 1 up")
-    if exit_code is not None and (isinstance(exit_code, bool) or not isinstance(exit_code, int)):
-        raise InvalidInputError(f"the exit code {exit_code!r} of job {job_id!r} is no number")
-    if duration_seconds is not None and not _is_duration(duration_seconds):
-        raise InvalidInputError(f"the duration {duration_seconds!r} of job {job_id!r} is no number of seconds")
-    payloads = {"prompt": _payload("prompt", prompt), "output": _payload("output", output)}
-    facts: list[tuple[str, str]] = [
-        (message.EXECUTION, str(execution_id)),
-        (message.SHEET, str(sheet_num)),
-        (message.ATTEMPT, str(attempt_num)),
-        (message.TIME, clock.now().isoformat()),
-    ]
-    if exit_code is not None:
-        facts.append((message.EXIT_CODE, str(exit_code)))
-    if duration_seconds is not None:
-        facts.append((message.DURATION, repr(float(duration_seconds))))
-    for key, name in ((message.PROMPT_BYTES, "prompt"), (message.OUTPUT_BYTES, "output")):
-        content = payloads[name]
-        if content is not None:
-            facts.append((key, str(len(content))))
-    outcome = "" if exit_code is None else f", exit {exit_code}"
 
-    def edit(current: Snapshot | None) -> Draft:
+    job_id: str
+    sheet_num: int
+    attempt_num: int
+    prompt: str | None
+    output: str | None
+    exit_code: int | None
+    duration_seconds: float | None
+    id: int = field(default_factory=_new_id)
+
+    def __post_init__(self) -> None:
+        for name, number in (("sheet", self.sheet_num), ("attempt", self.attempt_num)):
+            if not _is_integer(number) or number < 1:
+                raise InvalidInputError(f"{name} {number!r} of job {self.job_id!r} is no number from 1 up")
+        if self.exit_code is not None and not _is_integer(self.exit_code):
+            raise InvalidInputError(f"the exit code {self.exit_code!r} of job {self.job_id!r} is no number")
+        if self.duration_seconds is not None and not _is_duration(self.duration_seconds):
+            raise InvalidInputError(
+                f"the duration {self.duration_seconds!r} of job {self.job_id!r} is no number of seconds"
+            )
+        for name, text in (("prompt", self.prompt), ("output", self.output)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidInputError(f"the {name} of an execution is a text, not {type(text).__name__}")
+
+    def edit(self, current: Snapshot | None) -> Draft:
+        """Draft the commit of this execution; JobNotFoundError when there is no job."""
         if current is None:
-            raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
-        text = f"executed sheet {sheet_num}, attempt {attempt_num}{outcome}"
+            raise JobNotFoundError(f"there is no job {self.job_id!r}", hint="save its state before its executions")
+        outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
+        text = f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
+        payloads = {"prompt": _payload(self.prompt), "output": _payload(self.output)}
         return Draft(
-            message_for(job_id, Event.EXECUTION, text, current.value(), trailers=tuple(facts)),
-            attachments={_path(sheet_num, name): content for name, content in payloads.items()},
+            message_for(self.job_id, Event.EXECUTION, text, current.value(), trailers=self._trailers(payloads)),
+            attachments={_path(self.sheet_num, name): content for name, content in payloads.items()},
         )
 
-    return edit
+    def _trailers(self, payloads: Mapping[str, bytes | None]) -> tuple[tuple[str, str], ...]:
+        prompt, output = payloads["prompt"], payloads["output"]
+        duration = self.duration_seconds
+        said = (
+            (message.EXECUTION, str(self.id)),
+            (message.SHEET, str(self.sheet_num)),
+            (message.ATTEMPT, str(self.attempt_num)),
+            (message.TIME, clock.now().isoformat()),
+            (message.EXIT_CODE, None if self.exit_code is None else str(self.exit_code)),
+            (message.DURATION, None if duration is None else repr(float(duration))),
+            (message.PROMPT_BYTES, None if prompt is None else str(len(prompt))),
+            (message.OUTPUT_BYTES, None if output is None else str(len(output))),
+        )
+        return tuple((key, value) for key, value in said if value is not None)
 
 
 def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
@@ -90,7 +99,7 @@ def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tupl
             return  # an earlier life of the job ended here
 
 
-def read_execution(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
+def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
     """Return the record of one execution, its prompt and output read from the tree of its commit."""
     sheet_num = _integer(told, message.SHEET)
     snapshot = store.snapshot(collection, job_id, revision)
@@ -107,27 +116,31 @@ def read_execution(store: Store, collection: Collection, job_id: str, revision: 
     }
 
 
-def page(store: Store, collection: Collection, job_id: str, sheet_num: int | None, limit: int) -> list[dict[str, Any]]:
+def page(
+    store: Store, collection: Collection, job_id: str, sheet_num: int | None, limit: int | None
+) -> list[dict[str, Any]]:
     """Return the records of the newest ``limit`` executions of a job, or of one of its sheets."""
     wanted = (
         (revision, told)
         for revision, told in attempts(store, collection, job_id)
         if sheet_num is None or _integer(told, message.SHEET) == sheet_num
     )
-    return [read_execution(store, collection, job_id, *found) for found in islice(wanted, limit)]
+    return [_record(store, collection, job_id, *found) for found in islice(wanted, limit)]
+
+
+def _is_integer(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _is_duration(seconds: Any) -> bool:
-    return isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    return (_is_integer(seconds) or isinstance(seconds, float)) and math.isfinite(seconds)
 
 
 def _path(sheet_num: int, name: str) -> str:
     return f"executions/{sheet_num:04d}/{name}.txt"
 
 
-def _payload(name: str, text: str | None) -> bytes | None:
-    if text is not None and not isinstance(text, str):
-        raise InvalidInputError(f"the {name} of an execution is a text, not {type(text).__name__}")
+def _payload(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "surrogatepass")
 
 

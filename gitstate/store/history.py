@@ -38,7 +38,9 @@ def resolve(reader: Reader, name: str) -> ObjectId:
         RevisionNotFoundError: No revision answers to the name, or several do; the message lists them.
     """
     if not isinstance(name, str) or not name:
-        raise InvalidInputError(f"a revision is named by a text, not by {name!r}")
+        raise InvalidInputError(
+            f"a revision is named by a text, not by {name!r}", hint="give the first digits of its commit id"
+        )
     found = reader.engine.find(name.lower()) if _PREFIX.fullmatch(name) else []
     if len(found) > 1:
         listed = ", ".join(commit_id[:12] for commit_id in found[:5])

@@ -99,7 +99,8 @@ class Store:
         if self._engine.head() is None:
             if not create:
                 raise StoreNotFoundError(
-                    f"{self.identity} has no commits and so no store", hint="`gitstate init` makes one"
+                    f"there is no store on the branch of {self.identity}: it has no commits",
+                    hint="`gitstate init` makes one",
                 )
             self.created = self._writer.create(FormatVersion()) is not None
             _refresh(self._worktree)  # a person's first commit in there must not take the new store's own file back

@@ -141,3 +141,10 @@ async def test_git_shows_how_an_attempt_differs_from_the_last_one(tmp_path: Path
         "Gitstate-Prompt-Bytes",
         "Gitstate-Output-Bytes",
     ]
+
+
+async def test_a_limit_beyond_counting_is_none(backend: DocumentBackend) -> None:
+    await backend.save(job())
+    await backend.record_execution("nightly", 1, 1)
+    assert len(await backend.get_execution_history("nightly", limit=10**30)) == 1
+    assert len(await backend.history("nightly", 10**30)) == 2
