@@ -35,7 +35,7 @@ def edit_for(codec: Codec[Any], job_id: str, ours: dict[str, Value], picture: Pi
                 _log.warning("job %r: %s", job_id, note)
             event = Event.CREATED if current is None else Event.SAVED
             return _draft(job_id, event, None, ours, picture, note)
-        if base is None or current is None or current.text() == base.text:
+        if base is None or current is None or current.text() == base.text or equal(theirs, json.loads(base.text)):
             return _draft(job_id, Event.SAVED, theirs, ours, picture)
         value = _merged(codec, job_id, _normal(codec, json.loads(base.text)), ours, theirs)
         event = Event.SAVED if equal(value, ours) else Event.MERGED

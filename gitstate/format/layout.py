@@ -78,6 +78,16 @@ class Layout:
             canonical.dumps(value, self.shape)  # names the place from the top of the value
             raise
 
+    def arranged(self, value: Value) -> Value:
+        """Return a value with its keys in the order in which :meth:`join` gives them."""
+        ordered = canonical.arranged(value, self.shape)
+        if isinstance(ordered, dict):
+            for part in self.parts:
+                entries = ordered.get(part.field)
+                if isinstance(entries, dict) and entries:
+                    ordered[part.field] = {key: entries[key] for key in self._listed(part, _listing(entries))}
+        return ordered
+
     def path_of(self, place: Sequence[str]) -> str:
         """Return the path of the file that holds a place of the value: the parts of its pointer."""
         for part in self.parts:

@@ -130,7 +130,7 @@ class Writer:
         objects = grafted.objects if empty else edited.objects + grafted.objects
         revision = self._commit(objects, grafted.id, head, draft.message, draft.published)
         if draft.value is not None:
-            text = to_text(draft.value)
+            text = to_text(request.collection.layout.arranged(draft.value))  # as a reader would join it
             self._reader.texts.put(request.collection.name, request.document, edited.id, text)
         return revision
 

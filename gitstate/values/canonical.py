@@ -15,7 +15,7 @@ from gitstate.errors import CorruptionError, UnstorableError
 from gitstate.values.pointer import Parts, to_text
 from gitstate.values.shape import ANY, Shape, Value
 
-__all__ = ["ANY", "MAX_DEPTH", "Shape", "Value", "dumps", "equal", "loads"]
+__all__ = ["ANY", "MAX_DEPTH", "Shape", "Value", "arranged", "dumps", "equal", "loads"]
 
 MAX_DEPTH = 128
 """So many objects and lists may lie in one another: well below what Python's stack and pydantic's parser (200) bear."""
@@ -43,6 +43,16 @@ def dumps(value: Value, shape: Shape = ANY) -> bytes:
     raise UnstorableError(
         f"the value at {ascii(pointer)[1:-1] or 'the top'} cannot be stored: {reason}", pointer=pointer
     )
+
+
+def arranged(value: Value, shape: Shape = ANY) -> Value:
+    """Return a value with the keys of its objects in the order in which :func:`dumps` writes them."""
+    if isinstance(value, dict):
+        return {key: arranged(value[key], shape.entry(key)) for key in shape.order(value)}
+    if isinstance(value, list):
+        each = shape.each or ANY
+        return [arranged(item, each) for item in value]
+    return value
 
 
 def loads(data: bytes) -> Value:

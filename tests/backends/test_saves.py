@@ -3,11 +3,12 @@
 import asyncio
 import pickle
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from gitstate import CheckpointState, ConflictError, InMemoryStateBackend, SheetState, SheetStatus
+from gitstate import CheckpointState, ConflictError, GitStateBackend, InMemoryStateBackend, SheetState, SheetStatus
 from gitstate.backends.documents import DocumentBackend
 
 
@@ -262,3 +263,27 @@ async def test_a_state_that_is_mirrored_or_renamed_and_back_keeps_its_base(backe
         await backend.save(state)
         statuses = {number: sheet.status for number, sheet in (await stored(backend)).sheets.items()}
         assert statuses == {1: SheetStatus.COMPLETED, 2: SheetStatus.COMPLETED}
+
+
+async def test_what_is_remembered_and_what_is_read_look_the_same(tmp_path: Path) -> None:
+    """A dictionary comes back in one order, whether this process wrote it, merged it or reads it from git."""
+    state = job()
+    state.metadata = {"b": 1, "a": {"d": 1, "c": [{"z": 1, "y": 2}]}}
+    state.mark_sheet_started(3)
+    state.sheets[3].metadata = {"two": 2, "one": 1}
+    async with GitStateBackend(tmp_path / "state") as writing:
+        await writing.save(state)
+        other = await stored(writing)
+        other.metadata["B"] = 0
+        other.mark_sheet_started(1)
+        await writing.save(other)
+        state.metadata["0"] = 0
+        await writing.save(state)  # merged
+        await writing.mark_sheet_status("nightly", 2, SheetStatus.SKIPPED)
+        remembered = await stored(writing)
+        assert [point.event for point in await writing.history("nightly")] == ["sheet", "merged", "saved", "created"]
+    async with GitStateBackend(tmp_path / "state") as reading:
+        read = await stored(reading)
+    assert repr(remembered) == repr(read)
+    assert list(read.sheets) == [1, 2, 3]
+    assert list(read.metadata) == ["0", "B", "a", "b"]

@@ -42,6 +42,11 @@ def test_equal_values_give_equal_files(value: dict[str, Value], chance: random.R
     assert JOBS.split(shuffled(value, chance)) == JOBS.split(value)
 
 
+@given(JOB_VALUES, st.randoms(use_true_random=False))
+def test_an_arranged_value_looks_as_if_it_had_been_read(value: dict[str, Value], chance: random.Random) -> None:
+    assert repr(JOBS.arranged(shuffled(value, chance))) == repr(JOBS.join(JOBS.split(value)))
+
+
 def shuffled(value: Value, chance: random.Random) -> Value:
     if isinstance(value, dict):
         keys = list(value)
