@@ -136,13 +136,13 @@ def check_after_kills(folder: Path) -> None:
 
 
 def test_a_killed_writer_loses_nothing_and_blocks_nobody(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path / "state", kills=15, seed=1)
+    kill_at_random_moments(tmp_path / "state", kills=50, seed=1)
     check_after_kills(tmp_path / "state")
 
 
 @pytest.mark.long
-def test_fifty_kills_of_each_of_three_stores(tmp_path: Path) -> None:
-    for seed in range(3):
+def test_a_hundred_kills_of_each_of_four_stores(tmp_path: Path) -> None:
+    for seed in range(4):
         folder = tmp_path / str(seed)
-        kill_at_random_moments(folder, kills=50, seed=seed)
+        kill_at_random_moments(folder, kills=100, seed=seed)
         check_after_kills(folder)
