@@ -65,15 +65,15 @@ async def test_without_a_worktree_the_committed_tree_is_searched(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with GitStateBackend(tmp_path / "state") as backend:
-        fill(tmp_path / "state/work/deep", 4)
+        fill(tmp_path / "state/results/deep", 4)
         fill(tmp_path / "state", 2)
         commit_all(tmp_path / "state")
     clone_bare(tmp_path)
     async with GitStateBackend(tmp_path / "bare.git") as backend:
-        assert await backend.infer_state_from_artifacts("nightly", "work", "**/" + PATTERN) == 4
-        assert await backend.infer_state_from_artifacts("nightly", "work/deep/", PATTERN) == 4
-        assert await backend.infer_state_from_artifacts("nightly", "wor", PATTERN) is None
-        assert await backend.infer_state_from_artifacts("nightly", "/work/deep", PATTERN) is None
+        assert await backend.infer_state_from_artifacts("nightly", "results", "**/" + PATTERN) == 4
+        assert await backend.infer_state_from_artifacts("nightly", "results/deep/", PATTERN) == 4
+        assert await backend.infer_state_from_artifacts("nightly", "res", PATTERN) is None
+        assert await backend.infer_state_from_artifacts("nightly", "/results/deep", PATTERN) is None
 
 
 async def test_a_job_without_state_goes_on_after_what_is_found(tmp_path: Path) -> None:
