@@ -12,7 +12,8 @@ import random
 import threading
 import time
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,7 @@ from typing import Self
 from gitstate.engine import files
 from gitstate.errors import BusyError
 
-__all__ = ["LockFile", "StoreLock"]
+__all__ = ["LockFile", "StoreLock", "alone"]
 
 _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
 _QUEUE_WAIT = 0.002  # seconds between two tries of those behind
@@ -95,6 +96,21 @@ class StoreLock:
     def _forked(self) -> None:
         self._fd = -1
         self._threads = threading.Lock()
+
+
+@contextmanager
+def alone(path: Path, timeout: float) -> Iterator[int]:
+    """Keep others that ask for the same file out while the block runs; the kernel ends it at death.
+
+    Yields:
+        The descriptor that holds the lock, for a child that shall hold it too; -1 when ``timeout`` seconds were not
+        enough, and the lock is somebody else's.
+    """
+    fd = _locked(path, time.monotonic() + timeout, _QUEUE_WAIT)
+    try:
+        yield fd
+    finally:
+        _unlock(fd)
 
 
 _locks: "weakref.WeakSet[StoreLock]" = weakref.WeakSet()
