@@ -29,7 +29,8 @@ from gitstate.format import message
 from gitstate.format.codec import Codec
 from gitstate.format.layout import Layout
 from gitstate.format.message import Event
-from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot, to_text
+from gitstate.store.content import Content
+from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 
 __all__ = ["DocumentBackend"]
@@ -160,7 +161,7 @@ class DocumentBackend(StateBackend):
         job_id = _check_job_id(value.get("job_id"))
         known = self._lineages.get(state, self._store.identity, job_id)
         previous = None if known is None else known.alive()
-        picture = Picture(self._store.identity, job_id, to_text(value), previous, published=False)
+        picture = Picture(self._store.identity, job_id, Content(value=value).text, previous, published=False)
         self._lineages.put(state, picture)
         future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, job_id, value, picture))
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published

@@ -23,20 +23,29 @@ class Picture:
         self.store = store
         self.document = document
         self.text = text
-        self.published = published
+        self._stands = published
         self.dropped = False
         self._previous = previous
 
     def base(self) -> "Picture | None":
         """Return the nearest picture in the chain that the store has."""
         picture: Picture | None = self
-        while picture is not None and not picture.published:
+        while picture is not None and not picture._stands:
             picture = picture._previous
         return picture
 
-    def publish(self) -> None:
+    def applied(self, value_id: str) -> None:
+        """See :class:`gitstate.store.documents.Observer`: a save behind this one is based on it."""
+        del value_id
+        self._stands = True
+
+    def withdrawn(self) -> None:
+        """Take that back."""
+        self._stands = False
+
+    def published(self) -> None:
         """Say that the store has it; what came before no longer matters."""
-        self.published, self._previous = True, None
+        self._previous = None
 
     def drop(self) -> None:
         """Say that the store will never have it."""
@@ -45,7 +54,7 @@ class Picture:
     def alive(self) -> "Picture | None":
         """Return the nearest picture in the chain that the store has or may still get."""
         picture: Picture | None = self
-        while picture is not None and picture.dropped and not picture.published:
+        while picture is not None and picture.dropped and not picture._stands:
             picture = picture._previous
         return picture
 

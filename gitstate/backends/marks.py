@@ -58,7 +58,7 @@ def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error
             sheets[key] = _without_defaults(sheet)
         elif not equal(seen[key], sheet):
             sheets[key] = _carried(sheets[key], seen[key], sheet)
-    sheets[str(sheet_num)] |= {"status": status.value}  # also where it had one that we do not know
+    sheets[str(sheet_num)] = sheets[str(sheet_num)] | {"status": status.value}  # whatever it had
     return _carried(value, before, after) | {"sheets": sheets}
 
 

@@ -96,4 +96,4 @@ def _draft(
     note: str = "",
 ) -> Draft:
     text = told(before, value) + (", merged" if event is Event.MERGED else "")
-    return Draft(message_for(job_id, event, text, value, body=note), value=value, published=picture.publish)
+    return Draft(message_for(job_id, event, text, value, body=note), value=value, observer=picture)

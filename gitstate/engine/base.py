@@ -7,10 +7,21 @@ An engine knows no jobs and no JSON. :class:`gitstate.engine.git.GitEngine` keep
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Protocol
 
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Source"]
+
+
+class Source(Protocol):
+    """Where objects are read from: an engine, or what is about to be published on top of one."""
+
+    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
+        """Return the body of an object, checked against its id; raises CorruptionError."""
+
+    def tree(self, tree_id: ObjectId) -> Tree:
+        """Return a tree; raises CorruptionError."""
 
 
 class Engine(ABC):
@@ -34,6 +45,10 @@ class Engine(ABC):
         Raises:
             CorruptionError: The object is missing, damaged or of another kind; the message names it.
         """
+
+    @abstractmethod
+    def tree(self, tree_id: ObjectId) -> Tree:
+        """Return a tree. Raises as :meth:`read` does, and when the bytes are no tree."""
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from gitstate.engine import files, packs, refs
 from gitstate.engine.base import Engine
 from gitstate.engine.identity import Identity
 from gitstate.engine.locks import StoreLock
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StorageError
@@ -49,6 +49,10 @@ class GitEngine(Engine):
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
         """See :meth:`Engine.read`."""
         return self._reader.read(object_id, kind)
+
+    def tree(self, tree_id: ObjectId) -> Tree:
+        """See :meth:`Engine.tree`."""
+        return self._reader.tree(tree_id)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

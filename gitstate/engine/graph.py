@@ -3,20 +3,20 @@
 import heapq
 from collections.abc import Callable, Iterator
 
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Source
 from gitstate.engine.objects import Commit, ObjectId, parse_commit
 from gitstate.errors import CorruptionError
 
 __all__ = ["history", "read"]
 
 
-def read(engine: Engine, commit_id: ObjectId) -> Commit:
+def read(source: Source, commit_id: ObjectId) -> Commit:
     """Return a commit.
 
     Raises:
         CorruptionError: It is missing or damaged; the message names it.
     """
-    body = engine.read(commit_id, "commit")
+    body = source.read(commit_id, "commit")
     try:
         return parse_commit(body)
     except CorruptionError as error:
@@ -24,7 +24,7 @@ def read(engine: Engine, commit_id: ObjectId) -> Commit:
 
 
 def history(
-    engine: Engine,
+    source: Source,
     start: ObjectId | None,
     locate: Callable[[ObjectId], ObjectId | None],
     claims: Callable[[Commit], bool],
@@ -41,7 +41,7 @@ def history(
     def push(commit_id: ObjectId) -> None:
         if commit_id not in seen:
             seen.add(commit_id)
-            commit = read(engine, commit_id)
+            commit = read(source, commit_id)
             # By time, youngest first; among equals in the order they were met, so that a child precedes its parent.
             heapq.heappush(pending, (-commit.committer.time, len(seen), commit_id, commit))
 
@@ -50,7 +50,7 @@ def history(
     while pending:
         _, _, commit_id, commit = heapq.heappop(pending)
         here = locate(commit.tree)
-        parents = [(parent, read(engine, parent).tree) for parent in commit.parents]
+        parents = [(parent, read(source, parent).tree) for parent in commit.parents]
         same = next((parent for parent, tree in parents if locate(tree) == here), None)
         if same is not None:
             if len(parents) == 1 and parents[0][1] == commit.tree and claims(commit):

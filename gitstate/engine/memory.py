@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gitstate.engine.base import Engine
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
 from gitstate.errors import BusyError, CorruptionError, StaleError
 
 __all__ = ["MemoryEngine"]
@@ -35,6 +35,11 @@ class MemoryEngine(Engine):
         if found is None or found.kind != kind:
             raise CorruptionError(f"{kind} {object_id} is missing" if found is None else f"{object_id} is no {kind}")
         return found.body
+
+    def tree(self, tree_id: ObjectId) -> Tree:
+        """See :meth:`Engine.tree`."""
+        body = self.read(tree_id, "tree")
+        return self._objects[tree_id].tree or parse_tree(body, tree_id)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

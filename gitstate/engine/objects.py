@@ -6,8 +6,8 @@ entries, ``base_name_compare`` in git's ``tree.c``.
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -25,7 +25,6 @@ __all__ = [
     "TreeEntry",
     "parse_commit",
     "parse_tree",
-    "tree_object",
 ]
 
 ObjectId = str
@@ -41,10 +40,11 @@ DIRECTORY = 0o040000
 
 @dataclass(frozen=True)
 class GitObject:
-    """One object: its kind and its body, named by the SHA-1 of both."""
+    """One object: its kind and its body, named by the SHA-1 of both. ``tree`` is the body of a tree, parsed."""
 
     kind: Kind
     body: bytes
+    tree: "Tree | None" = field(default=None, repr=False, compare=False)
 
     @cached_property
     def id(self) -> ObjectId:
@@ -67,38 +67,89 @@ class TreeEntry:
         return self.mode == DIRECTORY
 
 
-Tree = Mapping[str, TreeEntry]
-"""The entries of a tree by name. Names that are not UTF-8 carry their odd bytes as lone surrogates (PEP 383)."""
+class Tree(Mapping[str, TreeEntry]):
+    """The entries of a tree by name, in git's order, read from its bytes when they are asked for.
+
+    A tree never changes. One with other entries in the same places is spliced out of its bytes: a folder of a thousand
+    files is neither parsed nor sorted for the one of them that changed. Names that are not UTF-8 carry their odd bytes
+    as lone surrogates (PEP 383).
+    """
+
+    __slots__ = ("_starts", "body")
+
+    def __init__(self, body: bytes, starts: Mapping[str, int]) -> None:
+        self.body = body
+        self._starts = starts  # of the entries in the body; trees spliced out of one another share it
+
+    @classmethod
+    def of(cls, entries: Mapping[str, TreeEntry]) -> "Tree":
+        """Return the tree with these entries, in git's order: by name, a directory as if it ended with ``/``."""
+        named = [(_name_bytes(name), name, entry) for name, entry in entries.items()]
+        named.sort(key=lambda item: item[0] + b"/" if item[2].is_directory else item[0])
+        pieces: list[bytes] = []
+        starts: dict[str, int] = {}
+        start = 0
+        for raw, name, entry in named:
+            piece = b"%o %s\0%s" % (entry.mode, raw, bytes.fromhex(entry.id))
+            starts[name] = start
+            start += len(piece)
+            pieces.append(piece)
+        return cls(b"".join(pieces), starts)
+
+    def __getitem__(self, name: str) -> TreeEntry:
+        start = self._starts[name]
+        space = self.body.index(b" ", start)
+        end = self.body.index(b"\0", space) + 1
+        return TreeEntry(int(self.body[start:space], 8), self.body[end : end + 20].hex())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._starts)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._starts
+
+    def with_entries(self, changes: Mapping[str, TreeEntry | None]) -> "Tree":
+        """Return the tree with some entries put in or replaced, and some removed (None)."""
+        body = bytearray(self.body)
+        for name, entry in changes.items():
+            start = self._starts.get(name)
+            if start is None and entry is None:
+                continue
+            mode = b"" if entry is None else b"%o " % entry.mode
+            if start is None or not mode or not body.startswith(mode, start):
+                return Tree.of({n: e for n, e in {**self, **changes}.items() if e is not None})
+            end = body.index(b"\0", start) + 1
+            body[end : end + 20] = bytes.fromhex(entry.id)  # type: ignore[union-attr]  # it has a mode
+        return Tree(bytes(body), self._starts)
+
+    def to_object(self) -> GitObject:
+        """Return the object of this tree."""
+        return GitObject("tree", self.body, self)
 
 
-def tree_object(tree: Tree) -> GitObject:
-    """Return the object of ``tree``, its entries in git's order: by name, a directory as if it ended with ``/``."""
-    entries = [(_name_bytes(name), entry) for name, entry in tree.items()]
-    entries.sort(key=lambda item: item[0] + b"/" if item[1].is_directory else item[0])
-    return GitObject("tree", b"".join(b"%o %s\0%s" % (e.mode, name, bytes.fromhex(e.id)) for name, e in entries))
-
-
-def parse_tree(body: bytes) -> dict[str, TreeEntry]:
-    """Read the body of a tree.
+def parse_tree(body: bytes, tree_id: ObjectId = "") -> Tree:
+    """Read the body of a tree, which an error names.
 
     Raises:
         CorruptionError: The bytes are no tree.
     """
-    tree: dict[str, TreeEntry] = {}
+    starts: dict[str, int] = {}
     start = 0
     try:
         while start < len(body):
             space = body.index(b" ", start)
             end = body.index(b"\0", space)
-            raw_id = body[end + 1 : end + 21]
-            if len(raw_id) != 20:
+            int(body[start:space], 8)
+            if end + 21 > len(body):
                 raise ValueError("an entry is cut short")
-            name = body[space + 1 : end].decode("utf-8", "surrogateescape")
-            tree[name] = TreeEntry(int(body[start:space], 8), raw_id.hex())
+            starts[body[space + 1 : end].decode("utf-8", "surrogateescape")] = start
             start = end + 21
     except ValueError as error:
-        raise CorruptionError(f"its bytes are no tree: {error}", hint=_HINT) from error
-    return tree
+        raise CorruptionError(f"tree {tree_id}: its bytes are no tree: {error}", hint=_HINT) from error
+    return Tree(body, starts)
 
 
 def _name_bytes(name: str) -> bytes:

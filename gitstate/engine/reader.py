@@ -11,7 +11,7 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
 
 from gitstate.engine import files
-from gitstate.engine.objects import GitObject, Kind, ObjectId
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
 from gitstate.engine.repository import Repository
 from gitstate.errors import ClosedError, CorruptionError
 
@@ -34,7 +34,7 @@ class ObjectReader:
         self._path = repository.objects
         self._idle: list[DiskObjectStore] = []
         self._free = threading.Semaphore(_OPEN)
-        self._known = _Bodies(cache_bytes)
+        self._known = _Objects(cache_bytes)
         self._closed = False
 
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
@@ -45,8 +45,8 @@ class ObjectReader:
             StorageError: The disk refused.
         """
         known = self._known.get(object_id)
-        if known is not None and known[0] == kind:
-            return known[1]
+        if known is not None and known.kind == kind:
+            return known.body
         name = ObjectID(object_id.encode("ascii"))
         with files.storage_errors(self._path):
             number, body = self._attempt(lambda store: store.get_raw(name), f"{kind} {object_id}")
@@ -57,8 +57,17 @@ class ObjectReader:
         if found != kind:
             raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
         if kind != "blob":
-            self._known.put(object_id, kind, body)
+            self._known.put(object_id, GitObject(kind, body))
         return body
+
+    def tree(self, tree_id: ObjectId) -> Tree:
+        """Return a tree. Raises as :meth:`read` does, and when the bytes are no tree."""
+        known = self._known.get(tree_id)
+        if known is not None and known.tree is not None:
+            return known.tree
+        tree = parse_tree(self.read(tree_id, "tree"), tree_id)
+        self._known.put(tree_id, tree.to_object())
+        return tree
 
     def find(self, prefix: str) -> list[ObjectId]:
         """Return the ids of the commits that begin with ``prefix``, sorted."""
@@ -74,7 +83,7 @@ class ObjectReader:
         """Keep trees and commits that were just written, which are read next."""
         for item in objects:
             if item.kind != "blob":
-                self._known.put(item.id, item.kind, item.body)
+                self._known.put(item.id, item)
 
     def close(self) -> None:
         """Close all files; a read that runs at this moment finishes. Idempotent."""
@@ -132,34 +141,37 @@ class ObjectReader:
 _HINT = "`git fsck` tells more; fetch it from another copy of the repository"
 
 
-class _Bodies:
-    """The bodies used last, up to a number of bytes. They never change, so they are never wrong."""
+class _Objects:
+    """The objects used last, up to a number of bytes. They never change, so they are never wrong."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
         self._lock = threading.Lock()
-        self._bodies: OrderedDict[ObjectId, tuple[Kind, bytes]] = OrderedDict()
+        self._objects: OrderedDict[ObjectId, GitObject] = OrderedDict()
 
-    def get(self, object_id: ObjectId) -> tuple[Kind, bytes] | None:
+    def get(self, object_id: ObjectId) -> GitObject | None:
         with self._lock:
-            found = self._bodies.get(object_id)
+            found = self._objects.get(object_id)
             if found is not None:
-                self._bodies.move_to_end(object_id)
+                self._objects.move_to_end(object_id)
             return found
 
-    def put(self, object_id: ObjectId, kind: Kind, body: bytes) -> None:
+    def put(self, object_id: ObjectId, item: GitObject) -> None:
+        size = _size(item)
+        if size > self._limit // 8:
+            return
         with self._lock:
-            if object_id in self._bodies or len(body) > self._limit // 8:
-                return
-            self._bodies[object_id] = (kind, body)
-            self._size += len(body) + _OVERHEAD
+            old = self._objects.pop(object_id, None)
+            self._objects[object_id] = item
+            self._size += size - (0 if old is None else _size(old))
             while self._size > self._limit:
-                _, (_, oldest) = self._bodies.popitem(last=False)
-                self._size -= len(oldest) + _OVERHEAD
+                self._size -= _size(self._objects.popitem(last=False)[1])
 
     def forked(self) -> None:
         self._lock = threading.Lock()
 
 
-_OVERHEAD = 300  # bytes that an entry takes beside its body
+def _size(item: GitObject) -> int:
+    """About how many bytes an object takes here, the names of a parsed tree too."""
+    return 300 + len(item.body) * (1 if item.tree is None else 4)

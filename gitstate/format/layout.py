@@ -63,6 +63,22 @@ class Layout:
     attachments: tuple[str, ...] = ("executions/",)
     shape: Shape = ANY
 
+    @cached_property
+    def top_names(self) -> tuple[str, ...]:
+        """The names in a document's folder under which the files of its value lie."""
+        paths = (self.root, *(part.path for part in self.parts))
+        return tuple(dict.fromkeys(path.split("/")[0] for path in paths))
+
+    def changes(self, value: Value, known: Value) -> dict[str, bytes | None]:
+        """Return the files to write (bytes) and to remove (None) where ``known`` stands so that ``value`` does.
+
+        Entries that are the very same objects in both are taken as unchanged, without a look at them; so neither value
+        may be changed in place. Raises as :meth:`split` does.
+        """
+        before, after = self.split(known), self.split(value)
+        changes: dict[str, bytes | None] = {path: None for path in before if path not in after}
+        return changes | {path: data for path, data in after.items() if before.get(path) != data}
+
     def split(self, value: Value) -> dict[str, bytes]:
         """Return the files of a value, an object, by path. Equal values give equal files.
 
@@ -106,7 +122,7 @@ class Layout:
                 root[part.field] = _listing(entries)
         return {self.root: canonical.dumps(root, self.shape), **files}
 
-    def join(self, files: Mapping[str, bytes]) -> Value:
+    def join(self, files: Mapping[str, bytes]) -> dict[str, Value]:
         """Return the value of files, by path; those that :meth:`owns` does not know are ignored.
 
         Raises:

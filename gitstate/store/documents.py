@@ -1,24 +1,24 @@
 """What goes into a store and comes out: collections, snapshots, drafts and revisions."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
-from typing import TypeAlias
+from functools import cached_property
+from typing import Protocol, TypeAlias
 
 from gitstate.engine import trees
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Source
 from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.format import names
 from gitstate.format.layout import Layout
 from gitstate.format.message import Message
+from gitstate.store.content import Content, ContentCache, Key
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 
-__all__ = ["Collection", "Draft", "Edit", "Revision", "Snapshot", "TextCache"]
+__all__ = ["Collection", "Draft", "Edit", "Observer", "Revision", "Snapshot"]
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
@@ -38,39 +38,6 @@ class Collection:
     trailer: str
 
 
-class TextCache:
-    """The JSON text of values that were read or written lately; bounded, and safe to use from any thread."""
-
-    def __init__(self, limit: int = 64 * 2**20) -> None:
-        self._limit = limit  # bytes
-        self._size = 0
-        self._texts: OrderedDict[tuple[str, str, ObjectId], bytes] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, collection: str, document: str, tree: ObjectId) -> bytes | None:
-        """Return the text kept for a document whose own tree is ``tree``, or None."""
-        key = collection, document, tree
-        with self._lock:
-            text = self._texts.get(key)
-            if text is not None:
-                self._texts.move_to_end(key)
-            return text
-
-    def put(self, collection: str, document: str, tree: ObjectId, text: bytes) -> None:
-        """Keep a text, and let those go that were not asked for the longest."""
-        key = collection, document, tree
-        with self._lock:
-            self._size += len(text) - len(self._texts.pop(key, b""))
-            self._texts[key] = text
-            while self._size > self._limit:
-                self._size -= len(self._texts.popitem(last=False)[1])
-
-
-def to_text(value: Value) -> bytes:
-    """Return a value as JSON text in ASCII, the form in which texts are cached."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """The stored tree of a document at one moment. Its files are read when they are asked for.
@@ -83,28 +50,48 @@ class Snapshot:
     document: str
     revision: ObjectId
     tree: ObjectId
-    engine: Engine = field(repr=False, compare=False)
-    texts: TextCache = field(repr=False, compare=False)
+    source: Source = field(repr=False, compare=False)
+    contents: ContentCache = field(repr=False, compare=False)
 
-    def text(self) -> bytes:
-        """Return the value as JSON text in ASCII, ready for a parser.
+    @cached_property
+    def value_id(self) -> str:
+        """Tells values apart: snapshots of one document with equal ids hold equal values, whatever is attached."""
+        entries = trees.read(self.source, self.tree)
+        found = (entries.get(name) for name in self.collection.layout.top_names)
+        return " ".join("-" if entry is None else f"{entry.mode:o}:{entry.id}" for entry in found)
+
+    @property
+    def key(self) -> Key:
+        """Where its content is kept."""
+        return self.collection.name, self.document, self.value_id
+
+    def known(self) -> Content | None:
+        """Return what the document holds if that is at hand, without reading a file."""
+        return self.contents.get(self.key)
+
+    def content(self) -> Content:
+        """Return what the document holds.
 
         Raises:
             StateCorruptionError: A file is missing, damaged or of the wrong shape; the message names it, the document
                 and the revision.
         """
-        text = self.texts.get(self.collection.name, self.document, self.tree)
-        if text is None:
-            try:
-                text = to_text(self._join())
-            except (CorruptionError, RecursionError) as error:
-                raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
-            self.texts.put(self.collection.name, self.document, self.tree, text)
-        return text
+        try:
+            content = self.known()
+            if content is None:
+                content = Content.of(self._join(), self.collection.layout)
+                self.contents.put(self.key, content)
+        except (CorruptionError, RecursionError) as error:
+            raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
+        return content
+
+    def text(self) -> bytes:
+        """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
+        return self.content().text
 
     def value(self) -> dict[str, Value]:
-        """Return the value, the caller's own. Raises as :meth:`text` does."""
-        value: dict[str, Value] = json.loads(self.text())
+        """Return the value, the caller's own. Raises as :meth:`content` does."""
+        value: dict[str, Value] = json.loads(self.content().text)
         return value
 
     def unfit(self, error: CorruptionError) -> StateCorruptionError:
@@ -122,7 +109,7 @@ class Snapshot:
 
     def files(self) -> dict[str, TreeEntry]:
         """Return every file in the document's folder by its path in there, also those that are not ours."""
-        return dict(trees.files(self.engine, self.tree))
+        return dict(trees.files(self.source, self.tree))
 
     def read(self, path: str) -> bytes | None:
         """Return the bytes of one file in the document's folder, or None.
@@ -130,10 +117,10 @@ class Snapshot:
         Raises:
             CorruptionError: The bytes are missing or damaged.
         """
-        entry = trees.find(self.engine, self.tree, path)
-        return None if entry is None or entry.is_directory else self.engine.read(entry.id, "blob")
+        entry = trees.find(self.source, self.tree, path)
+        return None if entry is None or entry.is_directory else self.source.read(entry.id, "blob")
 
-    def _join(self) -> Value:
+    def _join(self) -> dict[str, Value]:
         layout = self.collection.layout
         contents: dict[str, bytes] = {}
         for path, entry in self.files().items():
@@ -141,30 +128,43 @@ class Snapshot:
                 if entry.mode not in (FILE, _EXECUTABLE):
                     raise CorruptionError(f"{path} is a link and not a file")
                 try:
-                    contents[path] = self.engine.read(entry.id, "blob")
+                    contents[path] = self.source.read(entry.id, "blob")
                 except CorruptionError as error:
                     raise CorruptionError(f"{path}: {error.message}") from error
         value = layout.join(contents)
-        own = value.get(self.collection.id_field) if isinstance(value, dict) else None
+        own = value.get(self.collection.id_field)
         if own is not None and not canonical.equal(own, self.document):
             raise CorruptionError(f"{layout.root} says that it belongs to {own!r}")
         return value
+
+
+class Observer(Protocol):
+    """Learns what becomes of a draft, in the writer's thread and in the order of the writes. No method may raise."""
+
+    def applied(self, value_id: str) -> None:
+        """The draft is in the next batch; the writes behind it see it. ``value_id`` is that of the new snapshot."""
+
+    def withdrawn(self) -> None:
+        """The batch did not come to be; the draft may be made again."""
+
+    def published(self) -> None:
+        """The branch has moved: the draft is there to stay, also when its caller went away."""
 
 
 @dataclass(frozen=True)
 class Draft:
     """What a write makes of a document: its next ``value`` (None: as it is), other files, and the message.
 
+    A plain value is copied; a content is taken as it is, and what it shares with the current one counts as unchanged.
     ``attachments`` are files beside the value, to write (bytes) or remove (None), by their path in the document's
-    folder. ``delete`` removes the value and all attachments; files that are not ours stay. ``published`` is called when
-    the branch has moved, before the next write begins, also when the caller went away; it must not raise.
+    folder. ``delete`` removes the value and all attachments; files that are not ours stay.
     """
 
     message: Message
-    value: Value = None
+    value: dict[str, Value] | Content | None = None
     attachments: Mapping[str, bytes | None] = field(default_factory=dict)
     delete: bool = False
-    published: Callable[[], None] = lambda: None
+    observer: Observer | None = None
 
 
 Edit: TypeAlias = Callable[[Snapshot | None], Draft | None]
@@ -183,8 +183,8 @@ class Revision:
     message: Message
 
     @classmethod
-    def of(cls, commit_id: ObjectId, commit: Commit) -> "Revision":
+    def of(cls, commit_id: ObjectId, commit: Commit, message: Message | None = None) -> "Revision":
         """Return what a commit says; its time is the committer's, in UTC, or the last one that Python knows."""
         time = datetime.fromtimestamp(min(commit.committer.time, _LAST_SECOND), UTC)
-        message = Message.parse(commit.message)
+        message = message or Message.parse(commit.message)
         return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message)

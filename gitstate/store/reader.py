@@ -1,14 +1,16 @@
 """Reads documents at a commit: where they lie, what they hold, which there are."""
 
 from collections.abc import Iterator
+from copy import copy
 
 from gitstate.engine import graph, trees
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Engine, Source
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
-from gitstate.store.documents import Collection, Snapshot, TextCache
+from gitstate.store.content import ContentCache
+from gitstate.store.documents import Collection, Snapshot
 from gitstate.values import canonical
 
 __all__ = ["FORMAT_FILE", "Reader"]
@@ -21,8 +23,15 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.texts = TextCache()
+        self.source: Source = engine
+        self.contents = ContentCache()
         self._formats: dict[ObjectId, FormatVersion] = {}
+
+    def over(self, source: Source) -> "Reader":
+        """Return a reader of what another source holds, with the same memory."""
+        reader = copy(self)
+        reader.source = source
+        return reader
 
     def head(self) -> ObjectId:
         """Return the commit at which the store stands.
@@ -44,14 +53,14 @@ class Reader:
         Raises:
             UnsupportedError: The tree is no store's, or a store's of a newer format.
         """
-        entry = trees.find(self.engine, root, FORMAT_FILE)
+        entry = trees.find(self.source, root, FORMAT_FILE)
         if entry is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
                 hint="choose an empty folder, or another branch",
             )
         if entry.id not in self._formats:
-            self._formats[entry.id] = FormatVersion.parse(self.engine.read(entry.id, "blob"))
+            self._formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
         return self._formats[entry.id]
 
     def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
@@ -61,31 +70,39 @@ class Reader:
 
     def locate(self, root: ObjectId, collection: Collection, document: str) -> ObjectId | None:
         """Return the id of a document's own tree in a root tree, or None if there is no document."""
-        entry = trees.find(self.engine, root, self.folder(root, collection, document))
+        entry = trees.find(self.source, root, self.folder(root, collection, document))
         if entry is None or not entry.is_directory:
             return None
         return entry.id if self._holds_document(collection, entry.id) else None
 
     def snapshot(self, collection: Collection, document: str, commit_id: ObjectId) -> Snapshot | None:
         """Return a document as it stands in a commit, or None."""
-        tree = self.locate(graph.read(self.engine, commit_id).tree, collection, document)
-        if tree is None:
-            return None
-        return Snapshot(collection, document, commit_id, tree, self.engine, self.texts)
+        return self.snapshot_in(collection, document, commit_id, graph.read(self.source, commit_id).tree)
+
+    def snapshot_in(
+        self, collection: Collection, document: str, commit_id: ObjectId, root: ObjectId
+    ) -> Snapshot | None:
+        """Return a document as it stands in a commit whose root tree is known, or None."""
+        tree = self.locate(root, collection, document)
+        return None if tree is None else self.snapshot_of(collection, document, commit_id, tree)
+
+    def snapshot_of(self, collection: Collection, document: str, commit_id: ObjectId, tree: ObjectId) -> Snapshot:
+        """Return a document whose own tree is known."""
+        return Snapshot(collection, document, commit_id, tree, self.source, self.contents)
 
     def documents(self, collection: Collection, commit_id: ObjectId) -> Iterator[Snapshot]:
         """Yield every document of a collection in a commit, in the order of their folders."""
-        root = graph.read(self.engine, commit_id).tree
-        top = trees.find(self.engine, root, collection.name)
+        root = graph.read(self.source, commit_id).tree
+        top = trees.find(self.source, root, collection.name)
         if top is None or not top.is_directory:
             return
         for name, tree in self._folders(top.id, self.format(root).fanout):
             document = self._document_id(collection, name, tree)
             if document is not None and self._holds_document(collection, tree):
-                yield Snapshot(collection, document, commit_id, tree, self.engine, self.texts)
+                yield self.snapshot_of(collection, document, commit_id, tree)
 
     def _folders(self, tree: ObjectId, levels: int) -> Iterator[tuple[str, ObjectId]]:
-        for name, entry in trees.read(self.engine, tree).items():
+        for name, entry in trees.read(self.source, tree).items():
             if not entry.is_directory:
                 continue
             if levels:
@@ -103,8 +120,8 @@ class Reader:
 
     def _id_in_root_file(self, collection: Collection, tree: ObjectId) -> str | None:
         try:
-            entry = trees.find(self.engine, tree, collection.layout.root)
-            value = None if entry is None else canonical.loads(self.engine.read(entry.id, "blob"))
+            entry = trees.find(self.source, tree, collection.layout.root)
+            value = None if entry is None else canonical.loads(self.source.read(entry.id, "blob"))
         except CorruptionError:
             return None
         document = value.get(collection.id_field) if isinstance(value, dict) else None
@@ -113,9 +130,9 @@ class Reader:
     def _holds_document(self, collection: Collection, tree: ObjectId) -> bool:
         """Whether a folder holds a document: a file of its value, the root file as a rule, and not only others'."""
         try:
-            entries = trees.read(self.engine, tree)
+            entries = trees.read(self.source, tree)
             return collection.layout.root in entries or any(
-                collection.layout.owns(path) for path, _ in trees.files(self.engine, tree)
+                collection.layout.owns(path) for path, _ in trees.files(self.source, tree)
             )
         except CorruptionError:
             return True  # it cannot be read, and whoever asks for it shall be told so

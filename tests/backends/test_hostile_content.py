@@ -11,7 +11,7 @@ import pytest
 from gitstate import CheckpointState, GitStateBackend, InvalidInputError
 from gitstate.backends.documents import DocumentBackend
 from gitstate.errors import StoreNotFoundError
-from gitstate.store.documents import TextCache
+from gitstate.store.content import ContentCache
 
 
 def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
@@ -90,7 +90,7 @@ async def test_an_id_of_somebodys_enum_is_its_text(backend: DocumentBackend) -> 
 
     await backend.save(job())
     await backend.mark_sheet_status(Job.NIGHTLY, 1, "completed")  # type: ignore[arg-type]  # statuses count by value
-    backend.store._reader.texts = TextCache()  # as in another process, which has seen nothing yet
+    backend.store._reader.contents = ContentCache()  # as in another process, which has seen nothing yet
     loaded = await backend.load(Job.NIGHTLY)
     assert loaded is not None
     assert await backend.delete(Job.NIGHTLY)

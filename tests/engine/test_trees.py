@@ -14,10 +14,10 @@ from gitstate.engine.objects import (
     GitObject,
     ObjectId,
     Signature,
+    Tree,
     TreeEntry,
     parse_commit,
     parse_tree,
-    tree_object,
 )
 from gitstate.errors import CorruptionError
 
@@ -116,7 +116,7 @@ def test_find_finds_files_and_folders(files: dict[str, bytes]) -> None:
 def test_a_link_of_the_same_bytes_becomes_a_file(mode: int, kept: int) -> None:
     folder = Folder({"a": b"1"})
     entry = trees.read(folder.engine, folder.tree)["a"]
-    made = tree_object({"a": TreeEntry(mode, entry.id)})
+    made = Tree.of({"a": TreeEntry(mode, entry.id)}).to_object()
     folder.keep(trees.Edited(made.id, [made]))
     folder.change({"a": b"1"})
     assert trees.read(folder.engine, folder.tree)["a"] == TreeEntry(kept, entry.id)
@@ -143,7 +143,7 @@ def test_a_damaged_tree_is_an_error(body: bytes) -> None:
 
 def test_a_tree_is_read_back() -> None:
     tree = {"a": TreeEntry(0o100644, "1" * 40), "b": TreeEntry(0o040000, "2" * 40)}
-    assert parse_tree(tree_object(tree).body) == tree
+    assert parse_tree(Tree.of(tree).body) == tree
 
 
 @given(

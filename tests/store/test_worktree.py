@@ -11,7 +11,7 @@ import pytest
 
 from gitstate.engine import gitindex, graph, trees
 from gitstate.engine.git import GitEngine
-from gitstate.engine.objects import Commit, GitObject, TreeEntry, tree_object
+from gitstate.engine.objects import Commit, GitObject, Tree, TreeEntry
 from gitstate.engine.repository import open_repository
 from gitstate.store import folder as folder_module
 from gitstate.store import worktree as worktree_module
@@ -151,7 +151,7 @@ def test_an_executable_file_of_a_person_stays_executable(shown: Desk) -> None:
 
 def test_an_executable_file_of_the_head_is_executable(shown: Desk) -> None:
     tool = GitObject("blob", b"#!/bin/sh\n")
-    root = tree_object({**trees.read(shown.engine, shown.tree()), "tool.sh": TreeEntry(0o100755, tool.id)})
+    root = Tree.of({**trees.read(shown.engine, shown.tree()), "tool.sh": TreeEntry(0o100755, tool.id)}).to_object()
     shown.publish(root.id, [tool, root])
     assert shown.refresh() == Refreshed(written=["tool.sh"])
     assert os.access(shown.path / "tool.sh", os.X_OK)
@@ -573,7 +573,7 @@ def test_unsafe_names_are_skipped(tmp_path: Path, name: str) -> None:
     desk = Desk(tmp_path / "store")
     desk.save(FILES)
     file = trees.edit(desk.engine, None, {"config": b"evil\n"})
-    root = tree_object({**trees.read(desk.engine, desk.tree()), name: TreeEntry(0o040000, file.id)})
+    root = Tree.of({**trees.read(desk.engine, desk.tree()), name: TreeEntry(0o040000, file.id)}).to_object()
     desk.publish(root.id, [*file.objects, root])
     config = desk.read(".git/config")
     assert desk.refresh() == Refreshed(written=sorted(FILES), skipped=[f"{name}/config"])

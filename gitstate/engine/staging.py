@@ -1,0 +1,35 @@
+"""Objects that are not published yet, read as if they were."""
+
+from collections.abc import Iterable, Sequence
+
+from gitstate.engine.base import Source
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree
+
+__all__ = ["Staging"]
+
+
+class Staging(Source):
+    """A source with new objects on top of another one."""
+
+    def __init__(self, below: Source) -> None:
+        self._below = below
+        self._objects: dict[ObjectId, GitObject] = {}
+
+    def add(self, objects: Iterable[GitObject]) -> None:
+        """Put objects on top."""
+        self._objects |= {item.id: item for item in objects}
+
+    @property
+    def objects(self) -> Sequence[GitObject]:
+        """What was put on top, each once, in the order in which it came."""
+        return list(self._objects.values())
+
+    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
+        """See :meth:`Source.read`."""
+        found = self._objects.get(object_id)
+        return found.body if found is not None and found.kind == kind else self._below.read(object_id, kind)
+
+    def tree(self, tree_id: ObjectId) -> Tree:
+        """See :meth:`Source.tree`."""
+        found = self._objects.get(tree_id)
+        return found.tree if found is not None and found.tree is not None else self._below.tree(tree_id)

@@ -1,0 +1,132 @@
+"""A batch: commits on top of one another that are published together, each the work of one request."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
+from typing import TypeAlias
+
+from gitstate.engine import graph, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.objects import Commit, GitObject, ObjectId
+from gitstate.engine.staging import Staging
+from gitstate.errors import GitStateError, StorageError
+from gitstate.format.message import Message
+from gitstate.store.content import Content
+from gitstate.store.documents import Collection, Draft, Edit, Observer, Revision, Snapshot
+from gitstate.store.reader import Reader
+from gitstate.values.canonical import Value
+
+__all__ = ["Batch", "RootEdit"]
+
+RootEdit: TypeAlias = Callable[[Reader, ObjectId], tuple[ObjectId, list[GitObject], Message] | None]
+"""A write of the whole store: from the root tree, and a reader that knows it, to the next root tree with its new
+objects and the message; None: nothing to write."""
+
+
+class Batch:
+    """Collects commits on top of ``head``; use it under the engine's lock.
+
+    A write that raises leaves the batch as it was. Those behind it see what those before it did.
+    """
+
+    def __init__(self, engine: Engine, reader: Reader, head: ObjectId | None) -> None:
+        self._engine = engine
+        self._head = head
+        self._tip = head
+        self._staging = Staging(engine)
+        self._reader = reader.over(self._staging)
+        self._notes: list[str] = []
+        self._observers: list[Observer] = []
+
+    def write(self, collection: Collection, document: str, edit: Edit) -> Revision | None:
+        """Run a document's edit on what the writes before it made, and commit its draft."""
+        tip, root = self._root()
+        current = self._reader.snapshot_in(collection, document, tip, root)
+        draft = edit(current)
+        if draft is None:
+            return None
+        value = draft.value.value if isinstance(draft.value, Content) else deepcopy(draft.value)
+        folder = self._reader.folder(root, collection, document)
+        standing = trees.find(self._staging, root, folder)  # others' files may be there without a document
+        edited = trees.edit(
+            self._staging,
+            standing.id if standing is not None and standing.is_directory else None,
+            _changes(collection, current, draft, value),
+        )
+        empty = edited.id == trees.EMPTY
+        grafted = trees.graft(self._staging, root, folder, None if empty else edited.id)
+        objects = grafted.objects if empty else edited.objects + grafted.objects
+        revision = self.commit(grafted.id, objects, draft.message)
+        if value is not None:
+            snapshot = self._reader.snapshot_of(collection, document, revision.id, edited.id)
+            content = Content.of(value, collection.layout, None if current is None else current.known())
+            snapshot.contents.put(snapshot.key, content)
+            if draft.observer is not None:
+                self._observers.append(draft.observer)
+                draft.observer.applied(snapshot.value_id)
+        return revision
+
+    def write_root(self, edit: RootEdit) -> Revision | None:
+        """Commit what an edit makes of the whole store."""
+        _, root = self._root()
+        drawn = edit(self._reader, root)
+        return None if drawn is None else self.commit(*drawn)
+
+    def commit(self, tree: ObjectId, objects: list[GitObject], message: Message) -> Revision:
+        """Add a commit with this root tree; ``objects`` are those that it has and the commit before had not."""
+        who = self._engine.signature()
+        commit = Commit(tree, () if self._tip is None else (self._tip,), who, who, message.to_bytes())
+        made = commit.to_object()
+        self._staging.add([*objects, made])
+        self._tip = made.id
+        self._notes.append(message.subject)
+        return Revision.of(made.id, commit, message)
+
+    def publish(self) -> None:
+        """Make all commits durable and move the branch to the last one. Raises as :meth:`Engine.publish` does."""
+        if self._tip is None or self._tip == self._head:
+            return
+        more = f" (and {len(self._notes) - 1} more)" if len(self._notes) > 1 else ""
+        try:
+            self._engine.publish(self._staging.objects, expected=self._head, new=self._tip, note=self._notes[-1] + more)
+        except BaseException as error:
+            # Only a sync failed if the branch moved: the caller who tries again must not count a change twice.
+            self._settle(published=isinstance(error, StorageError) and self._is_at_tip())
+            raise
+        self._settle(published=True)
+
+    def _settle(self, *, published: bool) -> None:
+        for observer in self._observers if published else reversed(self._observers):
+            if published:
+                observer.published()
+            else:
+                observer.withdrawn()
+
+    def _is_at_tip(self) -> bool:
+        with suppress(GitStateError):
+            return self._engine.head() == self._tip
+        return False
+
+    def _root(self) -> tuple[ObjectId, ObjectId]:
+        """Return the commit that the next one follows, and its tree."""
+        tip = self._reader.head() if self._tip is None else self._tip
+        return tip, graph.read(self._staging, tip).tree
+
+
+def _changes(
+    collection: Collection, current: Snapshot | None, draft: Draft, value: dict[str, Value] | None
+) -> dict[str, bytes | None]:
+    """Return the files to write and to remove so that a document becomes what the draft says."""
+    layout = collection.layout
+    if draft.delete:
+        there = {} if current is None else current.files()
+        return {path: None for path in there if layout.owns(path) or layout.attached(path)}
+    changes = dict(draft.attachments)
+    if value is None:
+        return changes
+    known = None if current is None else current.known()
+    if known is not None:
+        return changes | layout.changes(value, known.value)
+    there = {} if current is None else current.files()
+    files = layout.split(value)
+    return changes | {path: None for path in there if layout.owns(path) and path not in files} | files
