@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH ?=   # options of the benchmark, such as --rounds 3 or --json FILE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 
-.PHONY: help demo test long check lint types floors bench docs clean
+.PHONY: help demo test long check lint types floors bench docs clean \
+	bench-save bench-callers bench-processes bench-jobs bench-read bench-disk
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
@@ -48,8 +50,11 @@ docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
 
 check: lint types floors test   ## everything that CI checks; the tests run the documents and check the generated pages
 
-bench: $(VENV)/.bench    ## measure against other ways to keep state
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
+	$(BIN)/python -m tests.bench $(BENCH)
+
+bench-save bench-callers bench-processes bench-jobs bench-read bench-disk: bench-%: $(VENV)/.bench
+	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage*

@@ -3,30 +3,32 @@
 Every peer takes whole :class:`gitstate.CheckpointState` objects and gives them back validated.
 """
 
+import asyncio
 import json
 import os
 import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 import aiosqlite
-from langgraph.checkpoint.base import empty_checkpoint
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from gitstate import CheckpointState, GitStateBackend
+from gitstate import CheckpointState, GitStateBackend, SheetState, SheetStatus
+from tests.bench.work import mark_in
 
-__all__ = ["PEERS", "Peer"]
+__all__ = ["BUSY", "GitCommand", "GitState", "JsonFile", "Peer", "Sqlite"]
+
+BUSY = 60.0  # seconds for which SQLite waits for another process
 
 
 class Peer(ABC):
     """One way to keep states in a folder of its own."""
 
     name: str
+    keeps_executions = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
     async def open(self) -> None:
@@ -48,14 +50,26 @@ class Peer(ABC):
     async def list_jobs(self) -> list[CheckpointState]:
         """Load and validate all states."""
 
+    async def mark(self, job_id: str, sheet: int, status: SheetStatus) -> None:
+        """Change the status of one sheet of a stored job: load it, change it and save it, if there is no better way."""
+        state = await self.load(job_id)
+        mark_in(state, sheet, status)
+        await self.save(state, sheet)
+
+    async def record(self, job_id: str, sheet: int, attempt: int, prompt: str, output: str) -> None:
+        """Add an execution to the history of a job, where ``keeps_executions``."""
+        raise NotImplementedError
+
 
 class GitState(Peer):
     """This project."""
 
     name = "gitstate"
+    durability = "full"
+    worktree = True
 
     async def open(self) -> None:
-        self.backend = GitStateBackend(self.folder)
+        self.backend = GitStateBackend(self.folder, durability=self.durability, worktree=self.worktree)
 
     async def close(self) -> None:
         await self.backend.close()
@@ -71,11 +85,18 @@ class GitState(Peer):
     async def list_jobs(self) -> list[CheckpointState]:
         return await self.backend.list_jobs()
 
+    async def mark(self, job_id: str, sheet: int, status: SheetStatus) -> None:
+        await self.backend.mark_sheet_status(job_id, sheet, status)
+
+    async def record(self, job_id: str, sheet: int, attempt: int, prompt: str, output: str) -> None:
+        await self.backend.record_execution(job_id, sheet, attempt, prompt, output, 0, 1.5)
+
 
 class JsonFile(Peer):
     """The whole state in one file: written beside, synced, renamed, its folder synced."""
 
     name = "JSON file, fsync"
+    keeps_executions = False
 
     async def open(self) -> None:
         pass
@@ -102,40 +123,40 @@ class JsonFile(Peer):
 
 
 class Sqlite(Peer):
-    """The job's fields and the changed sheet upserted in one transaction: WAL, synchronous FULL, one connection."""
+    """The job's fields and the changed sheet upserted in one transaction: WAL, synchronous FULL, one connection, one
+    lock around a transaction.
+    """
 
     name = "aiosqlite, WAL, FULL"
 
     async def open(self) -> None:
-        self.connection = await aiosqlite.connect(self.folder / "state.db")
+        self.connection = await aiosqlite.connect(self.folder / "state.db", timeout=BUSY)
         for statement in (
             "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=FULL",
             "CREATE TABLE IF NOT EXISTS jobs (job_id TEXT PRIMARY KEY, fields TEXT)",
             "CREATE TABLE IF NOT EXISTS sheets (job_id TEXT, num INTEGER, fields TEXT, PRIMARY KEY (job_id, num))",
+            "CREATE TABLE IF NOT EXISTS executions (id INTEGER PRIMARY KEY, job_id TEXT, num INTEGER, attempt INTEGER,"
+            " prompt TEXT, output TEXT, exit_code INTEGER, duration REAL, executed_at TEXT DEFAULT CURRENT_TIMESTAMP)",
         ):
             await self.connection.execute(statement)
         await self.connection.commit()
         self.known: set[str] = set()
+        self.lock = asyncio.Lock()
 
     async def close(self) -> None:
         await self.connection.close()
 
     async def save(self, state: CheckpointState, sheet: int) -> None:
-        job = state.model_dump_json(exclude={"sheets"})
         numbers = [sheet] if state.job_id in self.known else list(state.sheets)
         rows = [(state.job_id, number, state.sheets[number].model_dump_json()) for number in numbers]
-        await self.connection.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?)", (state.job_id, job))
-        await self.connection.executemany("INSERT OR REPLACE INTO sheets VALUES (?, ?, ?)", rows)
-        await self.connection.commit()
+        await self._write(state.job_id, state.model_dump_json(exclude={"sheets"}), rows)
         self.known.add(state.job_id)
 
     async def load(self, job_id: str) -> CheckpointState:
-        async with self.connection.execute("SELECT fields FROM jobs WHERE job_id = ?", (job_id,)) as cursor:
-            row = await cursor.fetchone()
-        assert row is not None
+        job = await self._job(job_id)
         rows = await self.connection.execute_fetchall("SELECT num, fields FROM sheets WHERE job_id = ?", (job_id,))
-        return self._state(row[0], [(number, fields) for number, fields in rows])
+        return self._state(job, [(number, fields) for number, fields in rows])
 
     async def list_jobs(self) -> list[CheckpointState]:
         sheets: dict[str, list[tuple[int, str]]] = {}
@@ -144,49 +165,39 @@ class Sqlite(Peer):
         jobs = await self.connection.execute_fetchall("SELECT job_id, fields FROM jobs")
         return [self._state(fields, sheets.get(job_id, [])) for job_id, fields in jobs]
 
+    async def mark(self, job_id: str, sheet: int, status: SheetStatus) -> None:
+        """Read and write no other sheet."""
+        query = "SELECT fields FROM sheets WHERE job_id = ? AND num = ?"
+        ((fields,),) = await self.connection.execute_fetchall(query, (job_id, sheet))
+        state = CheckpointState.model_validate_json(await self._job(job_id))
+        state.sheets[sheet] = SheetState.model_validate_json(fields)
+        mark_in(state, sheet, status)
+        row = job_id, sheet, state.sheets[sheet].model_dump_json()
+        await self._write(job_id, state.model_dump_json(exclude={"sheets"}), [row])
+
+    async def record(self, job_id: str, sheet: int, attempt: int, prompt: str, output: str) -> None:
+        async with self.lock:
+            await self.connection.execute(
+                "INSERT INTO executions (job_id, num, attempt, prompt, output, exit_code, duration)"
+                " VALUES (?, ?, ?, ?, ?, 0, 1.5)",
+                (job_id, sheet, attempt, prompt, output),
+            )
+            await self.connection.commit()
+
+    async def _job(self, job_id: str) -> str:
+        ((fields,),) = await self.connection.execute_fetchall("SELECT fields FROM jobs WHERE job_id = ?", (job_id,))
+        return str(fields)
+
+    async def _write(self, job_id: str, job: str, sheets: list[tuple[str, int, str]]) -> None:
+        async with self.lock:
+            await self.connection.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?)", (job_id, job))
+            await self.connection.executemany("INSERT OR REPLACE INTO sheets VALUES (?, ?, ?)", sheets)
+            await self.connection.commit()
+
     @staticmethod
     def _state(fields: str, sheets: list[tuple[int, str]]) -> CheckpointState:
         inner = ",".join(f'"{number}":{sheet}' for number, sheet in sheets)
         return CheckpointState.model_validate_json(f'{fields[:-1]},"sheets":{{{inner}}}}}')
-
-
-class LangGraph(Peer):
-    """LangGraph's AsyncSqliteSaver, one thread a job, the whole state in one channel."""
-
-    name = "LangGraph AsyncSqliteSaver"
-
-    async def open(self) -> None:
-        self.connection = await aiosqlite.connect(self.folder / "state.db")
-        await self.connection.execute("PRAGMA synchronous=FULL")
-        self.saver = AsyncSqliteSaver(self.connection)
-        await self.saver.setup()
-        self.step = 0
-
-    async def close(self) -> None:
-        await self.connection.close()
-
-    async def save(self, state: CheckpointState, sheet: int) -> None:
-        checkpoint = empty_checkpoint()
-        self.step += 1
-        # Its ids are made from the clock; ours sort in the order of the saves.
-        checkpoint["id"] = f"{self.step:032d}"
-        checkpoint["channel_values"] = {"state": state.model_dump(mode="json")}
-        await self.saver.aput(self._config(state.job_id), checkpoint, {"source": "loop", "step": self.step}, {})
-
-    async def load(self, job_id: str) -> CheckpointState:
-        found = await self.saver.aget_tuple(self._config(job_id))  # type: ignore[arg-type]  # a plain dict will do
-        assert found is not None
-        return CheckpointState.model_validate_json(json.dumps(found.checkpoint["channel_values"]["state"]))
-
-    async def list_jobs(self) -> list[CheckpointState]:
-        newest: dict[str, Any] = {}
-        async for found in self.saver.alist(None):
-            newest.setdefault(found.config["configurable"]["thread_id"], found.checkpoint["channel_values"]["state"])
-        return [CheckpointState.model_validate_json(json.dumps(value)) for value in newest.values()]
-
-    @staticmethod
-    def _config(job_id: str) -> Any:
-        return {"configurable": {"thread_id": job_id, "checkpoint_ns": ""}}
 
 
 class GitCommand(Peer):
@@ -209,8 +220,7 @@ class GitCommand(Peer):
         for number in [sheet] if state.job_id in self.known else list(state.sheets):
             (folder / f"sheets/{number:04d}.json").write_text(state.sheets[number].model_dump_json(indent=2))
         self.known.add(state.job_id)
-        self._git("add", "-A", f"jobs/{state.job_id}")
-        self._git("-c", "core.fsync=all", "-c", "gc.auto=0", "commit", "-q", "-m", f"{state.job_id}: saved")
+        self._commit(state.job_id, "saved")
 
     async def load(self, job_id: str) -> CheckpointState:
         folder = self.folder / "jobs" / job_id
@@ -221,8 +231,16 @@ class GitCommand(Peer):
     async def list_jobs(self) -> list[CheckpointState]:
         return [await self.load(path.name) for path in (self.folder / "jobs").iterdir()]
 
+    async def record(self, job_id: str, sheet: int, attempt: int, prompt: str, output: str) -> None:
+        folder = self.folder / "jobs" / job_id / "executions" / f"{sheet:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prompt.txt").write_text(prompt)
+        (folder / "output.txt").write_text(output)
+        self._commit(job_id, f"sheet {sheet}, attempt {attempt}")
+
+    def _commit(self, job_id: str, what: str) -> None:
+        self._git("add", "-A", f"jobs/{job_id}")
+        self._git("-c", "core.fsync=all", "-c", "gc.auto=0", "commit", "-q", "-m", f"{job_id}: {what}")
+
     def _git(self, *words: str) -> None:
         subprocess.run(["git", *words], cwd=self.folder, check=True, capture_output=True)
-
-
-PEERS: tuple[type[Peer], ...] = (GitState, JsonFile, Sqlite, LangGraph, GitCommand)

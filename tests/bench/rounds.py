@@ -1,0 +1,83 @@
+"""A run: its sizes, its scratch folders, and rounds in which the peers take turns in an order that rotates."""
+
+import os
+import sys
+import time
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from tests.bench.results import Results
+
+__all__ = ["FULL", "TINY", "WARM_UP", "Run", "Sizes", "timed"]
+
+T = TypeVar("T")
+
+WARM_UP = 3  # saves of a fresh store that do not count: threads begin, files are made
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. The numbers of saves are those of one peer in one round."""
+
+    rounds: int
+    saves: Mapping[int, int]  # by the number of sheets
+    callers: int
+    saves_of_a_caller: int
+    jobs: int  # in the big store
+    listed: int  # jobs
+    history: int  # saves of which the disk's share is measured
+
+
+FULL = Sizes(
+    rounds=8,
+    saves={20: 60, 200: 30, 1000: 12},
+    callers=8,
+    saves_of_a_caller=40,
+    jobs=10_000,
+    listed=1_000,
+    history=1_000,
+)
+TINY = Sizes(rounds=2, saves={4: 3, 6: 2, 8: 2}, callers=2, saves_of_a_caller=2, jobs=20, listed=2, history=4)
+
+
+@dataclass
+class Run:
+    """One run. What it leaves in ``folder`` goes at its end and never between rounds: to unlink thousands of files
+    makes ext4 slow at creating others for a minute or two.
+    """
+
+    folder: Path
+    sizes: Sizes
+    results: Results = field(default_factory=Results)
+    _folders: int = 0
+
+    def fresh(self) -> Path:
+        """Return the path of a folder that nobody used."""
+        self._folders += 1
+        return self.folder / f"{self._folders:04d}"
+
+    def rounds(self, what: str, share: int = 1) -> Iterator[int]:
+        """Yield the numbers of the rounds, or of one in ``share`` of them, and tell on stderr how far it is."""
+        count = max(1, self.sizes.rounds // share)
+        for turn in range(count):
+            begin = time.monotonic()
+            yield turn
+            load = os.getloadavg()[0]
+            print(
+                f"{what}: round {turn + 1} of {count}, {time.monotonic() - begin:.1f} s, load average {load:.1f}",
+                file=sys.stderr,
+            )
+
+    @staticmethod
+    def rotated(peers: Sequence[T], turn: int) -> list[T]:
+        """Return the peers in the order of a round: each is the first as often as any other."""
+        return [peers[(turn + place) % len(peers)] for place in range(len(peers))]
+
+
+async def timed(call: Awaitable[object]) -> float:
+    """Return the seconds of one call."""
+    begin = time.perf_counter()
+    await call
+    return time.perf_counter() - begin

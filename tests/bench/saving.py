@@ -1,0 +1,47 @@
+"""One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets."""
+
+import asyncio
+
+from tests.bench.langgraph import LangGraph
+from tests.bench.peers import GitCommand, GitState, JsonFile, Peer, Sqlite
+from tests.bench.rounds import WARM_UP, Run, timed
+from tests.bench.work import change, execution, mark, state_of
+
+__all__ = ["measure"]
+
+_PEERS: tuple[type[Peer], ...] = (GitState, JsonFile, Sqlite, LangGraph)
+_GIT_SHARE = 4  # git's own command line is slow, and makes and removes many files: it comes last, and not each time
+
+
+def measure(run: Run) -> None:
+    """Let every peer save, mark and record in each round, in a folder of its own."""
+    for turn in run.rounds("save"):
+        for sheets, saves in run.sizes.saves.items():
+            for kind in run.rotated(_PEERS, turn):
+                asyncio.run(_life(run, turn, kind, sheets, saves))
+        if turn % _GIT_SHARE == 0:
+            for sheets, saves in run.sizes.saves.items():
+                asyncio.run(_life(run, turn, GitCommand, sheets, max(2, saves // _GIT_SHARE)))
+
+
+async def _life(run: Run, turn: int, kind: type[Peer], sheets: int, saves: int) -> None:
+    peer = kind(run.fresh())
+    await peer.open()
+    state = state_of("nightly", sheets)
+    await peer.save(state, 1)
+    for step in range(WARM_UP):
+        await peer.save(state, change(state, step))
+    taken = []
+    for step in range(WARM_UP, WARM_UP + saves):
+        number = change(state, step)
+        taken.append(await timed(peer.save(state, number)))
+    run.results.add(f"save, {sheets:,} sheets", peer.name, turn, taken)
+    marks = [await timed(peer.mark("nightly", *mark(sheets, step))) for step in range(max(2, saves // 2))]
+    run.results.add(f"mark, {sheets:,} sheets", peer.name, turn, marks)
+    if peer.keeps_executions:
+        records = [
+            await timed(peer.record("nightly", sheets, step + 1, *execution(step)))
+            for step in range(max(2, saves // 2))
+        ]
+        run.results.add(f"record_execution, {sheets:,} sheets", peer.name, turn, records)
+    await peer.close()

@@ -1,0 +1,42 @@
+"""What gitstate must reach, and how far it could go."""
+
+from tests.bench.langgraph import LangGraph
+from tests.bench.peers import GitCommand, JsonFile, Sqlite
+from tests.bench.results import Figure, Target
+from tests.bench.rounds import Sizes
+
+__all__ = ["targets"]
+
+
+def targets(sizes: Sizes) -> list[Target]:
+    """Return the targets of a run."""
+    callers, jobs, listed = sizes.callers, f"save in a store of {sizes.jobs:,} jobs", f"list of {sizes.listed:,} jobs"
+    apart, together = f"{callers} processes", f"1 process of {callers} tasks"
+    small, middle, large = (f"save, {sheets:,} sheets" for sheets in sizes.saves)
+    return [
+        _at_most(small, LangGraph.name, 1.4, 1.0),
+        _at_most(small, Sqlite.name, 2.2, 1.3),
+        Target(Figure(small, GitCommand.name), Figure(small), 8.0, at_least=True),
+        _at_most(middle, LangGraph.name, 0.9),
+        _at_most(large, LangGraph.name, 0.3),
+        Target(
+            Figure(f"throughput, {callers} callers"),
+            Figure(f"throughput, {callers} callers", Sqlite.name),
+            1.5,
+            at_least=True,
+        ),
+        Target(Figure(f"throughput, {apart}"), Figure(f"throughput, {together}"), 0.2, 0.4, at_least=True),
+        Target(Figure(f"save, {apart}", statistic="p99"), Figure(f"save, {apart}"), 20.0),
+        Target(Figure(f"lost by {apart}", statistic="mean"), None, 0.0),
+        Target(Figure(jobs), Figure("save in a store of 1 job"), 1.3),
+        _at_most("load, known", JsonFile.name, 1.1),
+        Target(Figure("load, cold"), Figure("load, known", JsonFile.name), 2.0),
+        _at_most(f"{listed}, known", JsonFile.name, 1.0),
+        Target(Figure(f"{listed}, cold"), Figure(f"{listed}, known", JsonFile.name), 2.0),
+        Target(Figure("disk", statistic="mean"), None, 6.0),
+        Target(Figure("disk after gc", statistic="mean"), None, 2.0),
+    ]
+
+
+def _at_most(work: str, peer: str, limit: float, stretch: float | None = None) -> Target:
+    return Target(Figure(work), Figure(work, peer), limit, stretch)
