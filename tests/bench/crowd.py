@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.bench.peers import Peer
 from tests.bench.results import Unit
 from tests.bench.rounds import WARM_UP, Run, timed
-from tests.bench.work import change, state_of
+from tests.bench.work import change, output, state_of
 
 __all__ = ["SHEETS", "Saved", "add", "save_often", "together"]
 
@@ -42,6 +42,8 @@ async def together(peer: Peer, callers: int, saves: int) -> list[Saved]:
 
 async def save_often(peer: Peer, job_id: str, saves: int, ready: Callable[[], Awaitable[object]]) -> Saved:
     """Save a job until it is warm, wait until the others are ready too, and save it many times."""
+    for step in range(WARM_UP + saves):
+        output(step)
     state = state_of(job_id, SHEETS)
     await peer.save(state, 1)
     for step in range(WARM_UP):

@@ -18,6 +18,7 @@ __all__ = ["make_store", "measure"]
 
 _FANOUT = 2
 _SHEETS = 20
+_LINES = 8  # of output in a sheet: ten thousand jobs are made
 
 
 class _Bare(GitState):
@@ -44,9 +45,9 @@ async def _save(run: Run, turn: int, work: str, folder: Path, jobs: list[int]) -
     await peer.open()
     states = {number: await peer.load(_job_id(number)) for number in {0, *jobs}}
     for step in range(WARM_UP):
-        await peer.save(states[0], change(states[0], step))
+        await peer.save(states[0], change(states[0], step, _LINES))
     taken = [
-        await timed(peer.save(states[number], change(states[number], WARM_UP + turn * len(jobs) + step)))
+        await timed(peer.save(states[number], change(states[number], WARM_UP + turn * len(jobs) + step, _LINES)))
         for step, number in enumerate(jobs)
     ]
     run.results.add(work, peer.name, turn, taken)
@@ -73,7 +74,7 @@ def make_store(folder: Path, jobs: int) -> None:
 def _files(jobs: int) -> Iterator[tuple[str, bytes]]:
     """Yield the files of all jobs: those of the first, with another id in each."""
     codec = Codec(CheckpointState)
-    files = Layout(shape=codec.shape).split(codec.encode(state_of(_job_id(0), _SHEETS)))
+    files = Layout(shape=codec.shape).split(codec.encode(state_of(_job_id(0), _SHEETS, _LINES)))
     for job_id in map(_job_id, range(jobs)):
         folder = f"jobs/{names.fan(job_id, _FANOUT)}/{names.encode(job_id)}"
         for path, data in files.items():

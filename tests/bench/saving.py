@@ -1,11 +1,11 @@
-"""One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets."""
+"""One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets, and saves of one that holds little."""
 
 import asyncio
 
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, GitState, JsonFile, Peer, Sqlite
 from tests.bench.rounds import WARM_UP, Run, timed
-from tests.bench.work import change, execution, mark, state_of
+from tests.bench.work import LINES, change, execution, mark, state_of
 
 __all__ = ["measure"]
 
@@ -15,33 +15,39 @@ _GIT_SHARE = 4  # git's own command line is slow, and makes and removes many fil
 
 def measure(run: Run) -> None:
     """Let every peer save, mark and record in each round, in a folder of its own."""
+    small, often = next(iter(run.sizes.saves.items()))
     for turn in run.rounds("save"):
         for sheets, saves in run.sizes.saves.items():
             for kind in run.rotated(_PEERS, turn):
-                asyncio.run(_life(run, turn, kind, sheets, saves))
+                asyncio.run(_life(run, turn, kind(run.fresh()), sheets, saves))
+        for kind in run.rotated(_PEERS, turn):
+            asyncio.run(_lean_life(run, turn, kind(run.fresh()), small, often))
         if turn % _GIT_SHARE == 0:
             for sheets, saves in run.sizes.saves.items():
-                asyncio.run(_life(run, turn, GitCommand, sheets, max(2, saves // _GIT_SHARE)))
+                asyncio.run(_life(run, turn, GitCommand(run.fresh()), sheets, max(2, saves // _GIT_SHARE)))
 
 
-async def _life(run: Run, turn: int, kind: type[Peer], sheets: int, saves: int) -> None:
-    peer = kind(run.fresh())
+async def _life(run: Run, turn: int, peer: Peer, sheets: int, saves: int) -> None:
     await peer.open()
-    state = state_of("nightly", sheets)
-    await peer.save(state, 1)
-    for step in range(WARM_UP):
-        await peer.save(state, change(state, step))
-    taken = []
-    for step in range(WARM_UP, WARM_UP + saves):
-        number = change(state, step)
-        taken.append(await timed(peer.save(state, number)))
-    run.results.add(f"save, {sheets:,} sheets", peer.name, turn, taken)
-    marks = [await timed(peer.mark("nightly", *mark(sheets, step))) for step in range(max(2, saves // 2))]
+    run.results.add(f"save, {sheets:,} sheets", peer.name, turn, await _saves(peer, sheets, saves, LINES))
+    few = max(2, saves // 2)
+    marks = [await timed(peer.mark("nightly", *mark(sheets, step))) for step in range(few)]
     run.results.add(f"mark, {sheets:,} sheets", peer.name, turn, marks)
     if peer.keeps_executions:
-        records = [
-            await timed(peer.record("nightly", sheets, step + 1, *execution(step)))
-            for step in range(max(2, saves // 2))
-        ]
+        records = [await timed(peer.record("nightly", sheets, step + 1, *execution(step))) for step in range(few)]
         run.results.add(f"record_execution, {sheets:,} sheets", peer.name, turn, records)
     await peer.close()
+
+
+async def _lean_life(run: Run, turn: int, peer: Peer, sheets: int, saves: int) -> None:
+    await peer.open()
+    run.results.add(f"save, {sheets:,} sheets, no output", peer.name, turn, await _saves(peer, sheets, saves, 0))
+    await peer.close()
+
+
+async def _saves(peer: Peer, sheets: int, saves: int, lines: int) -> list[float]:
+    state = state_of("nightly", sheets, lines)
+    await peer.save(state, 1)
+    for step in range(WARM_UP):
+        await peer.save(state, change(state, step, lines))
+    return [await timed(peer.save(state, change(state, step, lines))) for step in range(WARM_UP, WARM_UP + saves)]
