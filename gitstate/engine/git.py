@@ -75,7 +75,8 @@ class GitEngine(Engine):
         A StorageError may also come after the branch moved, when its folder could not be synced; :meth:`head` tells.
         """
         with files.storage_errors(self._repository.common_dir):
-            pack = packs.write(self._packs, objects) if objects else None
+            keep = packs.keeper(self._repository.private)
+            pack = packs.place(self._packs, packs.build(objects), keep=keep) if objects else None
             try:
                 refs.swap(
                     self._repository,

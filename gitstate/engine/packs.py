@@ -17,9 +17,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitstate.engine import files
-from gitstate.engine.objects import GitObject
+from gitstate.engine.objects import GitObject, Kind
+from gitstate.errors import CorruptionError
 
-__all__ = ["FOLD_AT", "NewPack", "fold", "pack_name", "remove_leftovers", "write"]
+__all__ = [
+    "FOLD_AT",
+    "KEEP",
+    "NewPack",
+    "Pack",
+    "build",
+    "fold",
+    "pack_name",
+    "place",
+    "read",
+    "remove_leftovers",
+]
+
+KEEP = b"gitstate\n"
+"""What our ``.keep`` files hold, so that one that a dead process left is told from a person's."""
 
 FOLD_AT = 32
 """As many packs of single publishes become one."""
@@ -27,9 +42,9 @@ FOLD_AT = 32
 # Bytes below which a pack belongs to a tier, and how many of it become one. Bigger packs are left to `git gc`. So there
 # are at most 31 + 7 + 7 smaller ones, which matters to readers, and a byte is copied about five times in all.
 _TIERS = ((64 << 10, FOLD_AT), (1 << 20, 8), (16 << 20, 8))
-_KINDS = {"commit": 1, "tree": 2, "blob": 3}
+_KINDS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3}
+_KIND_OF = {number: kind for kind, number in _KINDS.items()}
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
-_KEEP = b"gitstate\n"
 _MINE = "gitstate"
 _PACK_HEADER = struct.Struct(">4sII")
 _INDEX_MAGIC = b"\377tOc\0\0\0\2"
@@ -42,6 +57,14 @@ _numbers = itertools.count(1)
 class _Entry(NamedTuple):
     id: bytes
     data: bytes  # as it stands in a pack: header and deflated body
+
+
+class Pack(NamedTuple):
+    """The bytes of a pack and of its index. ``name`` is that of its files, without suffix."""
+
+    name: str
+    data: bytes
+    index: bytes
 
 
 @dataclass(frozen=True)
@@ -63,14 +86,77 @@ class NewPack:
             _remove_pack(self.base)
 
 
-def write(folder: Path, objects: Iterable[GitObject]) -> NewPack:
-    """Write a durable pack of ``objects`` (at least one; repeated ones once) into the folder ``objects/pack``.
+def build(objects: Iterable[GitObject]) -> Pack:
+    """Return a pack of ``objects``, at least one; repeated ones are in it once."""
+    entries = {item.id: item for item in objects}
+    return _build([_Entry(bytes.fromhex(key), _encode(item)) for key, item in entries.items()])
+
+
+def keeper(private: Path) -> str:
+    """Return the file in the store's private folder that the ``.keep`` of new packs are links to; made if need be.
+
+    A link costs a fraction of a new file, and its end frees no inode (docs/design/0004-write-path.md).
+    """
+    path = os.fspath(private / "keep")
+    if not os.path.exists(path) or files.read(path) != KEEP:
+        files.remove(path)
+        files.create(path, KEEP)
+    return path
+
+
+def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = True) -> NewPack:
+    """Put a pack into the folder ``objects/pack``; the index comes last, since nobody looks at a pack without one.
+
+    Args:
+        folder: Where to put it.
+        pack: What to put.
+        keep: What :func:`keeper` returned: git's garbage collection leaves the pack alone until it is released.
+        durable: Whether to wait for the disk.
 
     Raises:
         OSError: The disk refused; nothing is left.
     """
-    entries = {item.id: item for item in objects}
-    return _write(folder, [_Entry(bytes.fromhex(key), _encode(item)) for key, item in entries.items()], keep=True)
+    base = os.path.join(folder, pack.name)
+    existed = os.path.exists(base + ".idx")
+    try:
+        if keep is not None:
+            with suppress(FileExistsError):  # a dead process left it
+                os.link(keep, base + ".keep")
+        if durable or not existed:
+            _write_file(base + ".pack", pack.data, "pack", durable=durable)
+            _write_file(base + ".idx", pack.index, "idx", durable=durable)
+        if durable:
+            files.sync_directory(folder)
+    except BaseException:
+        if not existed:
+            _remove_pack(base)
+        raise
+    return NewPack(base, existed)
+
+
+def read(data: bytes) -> Pack:
+    """Return the pack that these bytes are, with an index made from what they hold.
+
+    Raises:
+        CorruptionError: The bytes are no pack of ours: a byte of it is wrong.
+    """
+    count = _PACK_HEADER.unpack_from(data)[2] if data[:8] == b"PACK\0\0\0\2" and len(data) > 32 else -1
+    body = data[:-20]
+    if count < 0 or hashlib.sha1(body, usedforsecurity=False).digest() != data[-20:]:
+        raise CorruptionError("a pack is damaged", hint="fetch it from another copy of the repository")
+    entries: list[_Entry] = []
+    start = _PACK_HEADER.size
+    for _ in range(count):
+        place = start
+        kind = body[place] >> 4 & 7
+        while body[place] & 128:
+            place += 1
+        inflater = zlib.decompressobj()
+        content = inflater.decompress(body[place + 1 :])
+        end = len(body) - len(inflater.unused_data)
+        entries.append(_Entry(bytes.fromhex(GitObject(_KIND_OF[kind], content).id), body[start:end]))
+        start = end
+    return _build(entries)
 
 
 def fold(folder: Path) -> int:
@@ -105,12 +191,11 @@ def remove_leftovers(folder: Path) -> None:
         path = os.path.join(folder, name)
         if name.startswith((f"tmp_pack_{_MINE}_", f"tmp_idx_{_MINE}_")):
             files.remove(path)
-        elif name.endswith(".keep"):
-            with suppress(OSError):
-                if files.read(path) == _KEEP:
-                    files.remove(path)
-        elif name.endswith(".pack") and name[:-5] + ".idx" not in names and _is_ours(path[:-5]):
+        elif name.endswith(".pack") and name[:-5] + ".idx" not in names and (_is_ours(path[:-5]) or _kept(path[:-5])):
             files.remove(path)  # without its index nobody sees it
+    for name in names:
+        if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5])):
+            files.remove(os.path.join(folder, name))
 
 
 def pack_name(checksum: bytes) -> str:
@@ -123,6 +208,14 @@ def _is_ours(base: str) -> bool:
         with open(base + ".pack", "rb") as pack:
             pack.seek(-20, os.SEEK_END)
             return pack_name(pack.read(20)) == os.path.basename(base)
+    except OSError:
+        return False
+
+
+def _kept(base: str) -> bool:
+    """Whether a pack has a ``.keep`` of ours."""
+    try:
+        return files.read(base + ".keep") == KEEP
     except OSError:
         return False
 
@@ -140,22 +233,10 @@ def _encode(item: GitObject) -> bytes:
     return bytes(header) + zlib.compress(item.body, _LEVEL)
 
 
-def _write(folder: Path, entries: Sequence[_Entry], *, keep: bool) -> NewPack:
+def _build(entries: Sequence[_Entry]) -> Pack:
     body = b"".join([_PACK_HEADER.pack(b"PACK", 2, len(entries)), *(entry.data for entry in entries)])
     checksum = hashlib.sha1(body, usedforsecurity=False).digest()
-    base = os.path.join(folder, pack_name(checksum))
-    existed = os.path.exists(base + ".idx")
-    try:
-        if keep:
-            _write_file(base + ".keep", _KEEP, "pack", durable=False)
-        _write_file(base + ".pack", body + checksum, "pack")
-        _write_file(base + ".idx", _index(entries, checksum), "idx")
-        files.sync_directory(folder)
-    except BaseException:
-        if not existed:
-            _remove_pack(base)
-        raise
-    return NewPack(base, existed)
+    return Pack(pack_name(checksum), body + checksum, _index(entries, checksum))
 
 
 def _write_file(path: str, data: bytes, kind: str, *, durable: bool = True) -> None:
@@ -218,7 +299,7 @@ def _join(folder: Path, bases: Iterable[str], enough: int) -> int:
                 joined.append(base)
     if len(joined) < enough:
         return 0
-    made = _write(folder, list(entries.values()), keep=False)
+    made = place(folder, _build(list(entries.values())))
     if made.base in joined:
         joined.remove(made.base)
     _forget_multi_pack_index(folder, joined)

@@ -74,7 +74,7 @@ def test_packs_go_when_the_one_that_replaces_them_is_on_the_disk(
 ) -> None:
     folder = open_repository(tmp_path / "store").objects / "pack"
     for number in range(packs.FOLD_AT):
-        packs.write(folder, [GitObject("blob", b"%d" % number)]).release()
+        packs.place(folder, packs.build([GitObject("blob", b"%d" % number)]))
     with monkeypatch.context() as patch:
         watch = Watch(patch)
         assert packs.fold(folder) == packs.FOLD_AT - 1

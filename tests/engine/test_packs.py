@@ -27,6 +27,10 @@ def folder_of(repository: Repository) -> Path:
     return repository.objects / "pack"
 
 
+def write(folder: Path, objects: list[GitObject]) -> packs.NewPack:
+    return packs.place(folder, packs.build(objects), keep=packs.keeper(folder))
+
+
 def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
     return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
 
@@ -36,7 +40,7 @@ def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
 def test_git_reads_every_object(tmp_path_factory: pytest.TempPathFactory, bodies: list[bytes]) -> None:
     repository = open_repository(tmp_path_factory.mktemp("packs") / "store")
     objects = [GitObject("blob", body) for body in bodies]
-    pack = packs.write(folder_of(repository), objects)
+    pack = write(folder_of(repository), objects)
     pack.release()
     assert repository.worktree is not None
     git(repository.worktree, "verify-pack", pack.base + ".idx")
@@ -48,7 +52,7 @@ def test_git_reads_every_object(tmp_path_factory: pytest.TempPathFactory, bodies
 @pytest.mark.parametrize("size", [0, 15, 16, 2047, 2048, 2049, 300_000])
 def test_sizes_at_the_edges_of_the_header(repository: Repository, size: int) -> None:
     item = GitObject("blob", b"x" * size)
-    packs.write(folder_of(repository), [item]).release()
+    write(folder_of(repository), [item]).release()
     assert repository.worktree is not None
     assert git(repository.worktree, "cat-file", "-s", item.id) == f"{size}\n"
 
@@ -69,7 +73,7 @@ def test_far_offsets_go_to_a_table_of_64_bits(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_kept_pack_outlives_gc_and_a_discarded_one_leaves_nothing(repository: Repository) -> None:
     items = blobs(0, 2)
-    kept, discarded = (packs.write(folder_of(repository), [item]) for item in items)
+    kept, discarded = (write(folder_of(repository), [item]) for item in items)
     discarded.discard()
     assert repository.worktree is not None
     git(repository.worktree, "gc", "--prune=now", "-q")
@@ -80,8 +84,8 @@ def test_a_kept_pack_outlives_gc_and_a_discarded_one_leaves_nothing(repository: 
 
 
 def test_a_pack_that_was_there_is_not_discarded(repository: Repository) -> None:
-    packs.write(folder_of(repository), blobs(0, 3)).release()
-    again = packs.write(folder_of(repository), blobs(0, 3))
+    write(folder_of(repository), blobs(0, 3)).release()
+    again = write(folder_of(repository), blobs(0, 3))
     again.discard()
     again.release()
     assert repository.worktree is not None
@@ -92,7 +96,7 @@ def test_folding_keeps_every_object_in_one_pack(repository: Repository) -> None:
     folder = folder_of(repository)
     for n in range(packs.FOLD_AT):
         assert packs.fold(folder) == 0
-        packs.write(folder, blobs(5 * n, 7)).release()  # neighbours share two objects
+        write(folder, blobs(5 * n, 7)).release()  # neighbours share two objects
     assert repository.worktree is not None
     git(repository.worktree, "multi-pack-index", "write")
     assert packs.fold(folder) == packs.FOLD_AT - 1
@@ -108,11 +112,11 @@ def test_folding_keeps_every_object_in_one_pack(repository: Repository) -> None:
 
 def test_big_packs_are_not_copied_again_with_small_ones(repository: Repository) -> None:
     folder = folder_of(repository)
-    packs.write(folder, [GitObject("blob", random.Random(1).randbytes(200_000))]).release()
+    write(folder, [GitObject("blob", random.Random(1).randbytes(200_000))]).release()
     (big,) = folder.glob("*.pack")
     inode = big.stat().st_ino
     for n in range(packs.FOLD_AT):
-        packs.write(folder, blobs(n, 1)).release()
+        write(folder, blobs(n, 1)).release()
     packs.fold(folder)
     assert len(list(folder.glob("*.pack"))) == 2
     assert big.stat().st_ino == inode
@@ -124,13 +128,13 @@ def test_other_people_s_and_damaged_packs_are_left_alone(open_engine: OpenEngine
     git(tmp_path / "store", "repack", "-a", "-d", "-q")
     (theirs,) = packs_of(tmp_path / "store")
     folder = theirs.parent
-    damaged = Path(packs.write(folder, blobs(1000, 1)).base + ".pack")
+    damaged = Path(write(folder, blobs(1000, 1)).base + ".pack")
     (folder / (damaged.stem + ".keep")).unlink()
     good = damaged.read_bytes()
     damaged.chmod(0o644)
     damaged.write_bytes(good[:20] + bytes([good[20] ^ 255]) + good[21:])
     for n in range(packs.FOLD_AT):
-        packs.write(folder, blobs(n, 1)).release()
+        write(folder, blobs(n, 1)).release()
     assert packs.fold(folder) == packs.FOLD_AT - 1
     assert len(packs_of(tmp_path / "store")) == 3
     assert theirs.exists()
@@ -143,10 +147,10 @@ def test_kept_packs_and_an_index_of_other_packs_stay(open_engine: OpenEngine, tm
     git(tmp_path / "store", "repack", "-a", "-d", "-q")
     git(tmp_path / "store", "multi-pack-index", "write")
     folder = tmp_path / "store/.git/objects/pack"
-    kept = packs.write(folder, blobs(1000, 1))
+    kept = write(folder, blobs(1000, 1))
     Path(kept.base + ".keep").write_text("a person keeps this")
     for n in range(packs.FOLD_AT):
-        packs.write(folder, blobs(n, 1)).release()
+        write(folder, blobs(n, 1)).release()
     assert packs.fold(folder) == packs.FOLD_AT - 1
     assert Path(kept.base + ".pack").exists()
     assert (folder / "multi-pack-index").exists()
@@ -154,9 +158,9 @@ def test_kept_packs_and_an_index_of_other_packs_stay(open_engine: OpenEngine, tm
 
 def test_leftovers_of_ours_go_and_those_of_others_stay(repository: Repository) -> None:
     folder = folder_of(repository)
-    lost = packs.write(folder, blobs(0, 1))
+    lost = write(folder, blobs(0, 1))
     Path(lost.base + ".idx").unlink()
-    kept = packs.write(folder, blobs(1, 1))
+    kept = write(folder, blobs(1, 1))
     for name in (
         "tmp_pack_gitstate_1_1",
         "tmp_idx_gitstate_1_1",
