@@ -39,8 +39,8 @@ def output(turn: int, lines: int = LINES) -> str:
     """Return what a process said. Kept, so that making it is no part of what is measured after the first time."""
     random = Random(turn)
     return "".join(
-        f"12:{line // 60:02d}:{line % 60:02d} worker {random.randrange(8)}: module_{random.randrange(900)}.py was read, "
-        f"{random.randrange(400)} lines, {random.randrange(9)} findings\n"
+        f"12:{line // 60:02d}:{line % 60:02d} worker {random.randrange(8)}: module_{random.randrange(900)}.py "
+        f"was read, {random.randrange(400)} lines, {random.randrange(9)} findings\n"
         for line in range(lines)
     )
 
