@@ -32,6 +32,7 @@ from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
+from gitstate.store.verify import Report
 
 __all__ = ["DocumentBackend"]
 
@@ -140,6 +141,14 @@ class DocumentBackend(StateBackend):
 
     def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
         return [Checkpoint.of(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
+
+    async def verify(self, *, repair: bool = False) -> Report:
+        """Check everything that the store holds, and every state against the model; see :meth:`Store.verify`."""
+
+        def validate(snapshot: Snapshot) -> None:
+            self._state(snapshot, based=False)
+
+        return await asyncio.to_thread(self._store.verify, self._jobs, validate=validate, repair=repair)
 
     # Writing
 

@@ -8,10 +8,20 @@ import click
 from gitstate import errors
 from gitstate.cli.output import clean, coloured, note
 
-__all__ = ["BROKEN_PIPE", "EXIT_STATUSES", "INTERRUPTED", "UNEXPECTED", "exit_status", "exit_table", "report"]
+__all__ = [
+    "BROKEN_PIPE",
+    "EXIT_STATUSES",
+    "INTERRUPTED",
+    "PROBLEMS",
+    "UNEXPECTED",
+    "exit_status",
+    "exit_table",
+    "report",
+]
 
 UNEXPECTED = 1
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
+PROBLEMS = 12
 BROKEN_PIPE = 141  # 128 and the number of SIGPIPE
 
 EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
@@ -45,6 +55,7 @@ def exit_table() -> list[tuple[str, str]]:
         (0, "it is done"),
         (UNEXPECTED, "it was not done, or an unexpected error"),
         *EXIT_STATUSES.values(),
+        (PROBLEMS, "`verify` found something that is lost or wrong"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
     ]
     return [(str(status), meaning) for status, meaning in statuses]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import demo, failures, history, jobs, stores
+from gitstate.cli import demo, failures, history, jobs, stores, upkeep
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -60,7 +60,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
         ctx.exit(failures.exit_status(click.UsageError("no verb")))
 
 
-for command in (stores.init, jobs.list_, jobs.show, history.log, jobs.delete, demo.demo):
+for command in (stores.init, jobs.list_, jobs.show, history.log, jobs.delete, upkeep.verify, demo.demo):
     cli.add_command(command)
 
 

@@ -16,7 +16,7 @@ from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
-__all__ = ["any_ref", "read", "read_head", "swap"]
+__all__ = ["any_ref", "names", "read", "read_head", "swap"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _DEPTH = 5  # of symbolic refs, as in git
@@ -62,13 +62,18 @@ def read_head(repository: Repository) -> str | None:
 
 def any_ref(repository: Repository) -> str | None:
     """Return the name of some branch, tag or other ref, or None: nothing was ever committed or fetched."""
+    return next(names(repository), None)
+
+
+def names(repository: Repository, below: str = "refs/") -> Iterator[str]:
+    """Yield the name of every ref below a prefix that ends with a slash; one may come twice."""
     for _, name in _packed(repository):
-        return name
-    for folder, _, names in os.walk(repository.common_dir / "refs"):
-        for name in names:
+        if name.startswith(below):
+            yield name
+    for folder, _, found in os.walk(repository.common_dir / below):
+        for name in found:
             if not name.endswith(".lock"):
-                return os.path.relpath(os.path.join(folder, name), repository.common_dir)
-    return None
+                yield os.path.relpath(os.path.join(folder, name), repository.common_dir)
 
 
 def swap(

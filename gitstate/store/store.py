@@ -18,9 +18,10 @@ from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError, UnsupportedError
 from gitstate.format.version import FormatVersion
-from gitstate.store import history
+from gitstate.store import history, verify
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
 from gitstate.store.reader import Reader
+from gitstate.store.verify import Report, Validate
 from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Writer
 
@@ -38,8 +39,9 @@ class Store:
     worktree when the program ends; one that came along in a fork says that it is closed.
     """
 
-    def __init__(self, engine: Engine, worktree: Worktree | None = None) -> None:
+    def __init__(self, engine: Engine, worktree: Worktree | None = None, repository: Repository | None = None) -> None:
         self._engine = engine
+        self._repository = repository
         self._worktree = worktree
         self._reader = Reader(engine)
         self._writer = Writer(engine, self._reader)
@@ -79,7 +81,7 @@ class Store:
         if create and branch == _DEFAULT_BRANCH:
             _refuse_a_project(repository)
         engine = GitEngine(repository)
-        store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None)
+        store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None, repository)
         try:
             store._make_or_check(create)
         except BaseException:
@@ -171,6 +173,23 @@ class Store:
         self._check_open()
         self._writer.drain()
         _refresh(self._worktree)
+
+    def verify(self, *collections: Collection, validate: Validate = lambda _: None, repair: bool = False) -> Report:
+        """Check every object of every revision that the branch and our other refs reach, and every document there.
+
+        Args:
+            collections: The collections whose documents are checked.
+            validate: Is asked about each document that can be read; raises CorruptionError if it is not valid.
+            repair: Whether to mend what is derived or left behind by dead processes. History is never touched.
+
+        Raises:
+            BusyError: A repair needs the lock, and another process did not let go of it in time.
+            StorageError: The disk refused.
+        """
+        self._check_open()
+        if self._repository is None:
+            return verify.check(self._engine, {"": self.head()}, collections, validate)
+        return verify.check_repository(self._repository, collections, validate, repair=repair)
 
     def close(self) -> None:
         """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""

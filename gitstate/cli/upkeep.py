@@ -1,0 +1,45 @@
+"""The verbs that look after a store: check it, clear it up, spread its folders."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from gitstate.cli import failures, stores
+from gitstate.cli.output import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from gitstate.store.verify import Problem, Report
+
+__all__ = ["verify"]
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Mend what is derived or was left behind; history is never touched.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@stores.store_options
+def verify(repair: bool, as_json: bool) -> None:
+    """Check everything: each object of each revision, each file, each state.
+
+    Prints what is wrong, one problem a line. The exit status is 12 when something is lost or wrong, and 0 when there
+    are warnings at most.
+    """
+    report = stores.use(lambda backend: backend.verify(repair=repair))
+    if as_json:
+        print_json({"ok": report.ok, **asdict(report)})
+    elif report.problems:
+        print_table(("severity", "kind", "where", "what"), [_row(problem) for problem in report.problems])
+        for hint in dict.fromkeys(problem.hint for problem in report.problems if problem.hint and not problem.repaired):
+            note(f"hint: {hint}")
+    note(_summary(report))
+    if not report.ok:
+        click.get_current_context().exit(failures.PROBLEMS)
+
+
+def _row(problem: "Problem") -> tuple[str, ...]:
+    return "repaired" if problem.repaired else problem.severity, problem.kind, problem.place, problem.what
+
+
+def _summary(report: "Report") -> str:
+    looked_at = f"{report.revisions} revisions, {report.objects} objects and {report.documents} jobs were checked"
+    return f"{looked_at}: {'all is well' if report.ok else 'something is lost or wrong'}."

@@ -1,0 +1,206 @@
+"""Checks everything that a store holds: objects, places, documents; and what is derived from them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+from gitstate.engine import graph, refs, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.check import ObjectCheck, Problem, Severity
+from gitstate.engine.git import GitEngine
+from gitstate.engine.objects import FILE, ObjectId, TreeEntry
+from gitstate.engine.repository import Repository
+from gitstate.errors import CorruptionError, GitStateError
+from gitstate.format import names
+from gitstate.format.version import MAX_FANOUT
+from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.folder import EXECUTABLE
+from gitstate.store.reader import FORMAT_FILE, Reader
+
+__all__ = ["Problem", "Report", "Validate", "check", "check_repository"]
+
+_OUR_REFS = "refs/gitstate/"
+
+Validate: TypeAlias = Callable[[Snapshot], object]
+"""Raises CorruptionError when a document is not what its readers ask for."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check saw: how many revisions, objects (revisions, trees and files) and documents, and what is wrong."""
+
+    revisions: int
+    objects: int
+    documents: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is lost or wrong: there may be warnings, and what was repaired."""
+        return not any(problem.severity == "error" and not problem.repaired for problem in self.problems)
+
+
+def check_repository(
+    repository: Repository, collections: Sequence[Collection], validate: Validate, *, repair: bool
+) -> Report:
+    """Check all that the branch and our other refs reach, as it is on the disk, and what is beside it.
+
+    Args:
+        repository: Where the store is.
+        collections: The collections whose documents are checked.
+        validate: Is asked about each document that can be read.
+        repair: Whether to mend what is derived or transient.
+    """
+    engine = GitEngine(repository)  # a new one: what another remembers says nothing about the disk
+    try:
+        if repair:
+            with engine.lock():
+                pass  # whoever takes the lock clears up after the dead
+        heads, problems = _heads(repository)
+        report = check(engine, heads, collections, validate)
+    finally:
+        engine.close()
+    return replace(report, problems=(*problems, *report.problems))
+
+
+def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
+    """Return where the branch and all refs of ours stand, and what is wrong with those that cannot be read."""
+    found: dict[str, ObjectId] = {}
+    problems: list[Problem] = []
+    for ref in [repository.ref, *sorted(set(refs.names(repository, _OUR_REFS)))]:
+        try:
+            commit_id = refs.read(repository, ref)
+        except CorruptionError as error:
+            problems.append(Problem("ref", ref, error.message, error.hint))
+        else:
+            if commit_id is not None:
+                found[ref] = commit_id
+            elif ref == repository.ref:
+                problems.append(Problem("ref", ref, "the branch is gone", "its reflog says where it stood"))
+    return found, problems
+
+
+def check(
+    engine: Engine, heads: Mapping[str, ObjectId], collections: Sequence[Collection], validate: Validate
+) -> Report:
+    """Check all that some commits reach, each object once, and every document at each of the commits.
+
+    Args:
+        engine: Reads the objects.
+        heads: The commits, by the names of what stands there.
+        collections: The collections whose documents are checked.
+        validate: Is asked about each document that can be read.
+    """
+    objects = ObjectCheck(engine)
+    for name, commit_id in heads.items():
+        objects.reach(commit_id, name)
+    documents = _DocumentCheck(engine, validate)
+    for commit_id in dict.fromkeys(heads.values()):
+        documents.look_at(commit_id, collections)
+    return Report(objects.commits, objects.objects, len(documents.seen), (*objects.problems, *documents.problems))
+
+
+class _Place(NamedTuple):
+    """A collection at a revision: its folder, and under how many levels of folders its documents lie."""
+
+    collection: Collection
+    commit_id: ObjectId
+    root: ObjectId
+    folder: ObjectId
+    fanout: int
+
+
+class _DocumentCheck:
+    """Looks at the documents of some revisions, at those that are the same only once."""
+
+    def __init__(self, engine: Engine, validate: Validate) -> None:
+        self.seen: set[tuple[str, str, ObjectId]] = set()
+        self.problems: list[Problem] = []
+        self._engine = engine
+        self._reader = Reader(engine)
+        self._validate = validate
+        self._places: set[tuple[str, ObjectId, int]] = set()
+
+    def look_at(self, commit_id: ObjectId, collections: Sequence[Collection]) -> None:
+        """Check the format and the documents of a revision."""
+        try:
+            root = graph.read(self._engine, commit_id).tree
+            entries = trees.read(self._engine, root)
+        except CorruptionError:
+            return  # the check of the objects names it
+        try:
+            fanout = self._reader.format(root).fanout
+            if not _is_file(entries[FORMAT_FILE]):
+                raise CorruptionError("it is a link and not a file")
+        except GitStateError as error:
+            self._say("format", FORMAT_FILE, commit_id, error.message, error.hint)
+            return
+        for collection in collections:
+            top = entries.get(collection.name)
+            if top is not None and not top.is_directory:
+                self._say("place", collection.name, commit_id, "it is not a folder", "move it away")
+            elif top is not None and (collection.name, top.id, fanout) not in self._places:
+                self._places.add((collection.name, top.id, fanout))
+                self._look_into(_Place(collection, commit_id, root, top.id, fanout))
+
+    def _look_into(self, place: _Place) -> None:
+        collection = place.collection
+        try:
+            for fan, name, entry in self._folders(place, place.folder):
+                self._check_place(place, fan, name, entry)
+            for snapshot in self._reader.documents(collection, place.commit_id):
+                key = collection.name, snapshot.document, snapshot.tree
+                if key not in self.seen:
+                    self.seen.add(key)
+                    self._check_document(snapshot, self._reader.folder(place.root, collection, snapshot.document))
+        except CorruptionError as error:
+            self._say("place", collection.name, place.commit_id, error.message, error.hint)
+
+    def _folders(
+        self, place: _Place, tree: ObjectId, fan: tuple[str, ...] = ()
+    ) -> Iterator[tuple[tuple[str, ...], str, TreeEntry]]:
+        """Yield the fan, name and entry of all that stands where documents lie, with this fanout or another one."""
+        for name, entry in trees.read(self._engine, tree).items():
+            yield fan, name, entry
+            if not entry.is_directory or len(fan) == MAX_FANOUT:
+                continue
+            if len(fan) < place.fanout or not self._has_root(place, entry):
+                yield from self._folders(place, entry.id, (*fan, name))
+
+    def _has_root(self, place: _Place, entry: TreeEntry) -> bool:
+        return place.collection.layout.root in trees.read(self._engine, entry.id)
+
+    def _check_place(self, place: _Place, fan: tuple[str, ...], name: str, entry: TreeEntry) -> None:
+        """Check that what looks like a document is a folder, where readers look for it."""
+        document = names.decode(name)
+        if document is None:
+            return
+        path = "/".join((place.collection.name, *fan, name))
+        fits = names.fan(document, len(fan)) == "/".join(fan)  # with some fanout
+        if not entry.is_directory:
+            if fits and len(fan) == place.fanout and not _is_file(entry):
+                self._say("place", path, place.commit_id, "it is neither a folder nor a file", severity="warning")
+        elif fits != (len(fan) == place.fanout) and self._has_root(place, entry):
+            right = self._reader.folder(place.root, place.collection, document)
+            self._say("place", path, place.commit_id, "no reader looks for a document here", f"move it to {right}")
+
+    def _check_document(self, snapshot: Snapshot, folder: str) -> None:
+        collection, layout = snapshot.collection, snapshot.collection.layout
+        try:
+            if collection.id_field not in snapshot.value():
+                raise snapshot.corrupt(f"{layout.root} does not hold {collection.id_field}")
+            self._validate(snapshot)
+            for path, entry in snapshot.files().items():
+                if layout.attached(path + "/") and not _is_file(entry):
+                    raise snapshot.corrupt(f"{path} is a link and not a file")
+        except CorruptionError as error:
+            self._say("document", folder, snapshot.revision, error.message, error.hint)
+
+    def _say(
+        self, kind: str, path: str, commit_id: ObjectId, what: str, hint: str = "", severity: Severity = "error"
+    ) -> None:
+        self.problems.append(Problem(kind, f"{path} at revision {commit_id[:12]}", what, hint, severity))
+
+
+def _is_file(entry: TreeEntry) -> bool:
+    return entry.mode in (FILE, EXECUTABLE)
