@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench.results import Figure, Results, Series, Target, Unit
+from tests.bench.results import Figure, Results, Target, Unit
 
 __all__ = ["as_json", "machine", "print_figures", "print_machine", "print_targets"]
+
+_STATISTICS = ("median", "p99", "mean")
+_WIDTH = 56
 
 
 def machine(folder: Path) -> dict[str, Any]:
@@ -56,22 +59,13 @@ def print_figures(results: Results) -> None:
     """Print a table for each kind of work: each peer's numbers, and its median over that of gitstate."""
     for work, peers in results.works().items():
         unit = next(iter(peers.values())).unit
-        heads = [f"median {unit.label}"] + (["p99", "mean"] if unit is Unit.MS else []) + ["x gitstate"]
-        print(
-            f"\n{work:<36}"
-            + "".join(f"{head:>16}" if place == 0 else f"{head:>11}" for place, head in enumerate(heads))
-        )
+        names = _STATISTICS if unit is Unit.MS else _STATISTICS[:1]
+        heads = "".join(f"{name:>11}" for name in (*names, "x gitstate"))
+        print(f"\n{f'{work} ({unit.label})':<{_WIDTH}}{heads}")
         for peer, series in peers.items():
-            values = [series.statistic(name) * unit.scale for name in _columns(series)]
-            cells = "".join(
-                f"{value:>16.3f}" if place == 0 else f"{value:>11.3f}" for place, value in enumerate(values)
-            )
+            cells = "".join(f"{series.statistic(name) * unit.scale:>11.3f}" for name in names)
             ratio = results.ratio(Figure(work, peer), Figure(work))
-            print(f"  {peer:<34}{cells}" + (f"{ratio.median:>11.2f}" if ratio is not None else ""))
-
-
-def _columns(series: Series) -> Sequence[str]:
-    return ("median", "p99", "mean") if series.unit is Unit.MS else ("median",)
+            print(f"  {peer:<{_WIDTH - 2}}{cells}" + (f"{ratio.median:>11.2f}" if ratio is not None else ""))
 
 
 def print_targets(results: Results, targets: Sequence[Target]) -> None:
@@ -103,7 +97,7 @@ def as_json(about: dict[str, Any], results: Results, targets: Sequence[Target]) 
             "peer": peer,
             "unit": series.unit.label,
             "samples": len(series.samples()),
-            **{name: series.statistic(name) * series.unit.scale for name in ("median", "p99", "mean")},
+            **{name: series.statistic(name) * series.unit.scale for name in _STATISTICS},
             "medians_of_rounds": [series.statistic("median", turn) * series.unit.scale for turn in series.rounds],
         }
         for work, peers in results.works().items()

@@ -27,11 +27,22 @@ def state_of(job_id: str, sheets: int, lines: int = LINES) -> CheckpointState:
 
 
 def change(state: CheckpointState, turn: int, lines: int = LINES) -> int:
-    """Do to a state what a step of a job does, and return the number of the sheet."""
-    number = state.total_sheets // 2 + 1 + turn % (state.total_sheets // 2)
-    state.mark_sheet_started(number)
-    state.sheets[number].stdout_tail = f"{state.job_id}, turn {turn}\n{output(turn, lines)}"
+    """Do to a state what a step of a job does, and return the number of the sheet.
+
+    A sheet of the second half is begun, and in the next turn it is completed and holds its output.
+    """
+    number, ends = _place(state.total_sheets, turn)
+    if ends:
+        state.mark_sheet_completed(number)
+        state.sheets[number].stdout_tail = f"{state.job_id}, turn {turn}\n{output(turn, lines)}"
+    else:
+        state.mark_sheet_started(number)
     return number
+
+
+def _place(sheets: int, turn: int) -> tuple[int, bool]:
+    half = sheets // 2
+    return sheets - half + 1 + turn // 2 % half, bool(turn % 2)
 
 
 @cache
@@ -47,8 +58,8 @@ def output(turn: int, lines: int = LINES) -> str:
 
 def mark(sheets: int, turn: int) -> tuple[int, SheetStatus]:
     """Return which sheet to mark, and as what: each of the second half is begun, then completed."""
-    number = sheets // 2 + 1 + turn // 2 % (sheets // 2)
-    return number, SheetStatus.COMPLETED if turn % 2 else SheetStatus.IN_PROGRESS
+    number, ends = _place(sheets, turn)
+    return number, SheetStatus.COMPLETED if ends else SheetStatus.IN_PROGRESS
 
 
 def mark_in(state: CheckpointState, sheet: int, status: SheetStatus) -> None:
