@@ -33,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; all without one")
     parser.add_argument("--rounds", type=int, default=FULL.rounds, help="more rounds, steadier ratios (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where stores are made: a disk, not memory (the system's own)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     sizes = dataclasses.replace(FULL, rounds=options.rounds)
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gitstate-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="gitstate-bench-", dir=options.folder) as name:
         _use_home(Path(name) / "home")
         about = report.machine(Path(name))
         report.print_machine(about)
