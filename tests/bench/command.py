@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 measure(run)
         report.print_figures(run.results)
         report.print_targets(run.results, targets(sizes))
-        print(f"\n{time.monotonic() - begin:.0f} s, load average {os.getloadavg()[0]:.2f}")
+        ended = f"load average {os.getloadavg()[0]:.2f}, new file ms {report.new_file_ms(Path(name))}"
+        print(f"\n{time.monotonic() - begin:.0f} s; at the end: {ended}")
         if options.json:
             options.json.write_text(report.as_json(about, run.results, targets(sizes)), encoding="utf-8")
 

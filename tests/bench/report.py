@@ -13,14 +13,14 @@ from typing import Any
 
 from tests.bench.results import Figure, Results, Target, Unit
 
-__all__ = ["as_json", "machine", "print_figures", "print_machine", "print_targets"]
+__all__ = ["as_json", "machine", "new_file_ms", "print_figures", "print_machine", "print_targets"]
 
 _STATISTICS = ("median", "p99", "mean")
 _WIDTH = 56
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """Return what the numbers depend on: the machine, and what a sync costs in ``folder``, in milliseconds."""
+    """Return what the numbers depend on: the machine, and what a sync and a new file cost in ``folder``."""
     git = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     return {
         "processors": os.cpu_count(),
@@ -31,7 +31,18 @@ def machine(folder: Path) -> dict[str, Any]:
         "load_average": round(os.getloadavg()[0], 2),
         "append_and_fsync_ms": round(_sync_cost(folder / "appended", os.O_APPEND) * 1000, 3),
         "overwrite_with_dsync_ms": round(_sync_cost(folder / "overwritten", os.O_DSYNC) * 1000, 3),
+        "new_file_ms": new_file_ms(folder),
     }
+
+
+def new_file_ms(folder: Path) -> float:
+    """Return the median milliseconds of making a file: many times as much after somebody removed thousands."""
+    costs = []
+    for number in range(200):
+        begin = time.perf_counter()
+        os.close(os.open(folder / f"new-{time.monotonic_ns()}-{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        costs.append(time.perf_counter() - begin)
+    return round(statistics.median(costs) * 1000, 3)
 
 
 def _sync_cost(path: Path, flag: int) -> float:
