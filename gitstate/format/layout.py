@@ -8,7 +8,7 @@ no object, or an empty one, stays in the root file as it is; so an object in a p
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
 from gitstate.format import names
@@ -69,15 +69,19 @@ class Layout:
         paths = (self.root, *(part.path for part in self.parts))
         return tuple(dict.fromkeys(path.split("/")[0] for path in paths))
 
-    def changes(self, value: Value, known: Value) -> dict[str, bytes | None]:
+    def changes(self, value: Value, known: Mapping[str, Value]) -> dict[str, bytes | None]:
         """Return the files to write (bytes) and to remove (None) where ``known`` stands so that ``value`` does.
 
         Entries that are the very same objects in both are taken as unchanged, without a look at them; so neither value
         may be changed in place. Raises as :meth:`split` does.
         """
-        before, after = self.split(known), self.split(value)
-        changes: dict[str, bytes | None] = {path: None for path in before if path not in after}
-        return changes | {path: data for path, data in after.items() if before.get(path) != data}
+        if not isinstance(value, dict):
+            raise InvalidInputError(f"a document's value is an object, not {type(value).__name__}")
+        try:
+            return self._changes(value, known)
+        except (UnstorableError, TypeError):
+            canonical.dumps(value, self.shape)  # names the place from the top of the value
+            raise
 
     def split(self, value: Value) -> dict[str, bytes]:
         """Return the files of a value, an object, by path. Equal values give equal files.
@@ -86,23 +90,16 @@ class Layout:
             InvalidInputError: The value is no object.
             UnstorableError: JSON cannot keep it exactly; ``pointer`` names the place.
         """
-        if not isinstance(value, dict):
-            raise InvalidInputError(f"a document's value is an object, not {type(value).__name__}")
-        try:
-            return self._files(value)
-        except (UnstorableError, TypeError):
-            canonical.dumps(value, self.shape)  # names the place from the top of the value
-            raise
+        files = {path: data for path, data in self.changes(value, {}).items() if data is not None}
+        return {self.root: canonical.dumps({}), **files}
 
-    def arranged(self, value: Value) -> Value:
-        """Return a value with its keys in the order in which :meth:`join` gives them."""
-        ordered = canonical.arranged(value, self.shape)
-        if isinstance(ordered, dict):
-            for part in self.parts:
-                entries = ordered.get(part.field)
-                if isinstance(entries, dict) and entries:
-                    ordered[part.field] = {key: entries[key] for key in self._listed(part, _listing(entries))}
-        return ordered
+    def is_part(self, field: str) -> bool:
+        """Tell whether the entries of a field are files."""
+        return any(part.field == field for part in self.parts)
+
+    def order(self, entries: Mapping[str, Value]) -> tuple[str, ...]:
+        """Return the keys of a part's entries in the order in which :meth:`join` gives them."""
+        return _indexed(tuple(entries))[1]
 
     def path_of(self, place: Sequence[str]) -> str:
         """Return the path of the file that holds a place of the value: the parts of its pointer."""
@@ -111,16 +108,24 @@ class Layout:
                 return part.path_of(place[1])
         return self.root
 
-    def _files(self, value: dict[str, Value]) -> dict[str, bytes]:
-        root, files = dict(value), {}
+    def _changes(self, value: Mapping[str, Value], known: Mapping[str, Value]) -> dict[str, bytes | None]:
+        root, known_root = dict(value), dict(known)
+        changes: dict[str, bytes | None] = {}
         for part in self.parts:
-            entries = value.get(part.field)
-            if isinstance(entries, dict) and entries:
-                shape = self.shape.entry(part.field)
-                for key, entry in entries.items():
-                    files[part.path_of(key)] = canonical.dumps(entry, shape.entry(key))
-                root[part.field] = _listing(entries)
-        return {self.root: canonical.dumps(root, self.shape), **files}
+            entries, before = _entries(value, part), _entries(known, part)
+            shape = self.shape.entry(part.field)
+            for key, entry in entries.items():
+                old = before.get(key)
+                if (old is not entry and not canonical.equal(old, entry)) or (entry is None and key not in before):
+                    changes[part.path_of(key)] = canonical.dumps(entry, shape.entry(key))
+            changes |= {part.path_of(key): None for key in before.keys() - entries.keys()}
+            if entries:
+                root[part.field] = _indexed(tuple(entries))[0]
+            if before:
+                known_root[part.field] = _indexed(tuple(before))[0]
+        if not canonical.equal(root, known_root):
+            changes[self.root] = canonical.dumps(root, self.shape)
+        return changes
 
     def join(self, files: Mapping[str, bytes]) -> dict[str, Value]:
         """Return the value of files, by path; those that :meth:`owns` does not know are ignored.
@@ -185,10 +190,19 @@ class Layout:
             yield key
 
 
-def _listing(entries: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the list of a part's entries: numbers as ranges, so that a thousand sheets are one line."""
+def _entries(value: Mapping[str, Value], part: Part) -> Mapping[str, Value]:
+    """Return the entries of a part that are files."""
+    entries = value.get(part.field)
+    return entries if isinstance(entries, dict) else {}
+
+
+@lru_cache(maxsize=64)  # jobs keep their sheets for long, and many have the same
+def _indexed(keys: tuple[str, ...]) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """Return the list of a part's entries, with numbers as ranges: a thousand sheets are one line. And their order."""
+    numbers = sorted(int(key) for key in keys if _NUMBER.fullmatch(key))
+    others = sorted(key for key in keys if not _NUMBER.fullmatch(key))
     ranges: list[list[int]] = []
-    for number in sorted(int(key) for key in entries if _NUMBER.fullmatch(key)):
+    for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
         else:
@@ -196,6 +210,6 @@ def _listing(entries: Mapping[str, Value]) -> dict[str, Value]:
     listing: dict[str, Value] = {}
     if ranges:
         listing["numbers"] = ",".join(f"{first}-{last}" if first < last else str(first) for first, last in ranges)
-    if keys := sorted(key for key in entries if not _NUMBER.fullmatch(key)):
-        listing["keys"] = list(keys)
-    return listing
+    if others:
+        listing["keys"] = list(others)
+    return listing, (*map(str, numbers), *others)

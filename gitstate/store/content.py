@@ -5,10 +5,12 @@ A content never changes. Values that follow one another share the entries that d
 
 import json
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 from typing import TypeAlias
 
 from gitstate.format.layout import Layout
+from gitstate.values import canonical
 from gitstate.values.canonical import Value
 
 __all__ = ["Content", "ContentCache", "Key"]
@@ -16,13 +18,23 @@ __all__ = ["Content", "ContentCache", "Key"]
 Key: TypeAlias = tuple[str, str, str]
 """Tells contents apart: the collection, the document and the id of its value."""
 
+_Pieces: TypeAlias = Mapping[str, Mapping[str, tuple[Value, str]]]  # by field and key: an entry, and its text
+
+_SAMPLES = 4  # so many entries of a field are measured
+_WEIGHT = 4  # so many times the length of its text does a value take in memory, with the text
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 class Content:
     """The value of a document, and its JSON text; one is made of the other when somebody asks for it."""
 
+    __slots__ = ("_layout", "_pieces", "_text", "_value")
+
     def __init__(self, *, text: bytes | None = None, value: dict[str, Value] | None = None) -> None:
         self._text = text
         self._value = value
+        self._layout: Layout | None = None
+        self._pieces: _Pieces = {}
 
     @classmethod
     def of(cls, value: dict[str, Value], layout: Layout, known: "Content | None" = None) -> "Content":
@@ -33,14 +45,17 @@ class Content:
             layout: Says in which order its keys are read back, and which of its entries are files.
             known: An earlier content that shares entries with it; what was made of these need not be made again.
         """
-        del known
-        return cls(value=layout.arranged(value))  # type: ignore[arg-type]  # an object is arranged as an object
+        content = cls(value=value)
+        content._layout = layout
+        if known is not None:
+            content._pieces = known._pieces
+        return content
 
     @property
     def text(self) -> bytes:
         """The value as JSON text in ASCII, its keys in the order in which the files have them."""
         if self._text is None:
-            self._text = json.dumps(self._value, separators=(",", ":"), allow_nan=False).encode("ascii")
+            self._text = self._make_text().encode("ascii")
         return self._text
 
     @property
@@ -53,7 +68,48 @@ class Content:
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return len(self.text)
+        if self._text is not None:
+            return _WEIGHT * len(self._text)
+        root, length = dict(self.value), 0
+        for part in self._layout.parts if self._layout is not None else ():
+            entries = root.get(part.field)
+            if isinstance(entries, dict) and entries:
+                del root[part.field]
+                sample = list(entries.values())[:: -(-len(entries) // _SAMPLES)]
+                length += len(_to_json(sample)) * len(entries) // len(sample)
+        return _WEIGHT * (length + len(_to_json(root)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _from_text, (self.text,)
+
+    def _make_text(self) -> str:
+        """Put the text together of what is known and what is new."""
+        value, layout = self.value, self._layout
+        if layout is None:
+            return _to_json(value)
+        pieces: dict[str, dict[str, tuple[Value, str]]] = {}
+        fields = []
+        for name in layout.shape.order(value):
+            shape, item = layout.shape.entry(name), value[name]
+            if layout.is_part(name) and isinstance(item, dict) and item:
+                known = self._pieces.get(name, {})
+                pieces[name] = {}
+                for key in layout.order(item):
+                    piece = known.get(key)
+                    if piece is None or piece[0] is not item[key]:
+                        text = _to_json(canonical.arranged(item[key], shape.entry(key)))
+                        piece = item[key], f"{_to_json(key)}:{text}"
+                    pieces[name][key] = piece
+                text = f"{{{','.join([text for _, text in pieces[name].values()])}}}"
+            else:
+                text = _to_json(canonical.arranged(item, shape))
+            fields.append(f"{_to_json(name)}:{text}")
+        self._pieces = pieces
+        return f"{{{','.join(fields)}}}"
+
+
+def _from_text(text: bytes) -> Content:
+    return Content(text=text)
 
 
 class ContentCache:

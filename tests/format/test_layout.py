@@ -43,8 +43,28 @@ def test_equal_values_give_equal_files(value: dict[str, Value], chance: random.R
 
 
 @given(JOB_VALUES, st.randoms(use_true_random=False))
-def test_an_arranged_value_looks_as_if_it_had_been_read(value: dict[str, Value], chance: random.Random) -> None:
-    assert repr(JOBS.arranged(shuffled(value, chance))) == repr(JOBS.join(JOBS.split(value)))
+def test_entries_are_ordered_as_they_are_read(value: dict[str, Value], chance: random.Random) -> None:
+    entries = value.get("sheets")
+    if isinstance(entries, dict):
+        read = JOBS.join(JOBS.split(value))["sheets"]
+        assert isinstance(read, dict)
+        assert list(JOBS.order(dict.fromkeys(chance.sample(list(entries), len(entries))))) == list(read)
+
+
+@given(JOB_VALUES, JOB_VALUES, st.data())
+def test_changes_lead_from_one_value_to_another(
+    known: dict[str, Value], value: dict[str, Value], data: st.DataObject
+) -> None:
+    before, after = known.get("sheets"), value.get("sheets")
+    if isinstance(before, dict) and isinstance(after, dict) and before:
+        after |= {
+            key: before[key] for key in data.draw(st.sets(st.sampled_from(list(before))))
+        }  # the very same objects
+    files: dict[str, bytes | None] = {**JOBS.split(known)}
+    changes = JOBS.changes(value, known)
+    assert {path: content for path, content in (files | changes).items() if content is not None} == JOBS.split(value)
+    assert all(files.get(path) != content for path, content in changes.items()), "what did not change was written"
+    assert JOBS.changes(value, value) == {}
 
 
 def shuffled(value: Value, chance: random.Random) -> Value:

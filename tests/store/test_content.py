@@ -1,0 +1,60 @@
+"""Contents: the text of a value, put together of what is known, is what a reader of its files would say."""
+
+import json
+import pickle
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitstate.format.layout import Layout
+from gitstate.store.content import Content
+from gitstate.values.canonical import Shape, Value
+from tests.values.strategies import KEYS, VALUES
+
+JOBS = Layout(shape=Shape(fields=("x", "sheets"), inner={"sheets": Shape(each=Shape(fields=("b", "a")))}))
+SHEETS = st.dictionaries(KEYS | st.sampled_from(["1", "2", "10", "01"]), VALUES, max_size=5)
+JOB_VALUES = st.dictionaries(KEYS | st.just("x"), VALUES, max_size=3) | st.fixed_dictionaries(
+    {"sheets": SHEETS | VALUES}, optional={"x": VALUES, "a": VALUES}
+)
+
+
+def as_read(value: dict[str, Value]) -> str:
+    return json.dumps(JOBS.join(JOBS.split(value)), separators=(",", ":"))
+
+
+@given(st.lists(JOB_VALUES, min_size=1, max_size=4), st.data())
+def test_the_text_is_that_of_a_reader(values: list[dict[str, Value]], data: st.DataObject) -> None:
+    known: Content | None = None
+    for value in values:
+        before = known.value.get("sheets") if known is not None else None
+        if isinstance(before, dict) and before:
+            kept = data.draw(st.sets(st.sampled_from(list(before))))
+            value["sheets"] = {"3": {"b": 1, "a": 2}, **{key: before[key] for key in kept}}
+        content = Content.of(value, JOBS, known)
+        assert content.size > 0
+        if data.draw(st.booleans()):
+            assert content.text.decode() == as_read(value)
+        assert content.value is value
+        known = content
+    assert known is not None
+    assert known.text.decode() == as_read(known.value)
+    assert pickle.loads(pickle.dumps(known)).text == known.text
+
+
+def test_what_did_not_change_is_not_written_again() -> None:
+    sheets: dict[str, Value] = {str(number): {"a": number} for number in range(3)}
+    first = Content.of({"sheets": sheets}, JOBS)
+    assert b'"1":{"a":1}' in first.text
+    entry = sheets["1"]
+    assert isinstance(entry, dict)
+    entry["a"] = "changed in place, which nobody may"
+    second = Content.of({"sheets": {**sheets, "2": {"a": "new"}}}, JOBS, first)
+    assert b'"1":{"a":1},"2":{"a":"new"}' in second.text
+
+
+def test_the_size_is_about_that_of_all_entries() -> None:
+    small = Content.of({"sheets": {str(number): {"a": "x" * 100} for number in range(10)}}, JOBS)
+    large = Content.of({"sheets": {str(number): {"a": "x" * 100} for number in range(1000)}}, JOBS)
+    assert 80 < large.size / small.size < 120
+    before = large.size
+    assert before / 2 < len(large.text) * 4 < before * 2
