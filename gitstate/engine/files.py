@@ -9,10 +9,11 @@ from contextlib import contextmanager, suppress
 
 from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
 
-__all__ = ["create", "read", "remove", "storage_errors", "sync", "sync_directory", "write_all"]
+__all__ = ["FULL", "create", "overwrite", "read", "remove", "storage_errors", "sync", "sync_directory", "write_all"]
 
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The numbers of the errors that say that there is no room."""
 _HINTS = {
     errno.EMFILE: "raise the limit of open files",
     errno.ENFILE: "raise the limit of open files",
@@ -36,7 +37,7 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
             raise ReadOnlyError(
                 message, cause=error, hint="check who owns it, its permissions and its mount"
             ) from error
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFullError(message, cause=error, hint="make room on the disk, then try again") from error
         raise StorageError(message, cause=error, hint=_HINTS.get(error.errno or 0, "check the disk")) from error
 
@@ -44,7 +45,7 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 def sync(fd: int) -> None:
     """Make what was written to ``fd`` survive a cut of the power."""
     if sys.platform == "darwin":
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync there stops at the drive's own cache
+        fcntl.fcntl(fd, fcntl.FFULLFSYNC)  # fsync there stops at the drive's own cache
     else:
         os.fsync(fd)
 
@@ -78,6 +79,19 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
     except BaseException:
         remove(path)
         raise
+
+
+def overwrite(path: str, data: bytes, *, durable: bool) -> None:
+    """Write a file in place; made if need be. Only for one that nobody reads."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        write_all(fd, data)
+        if os.fstat(fd).st_size > len(data):
+            os.ftruncate(fd, len(data))
+        if durable:
+            sync(fd)
+    finally:
+        os.close(fd)
 
 
 def read(path: str | os.PathLike[str]) -> bytes:

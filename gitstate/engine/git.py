@@ -1,22 +1,25 @@
 """The engine of a git repository: objects first and durable, then one swap of the branch."""
 
 import os
+import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 
-from gitstate.engine import files, packs, refs
+from gitstate.engine import files, locks, packs, refs, settling, upkeep
+from gitstate.engine.background import Background, checkpoint
 from gitstate.engine.base import Engine
 from gitstate.engine.identity import Identity
+from gitstate.engine.journal import Journal, Record, boot_id
 from gitstate.engine.locks import StoreLock
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
+from gitstate.engine.settling import Settled
 from gitstate.errors import CorruptionError, StorageError
 
 __all__ = ["GitEngine"]
-
-_LOOK_EVERY = 8  # publishes between two looks at how many packs there are
 
 
 class GitEngine(Engine):
@@ -24,27 +27,41 @@ class GitEngine(Engine):
 
     Args:
         repository: What :func:`gitstate.engine.repository.open_repository` returned.
+        durable: Whether a publish waits for the disk; otherwise what was published in the last seconds may be lost when
+            the power is cut.
         lock_timeout: Seconds to wait for other writers.
         ref_timeout: Seconds to wait for a person's git that holds the branch's lock file.
     """
 
-    def __init__(self, repository: Repository, *, lock_timeout: float = 30.0, ref_timeout: float = 10.0) -> None:
+    def __init__(
+        self, repository: Repository, *, durable: bool = True, lock_timeout: float = 30.0, ref_timeout: float = 10.0
+    ) -> None:
         self.identity = f"{os.path.realpath(repository.common_dir)}:{repository.branch}"
+        self.settled: list[Settled] = []
         self._repository = repository
         self._packs = repository.objects / "pack"
         self._lock_timeout = lock_timeout
         self._ref_timeout = ref_timeout
         self._lock = StoreLock(repository.private / "lock")
+        self._journal = Journal(repository.private / "journal", durable=durable)
+        self._background = Background(self._tidy)
         self._reader = ObjectReader(repository)
         self._who = Identity(repository)
         self._clean = False  # whether leftovers of the dead were looked for
-        self._published = 0
+        self._keep = ""
+        self._later: list[Callable[[], None]] = []  # to be done when callers have their answers
+        self._holder = 0  # the thread that holds the lock
         _engines.add(self)
 
     def head(self) -> ObjectId | None:
         """See :meth:`Engine.head`."""
         with files.storage_errors(self._repository.common_dir / self._repository.ref):
-            return refs.read(self._repository, self._repository.ref)
+            try:
+                return refs.read(self._repository, self._repository.ref)
+            except CorruptionError:
+                with nullcontext() if self._holder == threading.get_ident() else self.lock():
+                    self._settle()
+                return refs.read(self._repository, self._repository.ref)
 
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
         """See :meth:`Engine.read`."""
@@ -60,14 +77,21 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.private):
             clean = self._lock.acquire(self._lock_timeout)
         try:
-            if not (clean and self._clean):
-                with files.storage_errors(self._packs):
-                    self._packs.mkdir(parents=True, exist_ok=True)
-                    packs.remove_leftovers(self._packs)
-                self._clean = True
+            self._holder = threading.get_ident()
+            with files.storage_errors(self._repository.private):
+                if not (clean and self._clean):
+                    self._clear_leftovers()
+                self._journal.refresh()
+                if self._journal.boot not in ("", boot_id()):
+                    self._settle()
             yield
         finally:
-            self._lock.release()
+            try:
+                while self._later:
+                    self._later.pop(0)()
+            finally:
+                self._holder = 0
+                self._lock.release()
 
     def publish(self, objects: Sequence[GitObject], *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
         """See :meth:`Engine.publish`.
@@ -75,28 +99,53 @@ class GitEngine(Engine):
         A StorageError may also come after the branch moved, when its folder could not be synced; :meth:`head` tells.
         """
         with files.storage_errors(self._repository.common_dir):
-            keep = packs.keeper(self._repository.private)
-            pack = packs.place(self._packs, packs.build(objects), keep=keep) if objects else None
+            pack = packs.build(objects) if objects else None
+            journaled = pack is not None and expected is not None and self._record(expected, new, pack)
             try:
-                refs.swap(
-                    self._repository,
-                    self._repository.ref,
-                    expected=expected,
-                    new=new,
-                    who=self.signature(),
-                    note=note,
-                    timeout=self._ref_timeout,
-                )
+                placed = self._place(pack, durable=not journaled)
+                self._swap(expected, new, note, placed, durable=not journaled)
             except BaseException:
                 self._clean = False
-                if pack is not None and not self._may_be_at(new):
-                    pack.discard()
+                if journaled and not self._may_be_at(new):
+                    with suppress(OSError):  # then it may come true after a cut of the power, as if it had been in time
+                        self._journal.take_back()
                 raise
-            finally:
-                if pack is not None:
-                    pack.release()
-        self._reader.learn(objects)
-        self._fold_if_many()
+        self._later.append(partial(self._reader.learn, objects))
+        self._later.append(partial(self._background.published, self._journal))
+
+    def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
+        """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
+        return self._journal.append(Record(self._repository.ref, expected, new, pack.data))
+
+    def _place(self, pack: packs.Pack | None, *, durable: bool) -> packs.NewPack | None:
+        if pack is None:
+            return None
+        self._keep = self._keep or packs.keeper(self._repository.private)
+        return packs.place(self._packs, pack, keep=self._keep, durable=durable)
+
+    def _swap(
+        self, expected: ObjectId | None, new: ObjectId, note: str, placed: packs.NewPack | None, *, durable: bool
+    ) -> None:
+        repository, who = self._repository, self.signature()
+        try:
+            refs.swap(
+                repository,
+                repository.ref,
+                expected=expected,
+                new=new,
+                who=who,
+                note=note,
+                timeout=self._ref_timeout,
+                durable=durable,
+            )
+        except BaseException:
+            if placed is not None:
+                if not self._may_be_at(new):
+                    placed.discard()
+                placed.release()
+            raise
+        if placed is not None:
+            self._later.append(placed.release)
 
     def find(self, prefix: str) -> list[ObjectId]:
         """See :meth:`Engine.find`."""
@@ -108,6 +157,8 @@ class GitEngine(Engine):
 
     def close(self) -> None:
         """See :meth:`Engine.close`."""
+        self._background.stop()
+        self._journal.close()
         self._reader.close()
 
     def _may_be_at(self, commit_id: ObjectId) -> bool:
@@ -116,15 +167,26 @@ class GitEngine(Engine):
         except (CorruptionError, StorageError):
             return True  # we do not know, so the objects stay
 
-    def _fold_if_many(self) -> None:
-        """Keep the number of packs small; the write is done, so trouble here waits for the next time."""
-        if self._published % _LOOK_EVERY == 0:
-            with suppress(OSError):
-                packs.fold(self._packs)
-        self._published += 1
+    def _clear_leftovers(self) -> None:
+        self._packs.mkdir(parents=True, exist_ok=True)
+        packs.remove_leftovers(self._packs)
+        locks.remove_leftovers(self._repository.private)
+        self._clean = True
+
+    def _settle(self) -> None:
+        """Make good what a cut of the power took; under the lock."""
+        self.settled += settling.settle(self._repository, self._journal, self.signature())
+
+    def _tidy(self) -> None:
+        if not self._background.is_stopping:
+            # First: packs that are joined are on the disk, and need not be synced one by one.
+            upkeep.tidy(self._repository, self.lock, give_up=lambda: self._background.is_stopping)
+        with files.storage_errors(self._repository.objects):
+            checkpoint(self._repository, self._journal, self.lock)
 
     def _forked(self) -> None:
         self._reader.forked()
+        self._journal.close()
 
 
 _engines: "weakref.WeakSet[GitEngine]" = weakref.WeakSet()

@@ -27,6 +27,8 @@ _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
 _QUEUE_WAIT = 0.002  # seconds between two tries of those behind
 _FILE_WAIT = 0.05  # seconds, at most, between two tries of a lock file: people are slow
 _OWN = "own-"
+_RING = "ring-"
+_RING_SIZE = 8  # so many changes later a file is used again: whoever opened it when it had the name has read it by then
 
 _numbers = itertools.count(1)
 
@@ -179,49 +181,72 @@ def _same(fd: int, path: Path) -> bool:
 class LockFile:
     """git's lock file of ``target``, holding what shall stand there; use it as a context, under the store's lock.
 
-    The new content is durable before the lock file appears. A block that does not :meth:`replace` changes nothing.
+    A block that does not :meth:`replace` changes nothing.
 
     Args:
         private: The store's private folder.
         target: The file to replace.
         content: Its new content.
         timeout: Seconds to wait for a lock file of a living git.
+        durable: Whether the content is on the disk before it gets the name, and the name when it is replaced.
+        recycle: Whether to use a private file again that was the target some changes ago: for a small file that
+            changes often, since to make and free inodes is slow (docs/design/0004-write-path.md).
     """
 
-    def __init__(self, private: Path, target: Path, content: bytes, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        private: Path,
+        target: Path,
+        content: bytes,
+        *,
+        timeout: float = 10.0,
+        durable: bool = True,
+        recycle: bool = False,
+    ) -> None:
         self._target = os.fspath(target)
         self._lock = self._target + ".lock"
         self._private = private
         self._own = os.path.join(private, f"{_OWN}{os.getpid()}-{next(_numbers)}")
+        self._recycled = recycle and _recycled(private)
         self._content = content
         self._timeout = timeout
+        self._durable = durable
         self._held = False
 
     def __enter__(self) -> Self:
-        remove_leftovers(self._private)
-        files.create(self._own, self._content)
+        if self._recycled:
+            self._own = self._recycled
+            files.overwrite(self._own, self._content, durable=self._durable)
+        else:
+            remove_leftovers(self._private)
+            files.create(self._own, self._content, durable=self._durable)
         try:
             self._link()
         except BaseException:
-            files.remove(self._own)
+            self._let_go()
             raise
         self._held = True
         return self
 
     def replace(self) -> None:
-        """Put the new content in the target's place, durably."""
+        """Put the new content in the target's place."""
         os.rename(self._lock, self._target)
         self._held = False
         # Without its private link the file belongs to the target alone, and is never mistaken for a lock again.
-        files.remove(self._own)
-        files.sync_directory(os.path.dirname(self._target))
+        self._let_go()
+        if self._durable:
+            files.sync_directory(os.path.dirname(self._target))
+
+    def _let_go(self) -> None:
+        if not self._recycled:
+            files.remove(self._own)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._held:
             os.unlink(self._lock)  # first: while the private file is there, the lock can be told from a living git's
-            files.remove(self._own)
+            self._let_go()
 
     def _link(self) -> None:
         end = time.monotonic() + self._timeout
@@ -247,7 +272,7 @@ class LockFile:
             lock = os.stat(self._lock)
         except FileNotFoundError:
             return False
-        return any(os.path.samestat(lock, entry.stat()) for entry in _private_files(self._private))
+        return any(os.path.samestat(lock, entry.stat()) for entry in _private_files(self._private, (_OWN, _RING)))
 
 
 def remove_leftovers(private: Path) -> None:
@@ -255,11 +280,25 @@ def remove_leftovers(private: Path) -> None:
 
     One that has a second name stays: either that is a lock to be recognised, or the live target, until its next change.
     """
-    for entry in _private_files(private):
+    for entry in _private_files(private, _OWN):
         if entry.stat().st_nlink == 1:
             files.remove(entry.path)
 
 
-def _private_files(private: Path) -> "list[os.DirEntry[str]]":
+def _private_files(private: Path, prefix: str | tuple[str, ...]) -> "list[os.DirEntry[str]]":
     with os.scandir(private) as entries:
-        return [entry for entry in entries if entry.name.startswith(_OWN)]
+        return [entry for entry in entries if entry.name.startswith(prefix)]
+
+
+def _recycled(private: Path) -> str | None:
+    """Return the private file of the ring that nothing else is linked to for the longest time, if there is one."""
+    found: list[tuple[int, str]] = []
+    for number in range(_RING_SIZE):
+        path = os.path.join(private, f"{_RING}{number}")
+        try:
+            stat = os.stat(path)
+        except FileNotFoundError:
+            return path
+        if stat.st_nlink == 1:  # neither the target, nor a lock, nor in somebody's copy of hard links
+            found.append((stat.st_mtime_ns, path))
+    return min(found)[1] if found else None

@@ -1,4 +1,4 @@
-"""Small packs of our own: one for each publish, folded into bigger ones when there are many.
+"""Small packs of our own, one for each publish; :mod:`gitstate.engine.folding` joins them.
 
 Formats: https://git-scm.com/docs/gitformat-pack (pack version 2, index version 2); no deltas. A pack is ours when its
 name is :func:`pack_name` of its checksum, so that nobody has to keep a list; the packs of others are never touched.
@@ -7,41 +7,43 @@ name is :func:`pack_name` of its checksum, so that nobody has to keep a list; th
 import hashlib
 import itertools
 import os
-import shutil
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gitstate.engine import files
 from gitstate.engine.objects import GitObject, Kind
 from gitstate.errors import CorruptionError
 
 __all__ = [
-    "FOLD_AT",
     "KEEP",
+    "Entry",
     "NewPack",
     "Pack",
+    "PackKind",
     "build",
-    "fold",
+    "build_entries",
+    "ids_by_first_byte",
+    "keeper",
+    "kind_of",
     "pack_name",
     "place",
     "read",
+    "read_entries",
     "remove_leftovers",
 ]
 
 KEEP = b"gitstate\n"
 """What our ``.keep`` files hold, so that one that a dead process left is told from a person's."""
 
-FOLD_AT = 32
-"""As many packs of single publishes become one."""
+PackKind = Literal["plain", "deltas"]
+"""Without deltas, as we write them and can join them by copying; or with them, as C git packed them for us."""
 
-# Bytes below which a pack belongs to a tier, and how many of it become one. Bigger packs are left to `git gc`. So there
-# are at most 31 + 7 + 7 smaller ones, which matters to readers, and a byte is copied about five times in all.
-_TIERS = ((64 << 10, FOLD_AT), (1 << 20, 8), (16 << 20, 8))
+_SALTS: dict[PackKind, bytes] = {"plain": b"gitstate\0", "deltas": b"gitstate deltas\0"}
 _KINDS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
@@ -54,12 +56,15 @@ _FAR = 1 << 31  # offsets from here on are in the index's table of 64-bit ones
 _numbers = itertools.count(1)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """One object of a pack: its id, and header and deflated body as they stand there."""
+
     id: bytes
-    data: bytes  # as it stands in a pack: header and deflated body
+    data: bytes
 
 
-class Pack(NamedTuple):
+@dataclass(frozen=True)
+class Pack:
     """The bytes of a pack and of its index. ``name`` is that of its files, without suffix."""
 
     name: str
@@ -89,7 +94,14 @@ class NewPack:
 def build(objects: Iterable[GitObject]) -> Pack:
     """Return a pack of ``objects``, at least one; repeated ones are in it once."""
     entries = {item.id: item for item in objects}
-    return _build([_Entry(bytes.fromhex(key), _encode(item)) for key, item in entries.items()])
+    return build_entries([Entry(bytes.fromhex(key), _encode(item)) for key, item in entries.items()])
+
+
+def build_entries(entries: Sequence[Entry]) -> Pack:
+    """Return a pack of what was read from other packs."""
+    body = b"".join([_PACK_HEADER.pack(b"PACK", 2, len(entries)), *(entry.data for entry in entries)])
+    checksum = hashlib.sha1(body, usedforsecurity=False).digest()
+    return Pack(pack_name(checksum), body + checksum, _index(entries, checksum))
 
 
 def keeper(private: Path) -> str:
@@ -144,7 +156,7 @@ def read(data: bytes) -> Pack:
     body = data[:-20]
     if count < 0 or hashlib.sha1(body, usedforsecurity=False).digest() != data[-20:]:
         raise CorruptionError("a pack is damaged", hint="fetch it from another copy of the repository")
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     start = _PACK_HEADER.size
     for _ in range(count):
         place = start
@@ -154,33 +166,42 @@ def read(data: bytes) -> Pack:
         inflater = zlib.decompressobj()
         content = inflater.decompress(body[place + 1 :])
         end = len(body) - len(inflater.unused_data)
-        entries.append(_Entry(bytes.fromhex(GitObject(_KIND_OF[kind], content).id), body[start:end]))
+        entries.append(Entry(bytes.fromhex(GitObject(_KIND_OF[kind], content).id), body[start:end]))
         start = end
-    return _build(entries)
+    return build_entries(entries)
 
 
-def fold(folder: Path) -> int:
-    """Join our small packs where there are many; call it under the store's lock.
+def read_entries(base: str) -> list[Entry] | None:
+    """Return what is in one of our packs, in its order; None if a byte of it is not as it was written. No deltas."""
+    try:
+        pack, index = files.read(base + ".pack"), files.read(base + ".idx")
+    except FileNotFoundError:
+        return None  # somebody's git repacked it
+    for data in (pack, index):
+        if hashlib.sha1(data[:-20], usedforsecurity=False).digest() != data[-20:]:
+            return None
+    count = _PACK_HEADER.unpack_from(pack)[2]
+    ids = len(_INDEX_MAGIC) + _FAN_OUT.size
+    offsets = struct.unpack_from(f">{count}I", index, ids + count * 24)
+    order = sorted((offset, index[ids + 20 * n : ids + 20 * n + 20]) for n, offset in enumerate(offsets))
+    ends = [offset for offset, _ in order[1:]] + [len(pack) - 20]
+    return [Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
 
-    Packs of about one size are joined, so that there are few of each size and a byte is copied a few times in all. What
-    was packed by others, or is damaged, stays as it is.
 
-    Returns:
-        How many packs became fewer.
+def ids_by_first_byte(index: bytes) -> Iterator[frozenset[bytes]]:
+    """Yield the ids that an index of version 2 names, as 256 sets.
 
     Raises:
-        OSError: The disk refused; every object is still there.
+        ValueError: It is not such an index, or not whole.
     """
-    with os.scandir(folder) as found:
-        packs = [(entry.stat().st_size, entry.path[:-5]) for entry in found if entry.name.endswith(".pack")]
-    removed = 0
-    floor = 0
-    for bound, enough in _TIERS:
-        tier = [base for size, base in packs if floor <= size < bound]
-        if len(tier) >= enough:
-            removed += _join(folder, tier, enough)
-        floor = bound
-    return removed
+    start = len(_INDEX_MAGIC) + _FAN_OUT.size
+    if len(index) < start or not index.startswith(_INDEX_MAGIC):
+        raise ValueError("this is no index of version 2")
+    ends = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))
+    if len(index) < start + 28 * ends[-1] + 40 or list(ends) != sorted(ends):
+        raise ValueError("this index is damaged")
+    for first, end in zip((0, *ends), ends, strict=False):
+        yield frozenset(index[place : place + 20] for place in range(start + 20 * first, start + 20 * end, 20))
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -191,25 +212,27 @@ def remove_leftovers(folder: Path) -> None:
         path = os.path.join(folder, name)
         if name.startswith((f"tmp_pack_{_MINE}_", f"tmp_idx_{_MINE}_")):
             files.remove(path)
-        elif name.endswith(".pack") and name[:-5] + ".idx" not in names and (_is_ours(path[:-5]) or _kept(path[:-5])):
+        elif name.endswith(".pack") and name[:-5] + ".idx" not in names and (kind_of(path[:-5]) or _kept(path[:-5])):
             files.remove(path)  # without its index nobody sees it
     for name in names:
         if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5])):
             files.remove(os.path.join(folder, name))
 
 
-def pack_name(checksum: bytes) -> str:
+def pack_name(checksum: bytes, kind: PackKind = "plain") -> str:
     """Return the name, without suffix, of our pack that ends with this checksum."""
-    return "pack-" + hashlib.sha1(b"gitstate\0" + checksum, usedforsecurity=False).hexdigest()
+    return "pack-" + hashlib.sha1(_SALTS[kind] + checksum, usedforsecurity=False).hexdigest()
 
 
-def _is_ours(base: str) -> bool:
+def kind_of(base: str) -> PackKind | None:
+    """Tell by its name of what kind our pack is; None: it is not ours, or is not there."""
     try:
         with open(base + ".pack", "rb") as pack:
             pack.seek(-20, os.SEEK_END)
-            return pack_name(pack.read(20)) == os.path.basename(base)
+            checksum = pack.read(20)
     except OSError:
-        return False
+        return None
+    return next((kind for kind in _SALTS if pack_name(checksum, kind) == os.path.basename(base)), None)
 
 
 def _kept(base: str) -> bool:
@@ -233,12 +256,6 @@ def _encode(item: GitObject) -> bytes:
     return bytes(header) + zlib.compress(item.body, _LEVEL)
 
 
-def _build(entries: Sequence[_Entry]) -> Pack:
-    body = b"".join([_PACK_HEADER.pack(b"PACK", 2, len(entries)), *(entry.data for entry in entries)])
-    checksum = hashlib.sha1(body, usedforsecurity=False).digest()
-    return Pack(pack_name(checksum), body + checksum, _index(entries, checksum))
-
-
 def _write_file(path: str, data: bytes, kind: str, *, durable: bool = True) -> None:
     """Write beside and rename; once more if git's own cleaning took the file that was not in its place yet."""
     temporary = os.path.join(os.path.dirname(path), f"tmp_{kind}_{_MINE}_{os.getpid()}_{next(_numbers)}")
@@ -260,7 +277,7 @@ def _remove_pack(base: str) -> None:
         files.remove(base + suffix)
 
 
-def _index(entries: Sequence[_Entry], checksum: bytes) -> bytes:
+def _index(entries: Sequence[Entry], checksum: bytes) -> bytes:
     offset = _PACK_HEADER.size
     rows: list[tuple[bytes, int, int]] = []
     for entry in entries:
@@ -285,57 +302,3 @@ def _index(entries: Sequence[_Entry], checksum: bytes) -> bytes:
         ]
     )
     return content + hashlib.sha1(content, usedforsecurity=False).digest()
-
-
-def _join(folder: Path, bases: Iterable[str], enough: int) -> int:
-    """Replace packs, as far as they are ours and sound, by one with the same objects."""
-    entries: dict[bytes, _Entry] = {}
-    joined: list[str] = []
-    for base in sorted(bases):
-        if _is_ours(base) and not os.path.exists(base + ".keep"):
-            found = _entries(base)
-            if found is not None:
-                entries.update((entry.id, entry) for entry in found)
-                joined.append(base)
-    if len(joined) < enough:
-        return 0
-    made = place(folder, _build(list(entries.values())))
-    if made.base in joined:
-        joined.remove(made.base)
-    _forget_multi_pack_index(folder, joined)
-    for base in joined:
-        _remove_pack(base)
-    return len(joined) - 1
-
-
-def _entries(base: str) -> list[_Entry] | None:
-    """Return what is in one of our packs, in its order, or None if a byte of it is not as it was written."""
-    try:
-        pack, index = files.read(base + ".pack"), files.read(base + ".idx")
-    except FileNotFoundError:
-        return None  # somebody's git repacked it
-    for data in (pack, index):
-        if hashlib.sha1(data[:-20], usedforsecurity=False).digest() != data[-20:]:
-            return None
-    count = _PACK_HEADER.unpack_from(pack)[2]
-    ids = len(_INDEX_MAGIC) + _FAN_OUT.size
-    offsets = struct.unpack_from(f">{count}I", index, ids + count * 24)
-    order = sorted((offset, index[ids + 20 * n : ids + 20 * n + 20]) for n, offset in enumerate(offsets))
-    ends = [offset for offset, _ in order[1:]] + [len(pack) - 20]
-    return [_Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
-
-
-def _forget_multi_pack_index(folder: Path, bases: Iterable[str]) -> None:
-    """Remove git's index of many packs if it names one that goes; git writes it anew, and reads well without."""
-    names = [os.path.basename(base).encode() + b".idx" for base in bases]
-    chain = folder / "multi-pack-index.d"
-    if chain.is_dir():
-        shutil.rmtree(chain)
-    try:
-        content = files.read(folder / "multi-pack-index")
-    except FileNotFoundError:
-        return
-    if any(name in content for name in names):
-        os.unlink(folder / "multi-pack-index")
-        for extra in folder.glob("multi-pack-index-*"):
-            files.remove(extra)

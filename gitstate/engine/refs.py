@@ -16,7 +16,7 @@ from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
-__all__ = ["any_ref", "names", "read", "read_head", "swap"]
+__all__ = ["any_ref", "logged", "names", "read", "read_head", "restore", "swap"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _DEPTH = 5  # of symbolic refs, as in git
@@ -85,8 +85,9 @@ def swap(
     who: Signature,
     note: str,
     timeout: float = 10.0,
+    durable: bool = True,
 ) -> None:
-    """Move ``ref`` from ``expected`` (None: it does not exist) to ``new``, durably; call it under the store's lock.
+    """Move ``ref`` from ``expected`` (None: it does not exist) to ``new``; call it under the store's lock.
 
     Args:
         repository: Where the ref is.
@@ -96,6 +97,7 @@ def swap(
         who: Stands in the reflog, with ``note``, a single line.
         note: What happened.
         timeout: Seconds to wait for a lock file of a living git.
+        durable: Whether to wait for the disk.
 
     Raises:
         StaleError: The ref is elsewhere.
@@ -106,12 +108,37 @@ def swap(
     if current is None:
         _make_way(repository, ref)
     target = repository.common_dir / ref
-    with LockFile(repository.private, target, new.encode() + b"\n", timeout=timeout) as lock:
+    content = new.encode() + b"\n"
+    with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
         current = read(repository, ref)
         if current != expected:
             raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
         with _logged(repository, ref, current, new, who, note):
             lock.replace()
+
+
+def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, note: str) -> None:
+    """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`."""
+    target = repository.common_dir / ref
+    with LockFile(repository.private, target, new.encode() + b"\n") as lock:
+        try:
+            before = read(repository, ref)
+        except CorruptionError:
+            before = None
+        with _logged(repository, ref, before, new, who, note):
+            lock.replace()
+
+
+def logged(repository: Repository, ref: str) -> Iterator[ObjectId]:
+    """Yield the commits at which a ref stood, as its log has them, newest first; lines without one are left out."""
+    try:
+        lines = files.read(repository.common_dir / "logs" / ref).splitlines()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    for line in reversed(lines):
+        commit = line[41:81]
+        if line[40:41] == b" " and _ID.fullmatch(commit) and commit != _NO_ID.encode():
+            yield commit.decode("ascii")
 
 
 def _make_way(repository: Repository, ref: str) -> None:

@@ -219,7 +219,7 @@ async def test_a_disk_that_refuses(
 
     state.metadata["try"] = 1
     with monkeypatch.context() as patch:
-        for name in ("fsync", "fdatasync"):
+        for name in ("fsync", "fdatasync", "pwrite"):
             patch.setattr(os, name, refuse)
         with pytest.raises(expected) as caught:
             await git_backend.save(state)

@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -317,6 +318,7 @@ async def test_a_save_that_failed_after_the_swap_is_not_counted_twice(
 
         monkeypatch.setattr(files, "sync_directory", fail_once)
         state.total_retry_count = 1
+        state.metadata["large"] = random.Random(1).randbytes(400_000).hex()  # too large for the journal
         with pytest.raises(errors.StorageError):
             await backend.save(state)
         await backend.save(state)

@@ -133,17 +133,43 @@ def test_a_dead_process_s_lock_file_is_removed(repository: Repository) -> None:
     assert refs.read(repository, repository.ref) == ONE
     assert not Path(f"{target}.lock").exists()
     refs.swap(repository, repository.ref, expected=ONE, new=TWO, who=WHO, note="")
-    assert os.listdir(repository.private) == []
+    locks.remove_leftovers(repository.private)
+    assert not [name for name in os.listdir(repository.private) if name.startswith("own")]
 
 
 def test_a_dead_process_s_target_is_never_taken_for_a_lock(repository: Repository) -> None:
-    refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="")
-    target = repository.common_dir / repository.ref
+    target = repository.common_dir / "index"
+
+    def replace(content: bytes) -> None:
+        with LockFile(repository.private, target, content) as lock:
+            lock.replace()
+        assert target.read_bytes() == content
+
+    replace(b"1")
     os.link(target, repository.private / "own-1-1")  # killed after the rename
-    refs.swap(repository, repository.ref, expected=ONE, new=TWO, who=WHO, note="")
-    assert refs.read(repository, repository.ref) == TWO
-    refs.swap(repository, repository.ref, expected=TWO, new=ONE, who=WHO, note="")
+    replace(b"2")
+    replace(b"3")
     assert os.listdir(repository.private) == []
+
+
+def test_a_ref_s_file_is_used_again_only_when_nothing_else_has_it(repository: Repository, tmp_path: Path) -> None:
+    target = repository.common_dir / repository.ref
+    refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="")
+    copy = tmp_path / "somebody's copy"
+    os.link(target, copy)
+    inodes = set()
+    before, after = ONE, TWO
+    for _ in range(20):
+        refs.swap(repository, repository.ref, expected=before, new=after, who=WHO, note="")
+        assert refs.read(repository, repository.ref) == after
+        before, after = after, before
+        inodes.add(target.stat().st_ino)
+    assert copy.read_text() == ONE + "\n"
+    assert len(inodes) == 7
+    held = target.open()  # a reader that is slow: some changes later it reads a commit that was there
+    refs.swap(repository, repository.ref, expected=before, new=after, who=WHO, note="")
+    with held:
+        assert held.read() == before + "\n"
 
 
 def test_a_living_git_s_lock_file_is_waited_for_and_named(open_engine: OpenEngine, tmp_path: Path) -> None:

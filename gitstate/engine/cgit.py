@@ -1,0 +1,166 @@
+"""C git as a tool that packs: it finds deltas, which we do not.
+
+It works in a repository made for the purpose, which borrows the objects (``objects/info/alternates``) and has none of
+the store's configuration, hooks and refs. So nothing that the store holds can make it run anything, and it changes
+nothing in the store; what it made is for the caller to put in its place.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitstate.engine import files
+from gitstate.engine.objects import ObjectId
+from gitstate.errors import StorageError
+
+__all__ = ["OLDEST", "CGit", "GaveUpError", "find"]
+
+OLDEST = (2, 32)
+"""The first version that packs the content of packs."""
+
+_LOOK_EVERY = 0.1  # seconds between two looks whether to give up
+_LOWEST = 19  # priority
+_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+
+
+class GaveUpError(Exception):
+    """git was stopped because the caller wanted that."""
+
+
+@dataclass(frozen=True)
+class CGit:
+    """The user's git; see :func:`find`."""
+
+    program: str
+    version: str
+    timeout: float
+    gently: bool
+    keep_open: int
+    give_up: Callable[[], bool]
+
+    @property
+    def can_pack(self) -> bool:
+        """Whether it is new enough."""
+        return tuple(map(int, self.version.split(".")[:2])) >= OLDEST
+
+    def prepare(self, shop: Path) -> None:
+        """Make a repository in ``shop``, two folders below the objects that it borrows."""
+        for part in ("objects/info", "objects/pack", "refs"):
+            (shop / part).mkdir(parents=True)
+        files.create(os.fspath(shop / "config"), _CONFIG, durable=False)
+        files.create(os.fspath(shop / "HEAD"), b"ref: refs/heads/main\n", durable=False)
+        files.create(os.fspath(shop / "objects/info/alternates"), b"../..\n", durable=False)  # no name to be quoted
+
+    def pack(self, shop: Path, bases: Iterable[str]) -> str:
+        """Pack what packs hold, with deltas; return the new pack, on the disk, without suffix."""
+        names = "".join(f"{os.path.basename(base)}.pack\n" for base in bases)
+        # Deltas are looked for anew: those of a pack with itself, which had none, would not be looked for at all.
+        return self._packed(shop, ["--stdin-packs", "--no-reuse-delta"], names)
+
+    def pack_objects(self, shop: Path, ids: Iterable[ObjectId]) -> str:
+        """Pack single objects; return the new pack, on the disk, without suffix."""
+        return self._packed(shop, [], "".join(f"{object_id}\n" for object_id in ids))
+
+    def commit_graph(self, shop: Path, head: ObjectId) -> Path:
+        """Write the graph of the commits that ``head`` reaches, and of those in a graph that is in ``shop`` already."""
+        self._run(shop, ["commit-graph", "write", "--stdin-commits", "--append", "--changed-paths"], f"{head}\n")
+        made = shop / "objects/info/commit-graph"
+        _sync(made)
+        return made
+
+    def _packed(self, shop: Path, options: list[str], names: str) -> str:
+        threads = ["--threads=1"] if self.gently else []
+        command = ["pack-objects", "-q", "--delta-base-offset", *threads, *options, "objects/pack/pack"]
+        checksum = self._run(shop, command, names).decode().strip()
+        base = os.fspath(shop / "objects/pack" / f"pack-{checksum}")
+        for suffix in (".pack", ".idx"):
+            _sync(base + suffix)
+        return base
+
+    def _run(self, shop: Path, arguments: list[str], text: str) -> bytes:
+        said = {name: shop / name for name in ("stdin", "stdout", "stderr")}
+        said["stdin"].write_text(text)
+        with (
+            open(said["stdin"], "rb") as stdin,
+            open(said["stdout"], "wb") as stdout,
+            open(said["stderr"], "wb") as stderr,
+            subprocess.Popen(  # noqa: S603 - the arguments are ours, and the program is the user's own git
+                [self.program, *arguments],
+                cwd=shop,
+                env=_environment(shop),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=[self.keep_open] if self.keep_open >= 0 else [],
+            ) as process,
+        ):
+            try:
+                self._wait(process, arguments[0])
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            reason = said["stderr"].read_text(errors="replace").strip() or f"exit status {process.returncode}"
+            raise StorageError(f"`git {arguments[0]}` failed: {reason}", hint="`gitstate verify` tells more")
+        return said["stdout"].read_bytes()
+
+    def _wait(self, process: "subprocess.Popen[bytes]", command: str) -> None:
+        if self.gently:
+            os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
+        end = time.monotonic() + self.timeout
+        while True:
+            try:
+                process.wait(_LOOK_EVERY)
+            except subprocess.TimeoutExpired:
+                if self.give_up():
+                    raise GaveUpError from None
+                if time.monotonic() > end:
+                    raise StorageError(
+                        f"`git {command}` took more than {self.timeout:g} s", hint="run it when the machine has time"
+                    ) from None
+            else:
+                return
+
+
+def find(
+    *, timeout: float, gently: bool = False, keep_open: int = -1, give_up: Callable[[], bool] = lambda: False
+) -> CGit | None:
+    """Return the user's git, or None when there is none that works.
+
+    Args:
+        timeout: Seconds that one run may take.
+        gently: Whether to take no more of the machine than others leave: the lowest priority, one thread.
+        keep_open: A descriptor that stays open as long as git runs, even when this process dies.
+        give_up: Asked now and then; True stops git.
+    """
+    program = shutil.which("git")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own git
+            [program, "version"], env=_environment(), capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version = re.search(r"\d+\.\d+(\.\d+)*", done.stdout)
+    return CGit(program, version[0], timeout, gently, keep_open, give_up) if version else None
+
+
+def _environment(git_dir: Path | None = None) -> dict[str, str]:
+    """Return the environment without what would make git work elsewhere, or run or write something."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    ours = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
+    return kept | ours | ({"GIT_DIR": os.fspath(git_dir)} if git_dir else {})
+
+
+def _sync(path: str | Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        files.sync(fd)
+    finally:
+        os.close(fd)

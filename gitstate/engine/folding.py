@@ -1,0 +1,205 @@
+"""Few packs instead of many: packs are joined into one, and go when that has each of their objects.
+
+Nothing is ever dropped. The work is done without the store's lock, on packs that are published and so never change;
+only the exchange of the old ones for the new one happens under it. The new pack is made in a folder of its own, since
+in ``objects/pack`` a pack without its index is a leftover. One process at a time does such work on a repository: the
+functions here are called by the holder of the lock that :mod:`gitstate.engine.upkeep` takes.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from gitstate.engine import files, packs
+from gitstate.engine.repository import Repository
+
+__all__ = [
+    "FOLD_AT",
+    "Lock",
+    "Tier",
+    "due",
+    "exchange",
+    "join",
+    "kept",
+    "packs_in",
+    "remove_leftovers",
+    "workshop",
+]
+
+Lock = Callable[[], AbstractContextManager[None]]
+"""Takes the store's lock for as long as the block runs."""
+
+FOLD_AT = 32
+"""As many packs of single publishes become one."""
+
+# Bytes below which a pack belongs to a tier, and how many of it become one.
+_TIERS = ((64 << 10, FOLD_AT), (1 << 20, 8), (16 << 20, 4))
+_GOING = "going"  # names what is about to be removed, should that be cut short
+_NAMES = re.compile(rb"(pack-[0-9a-f]{40})\.idx")
+_SUFFIXES = (".idx", ".pack", ".rev", ".bitmap")
+
+
+class Tier(NamedTuple):
+    """Packs of about one size, without deltas, that are enough to be joined. ``last``: there is no bigger tier."""
+
+    bases: list[str]
+    enough: int
+    last: bool
+
+
+def due(folder: Path) -> list[Tier]:
+    """Return what of our packs in ``objects/pack`` should be joined; nearly always nothing, and cheap to ask."""
+    sizes = packs_in(folder)
+    tiers = []
+    floor = 0
+    for bound, enough in _TIERS:
+        bases = sorted(base for base, size in sizes.items() if floor <= size < bound)
+        if len(bases) >= enough:
+            bases = [base for base in bases if packs.kind_of(base) == "plain" and not kept(base)]
+        if len(bases) >= enough:
+            tiers.append(Tier(bases, enough, bound == _TIERS[-1][0]))
+        floor = bound
+    return tiers
+
+
+def packs_in(folder: Path) -> dict[str, int]:
+    """Return the packs in ``objects/pack``, as paths without suffix, with their sizes in bytes."""
+    sizes = {}
+    with os.scandir(folder) as found:
+        for entry in found:
+            with suppress(FileNotFoundError):  # somebody's git repacks
+                if entry.name.endswith(".pack"):
+                    sizes[entry.path[:-5]] = entry.stat().st_size
+    return sizes
+
+
+def kept(base: str) -> bool:
+    """Whether a pack is being published, or somebody said that it shall stay."""
+    return os.path.exists(base + ".keep")
+
+
+@contextmanager
+def workshop(repository: Repository, lock: Lock) -> Iterator[Path]:
+    """Give an empty folder to make packs in; what a dead process left there is cleared away first."""
+    remove_leftovers(repository, lock)
+    folder = _place(repository)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(repository: Repository, lock: Lock) -> None:
+    """Clear away what a process left that died in its work on packs."""
+    folder = _place(repository)
+    if not folder.exists():
+        return
+    with suppress(FileNotFoundError):
+        going = _NAMES.findall(files.read(folder / _GOING))
+        with lock():
+            for name in map(os.fsdecode, going):
+                base = os.path.join(repository.objects, "pack", name)
+                if not os.path.exists(base + ".idx"):
+                    _remove(base)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(repository: Repository) -> Path:
+    return repository.objects / "gitstate"  # surely on the disk of `objects/pack`, so that a file can be renamed there
+
+
+def join(folder: Path, shop: Path, tier: Tier, lock: Lock) -> int:
+    """Copy the packs of a tier into one, as they are compressed; damaged ones stay.
+
+    Returns:
+        How many packs became fewer.
+
+    Raises:
+        OSError: The disk refused; every object is still there.
+        BusyError: The store's lock was not to be had; so is every pack.
+    """
+    entries: dict[bytes, packs.Entry] = {}
+    sound = []
+    for base in tier.bases:
+        found = packs.read_entries(base)
+        if found is not None:
+            entries.update((entry.id, entry) for entry in found)
+            sound.append(base)
+    if len(sound) < tier.enough:
+        return 0
+    made = packs.build_entries(list(entries.values()))
+    base = os.fspath(shop / made.name)
+    files.create(base + ".pack", made.data, mode=0o444)
+    files.create(base + ".idx", made.index, mode=0o444)
+    return exchange(folder, shop, base, made.name, sound, lock)
+
+
+def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
+    """Put a new pack in its place and remove those of which it has each object.
+
+    Args:
+        folder: The folder ``objects/pack``.
+        shop: The workshop.
+        made: The new pack in it, on the disk, without suffix.
+        name: What it shall be called.
+        old: The packs that it shall replace.
+        lock: The store's.
+
+    Returns:
+        How many packs became fewer.
+
+    Raises:
+        OSError: The disk refused; every object is still there.
+        BusyError: The store's lock was not to be had; so is every pack.
+    """
+    index = files.read(made + ".idx")
+    target = os.path.join(folder, name)
+    covered = [base for base in old if base != target and _covers(index, base)]
+    going = "\n".join(os.path.basename(base) + ".idx" for base in covered)
+    files.create(os.fspath(shop / _GOING), going.encode())
+    with lock():
+        for suffix in (".pack", ".idx"):
+            os.rename(made + suffix, target + suffix)
+        files.sync_directory(folder)
+        gone = [base for base in covered if not kept(base)]
+        _forget_multi_pack_index(folder, gone)
+        for base in gone:
+            _remove(base)
+    return len(gone) - (target not in old)
+
+
+def _covers(index: bytes, base: str) -> bool:
+    """Whether an index (version 2) has every object of a pack; False also when that cannot be read."""
+    try:
+        new, old = packs.ids_by_first_byte(index), packs.ids_by_first_byte(files.read(base + ".idx"))
+        return all(ours >= theirs for ours, theirs in zip(new, old, strict=True))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _remove(base: str) -> None:
+    """Remove a pack that nobody needs, the index first, so that nobody new comes to read."""
+    for suffix in _SUFFIXES:
+        files.remove(base + suffix)
+
+
+def _forget_multi_pack_index(folder: Path, going: Sequence[str]) -> None:
+    """Remove git's index of many packs if it names one that goes or is gone; git reads well without, and makes another.
+
+    https://git-scm.com/docs/gitformat-pack#_multi_pack_index_midx_files_have_the_following_format
+    """
+    if going and (folder / "multi-pack-index.d").is_dir():  # a chain of them, as newer gits write
+        shutil.rmtree(folder / "multi-pack-index.d")
+    try:
+        content = files.read(folder / "multi-pack-index")
+    except FileNotFoundError:
+        return
+    bases = {os.path.join(folder, os.fsdecode(name)) for name in _NAMES.findall(content)}
+    if any(base in going or not os.path.exists(base + ".pack") for base in bases):
+        for path in [folder / "multi-pack-index", *folder.glob("multi-pack-index-*")]:
+            files.remove(path)

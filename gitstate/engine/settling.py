@@ -1,0 +1,160 @@
+"""After a cut of the power: what the journal says is made so again.
+
+Packs and refs are not waited for when they are written; the journal is. So after a restart of the machine its packs are
+written anew, over whatever is there, and the branch goes where its last record says. Where records may be lost too
+(``durability="normal"``), the branch falls back to the newest commit that is whole, and what was lost is named.
+"""
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitstate.engine import files, graph, packs, refs, trees
+from gitstate.engine.base import Source
+from gitstate.engine.journal import Journal
+from gitstate.engine.objects import ObjectId, Signature
+from gitstate.engine.reader import ObjectReader
+from gitstate.engine.repository import Repository
+from gitstate.errors import CorruptionError
+
+__all__ = ["Settled", "settle"]
+
+_log = logging.getLogger("gitstate")
+
+_SUBMODULE = 0o160000
+_FAR = 2000  # so many commits are looked at before older ones are believed
+_SLACK = 60.0  # seconds that clocks of files may be behind
+_DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a ref after a restart of the machine.
+
+    ``was`` is where it stood (None: nobody can tell), ``now`` where it stands, ``lost`` the commits that had been there
+    and are not whole.
+    """
+
+    ref: str
+    was: ObjectId | None
+    now: ObjectId
+    lost: tuple[ObjectId, ...] = ()
+
+
+def settle(repository: Repository, journal: Journal, who: Signature) -> list[Settled]:
+    """Bring packs and refs to what the journal says, and begin its next generation; call it under the store's lock.
+
+    Doing it twice, or without need, changes nothing.
+
+    Raises:
+        CorruptionError: A branch has no revision that is whole.
+        OSError: The disk refused; nothing of the journal is lost.
+    """
+    folder = repository.objects / "pack"
+    for record in journal.records:
+        packs.place(folder, packs.read(record.pack))
+    _set_damaged_aside(folder, repository.private / _DAMAGED, journal.began)
+    reader = ObjectReader(repository)
+    try:
+        named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
+        settled = [found for ref in named if (found := _settle_ref(repository, journal, reader, ref, who)) is not None]
+    finally:
+        reader.close()
+    journal.begin_generation({found.ref: found.now for found in settled})
+    return [found for found in settled if found.was != found.now]
+
+
+def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: str, who: Signature) -> Settled | None:
+    try:
+        standing = refs.read(repository, ref)
+        if standing is None:
+            return None  # somebody deleted it: a new one is not left to the journal
+    except CorruptionError:
+        standing = None
+    records = [record for record in journal.records if record.ref == ref]
+    synced = journal.synced.get(ref)
+    logged = list(refs.logged(repository, ref))
+    chain = {commit for record in records for commit in (record.before, record.after)} | {synced}
+    newest_first = [record.after for record in reversed(records)]
+    wanted = [*newest_first, *logged]
+    if standing is not None and standing not in chain:
+        wanted.insert(0, standing)  # somebody else moved it after us
+    elif standing is None and newest_first and newest_first[0] in logged:
+        wanted = logged + newest_first
+    wanted += [commit for commit in (standing, synced) if commit is not None]
+    believed = {commit for commit in (synced, records[0].before if records else None) if commit is not None}
+    lost: list[ObjectId] = []
+    for commit in dict.fromkeys(wanted):
+        if _is_whole(source, commit, believed):
+            return _move(repository, Settled(ref, standing, commit, tuple(lost)), who)
+        lost.append(commit)
+    raise CorruptionError(
+        f"{ref} has no revision that is whole: {', '.join(commit[:12] for commit in lost[:5])}",
+        hint="fetch it from another copy of the repository",
+    )
+
+
+def _move(repository: Repository, settled: Settled, who: Signature) -> Settled:
+    if settled.was != settled.now:
+        note = "gitstate: settled after a restart"
+        refs.restore(repository, settled.ref, settled.now, who=who, note=note)
+        _log.warning("%s was at %s and is put to %s", settled.ref, settled.was or "no commit", settled.now)
+    for commit in settled.lost:
+        _log.warning("%s: the revision %s is lost, not all of it reached the disk", settled.ref, commit)
+    return settled
+
+
+def _is_whole(source: Source, commit_id: ObjectId, believed: set[ObjectId]) -> bool:
+    """Whether all that a commit added, and those that it follows, can be read; ``believed`` ones are not looked at."""
+    seen = set(believed)
+    pending = [commit_id]
+    try:
+        while pending and len(seen) < _FAR:
+            current = pending.pop()
+            if current not in seen:
+                seen.add(current)
+                commit = graph.read(source, current)
+                before = graph.read(source, commit.parents[0]).tree if commit.parents else None
+                for change in trees.diff(source, before, commit.tree):
+                    if change.after is not None and change.after.mode != _SUBMODULE:
+                        source.read(change.after.id, "blob")
+                pending += commit.parents
+    except CorruptionError:
+        return False
+    return True
+
+
+def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
+    """Move packs that were written ``since`` then and did not reach the disk whole out of git's way."""
+    for base in _packs_since(folder, since):
+        pack, index = _read(base + ".pack"), _read(base + ".idx")
+        if _is_sound(pack) and _is_sound(index):
+            continue
+        if _is_sound(pack) and packs.kind_of(base) == "plain":
+            packs.place(folder, packs.read(pack))  # only the index was lost
+            continue
+        aside.mkdir(exist_ok=True)
+        for suffix in (".idx", ".pack"):
+            if os.path.exists(base + suffix):
+                os.rename(base + suffix, aside / (os.path.basename(base) + suffix))
+        _log.warning("%s.pack did not reach the disk whole and was moved to %s", base, aside)
+    files.sync_directory(folder)
+
+
+def _packs_since(folder: Path, since: float) -> list[str]:
+    with os.scandir(folder) as found:
+        recent = [entry.path for entry in found if entry.stat().st_mtime >= since - _SLACK]
+    return sorted({path.rpartition(".")[0] for path in recent if path.endswith((".pack", ".idx"))})
+
+
+def _read(path: str) -> bytes:
+    try:
+        return files.read(path)
+    except FileNotFoundError:
+        return b""
+
+
+def _is_sound(data: bytes) -> bool:
+    return len(data) > 40 and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]

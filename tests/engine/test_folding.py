@@ -1,0 +1,119 @@
+"""How many packs become few, and which are left alone."""
+
+import random
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine import packs, upkeep
+from gitstate.engine.folding import FOLD_AT
+from gitstate.engine.objects import GitObject
+from gitstate.engine.reader import ObjectReader
+from gitstate.engine.repository import Repository, open_repository
+from tests.engine.conftest import OpenEngine, git, packs_of, save
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return open_repository(tmp_path / "store")
+
+
+def folder_of(repository: Repository) -> Path:
+    return repository.objects / "pack"
+
+
+def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
+    return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
+
+
+def write(folder: Path, objects: list[GitObject]) -> str:
+    return packs.place(folder, packs.build(objects)).base
+
+
+def fold(repository: Repository) -> int:
+    """Tidy up, and return how many packs became fewer."""
+    before = len(list(folder_of(repository).glob("*.pack")))
+    upkeep.tidy(repository, nullcontext)
+    return before - len(list(folder_of(repository).glob("*.pack")))
+
+
+def test_folding_keeps_every_object_in_one_pack(repository: Repository) -> None:
+    folder = folder_of(repository)
+    for n in range(FOLD_AT):
+        assert fold(repository) == 0
+        write(folder, blobs(5 * n, 7))  # neighbours share two objects
+    assert repository.worktree is not None
+    git(repository.worktree, "multi-pack-index", "write")
+    assert fold(repository) == FOLD_AT - 1
+    (left,) = packs_of(repository.worktree)
+    git(repository.worktree, "verify-pack", str(left.with_suffix(".idx")))
+    assert not (folder / "multi-pack-index").exists()
+    reader = ObjectReader(repository)
+    for item in blobs(0, 5 * FOLD_AT + 2):
+        assert reader.read(item.id, "blob") == item.body
+    reader.close()
+    assert fold(repository) == 0
+
+
+def test_big_packs_are_not_copied_again_with_small_ones(repository: Repository) -> None:
+    folder = folder_of(repository)
+    write(folder, [GitObject("blob", random.Random(1).randbytes(200_000))])
+    (big,) = folder.glob("*.pack")
+    inode = big.stat().st_ino
+    for n in range(FOLD_AT):
+        write(folder, blobs(n, 1))
+    fold(repository)
+    assert len(list(folder.glob("*.pack"))) == 2
+    assert big.stat().st_ino == inode
+
+
+def test_other_people_s_and_damaged_packs_are_left_alone(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    git(tmp_path / "store", "repack", "-a", "-d", "-q")
+    repository = open_repository(tmp_path / "store")
+    folder = folder_of(repository)
+    (theirs,) = folder.glob("*.pack")
+    damaged = Path(write(folder, blobs(1000, 1)) + ".pack")
+    good = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(good[:20] + bytes([good[20] ^ 255]) + good[21:])
+    for n in range(FOLD_AT):
+        write(folder, blobs(n, 1))
+    assert fold(repository) == FOLD_AT - 1
+    assert len(packs_of(tmp_path / "store")) == 3
+    assert theirs.exists()
+    assert damaged.exists()
+    damaged.write_bytes(good)  # for the check of the whole repository
+
+
+def test_kept_packs_and_an_index_of_other_packs_stay(open_engine: OpenEngine, tmp_path: Path) -> None:
+    save(open_engine(), {"a": b"1"})
+    git(tmp_path / "store", "repack", "-a", "-d", "-q")
+    git(tmp_path / "store", "multi-pack-index", "write")
+    repository = open_repository(tmp_path / "store")
+    folder = folder_of(repository)
+    kept = write(folder, blobs(1000, 1))
+    Path(kept + ".keep").write_text("a person keeps this")
+    for n in range(FOLD_AT):
+        write(folder, blobs(n, 1))
+    assert fold(repository) == FOLD_AT - 1
+    assert Path(kept + ".pack").exists()
+    assert (folder / "multi-pack-index").exists()
+
+
+def test_an_index_of_packs_that_are_gone_goes(repository: Repository) -> None:
+    """As when git began to write it before the packs were joined, and ended after."""
+    folder = folder_of(repository)
+    for n in range(FOLD_AT):
+        write(folder, blobs(n, 1))
+    assert repository.worktree is not None
+    git(repository.worktree, "multi-pack-index", "write")
+    stale = (folder / "multi-pack-index").read_bytes()
+    fold(repository)
+    (folder / "multi-pack-index").write_bytes(stale)
+    for n in range(FOLD_AT):
+        write(folder, blobs(100 + n, 1))
+    assert fold(repository) == FOLD_AT
+    assert not (folder / "multi-pack-index").exists()
