@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import stores
+
 settings.register_profile(
     "default",
     deadline=None,
@@ -32,3 +34,12 @@ def hermetic_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("HOME", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT"):
         del os.environ[name]
     os.environ |= kept
+
+
+@pytest.fixture(autouse=True)
+def stores_are_sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Verify, after each test, the stores that it opened and those that its processes left in its folder."""
+    stores.forget()
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    stores.verify_all(folder)

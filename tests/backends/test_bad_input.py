@@ -22,6 +22,7 @@ from gitstate import (
 from gitstate.backends.documents import DocumentBackend
 from gitstate.format import names
 from tests.git import fsck, git
+from tests.stores import leave_damaged
 
 
 def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
@@ -286,6 +287,7 @@ async def test_a_disk_that_is_really_read_only_can_be_read(small_disk: Path) -> 
 @pytest.mark.parametrize("job_id", ["nightly", "x" * 300])
 async def test_a_folder_whose_tree_is_lost_fails_alone(tmp_path: Path, job_id: str) -> None:
     folder = tmp_path / "state"
+    leave_damaged(folder)
     async with GitStateBackend(folder) as backend:
         await backend.save(job("other"))
         await backend.save(job(job_id))

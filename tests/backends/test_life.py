@@ -17,6 +17,7 @@ import pytest
 from gitstate import CheckpointState, ClosedError, GitStateBackend, InvalidInputError, SheetStatus, errors
 from gitstate.engine import files
 from tests.git import fsck, git
+from tests.stores import leave_damaged
 
 
 def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
@@ -236,6 +237,7 @@ async def test_state_beside_a_project_lives_on_a_branch_that_was_named(tmp_path:
 
 async def test_a_store_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "state"
+    leave_damaged(folder)
     async with GitStateBackend(folder) as backend:
         await backend.save(job())
     (folder / "gitstate.json").write_text('{"format": 2, "fanout": 0}\n')

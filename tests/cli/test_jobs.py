@@ -9,6 +9,7 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from tests.cli.conftest import Gitstate
+from tests.stores import leave_damaged
 
 
 def git(store: Path, *arguments: str) -> str:
@@ -94,6 +95,7 @@ def test_what_cannot_be_shown_is_an_error(
 
 
 def test_a_corrupt_job_is_an_error_of_its_own(gitstate: Gitstate, store: Path) -> None:
+    leave_damaged(store)
     (store / "jobs/nightly/job.json").write_text("{")
     git(store, "commit", "-qam", "Break it")
     ran = gitstate("show", "nightly", "--store", store)

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.cli.conftest import Gitstate
+from tests.stores import leave_damaged
 
 
 def test_verify_says_what_it_looked_at(gitstate: Gitstate, store: Path) -> None:
@@ -14,6 +15,7 @@ def test_verify_says_what_it_looked_at(gitstate: Gitstate, store: Path) -> None:
 
 
 def test_verify_lists_what_is_wrong(gitstate: Gitstate, store: Path) -> None:
+    leave_damaged(store)
     (store / "jobs/nightly/sheets/0001.json").unlink()
     job = store / "jobs/weekly/job.json"
     job.write_text(job.read_text().replace('"total_sheets": 1', '"total_sheets": "many"'))
@@ -37,6 +39,7 @@ def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
         "documents": 2,
         "problems": [],
     }
+    leave_damaged(store)
     (store / "jobs/nightly/job.json").write_text("{")
     subprocess.run(["git", "-C", store, "commit", "-qam", "oops"], check=True)
     ran = gitstate("verify", "--json", "--repair", "--store", store)

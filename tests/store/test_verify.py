@@ -12,6 +12,7 @@ from gitstate.store.store import Store
 from gitstate.store.verify import Report
 from tests.git import git
 from tests.store.test_store import NOTES, write
+from tests.stores import leave_damaged
 
 
 @pytest.fixture
@@ -71,6 +72,7 @@ def test_a_store_in_memory_is_verified_too() -> None:
 )
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "another"])
 def test_an_object_that_is_damaged_or_gone_is_named(folder: Path, revision: str, damage: str) -> None:
+    leave_damaged(folder)
     path = file_of(folder, revision)
     good = path.read_bytes()
     path.unlink()
@@ -89,6 +91,7 @@ def test_an_object_that_is_damaged_or_gone_is_named(folder: Path, revision: str,
 
 
 def test_what_this_process_remembers_is_read_from_the_disk(tmp_path: Path) -> None:
+    leave_damaged(tmp_path / "store")
     with Store.open(tmp_path / "store") as store:
         revision = store.submit(NOTES, "a", write({"id": "a"})).result()
         assert revision is not None and store.verify(NOTES).ok
@@ -100,6 +103,7 @@ def test_what_this_process_remembers_is_read_from_the_disk(tmp_path: Path) -> No
 
 
 def test_our_other_refs_are_followed(folder: Path) -> None:
+    leave_damaged(folder)
     git(folder, "update-ref", "refs/gitstate/pins/a/old", "HEAD~2")
     commit(folder, "rm notes/a/job.json; echo 1 > notes/b/sheets/0003.json")
     git(folder, "update-ref", "refs/gitstate/rescue/b/1", "HEAD")
@@ -160,6 +164,17 @@ def test_what_is_not_ours_may_be_as_it_likes(folder: Path) -> None:
     assert [(problem.severity, problem.place.split()[0]) for problem in report.problems] == [("warning", "notes/c")]
 
 
+def test_a_document_that_is_lost_hides_no_other(folder: Path) -> None:
+    leave_damaged(folder)
+    file_of(folder, "HEAD:notes/a").unlink()
+    report = verified(folder)
+    assert [(problem.kind, problem.place.split()[0]) for problem in report.problems] == [
+        ("object", "notes/a"),
+        ("document", "notes/a"),
+    ]
+    assert report.documents == 2
+
+
 def test_the_caller_judges_each_document_once(folder: Path) -> None:
     asked: list[str] = []
 
@@ -176,6 +191,7 @@ def test_the_caller_judges_each_document_once(folder: Path) -> None:
 
 
 def test_a_branch_that_is_gone_is_a_problem(folder: Path) -> None:
+    leave_damaged(folder)
     with Store.open(folder) as store:
         git(folder, "update-ref", "-d", "refs/heads/main")
         report = store.verify(NOTES)

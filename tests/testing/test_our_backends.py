@@ -9,6 +9,7 @@ import pytest
 from gitstate import GitStateBackend, InMemoryStateBackend, StateBackend
 from gitstate.testing import StateBackendTests
 from tests.git import fsck
+from tests.stores import leave_damaged
 
 
 def write_by_hand(folder: Path, path: str, text: str) -> None:
@@ -44,6 +45,7 @@ class TestGitStateBackend(StateBackendTests):
         await backend.flush()
         folder = backend.store.path
         assert folder is not None
+        leave_damaged(folder)
         write_by_hand(folder, f"jobs/{job_id}/job.json", "{")
 
     async def reopen(self, backend: StateBackend) -> GitStateBackend:
