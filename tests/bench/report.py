@@ -16,7 +16,7 @@ from tests.bench.results import Figure, Results, Target, Unit
 __all__ = ["as_json", "machine", "new_file_ms", "print_figures", "print_machine", "print_targets"]
 
 _STATISTICS = ("median", "p99", "mean")
-_WIDTH = 56
+_WIDTH = 66
 
 
 def machine(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets, and saves of one that holds little."""
 
 import asyncio
+import resource
+import time
 
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, GitState, JsonFile, Peer, Sqlite
@@ -29,7 +31,7 @@ def measure(run: Run) -> None:
 
 async def _life(run: Run, turn: int, peer: Peer, sheets: int, saves: int) -> None:
     await peer.open()
-    run.results.add(f"save, {sheets:,} sheets", peer.name, turn, await _saves(peer, sheets, saves, LINES))
+    await _saves(run, turn, peer, sheets, saves)
     few = max(2, saves // 2)
     marks = [await timed(peer.mark("nightly", *mark(sheets, step))) for step in range(few)]
     run.results.add(f"mark, {sheets:,} sheets", peer.name, turn, marks)
@@ -41,13 +43,24 @@ async def _life(run: Run, turn: int, peer: Peer, sheets: int, saves: int) -> Non
 
 async def _lean_life(run: Run, turn: int, peer: Peer, sheets: int, saves: int) -> None:
     await peer.open()
-    run.results.add(f"save, {sheets:,} sheets, no output", peer.name, turn, await _saves(peer, sheets, saves, 0))
+    await _saves(run, turn, peer, sheets, saves, lines=0)
     await peer.close()
 
 
-async def _saves(peer: Peer, sheets: int, saves: int, lines: int) -> list[float]:
+async def _saves(run: Run, turn: int, peer: Peer, sheets: int, saves: int, lines: int = LINES) -> None:
     state = state_of("nightly", sheets, lines)
     await peer.save(state, 1)
     for step in range(WARM_UP):
         await peer.save(state, change(state, step, lines))
-    return [await timed(peer.save(state, change(state, step, lines))) for step in range(WARM_UP, WARM_UP + saves)]
+    begin = _cpu_seconds()
+    taken = [await timed(peer.save(state, change(state, step, lines))) for step in range(WARM_UP, WARM_UP + saves)]
+    used = (_cpu_seconds() - begin) / saves
+    what = f"{sheets:,} sheets" + ("" if lines else ", no output")
+    run.results.add(f"save, {what}", peer.name, turn, taken)
+    run.results.add(f"processor time of a change and its save, {what}", peer.name, turn, [used])
+
+
+def _cpu_seconds() -> float:
+    """Return what all threads of this process and its ended children used: other programs do not change that."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
