@@ -16,15 +16,16 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from gitstate import clock
-from gitstate.backends import executions, recovery, saves
+from gitstate.backends import executions, marks, recovery, saves
 from gitstate.backends.base import StateBackend
+from gitstate.backends.checked import Checked
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.executions import Execution
 from gitstate.backends.lineage import Lineages, Picture
-from gitstate.backends.marks import mark_sheet, sheet_status
+from gitstate.backends.marks import sheet_status
 from gitstate.backends.models import CheckpointState, JobStatus, SheetStatus, is_zombie, next_sheet
-from gitstate.backends.subjects import message_for, told
-from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError, StateCorruptionError
+from gitstate.backends.subjects import message_for
+from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format import message
 from gitstate.format.codec import Codec
 from gitstate.format.layout import Layout
@@ -54,6 +55,7 @@ class DocumentBackend(StateBackend):
         self._model = model
         self._jobs = Collection("jobs", Layout(shape=self._codec.shape), id_field="job_id", trailer=message.JOB)
         self._lineages = Lineages()
+        self._checked = Checked()
         self._fallback = fallback
 
     @property
@@ -89,10 +91,11 @@ class DocumentBackend(StateBackend):
             state = self._codec.decode_text(text)
         except CorruptionError as error:
             raise snapshot.unfit(error) from error
+        self._checked.add(snapshot.value_id)
         if not based:
             return cast(CheckpointState, state)
         state = self._laid_to_rest(state)  # first: one that is frozen comes back as a copy
-        self._lineages.put(state, Picture(self._store.identity, snapshot.document, text, None, published=True))
+        self._lineages.put(state, Picture.of(self._store.identity, snapshot))
         return cast(CheckpointState, state)
 
     def _laid_to_rest(self, state: Any) -> Any:
@@ -166,13 +169,14 @@ class DocumentBackend(StateBackend):
         if not isinstance(state, self._model):
             raise InvalidInputError(f"a {self._model.__name__} is saved here, not a {type(state).__name__}")
         stamped = self._changed(state, {"updated_at": clock.now()})
-        value = _encode(self._codec, stamped)
-        job_id = _check_job_id(value.get("job_id"))
+        encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
+        job_id = _check_job_id(encoded.value.get("job_id"))
         known = self._lineages.get(state, self._store.identity, job_id)
         previous = None if known is None else known.alive()
-        picture = Picture(self._store.identity, job_id, Content(value=value).text, previous, published=False)
+        content = Content(value=encoded.value)
+        picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
-        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, job_id, value, picture))
+        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, self._checked, picture))
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
 
@@ -186,21 +190,7 @@ class DocumentBackend(StateBackend):
             InvalidInputError: The number is out of range, or the status unknown.
         """
         job_id = _check_job_id(job_id)
-        wanted = sheet_status(status)
-
-        def edit(current: Snapshot | None) -> Draft:
-            if current is None:
-                raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its sheets")
-            before = current.value()
-            value = mark_sheet(before, sheet_num, wanted, error_message)
-            try:
-                self._codec.decode(value)
-            except CorruptionError as error:
-                raise InvalidInputError(
-                    f"sheet {sheet_num} of job {job_id!r} cannot be marked: {error.message}"
-                ) from error
-            return Draft(message_for(job_id, Event.SHEET, told(before, value), value), value=value)
-
+        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, sheet_status(status), error_message)
         await self._submit(job_id, edit)
 
     async def delete(self, job_id: str) -> bool:

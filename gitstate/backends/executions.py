@@ -66,8 +66,9 @@ class Execution:
         outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
         text = f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
         payloads = {"prompt": _payload(self.prompt), "output": _payload(self.output)}
+        value = current.content().value
         return Draft(
-            message_for(self.job_id, Event.EXECUTION, text, current.value(), trailers=self._trailers(payloads)),
+            message_for(self.job_id, Event.EXECUTION, text, value, trailers=self._trailers(payloads)),
             attachments={_path(self.sheet_num, name): content for name, content in payloads.items()},
         )
 

@@ -11,21 +11,45 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gitstate.format.codec import Encoded
+from gitstate.store.content import Content
+from gitstate.store.documents import Snapshot
+
 __all__ = ["Lineages", "Picture"]
 
 _BORNE = 4  # so many pictures does an object bear: it may be mirrored to other stores, or be renamed and back
 
 
 class Picture:
-    """A value as it was loaded from or handed to a store, as JSON text, and whether the store has it."""
+    """What a state object was loaded as from a store or handed to it as, and whether the store has it.
 
-    def __init__(self, store: str, document: str, text: bytes, previous: "Picture | None", *, published: bool) -> None:
+    ``content`` is its value, ``value_id`` the id of the stored value that it is, None as long as there is none: a save
+    that was merged is none. ``encoded`` helps to encode the object once more, and is left behind by a pickle.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        document: str,
+        content: Content,
+        *,
+        encoded: Encoded | None = None,
+        previous: "Picture | None" = None,
+    ) -> None:
         self.store = store
         self.document = document
-        self.text = text
-        self._stands = published
-        self.dropped = False
+        self.content = content
+        self.encoded = encoded
+        self.value_id: str | None = None
         self._previous = previous
+        self._stands = self._dropped = False
+
+    @classmethod
+    def of(cls, store: str, snapshot: Snapshot) -> "Picture":
+        """Return the picture of a state that was loaded."""
+        picture = cls(store, snapshot.document, snapshot.content())
+        picture.stand(snapshot.value_id)
+        return picture
 
     def base(self) -> "Picture | None":
         """Return the nearest picture in the chain that the store has."""
@@ -34,29 +58,31 @@ class Picture:
             picture = picture._previous
         return picture
 
-    def applied(self, value_id: str) -> None:
-        """See :class:`gitstate.store.documents.Observer`: a save behind this one is based on it."""
-        del value_id
-        self._stands = True
+    def stand(self, value_id: str | None) -> None:
+        """Say that the store has it, or will have it with the next batch: the saves behind it are based on it."""
+        self._stands, self.value_id = True, value_id
 
-    def withdrawn(self) -> None:
+    def withdraw(self) -> None:
         """Take that back."""
-        self._stands = False
+        self._stands, self.value_id = False, None
 
-    def published(self) -> None:
-        """Say that the store has it; what came before no longer matters."""
+    def publish(self) -> None:
+        """Say that the store has it for good; what came before no longer matters."""
         self._previous = None
 
     def drop(self) -> None:
-        """Say that the store will never have it."""
-        self.dropped = True
+        """Say that the store will never have it, unless it has."""
+        self._dropped = True
 
     def alive(self) -> "Picture | None":
         """Return the nearest picture in the chain that the store has or may still get."""
         picture: Picture | None = self
-        while picture is not None and picture.dropped and not picture._stands:
+        while picture is not None and picture._dropped and not picture._stands:
             picture = picture._previous
         return picture
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"encoded": None}
 
 
 class _Album:
@@ -91,6 +117,10 @@ class Lineages:
     def get(self, state: BaseModel, store: str, document: str) -> Picture | None:
         """Return the picture of a state as a document of a store, or None."""
         return self._album(state).of(store, document)
+
+    def encoded(self, state: BaseModel) -> Encoded | None:
+        """Return what a state was encoded as last, whichever store that was for."""
+        return next((picture.encoded for picture in self._album(state).pictures), None)
 
     def put(self, state: BaseModel, picture: Picture) -> None:
         """Remember a picture of a state for as long as the object lives."""

@@ -8,18 +8,64 @@ from collections.abc import Set
 from enum import StrEnum
 from typing import Any
 
+from pydantic import PrivateAttr
+
 from gitstate import clock
-from gitstate.backends.models import CheckpointState, JobStatus, SheetState, SheetStatus
-from gitstate.errors import CorruptionError, InvalidInputError
+from gitstate.backends.checked import Checked
+from gitstate.backends.models import DONE, CheckpointState, JobStatus, SheetState, SheetStatus
+from gitstate.backends.subjects import message_for, told
+from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError
 from gitstate.format.codec import Codec
+from gitstate.format.message import Event
+from gitstate.store.content import Content
+from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import equal
 
-__all__ = ["mark_sheet", "sheet_status"]
+__all__ = ["edit_for", "mark_sheet", "sheet_status"]
 
-_CODEC = Codec(CheckpointState)
 _FREE = {"config_snapshot", "metadata", "validation_details"}  # no rule reads them, and other models may differ
 _JOB_FIELDS = CheckpointState.model_fields.keys() - _FREE
 _SHEET_FIELDS = SheetState.model_fields.keys() - _FREE
+_DONE = tuple(status.value for status in DONE)
+
+
+class _Excerpt(CheckpointState):
+    """A job with no more than one of its sheets. The others are looked at when a rule asks how many are done."""
+
+    _others: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def get_progress(self) -> tuple[int, int]:
+        done, total = super().get_progress()
+        others = (
+            key for key, sheet in self._others.items() if isinstance(sheet, dict) and sheet.get("status") in _DONE
+        )
+        return done + sum(key.isdecimal() and 1 <= int(key) <= total for key in others), total
+
+
+_CODEC = Codec(_Excerpt)
+
+
+def edit_for(
+    codec: Codec[Any], checked: Checked, job_id: str, sheet_num: int, status: SheetStatus, error_message: str | None
+) -> Edit:
+    """Return the write that marks a sheet of a job whose states ``codec`` encodes.
+
+    The write raises JobNotFoundError when there is no job, and InvalidInputError when the sheet cannot be marked so.
+    """
+
+    def edit(current: Snapshot | None) -> Draft:
+        if current is None:
+            raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its sheets")
+        before = current.content().value
+        value = mark_sheet(before, sheet_num, status, error_message)
+        try:
+            codec.check(value, before if current.value_id in checked else {})
+        except CorruptionError as error:
+            raise InvalidInputError(f"sheet {sheet_num} of job {job_id!r} cannot be marked: {error.message}") from error
+        message = message_for(job_id, Event.SHEET, told(before, value), value)
+        return Draft(message, value=Content(value=value), observer=checked)
+
+    return edit
 
 
 def sheet_status(status: Any) -> SheetStatus:
@@ -43,15 +89,13 @@ def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error
     """
     if error_message is not None and not isinstance(error_message, str):
         raise InvalidInputError(f"an error message is a text, not {error_message!r}")
-    try:
-        job = _CODEC.decode(_seen(value))
-    except CorruptionError as error:
-        raise InvalidInputError(f"{value.get('job_id')!r} has not the shape of a job: {error.message}") from error
+    sheets = value.get("sheets")
+    sheets = dict(sheets) if isinstance(sheets, dict) else {}
+    job = _excerpt(value, sheets, str(sheet_num))
     before = _encoded(job)
     _apply(job, sheet_num, status, error_message)
     job.updated_at = clock.now()
     after = _encoded(job)
-    sheets = dict(value.get("sheets") or {})
     seen, marked = before.pop("sheets"), after.pop("sheets")
     for key, sheet in marked.items():
         if key not in seen:
@@ -60,6 +104,21 @@ def mark_sheet(value: dict[str, Any], sheet_num: int, status: SheetStatus, error
             sheets[key] = _carried(sheets[key], seen[key], sheet)
     sheets[str(sheet_num)] = sheets[str(sheet_num)] | {"status": status.value}  # whatever it had
     return _carried(value, before, after) | {"sheets": sheets}
+
+
+def _excerpt(value: dict[str, Any], sheets: dict[str, Any], key: str) -> _Excerpt:
+    """Return what is known of a job, with one of its sheets: that of a key, or any, lest it seem to have no records."""
+    shown = key if isinstance(sheets.get(key), dict) else next((k for k in sheets if isinstance(sheets[k], dict)), None)
+    seen = {"job_name": ""} | _known(value, _JOB_FIELDS, JobStatus)
+    seen["sheets"] = {} if shown is None else {shown: _known(sheets[shown], _SHEET_FIELDS, SheetStatus)}
+    try:
+        job = _CODEC.decode(seen)
+    except CorruptionError as error:
+        raise InvalidInputError(f"{value.get('job_id')!r} has not the shape of a job: {error.message}") from error
+    job._others = sheets.copy()
+    if shown is not None:
+        del job._others[shown]
+    return job
 
 
 def _apply(job: CheckpointState, sheet_num: int, status: SheetStatus, error_message: str | None) -> None:
@@ -78,17 +137,6 @@ def _apply(job: CheckpointState, sheet_num: int, status: SheetStatus, error_mess
             sheet.error_message = error_message
 
 
-def _seen(value: dict[str, Any]) -> dict[str, Any]:
-    """Return what both models know of a job."""
-    job = {"job_name": ""} | _known(value, _JOB_FIELDS, JobStatus)
-    sheets = value.get("sheets")
-    if isinstance(sheets, dict):
-        job["sheets"] = {
-            key: _known(sheet, _SHEET_FIELDS, SheetStatus) for key, sheet in sheets.items() if isinstance(sheet, dict)
-        }
-    return job
-
-
 def _known(item: dict[str, Any], names: Set[str], statuses: type[StrEnum]) -> dict[str, Any]:
     """Return the fields that we know; a status of another model's own counts as the first one, pending."""
     known = {name: field for name, field in item.items() if name in names}
@@ -105,7 +153,7 @@ def _carried(value: dict[str, Any], before: dict[str, Any], after: dict[str, Any
 
 
 def _encoded(job: CheckpointState) -> dict[str, Any]:
-    # As the codec has it, but for what these fields never hold: a tenth of the time for a whole job.
+    # As the codec has it, but for what these fields never hold, in a tenth of the time.
     return job.model_dump(mode="json", exclude_none=True)
 
 

@@ -1,15 +1,17 @@
 """What a save makes of a job: created, replaced, saved as it is, or merged with what others saved meanwhile."""
 
-import json
 import logging
+from dataclasses import dataclass
 from typing import Any
 
+from gitstate.backends.checked import Checked
 from gitstate.backends.lineage import Picture
 from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import ConflictError, CorruptionError, StateCorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
+from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import merge3
@@ -20,26 +22,58 @@ _log = logging.getLogger("gitstate")
 _LISTED = 10  # so many conflicts are named in the message of the error
 
 
-def edit_for(codec: Codec[Any], job_id: str, ours: dict[str, Value], picture: Picture) -> Edit:
-    """Return the write that saves the value ``ours``, of which ``picture`` was taken.
+@dataclass(frozen=True)
+class _Save:
+    """The drafts of one save; it observes what becomes of them."""
+
+    picture: Picture
+    checked: Checked
+    merged: bool = False
+
+    def draft(self, event: Event, before: dict[str, Value] | None, value: Content, note: str = "") -> Draft:
+        """Draft the commit that makes ``value`` out of ``before``."""
+        text = told(before, value.value) + (", merged" if event is Event.MERGED else "")
+        message = message_for(self.picture.document, event, text, value.value, body=note)
+        return Draft(message, value=value, observer=self)
+
+    def applied(self, value_id: str) -> None:
+        """A save behind this one is based on it. What was merged is not what the picture shows."""
+        self.checked.add(value_id)
+        self.picture.stand(None if self.merged else value_id)
+
+    def withdrawn(self) -> None:
+        """Take that back."""
+        self.picture.withdraw()
+
+    def published(self) -> None:
+        """The picture shows what is there to stay."""
+        self.picture.publish()
+
+
+def edit_for(codec: Codec[Any], checked: Checked, picture: Picture) -> Edit:
+    """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded.
 
     The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged.
     """
+    job_id, ours, save = picture.document, picture.content, _Save(picture, checked)
 
     def edit(current: Snapshot | None) -> Draft:
         base = picture.base()
+        if base is not None and current is not None and base.value_id == current.value_id:
+            return save.draft(Event.SAVED, base.content.value, ours)
         theirs, note = _readable(current)
         if theirs is None:
             if base is not None and current is None:
                 note = "the job had been deleted meanwhile; what was saved here survives"
                 _log.warning("job %r: %s", job_id, note)
             event = Event.CREATED if current is None else Event.SAVED
-            return _draft(job_id, event, None, ours, picture, note)
-        if base is None or current is None or current.text() == base.text or equal(theirs, json.loads(base.text)):
-            return _draft(job_id, Event.SAVED, theirs, ours, picture)
-        value = _merged(codec, job_id, _normal(codec, json.loads(base.text)), ours, theirs)
-        event = Event.SAVED if equal(value, ours) else Event.MERGED
-        return _draft(job_id, event, theirs, value, picture)
+            return save.draft(event, None, ours, note)
+        if base is None or equal(theirs, base.content.value):
+            return save.draft(Event.SAVED, theirs, ours)
+        value = _merged(codec, job_id, _normal(codec, base.content.value), ours.value, theirs)
+        if equal(value, ours.value):
+            return save.draft(Event.SAVED, theirs, ours)
+        return _Save(picture, checked, merged=True).draft(Event.MERGED, theirs, Content(value=value))
 
     return edit
 
@@ -49,7 +83,7 @@ def _readable(current: Snapshot | None) -> tuple[dict[str, Value] | None, str]:
     if current is None:
         return None, ""
     try:
-        return current.value(), ""
+        return current.content().value, ""
     except StateCorruptionError as error:
         _log.warning("replaced by a save, and still in the history: %s", error)
         return None, f"Replaces a state that could not be read: {error.message}"
@@ -69,7 +103,7 @@ def _merged(
         )
     value: dict[str, Any] = merge.value  # type: ignore[assignment]  # three objects merge to an object
     try:
-        codec.decode(value)
+        codec.check(value, ours)
     except CorruptionError as error:
         raise ConflictError(
             f"job {job_id!r} was changed by somebody else, and both changes together are no state: {error.message}",
@@ -85,15 +119,3 @@ def _normal(codec: Codec[Any], value: dict[str, Value]) -> dict[str, Value]:
     except CorruptionError:
         return value
     return normal
-
-
-def _draft(
-    job_id: str,
-    event: Event,
-    before: dict[str, Value] | None,
-    value: dict[str, Value],
-    picture: Picture,
-    note: str = "",
-) -> Draft:
-    text = told(before, value) + (", merged" if event is Event.MERGED else "")
-    return Draft(message_for(job_id, event, text, value, body=note), value=value, observer=picture)

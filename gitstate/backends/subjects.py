@@ -9,6 +9,7 @@ from gitstate.format.message import Event, Message
 
 __all__ = ["message_for", "progress", "told"]
 
+_DONE = tuple(status.value for status in DONE)
 _LISTED = 3  # so many changed sheets are named one by one
 _NAMED = 60  # so many characters of a job id are shown; the trailer has it whole
 
@@ -16,16 +17,16 @@ _NAMED = 60  # so many characters of a job id are shown; the trailer has it whol
 def progress(value: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many sheets of a job are completed or skipped, and how many it has."""
     sheets = _sheets(value)
-    done = sum(_status(sheet) in DONE for sheet in sheets.values())
-    if not sheets:
-        done = _number(value.get("last_completed_sheet"))
+    statuses = [sheet.get("status") for sheet in sheets.values() if isinstance(sheet, dict)]
+    done = sum(map(statuses.count, _DONE)) if sheets else _number(value.get("last_completed_sheet"))
     return done, _number(value.get("total_sheets"))
 
 
 def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     """Say in a few words what a save changed: sheets with another status or attempt first, the job's status else."""
     old, new = _sheets(before or {}), _sheets(after)
-    changed = [key for key in new if _status(new[key]) is not None and _moved(old.get(key), new[key])]
+    differing = [key for key, sheet in new.items() if sheet is not old.get(key)]
+    changed = [key for key in differing if _status(new[key]) is not None and _moved(old.get(key), new[key])]
     if before is None:
         started = [key for key in changed if _status(new[key]) != SheetStatus.PENDING.value]
         return "created" if not started else f"created, {_sheets_told(started, new)}"
@@ -73,18 +74,18 @@ def _sheets_told(keys: list[str], sheets: Mapping[str, Any]) -> str:
     return f"sheets {listed} {statuses.pop()}"
 
 
-def _sheets(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _sheets(value: Mapping[str, Any]) -> dict[str, Any]:
     sheets = value.get("sheets")
-    return sheets if isinstance(sheets, Mapping) else {}
+    return sheets if isinstance(sheets, dict) else {}
 
 
 def _status(sheet: Any) -> str | None:
-    status = sheet.get("status") if isinstance(sheet, Mapping) else None
+    status = sheet.get("status") if isinstance(sheet, dict) else None
     return status if isinstance(status, str) else None
 
 
 def _attempt(sheet: Any) -> int:
-    return _number(sheet.get("attempt_count")) if isinstance(sheet, Mapping) else 0
+    return _number(sheet.get("attempt_count")) if isinstance(sheet, dict) else 0
 
 
 def _number(value: Any) -> int:

@@ -10,30 +10,49 @@ loaded. Serializers and validators of the model's own may change values as they 
 import json
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from math import isfinite
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import to_jsonable_python
 
 from gitstate.errors import CorruptionError, UnstorableError
+from gitstate.format.frozen import UNLIKE, Frozen, freeze, same
+from gitstate.format.pieces import piecewise_fields
 from gitstate.format.shapes import shape_of
 from gitstate.format.surrogates import mask, mask_text, translate
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "Encoded"]
 
 Model = TypeVar("Model", bound=BaseModel)
+_Object: TypeAlias = dict[str, Value]
 
 _LISTED = 3  # so many errors of a validation are named
 _SECRETS = (Secret, SecretBytes, SecretStr)
 _SCALARS = (str, int, bool, type(None))
 _REPLACED = rb"\ufffd\ufffd\ufffd"
 _UNKNOWN = object()  # what came back is not known
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A value, and what tells later which of the entries that it was made of are as they were.
+
+    ``value`` shares its entries with the values before and after it: nobody may change it in place. ``pictures`` are
+    those of the entries of some fields, by key, in the order in which the value has them.
+    """
+
+    model: type[BaseModel]
+    value: dict[str, Value]
+    pictures: Mapping[str, Mapping[Any, Frozen]]
+
+
+_NOTHING = Encoded(BaseModel, {}, {})
 
 
 class Codec(Generic[Model]):
@@ -65,6 +84,52 @@ class Codec(Generic[Model]):
             raise UnstorableError(f"the value could not be loaded again: {error.message}") from error
         return _settle(instance, dumped, back, ())
 
+    def encode_changed(self, instance: Model, known: Encoded | None) -> Encoded:
+        """Return what :meth:`encode` does, but take the entries over that are as they were when ``known`` was made.
+
+        An entry is taken over when it belongs to a dictionary of models, and nothing else in the model looks into that.
+        Raises as :meth:`encode` does.
+        """
+        parts = self._parts(instance)
+        known = known or _NOTHING
+        if known.model is not self.model or known.pictures.keys() != parts.keys():
+            pictures = {name: _pictures(part) for name, part in parts.items()}
+            return Encoded(self.model, cast(_Object, self.encode(instance)), pictures)
+        changed = {name: _changed(part, known.pictures[name]) for name, part in parts.items()}
+        fresh = {name: _pictures(part) for name, part in changed.items()}  # first: a validator may change what it sees
+        value = cast(_Object, self.encode(instance.model_copy(update=changed)))
+        pictures = {}
+        for name, part in parts.items():
+            pictures[name] = {**known.pictures[name], **fresh[name]}
+            entries = cast(_Object, known.value[name]) | cast(_Object, value[name])
+            if [*part] != [*pictures[name]]:  # some are gone, or stand elsewhere
+                pictures[name] = {key: pictures[name][key] for key in part}
+                entries = {text: entries[text] for text in map(str, part)}
+            value[name] = entries
+        return Encoded(self.model, value, pictures)
+
+    def check(self, value: Mapping[str, Value], known: Mapping[str, Value]) -> None:
+        """Raise as :meth:`decode` does where a value is no instance's.
+
+        ``known`` is an instance's; entries that are the very same objects there are not looked at again, under the
+        conditions of :meth:`encode_changed`.
+        """
+        seen = dict(value)
+        for name in piecewise_fields(self.model):
+            part, before = value.get(name), known.get(name)
+            if isinstance(part, dict) and isinstance(before, dict):
+                seen[name] = {key: entry for key, entry in part.items() if before.get(key, _UNKNOWN) is not entry}
+        self.decode(seen)
+
+    def _parts(self, instance: Model) -> dict[str, dict[Any, BaseModel]]:
+        """Return the fields of an instance that can be encoded entry by entry."""
+        if type(instance) is not self.model:
+            return {}
+        named = {name: (instance.__dict__.get(name), kind) for name, kind in piecewise_fields(self.model).items()}
+        return {
+            name: part for name, (part, kind) in named.items() if type(part) is dict and {*map(type, part)} <= {kind}
+        }
+
     def decode(self, value: Value) -> Model:
         """Return the instance that a value stands for. Raises as :meth:`decode_text` does."""
         try:
@@ -94,6 +159,21 @@ class Codec(Generic[Model]):
 
     def _validate(self, text: bytes | str) -> Model:
         return self.model.model_validate_json(text, by_alias=True, by_name=True)
+
+
+def _pictures(part: Mapping[Any, BaseModel]) -> dict[Any, Frozen]:
+    return {key: freeze(entry) for key, entry in part.items()}
+
+
+def _changed(part: Mapping[Any, BaseModel], pictures: Mapping[Any, Frozen]) -> dict[Any, BaseModel]:
+    """Return the entries that are not, or no longer, as their pictures show them."""
+    if [*part] != [*pictures]:
+        pictures = {key: pictures.get(key, UNLIKE) for key in part}
+    return {
+        key: entry
+        for (key, entry), picture in zip(part.items(), pictures.values(), strict=True)
+        if not same(picture, entry)
+    }
 
 
 def _dump(instance: BaseModel, *, retry: bool = True) -> Any:
