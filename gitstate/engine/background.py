@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gitstate.engine import files, packs, refs
+from gitstate.engine import files, folding, packs, refs
 from gitstate.engine.folding import Lock
 from gitstate.engine.journal import Journal, Record
+from gitstate.engine.locks import alone
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
@@ -44,6 +45,7 @@ def checkpoint(repository: Repository, journal: Journal, lock: Lock) -> None:
             waiting = _names(journal.records) - synced
         if len(waiting) <= _FEW:
             break
+        _join(repository, waiting, lock)
         _sync_packs(folder, waiting)
         synced |= waiting
     with lock():
@@ -57,6 +59,16 @@ def checkpoint(repository: Repository, journal: Journal, lock: Lock) -> None:
 
 def _names(records: Iterable[Record]) -> set[str]:
     return {packs.pack_name(record.pack[-20:]) for record in records}
+
+
+def _join(repository: Repository, names: Iterable[str], lock: Lock) -> None:
+    """Make one pack of several: to sync that one takes a tenth of the time."""
+    folder = repository.objects / "pack"
+    with alone(repository.private / "fold", 0) as fd:
+        if fd >= 0:
+            bases = [os.path.join(folder, name) for name in sorted(names)]
+            with folding.workshop(repository, "fold", lock) as shop:
+                folding.join(folder, shop, folding.Tier(bases, _FEW), lock)
 
 
 def _sync_packs(folder: Path, names: Iterable[str]) -> None:

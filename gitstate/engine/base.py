@@ -7,11 +7,13 @@ An engine knows no jobs and no JSON. :class:`gitstate.engine.git.GitEngine` keep
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
+from gitstate.engine.upkeep import GcReport
 
-__all__ = ["Engine", "Source"]
+__all__ = ["Engine", "Settled", "Source"]
 
 
 class Source(Protocol):
@@ -24,11 +26,27 @@ class Source(Protocol):
         """Return a tree; raises CorruptionError."""
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What became of a ref after a restart of the machine.
+
+    ``was`` is where it stood (None: nobody can tell), ``now`` where it stands, ``lost`` the commits that had been there
+    and are not whole.
+    """
+
+    ref: str
+    was: ObjectId | None
+    now: ObjectId
+    lost: tuple[ObjectId, ...] = ()
+
+
 class Engine(ABC):
     """One branch of one repository. Every method may be called from any thread."""
 
     identity: str
     """Tells this repository and branch from every other one that this machine sees."""
+    settled: Sequence[Settled]
+    """What this object found as a cut of the power, or damage, had left it, and made good."""
 
     @abstractmethod
     def head(self) -> ObjectId | None:
@@ -78,6 +96,15 @@ class Engine(ABC):
     @abstractmethod
     def signature(self) -> Signature:
         """Return who commits, from git's configuration or else user and host, at the present moment."""
+
+    @abstractmethod
+    def gc(self) -> GcReport:
+        """Pack all objects anew, so that they take less room; see :func:`gitstate.engine.upkeep.gc`. Drops nothing.
+
+        Raises:
+            BusyError: Another process does upkeep, or writes, for too long.
+            StorageError: The disk refused, or git failed; every object is still there.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -14,6 +14,7 @@ __all__ = ["FULL", "create", "overwrite", "read", "remove", "storage_errors", "s
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The numbers of the errors that say that there is no room."""
+_CHUNK = 1 << 16  # bytes
 _HINTS = {
     errno.EMFILE: "raise the limit of open files",
     errno.ENFILE: "raise the limit of open files",
@@ -96,8 +97,17 @@ def overwrite(path: str, data: bytes, *, durable: bool) -> None:
 
 def read(path: str | os.PathLike[str]) -> bytes:
     """Return the content of a file."""
-    with open(path, "rb") as file:
-        return file.read()
+    # Without Python's file object, which costs most files here more than their reading: four system calls of nine.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(fd, _CHUNK):
+            pieces.append(piece)
+            if len(piece) < _CHUNK:
+                break
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
 
 
 def remove(path: str | os.PathLike[str]) -> None:

@@ -2,23 +2,25 @@
 
 Nothing is ever dropped. The work is done without the store's lock, on packs that are published and so never change;
 only the exchange of the old ones for the new one happens under it. The new pack is made in a folder of its own, since
-in ``objects/pack`` a pack without its index is a leftover. One process at a time does such work on a repository: the
-functions here are called by the holder of the lock that :mod:`gitstate.engine.upkeep` takes.
+in ``objects/pack`` a pack without its index is a leftover. Nobody else may work on the same packs meanwhile:
+:mod:`gitstate.engine.upkeep` sees to that.
 """
 
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from gitstate.engine import files, packs
+from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
 
 __all__ = [
     "FOLD_AT",
+    "SMALL",
     "Lock",
     "Tier",
     "due",
@@ -26,6 +28,7 @@ __all__ = [
     "join",
     "kept",
     "packs_in",
+    "plain",
     "remove_leftovers",
     "workshop",
 ]
@@ -36,19 +39,22 @@ Lock = Callable[[], AbstractContextManager[None]]
 FOLD_AT = 32
 """As many packs of single publishes become one."""
 
+SMALL = 1 << 20
+"""Bytes of a pack from which on it is worth to be packed with deltas."""
+
 # Bytes below which a pack belongs to a tier, and how many of it become one.
-_TIERS = ((64 << 10, FOLD_AT), (1 << 20, 8), (16 << 20, 4))
+_TIERS = ((64 << 10, FOLD_AT), (SMALL, 8), (16 << 20, 16))
 _GOING = "going"  # names what is about to be removed, should that be cut short
 _NAMES = re.compile(rb"(pack-[0-9a-f]{40})\.idx")
 _SUFFIXES = (".idx", ".pack", ".rev", ".bitmap")
 
 
 class Tier(NamedTuple):
-    """Packs of about one size, without deltas, that are enough to be joined. ``last``: there is no bigger tier."""
+    """Packs of about one size, without deltas, how many of them are enough to be joined, and whether they are big."""
 
     bases: list[str]
     enough: int
-    last: bool
+    big: bool = False
 
 
 def due(folder: Path) -> list[Tier]:
@@ -59,11 +65,16 @@ def due(folder: Path) -> list[Tier]:
     for bound, enough in _TIERS:
         bases = sorted(base for base, size in sizes.items() if floor <= size < bound)
         if len(bases) >= enough:
-            bases = [base for base in bases if packs.kind_of(base) == "plain" and not kept(base)]
+            bases = plain(bases)
         if len(bases) >= enough:
-            tiers.append(Tier(bases, enough, bound == _TIERS[-1][0]))
+            tiers.append(Tier(bases, enough, floor >= SMALL))
         floor = bound
     return tiers
+
+
+def plain(bases: Iterable[str]) -> list[str]:
+    """Return those packs that can be joined by copying: they are ours, have no deltas, and nobody keeps them."""
+    return [base for base in bases if packs.kind_of(base) == "plain" and not kept(base)]
 
 
 def packs_in(folder: Path) -> dict[str, int]:
@@ -83,10 +94,10 @@ def kept(base: str) -> bool:
 
 
 @contextmanager
-def workshop(repository: Repository, lock: Lock) -> Iterator[Path]:
+def workshop(repository: Repository, name: str, lock: Lock) -> Iterator[Path]:
     """Give an empty folder to make packs in; what a dead process left there is cleared away first."""
-    remove_leftovers(repository, lock)
-    folder = _place(repository)
+    remove_leftovers(repository, name, lock)
+    folder = _place(repository, name)
     folder.mkdir()
     try:
         yield folder
@@ -94,30 +105,37 @@ def workshop(repository: Repository, lock: Lock) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_leftovers(repository: Repository, lock: Lock) -> None:
-    """Clear away what a process left that died in its work on packs."""
-    folder = _place(repository)
+def remove_leftovers(repository: Repository, name: str, lock: Lock) -> None:
+    """Clear away a workshop whose process died, and the rest of the packs that it was about to remove."""
+    folder = _place(repository, name)
     if not folder.exists():
         return
     with suppress(FileNotFoundError):
         going = _NAMES.findall(files.read(folder / _GOING))
         with lock():
-            for name in map(os.fsdecode, going):
-                base = os.path.join(repository.objects, "pack", name)
+            for pack in map(os.fsdecode, going):
+                base = os.path.join(repository.objects, "pack", pack)
                 if not os.path.exists(base + ".idx"):
                     _remove(base)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(repository: Repository) -> Path:
-    return repository.objects / "gitstate"  # surely on the disk of `objects/pack`, so that a file can be renamed there
+def _place(repository: Repository, name: str) -> Path:
+    return repository.objects / f"gitstate-{name}"  # on the disk of `objects/pack`, so that files can be renamed there
 
 
-def join(folder: Path, shop: Path, tier: Tier, lock: Lock) -> int:
+def join(folder: Path, shop: Path, tier: Tier, lock: Lock, kind: PackKind = "plain") -> int:
     """Copy the packs of a tier into one, as they are compressed; damaged ones stay.
 
+    Args:
+        folder: The folder ``objects/pack``.
+        shop: The workshop.
+        tier: What to join.
+        lock: The store's.
+        kind: ``"deltas"``: the new pack shall not be joined by copying again.
+
     Returns:
-        How many packs became fewer.
+        How many packs it replaced.
 
     Raises:
         OSError: The disk refused; every object is still there.
@@ -133,10 +151,11 @@ def join(folder: Path, shop: Path, tier: Tier, lock: Lock) -> int:
     if len(sound) < tier.enough:
         return 0
     made = packs.build_entries(list(entries.values()))
-    base = os.fspath(shop / made.name)
+    name = packs.pack_name(made.data[-20:], kind)
+    base = os.fspath(shop / name)
     files.create(base + ".pack", made.data, mode=0o444)
     files.create(base + ".idx", made.index, mode=0o444)
-    return exchange(folder, shop, base, made.name, sound, lock)
+    return exchange(folder, shop, base, name, sound, lock)
 
 
 def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
@@ -151,7 +170,7 @@ def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str],
         lock: The store's.
 
     Returns:
-        How many packs became fewer.
+        How many packs it replaced.
 
     Raises:
         OSError: The disk refused; every object is still there.
@@ -170,7 +189,7 @@ def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str],
         _forget_multi_pack_index(folder, gone)
         for base in gone:
             _remove(base)
-    return len(gone) - (target not in old)
+    return len(gone)
 
 
 def _covers(index: bytes, base: str) -> bool:

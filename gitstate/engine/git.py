@@ -1,25 +1,29 @@
 """The engine of a git repository: objects first and durable, then one swap of the branch."""
 
+import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from dataclasses import replace
 
-from gitstate.engine import files, locks, packs, refs, settling, upkeep
+from gitstate.engine import files, leftovers, locks, packs, refs, settling, upkeep
 from gitstate.engine.background import Background, checkpoint
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Engine, Settled
+from gitstate.engine.check import Problem
 from gitstate.engine.identity import Identity
 from gitstate.engine.journal import Journal, Record, boot_id
 from gitstate.engine.locks import StoreLock
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
-from gitstate.engine.settling import Settled
-from gitstate.errors import CorruptionError, StorageError
+from gitstate.engine.upkeep import GcReport
+from gitstate.errors import CorruptionError, ReadOnlyError, StorageError
 
 __all__ = ["GitEngine"]
+
+_log = logging.getLogger("gitstate")
 
 
 class GitEngine(Engine):
@@ -45,13 +49,14 @@ class GitEngine(Engine):
         self._lock = StoreLock(repository.private / "lock")
         self._journal = Journal(repository.private / "journal", durable=durable)
         self._background = Background(self._tidy)
+        self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
         self._who = Identity(repository)
         self._clean = False  # whether leftovers of the dead were looked for
         self._keep = ""
-        self._later: list[Callable[[], None]] = []  # to be done when callers have their answers
         self._holder = 0  # the thread that holds the lock
         _engines.add(self)
+        self._settle_after_restart()
 
     def head(self) -> ObjectId | None:
         """See :meth:`Engine.head`."""
@@ -86,12 +91,8 @@ class GitEngine(Engine):
                     self._settle()
             yield
         finally:
-            try:
-                while self._later:
-                    self._later.pop(0)()
-            finally:
-                self._holder = 0
-                self._lock.release()
+            self._holder = 0
+            self._lock.release()
 
     def publish(self, objects: Sequence[GitObject], *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
         """See :meth:`Engine.publish`.
@@ -101,51 +102,47 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.common_dir):
             pack = packs.build(objects) if objects else None
             journaled = pack is not None and expected is not None and self._record(expected, new, pack)
+            placed = None
             try:
-                placed = self._place(pack, durable=not journaled)
-                self._swap(expected, new, note, placed, durable=not journaled)
+                if pack is not None:
+                    self._keep = self._keep or packs.keeper(self._repository.private)
+                    placed = packs.place(self._packs, pack, keep=self._keep, durable=not journaled)
+                self._swap(expected, new, note, durable=not journaled)
             except BaseException:
-                self._clean = False
-                if journaled and not self._may_be_at(new):
-                    with suppress(OSError):  # then it may come true after a cut of the power, as if it had been in time
-                        self._journal.take_back()
+                self._take_back(new, placed, journaled=journaled)
                 raise
-        self._later.append(partial(self._reader.learn, objects))
-        self._later.append(partial(self._background.published, self._journal))
+            if placed is not None:
+                placed.release()
+        self._reader.learn(objects)
+        self._background.published(self._journal)
 
     def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
         """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
         return self._journal.append(Record(self._repository.ref, expected, new, pack.data))
 
-    def _place(self, pack: packs.Pack | None, *, durable: bool) -> packs.NewPack | None:
-        if pack is None:
-            return None
-        self._keep = self._keep or packs.keeper(self._repository.private)
-        return packs.place(self._packs, pack, keep=self._keep, durable=durable)
+    def _swap(self, expected: ObjectId | None, new: ObjectId, note: str, *, durable: bool) -> None:
+        refs.swap(
+            self._repository,
+            self._repository.ref,
+            expected=expected,
+            new=new,
+            who=self.signature(),
+            note=note,
+            timeout=self._ref_timeout,
+            durable=durable,
+        )
 
-    def _swap(
-        self, expected: ObjectId | None, new: ObjectId, note: str, placed: packs.NewPack | None, *, durable: bool
-    ) -> None:
-        repository, who = self._repository, self.signature()
-        try:
-            refs.swap(
-                repository,
-                repository.ref,
-                expected=expected,
-                new=new,
-                who=who,
-                note=note,
-                timeout=self._ref_timeout,
-                durable=durable,
-            )
-        except BaseException:
+    def _take_back(self, new: ObjectId, placed: packs.NewPack | None, *, journaled: bool) -> None:
+        """Undo a publish that failed, unless the branch moved."""
+        self._clean = False
+        if not self._may_be_at(new):
+            if journaled:
+                with suppress(OSError):  # then it may come true after a cut of the power, as if it had been in time
+                    self._journal.take_back()
             if placed is not None:
-                if not self._may_be_at(new):
-                    placed.discard()
-                placed.release()
-            raise
+                placed.discard()
         if placed is not None:
-            self._later.append(placed.release)
+            placed.release()
 
     def find(self, prefix: str) -> list[ObjectId]:
         """See :meth:`Engine.find`."""
@@ -155,11 +152,39 @@ class GitEngine(Engine):
         """See :meth:`Engine.signature`."""
         return self._who.signature()
 
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        """Return what is wrong with all that is derived or transient, and mend it if asked to.
+
+        Raises:
+            BusyError: Another process did not let go of the lock in time.
+        """
+        if not self._repository.private.exists():
+            return []
+        with files.storage_errors(self._repository.private):
+            clean = self._lock.acquire(self._lock_timeout)
+            try:
+                self._journal.refresh()
+                found = list(leftovers.look(self._repository, self._journal))
+                if repair and found:
+                    self._clear_leftovers()
+                    self._settle()
+                    found = [replace(problem, repaired=problem.kind != "damaged") for problem in found]
+            finally:
+                self._clean = clean and self._clean
+                self._lock.release()
+        return found
+
+    def gc(self) -> GcReport:
+        """See :meth:`Engine.gc`."""
+        return upkeep.gc(self._repository, self.lock)
+
     def close(self) -> None:
         """See :meth:`Engine.close`."""
+        self._packer.stop()
         self._background.stop()
         self._journal.close()
         self._reader.close()
+        self._lock.close()
 
     def _may_be_at(self, commit_id: ObjectId) -> bool:
         try:
@@ -171,18 +196,29 @@ class GitEngine(Engine):
         self._packs.mkdir(parents=True, exist_ok=True)
         packs.remove_leftovers(self._packs)
         locks.remove_leftovers(self._repository.private)
+        upkeep.remove_leftovers(self._repository, nullcontext)
         self._clean = True
 
     def _settle(self) -> None:
         """Make good what a cut of the power took; under the lock."""
         self.settled += settling.settle(self._repository, self._journal, self.signature())
 
+    def _settle_after_restart(self) -> None:
+        """Settle before anything is read, if this machine was started anew since the last write."""
+        try:
+            with files.storage_errors(self._repository.private):
+                self._journal.refresh()
+            if self._journal.boot not in ("", boot_id()):
+                with self.lock():
+                    pass
+        except ReadOnlyError as error:
+            _log.debug("the journal is left to somebody who may write: %s", error)
+
     def _tidy(self) -> None:
-        if not self._background.is_stopping:
-            # First: packs that are joined are on the disk, and need not be synced one by one.
-            upkeep.tidy(self._repository, self.lock, give_up=lambda: self._background.is_stopping)
         with files.storage_errors(self._repository.objects):
             checkpoint(self._repository, self._journal, self.lock)
+            upkeep.tidy(self._repository, self.lock)
+            self._packer.start_if_due()
 
     def _forked(self) -> None:
         self._reader.forked()

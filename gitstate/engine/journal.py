@@ -94,6 +94,11 @@ class Journal:
         """Whether it is time to begin the next generation."""
         return self._end > _SIZE // 2
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether there is a file, and nothing in it says where it begins."""
+        return self._fd >= 0 and not self._header.generation
+
     def refresh(self) -> None:
         """Take in what other processes did, the first time all that is there.
 

@@ -21,11 +21,12 @@ from typing import Self
 from gitstate.engine import files
 from gitstate.errors import BusyError
 
-__all__ = ["LockFile", "StoreLock", "alone"]
+__all__ = ["LockFile", "StoreLock", "alone", "is_left", "remove_leftovers"]
 
 _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
 _QUEUE_WAIT = 0.002  # seconds between two tries of those behind
 _FILE_WAIT = 0.05  # seconds, at most, between two tries of a lock file: people are slow
+_PID_WIDTH = 12
 _OWN = "own-"
 _RING = "ring-"
 _RING_SIZE = 8  # so many changes later a file is used again: whoever opened it when it had the name has read it by then
@@ -43,9 +44,10 @@ class StoreLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue = path.with_name("queue")
-        self._threads = threading.Lock()  # flock lets a second descriptor in another thread wait, but not fairly
-        self._fd = -1
+        self._queue = _LockedFile(path.with_name("queue"))
+        self._file = _LockedFile(path)
+        self._threads = threading.Lock()  # flock keeps two threads of a process apart, but not fairly
+        self._held = False
         _locks.add(self)
 
     def acquire(self, timeout: float) -> bool:
@@ -61,43 +63,71 @@ class StoreLock:
         if not self._threads.acquire(timeout=timeout):
             raise BusyError(f"{self._path}: another thread is writing for more than {timeout:g} s", hint="try again")
         try:
-            queue = _locked(self._queue, end, _QUEUE_WAIT)
+            next_in_line = self._queue.lock(end, _QUEUE_WAIT)
             try:
-                self._fd = -1 if queue < 0 else _locked(self._path, end, _NEXT_WAIT)
+                self._held = next_in_line and self._file.lock(end, _NEXT_WAIT)
             finally:
-                _unlock(queue)
-            if self._fd < 0:
+                self._queue.unlock()
+            if not self._held:
                 raise BusyError(
                     f"{self._path}: {self._holder()} holds it for more than {timeout:g} s", hint="try again"
                 )
-            clean = os.fstat(self._fd).st_size == 0
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+            clean = not os.pread(self._file.fd, _PID_WIDTH, 0).strip()
+            os.pwrite(self._file.fd, b"%*d\n" % (_PID_WIDTH - 1, os.getpid()), 0)
         except BaseException:
-            self._close()
-            self._threads.release()
+            self._let_go()
             raise
         return clean
 
     def release(self) -> None:
         """Let go of the lock; in a child forked under it there is nothing to let go of."""
-        if self._fd >= 0:
+        if self._held:
             with suppress(OSError):  # left as it is, it makes the next holder look for leftovers
-                os.ftruncate(self._fd, 0)
-            self._close()
-            self._threads.release()
+                os.pwrite(self._file.fd, b" " * (_PID_WIDTH - 1), 0)
+            self._let_go()
+
+    def close(self) -> None:
+        """Close the files; :meth:`acquire` opens them again. Idempotent."""
+        with self._threads:
+            self._queue.close()
+            self._file.close()
 
     def _holder(self) -> str:
         holder = files.read(self._path).strip().decode("ascii", "replace") if self._path.exists() else ""
         return f"process {holder}" if holder else "another process"
 
-    def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        _unlock(fd)
+    def _let_go(self) -> None:
+        self._held = False
+        self._file.unlock()
+        self._threads.release()
 
     def _forked(self) -> None:
-        self._fd = -1
+        self._held = False
+        self._queue.fd = self._file.fd = -1
         self._threads = threading.Lock()
+
+
+class _LockedFile:
+    """A file to be locked again and again; it stays open in between."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = -1
+
+    def lock(self, end: float, wait: float) -> bool:
+        """Lock the file; False when ``end`` has come before."""
+        if self.fd < 0:
+            self.fd = _open(self.path)
+        self.fd = _flock(self.fd, self.path, end, wait)
+        return self.fd >= 0
+
+    def unlock(self) -> None:
+        if self.fd >= 0:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        _unlock(fd)
 
 
 @contextmanager
@@ -132,7 +162,11 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def _locked(path: Path, end: float, wait: float) -> int:
     """Lock the file at ``path`` until it is closed; return its descriptor, or -1 when ``end`` has come."""
-    fd = _open(path)
+    return _flock(_open(path), path, end, wait)
+
+
+def _flock(fd: int, path: Path, end: float, wait: float) -> int:
+    """Lock an open file; return its descriptor, which may be another one, or -1, all closed, when ``end`` has come."""
     try:
         while True:
             try:
@@ -281,8 +315,13 @@ def remove_leftovers(private: Path) -> None:
     One that has a second name stays: either that is a lock to be recognised, or the live target, until its next change.
     """
     for entry in _private_files(private, _OWN):
-        if entry.stat().st_nlink == 1:
+        if is_left(entry.path):
             files.remove(entry.path)
+
+
+def is_left(path: str | os.PathLike[str]) -> bool:
+    """Whether a private file is nobody's lock or target; under the store's lock, a dead process left it."""
+    return os.stat(path).st_nlink == 1
 
 
 def _private_files(private: Path, prefix: str | tuple[str, ...]) -> "list[os.DirEntry[str]]":

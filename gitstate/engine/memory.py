@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
+from gitstate.engine.upkeep import GcReport
 from gitstate.errors import BusyError, CorruptionError, StaleError
 
 __all__ = ["MemoryEngine"]
@@ -20,6 +21,7 @@ class MemoryEngine(Engine):
 
     def __init__(self, *, lock_timeout: float = 30.0) -> None:
         self.identity = f"memory:{next(_numbers)}"
+        self.settled = ()
         self._lock_timeout = lock_timeout  # seconds
         self._lock = threading.Lock()
         self._objects: dict[ObjectId, GitObject] = {}
@@ -67,6 +69,10 @@ class MemoryEngine(Engine):
     def signature(self) -> Signature:
         """See :meth:`Engine.signature`."""
         return Signature("memory", "memory@localhost", int(time.time()))
+
+    def gc(self) -> GcReport:
+        """See :meth:`Engine.gc`; there is nothing to pack."""
+        return GcReport(0, 0, 0, 0, 0.0, ("the store is in memory: there is nothing to pack",))
 
     def close(self) -> None:
         """See :meth:`Engine.close`."""

@@ -30,6 +30,7 @@ __all__ = [
     "ids_by_first_byte",
     "keeper",
     "kind_of",
+    "leftovers",
     "pack_name",
     "place",
     "read",
@@ -134,8 +135,11 @@ def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = 
         if keep is not None:
             with suppress(FileExistsError):  # a dead process left it
                 os.link(keep, base + ".keep")
+        if not existed:
+            _create(base + ".pack", pack.data, durable=durable)
+        elif durable:
+            _write_file(base + ".pack", pack.data, "pack")  # over one that may be torn
         if durable or not existed:
-            _write_file(base + ".pack", pack.data, "pack", durable=durable)
             _write_file(base + ".idx", pack.index, "idx", durable=durable)
         if durable:
             files.sync_directory(folder)
@@ -206,17 +210,20 @@ def ids_by_first_byte(index: bytes) -> Iterator[frozenset[bytes]]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers that died left behind; call it under the store's lock."""
+    for name in leftovers(folder):
+        files.remove(os.path.join(folder, name))
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return the names of what writers that died left behind, ``.keep`` last: it tells whose its pack is."""
     with os.scandir(folder) as found:
         names = {entry.name for entry in found}
+    left = [name for name in names if name.startswith((f"tmp_pack_{_MINE}_", f"tmp_idx_{_MINE}_"))]
     for name in names:
-        path = os.path.join(folder, name)
-        if name.startswith((f"tmp_pack_{_MINE}_", f"tmp_idx_{_MINE}_")):
-            files.remove(path)
-        elif name.endswith(".pack") and name[:-5] + ".idx" not in names and (kind_of(path[:-5]) or _kept(path[:-5])):
-            files.remove(path)  # without its index nobody sees it
-    for name in names:
-        if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5])):
-            files.remove(os.path.join(folder, name))
+        base = os.path.join(folder, name[:-5])
+        if name.endswith(".pack") and name[:-5] + ".idx" not in names and (kind_of(base) is not None or _kept(base)):
+            left.append(name)  # without its index nobody sees it
+    return left + [name for name in names if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5]))]
 
 
 def pack_name(checksum: bytes, kind: PackKind = "plain") -> str:
@@ -254,6 +261,14 @@ def _encode(item: GitObject) -> bytes:
         size >>= 7
     header.append(byte)
     return bytes(header) + zlib.compress(item.body, _LEVEL)
+
+
+def _create(path: str, data: bytes, *, durable: bool) -> None:
+    try:
+        files.create(path, data, mode=0o444, durable=durable)
+    except FileExistsError:  # without an index: a dead process left it
+        files.remove(path)
+        files.create(path, data, mode=0o444, durable=durable)
 
 
 def _write_file(path: str, data: bytes, kind: str, *, durable: bool = True) -> None:

@@ -8,39 +8,25 @@ written anew, over whatever is there, and the branch goes where its last record 
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitstate.engine import files, graph, packs, refs, trees
-from gitstate.engine.base import Source
+from gitstate.engine.base import Settled, Source
 from gitstate.engine.journal import Journal
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError
 
-__all__ = ["Settled", "settle"]
+__all__ = ["DAMAGED", "settle"]
 
 _log = logging.getLogger("gitstate")
 
 _SUBMODULE = 0o160000
 _FAR = 2000  # so many commits are looked at before older ones are believed
 _SLACK = 60.0  # seconds that clocks of files may be behind
-_DAMAGED = "damaged"
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What became of a ref after a restart of the machine.
-
-    ``was`` is where it stood (None: nobody can tell), ``now`` where it stands, ``lost`` the commits that had been there
-    and are not whole.
-    """
-
-    ref: str
-    was: ObjectId | None
-    now: ObjectId
-    lost: tuple[ObjectId, ...] = ()
+DAMAGED = "damaged"
+"""The folder in our private one to which packs go that did not reach the disk whole."""
 
 
 def settle(repository: Repository, journal: Journal, who: Signature) -> list[Settled]:
@@ -55,7 +41,7 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
     folder = repository.objects / "pack"
     for record in journal.records:
         packs.place(folder, packs.read(record.pack))
-    _set_damaged_aside(folder, repository.private / _DAMAGED, journal.began)
+    _set_damaged_aside(folder, repository.private / DAMAGED, journal.began)
     reader = ObjectReader(repository)
     try:
         named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
@@ -76,14 +62,17 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
     records = [record for record in journal.records if record.ref == ref]
     synced = journal.synced.get(ref)
     logged = list(refs.logged(repository, ref))
-    chain = {commit for record in records for commit in (record.before, record.after)} | {synced}
-    newest_first = [record.after for record in reversed(records)]
-    wanted = [*newest_first, *logged]
-    if standing is not None and standing not in chain:
-        wanted.insert(0, standing)  # somebody else moved it after us
-    elif standing is None and newest_first and newest_first[0] in logged:
-        wanted = logged + newest_first
-    wanted += [commit for commit in (standing, synced) if commit is not None]
+    recorded = [record.after for record in reversed(records)]
+    chain = {synced, *recorded, *(record.before for record in records)}
+    if standing is None:
+        # What the log says beyond our last record was done by somebody else after it.
+        wanted = logged + recorded if not recorded or recorded[0] in logged else recorded + logged
+    elif recorded and standing in chain:
+        wanted = [*recorded, standing, *logged]
+    else:
+        wanted = [standing, *recorded, *logged]
+    if synced is not None:
+        wanted.append(synced)
     believed = {commit for commit in (synced, records[0].before if records else None) if commit is not None}
     lost: list[ObjectId] = []
     for commit in dict.fromkeys(wanted):

@@ -1,16 +1,17 @@
 """Upkeep of a store: few packs, small ones, and git's graph of the commits; by hand or, little by little, on its own.
 
 Saves and loads go on meanwhile, and nothing is ever dropped, whether a ref reaches it or not: that is for a person's
-`git gc` to do. One process at a time does upkeep on a repository.
+`git gc` to do. Two locked files tell who may work on which packs: who holds ``fold`` on the small ones without deltas,
+which cannot wait while saves come in, who holds ``upkeep`` on all others, which takes its time.
 """
 
 import logging
 import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +20,19 @@ from gitstate.engine.cgit import CGit
 from gitstate.engine.folding import Lock, Tier
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, GitStateError
 
-__all__ = ["GcReport", "gc", "remove_leftovers", "tidy"]
+__all__ = ["GcReport", "Packer", "gc", "remove_leftovers", "tidy"]
 
 _log = logging.getLogger("gitstate")
 
 _PATIENCE = 60.0  # seconds to wait for another process's upkeep
 _LONGEST = 4 * 3600.0  # seconds that git may take when a person asked for it
 _LONGEST_ALONE = 600.0  # seconds that it may take when nobody did
+_PACK_AT = 4  # as many packs of a megabyte or more are packed with deltas
+_PAUSE = 600.0  # seconds until packing that failed is tried again
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{38}")
 _BIGGEST = 128 << 20  # bytes of a pack that we read whole to join it without git
@@ -64,46 +68,78 @@ def gc(repository: Repository, lock: Lock) -> GcReport:
     began = time.monotonic()
     with files.storage_errors(repository.objects), alone(repository.private / "upkeep", _PATIENCE) as fd:
         if fd < 0:
-            raise BusyError(
-                f"another process does upkeep in {repository.objects} for more than {_PATIENCE:g} s",
-                hint="try again later",
-            )
+            raise BusyError(f"another process does upkeep for more than {_PATIENCE:g} s", hint="try again later")
         before = _measure(repository)
         git = cgit.find(timeout=_LONGEST, keep_open=fd)
-        with folding.workshop(repository, lock) as shop:
-            if git is not None and git.can_pack:
-                done = _gc_with_git(repository, shop, git, lock)
-            else:
-                why = "there is no git here" if git is None else f"git {git.version} is too old to pack with deltas"
-                done = _gc_without_git(repository, shop, lock, why)
+        if git is not None and git.can_pack:
+            done = _gc_with_git(repository, git, lock)
+        else:
+            why = "there is no git here" if git is None else f"git {git.version} is too old to pack with deltas"
+            done = _gc_without_git(repository, lock, why)
         after = _measure(repository)
     return GcReport(before[0], after[0], before[1], after[1], time.monotonic() - began, tuple(done))
 
 
-def tidy(repository: Repository, lock: Lock, *, give_up: Callable[[], bool] = lambda: False) -> None:
-    """Join packs where there are many of a size; call it now and then, not under the store's lock.
+def tidy(repository: Repository, lock: Lock) -> None:
+    """Join packs by copying where there are many of a size; call it now and then, not under the store's lock.
 
-    Nearly always there is nothing to do, which takes a fraction of a millisecond. Small packs are copied together; what
-    came to some megabytes is packed with deltas by C git, at the lowest priority, if there is one.
+    Nearly always there is nothing to do, which takes a fraction of a millisecond. Whatever goes wrong waits for the
+    next time; every object is still there.
+    """
+    folder = repository.objects / "pack"
+    try:
+        if folding.due(folder):
+            with alone(repository.private / "fold", 0) as fd:
+                for tier in folding.due(folder) if fd >= 0 else []:
+                    _join(repository, tier, lock)
+    except (OSError, GitStateError) as error:
+        _log.warning("joining packs of %s waits for the next time: %s", repository.objects, error)
 
-    Whatever goes wrong waits for the next time.
+
+class Packer:
+    """Packs with deltas, in a thread of its own, what came together; it needs C git, and does nothing without.
+
+    git runs at the lowest priority. Whatever goes wrong is tried again some time later.
 
     Args:
-        repository: What to tidy.
+        repository: Where to pack.
         lock: Takes the store's lock, for the short moment in which the new pack replaces the old ones.
-        give_up: Asked every tenth of a second while git works; True stops it.
     """
-    try:
-        if folding.due(repository.objects / "pack"):
-            with alone(repository.private / "upkeep", 0) as fd:
+
+    def __init__(self, repository: Repository, lock: Lock) -> None:
+        self._repository = repository
+        self._lock = lock
+        self._thread: threading.Thread | None = None
+        self._not_before = 0.0  # by the monotonic clock
+        self._stopping = False
+
+    def start_if_due(self) -> None:
+        """Begin to pack if there is enough to be packed; call it from one thread, now and then, not under the lock."""
+        running = self._thread is not None and self._thread.is_alive()
+        if running or self._stopping or time.monotonic() < self._not_before or not _big(self._repository):
+            return
+        self._thread = threading.Thread(target=self._run, name="gitstate-packer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up what runs, and begin nothing more."""
+        self._stopping = True
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with alone(self._repository.private / "upkeep", 0) as fd:
                 if fd >= 0:
-                    _tidy(
-                        repository, lock, cgit.find(timeout=_LONGEST_ALONE, gently=True, keep_open=fd, give_up=give_up)
-                    )
-    except cgit.GaveUpError:
-        pass
-    except (OSError, GitStateError) as error:
-        _log.info("packs of %s are left as they are for now: %s", repository.objects, error)
+                    git = cgit.find(timeout=_LONGEST_ALONE, gently=True, keep_open=fd, give_up=lambda: self._stopping)
+                    if git is not None and git.can_pack:
+                        _pack_big(self._repository, git, self._lock)
+                        return
+        except cgit.GaveUpError:
+            return
+        except (OSError, GitStateError) as error:
+            _log.warning("packing %s waits for the next time: %s", self._repository.objects, error)
+        self._not_before = time.monotonic() + _PAUSE
 
 
 def remove_leftovers(repository: Repository, lock: Lock) -> None:
@@ -113,71 +149,88 @@ def remove_leftovers(repository: Repository, lock: Lock) -> None:
         OSError: The disk refused.
         BusyError: The store's lock was not to be had.
     """
-    with alone(repository.private / "upkeep", 0) as fd:
+    for name in ("fold", "upkeep"):
+        with alone(repository.private / name, 0) as fd:
+            if fd >= 0:
+                folding.remove_leftovers(repository, name, lock)
+
+
+def _join(repository: Repository, tier: Tier, lock: Lock) -> None:
+    with alone(repository.private / "upkeep", 0) if tier.big else nullcontext(0) as fd:
         if fd >= 0:
-            folding.remove_leftovers(repository, lock)
+            with folding.workshop(repository, "fold", lock) as shop:
+                folding.join(repository.objects / "pack", shop, tier, lock)
 
 
-def _tidy(repository: Repository, lock: Lock, git: CGit | None) -> None:
-    folder = repository.objects / "pack"
-    for tier in folding.due(folder):
-        with folding.workshop(repository, lock) as shop:
-            if not (tier.last and git is not None and git.can_pack and _pack_again(repository, shop, git, tier, lock)):
-                folding.join(folder, shop, tier, lock)
+def _big(repository: Repository) -> list[str]:
+    """Return the packs without deltas that are worth to be packed with them, or none as long as they are few."""
+    sizes = folding.packs_in(repository.objects / "pack")
+    big = [base for base, size in sizes.items() if size >= folding.SMALL]
+    if len(big) >= _PACK_AT:
+        big = folding.plain(big)
+    return big if len(big) >= _PACK_AT else []
 
 
-def _pack_again(repository: Repository, shop: Path, git: CGit, tier: Tier, lock: Lock) -> bool:
-    """Pack a tier with deltas, and the packs that have some and are no bigger; return whether that went well."""
-    folder = repository.objects / "pack"
-    sound = [base for base in tier.bases if packs.read_entries(base) is not None]
-    if len(sound) < tier.enough:
-        return False
-    sizes = folding.packs_in(folder)
-    chosen = list(sound)
-    total = sum(sizes.get(base, 0) for base in sound)
-    for base in sorted(sizes.keys() - set(tier.bases), key=lambda base: sizes[base]):
+def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
+    """Pack with deltas what came together, and the packs with deltas that are no bigger."""
+    chosen = [base for base in _big(repository) if packs.read_entries(base) is not None]  # a damaged one stays
+    if not chosen:
+        return
+    sizes = folding.packs_in(repository.objects / "pack")
+    total = sum(sizes.get(base, 0) for base in chosen)
+    for base in sorted(sizes, key=lambda base: sizes[base]):
         # So a byte is packed anew as often as the whole doubles.
         if sizes[base] <= total and packs.kind_of(base) == "deltas" and not folding.kept(base):
             chosen.append(base)
             total += sizes[base]
-    try:
+    with folding.workshop(repository, "upkeep", lock) as shop:
         git.prepare(shop)
         _pack(repository, shop, git, chosen, chosen, lock)
         _write_commit_graph(repository, shop, git)
-    except GitStateError as error:
-        _log.info("packs of %s stay without deltas for now: %s", repository.objects, error)
-        return False
-    return True
 
 
-def _gc_with_git(repository: Repository, shop: Path, git: CGit, lock: Lock) -> list[str]:
+def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
+    gathered = _join_plain(repository, lock, folding.SMALL, "deltas")
     done = []
-    git.prepare(shop)
-    bases = [base for base in folding.packs_in(repository.objects / "pack") if _may_go(base)]
-    loose = _loose_objects(repository)
-    if loose or len(bases) > 1 or any(packs.kind_of(base) == "plain" for base in bases):
-        sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
-        index = _pack(repository, shop, git, sources, bases, lock)
-        _remove_loose(loose, index)
-        what = f"{len(bases)} packs" + (f" and {len(loose)} loose objects" if loose else "")
-        done.append(f"packed {what} into one with deltas (git {git.version})")
-    if _write_commit_graph(repository, shop, git):
-        done.append("wrote the graph of the commits")
+    with folding.workshop(repository, "upkeep", lock) as shop:
+        git.prepare(shop)
+        sizes = folding.packs_in(repository.objects / "pack")
+        plain = {base for base in sizes if packs.kind_of(base) == "plain"}
+        bases = [base for base in sizes if _may_go(base) and (base not in plain or sizes[base] >= folding.SMALL)]
+        loose = _loose_objects(repository)
+        if loose or gathered or len(bases) > 1 or plain.intersection(bases):
+            sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
+            index = _pack(repository, shop, git, sources, bases, lock)
+            _remove_loose(loose, index)
+            what = f"{len(bases) + max(gathered - 1, 0)} packs" + (f" and {len(loose)} loose objects" if loose else "")
+            done.append(f"packed {what} into one with deltas (git {git.version})")
+        if _write_commit_graph(repository, shop, git):
+            done.append("wrote the graph of the commits")
     return done
+
+
+def _gc_without_git(repository: Repository, lock: Lock, why: str) -> list[str]:
+    joined = _join_plain(repository, lock, _BIGGEST, "plain")
+    said = [f"joined {joined} packs into one"] if joined > 1 else []
+    return [*said, f"packed nothing with deltas, and wrote no graph of the commits: {why}"]
+
+
+def _join_plain(repository: Repository, lock: Lock, below: int, kind: PackKind) -> int:
+    """Join all our packs without deltas that are smaller than so many bytes; return how many they were."""
+    folder = repository.objects / "pack"
+    with alone(repository.private / "fold", _PATIENCE) as fd:
+        if fd < 0:
+            raise BusyError(f"another process joins packs for more than {_PATIENCE:g} s", hint="try again later")
+        bases = folding.plain([base for base, size in folding.packs_in(folder).items() if size < below])
+        if len(bases) + (kind == "deltas") < 2:
+            return 0
+        with folding.workshop(repository, "fold", lock) as shop:
+            return folding.join(folder, shop, Tier(bases, 1), lock, kind)
 
 
 def _may_go(base: str) -> bool:
     """Whether a pack may be replaced: it is whole, nobody keeps it, and git does not collect garbage in it."""
     return os.path.exists(base + ".idx") and not folding.kept(base) and not os.path.exists(base + ".mtimes")
-
-
-def _gc_without_git(repository: Repository, shop: Path, lock: Lock, why: str) -> list[str]:
-    folder = repository.objects / "pack"
-    sizes = folding.packs_in(folder)
-    bases = [base for base in sizes if sizes[base] < _BIGGEST and packs.kind_of(base) == "plain" and _may_go(base)]
-    fewer = folding.join(folder, shop, Tier(bases, 2, last=True), lock)
-    joined = [f"joined {fewer + 1} packs into one"] if fewer > 0 else []
-    return [*joined, f"packed nothing with deltas, and wrote no graph of the commits: {why}"]
 
 
 def _pack(repository: Repository, shop: Path, git: CGit, sources: list[str], old: list[str], lock: Lock) -> bytes:
@@ -218,17 +271,13 @@ def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> bool:
     """Put a graph of our branch's commits in its place, with the commits that are in the present one."""
     head = refs.read(repository, repository.ref)
     info = repository.objects / "info"
-    if (
-        head is None or (info / "commit-graphs").exists()
-    ):  # a chain of graphs, which other upkeep than ours goes on with
-        return False
+    if head is None or (info / "commit-graphs").exists():
+        return False  # a chain of graphs, which other upkeep than ours goes on with
     with suppress(FileNotFoundError):
         shutil.copyfile(info / "commit-graph", shop / "objects/info/commit-graph")
     made = git.commit_graph(shop, head)
     info.mkdir(exist_ok=True)
-    os.rename(
-        made, info / "commit-graph"
-    )  # git's lock file is not needed: whoever is last wins, and every graph is right
+    os.rename(made, info / "commit-graph")  # without git's lock file: whoever is last wins, and every graph is right
     return True
 
 

@@ -3,19 +3,20 @@
 import logging
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gitstate.engine import graph, refs, trees
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Engine, Settled
 from gitstate.engine.files import storage_errors
 from gitstate.engine.git import GitEngine
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.upkeep import GcReport
 from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError, UnsupportedError
 from gitstate.format.version import FormatVersion
 from gitstate.store import history, verify
@@ -67,7 +68,9 @@ class Store:
             branch: The branch that holds it. One that is not ``main`` may be made beside the branches of a project.
             create: Whether to make a store where there is none.
             worktree: Whether a new store shows its files in the folder; without it the repository is bare.
-            durability: ``"full"``: a write that was answered survives a cut of the power.
+            durability: ``"full"``: a write that was answered survives a cut of the power. ``"normal"``: it survives
+                the death of any process; what was written in the last seconds before a cut of the power may be lost,
+                and :attr:`recovered` then names it (docs/concepts/durability.md).
 
         Raises:
             StoreNotFoundError: There is no store and ``create`` is False.
@@ -75,12 +78,12 @@ class Store:
             UnsupportedError: What is there is not ours; it was left alone.
             StorageError: The disk refused.
         """
-        if durability != "full":
-            raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full"')
+        if durability not in ("full", "normal"):
+            raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full" or "normal"')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
         if create and branch == _DEFAULT_BRANCH:
             _refuse_a_project(repository)
-        engine = GitEngine(repository)
+        engine = GitEngine(repository, durable=durability == "full")
         store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None, repository)
         try:
             store._make_or_check(create)
@@ -117,6 +120,11 @@ class Store:
     def path(self) -> Path | None:
         """The folder in which the files are shown; None for a bare store or one in memory."""
         return self._worktree.path if self._worktree is not None else None
+
+    @property
+    def recovered(self) -> Sequence[Settled]:
+        """What became of branches that this object found as a cut of the power, or damage, had left them."""
+        return tuple(self._engine.settled)
 
     def head(self) -> ObjectId:
         """Return the commit at which the store stands.
@@ -190,6 +198,19 @@ class Store:
         if self._repository is None:
             return verify.check(self._engine, {"": self.head()}, collections, validate)
         return verify.check_repository(self._repository, collections, validate, repair=repair)
+
+    def gc(self) -> GcReport:
+        """Pack all objects anew, so that they take less room, while others go on to read and write.
+
+        No object is dropped, whether anything reaches it or not.
+
+        Raises:
+            BusyError: Another process does upkeep, or writes, for too long.
+            StorageError: The disk refused, or git failed; every object is still there.
+        """
+        self._check_open()
+        self._writer.drain()
+        return self._engine.gc()
 
     def close(self) -> None:
         """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""

@@ -53,14 +53,12 @@ def check_repository(
     """
     engine = GitEngine(repository)  # a new one: what another remembers says nothing about the disk
     try:
-        if repair:
-            with engine.lock():
-                pass  # whoever takes the lock clears up after the dead
+        transient = engine.check(repair=repair)
         heads, problems = _heads(repository)
         report = check(engine, heads, collections, validate)
     finally:
         engine.close()
-    return replace(report, problems=(*problems, *report.problems))
+    return replace(report, problems=(*transient, *problems, *report.problems))
 
 
 def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:

@@ -96,6 +96,7 @@ class Worktree:
             yield
         finally:
             self._lock.release()
+            self._lock.close()
 
     def _due(self) -> ObjectId | None:
         """Return the head if there is one to show, and the view may not show it yet."""

@@ -117,20 +117,20 @@ class Writer:
                     return
                 taken = [self._queue.popleft() for _ in range(min(len(self._queue), _TOGETHER))]
                 self._busy = True
-            self._write([request for request in taken if request.done.set_running_or_notify_cancel()])
+            taken = [request for request in taken if request.done.set_running_or_notify_cancel()]
+            if taken:
+                self._write(taken)
             del taken  # an idle thread must not keep a caller's state alive
 
     def _write(self, requests: list[_Request]) -> None:
-        """Answer all requests."""
+        """Answer all requests, when the lock is released: a caller that wakes up takes the interpreter for a while."""
         try:
-            if requests:
-                with self._engine.lock():
-                    answers = self._publish(requests)
-                    while requests:  # before the lock is released and cleaned up after: callers need not wait for that
-                        requests.pop(0).answer(answers.pop(0))
+            with self._engine.lock():
+                answers = self._publish(requests)
         except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the callers
-            for request in requests:
-                request.answer(error)
+            answers = [error] * len(requests)
+        for request, answer in zip(requests, answers, strict=True):
+            request.answer(answer)
 
     def _publish(self, requests: list[_Request]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
