@@ -1,0 +1,149 @@
+"""Records come back as they were written, up to the first that did not reach the disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitstate.engine import journal as journal_module
+from gitstate.engine.journal import Journal, Record
+
+ONE, TWO = "1" * 40, "2" * 40
+MAIN = "refs/heads/main"
+
+
+def record(size: int = 10, after: str = TWO) -> Record:
+    return Record(MAIN, ONE, after, os.urandom(size))
+
+
+def opened(folder: Path, *, durable: bool = True) -> Journal:
+    journal = Journal(folder / "journal", durable=durable)
+    journal.refresh()
+    return journal
+
+
+RECORDS = st.builds(
+    Record,
+    st.sampled_from([MAIN, "refs/heads/ä/b", "refs/gitstate/rescue/" + "x" * 200]),
+    st.sampled_from([None, ONE, TWO]),
+    st.sampled_from([ONE, TWO]),
+    st.binary(max_size=2000),
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(RECORDS, max_size=12), st.booleans())
+def test_what_was_appended_is_read_by_others(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Record], durable: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    writer, witness = opened(folder, durable=durable), opened(folder)
+    for number, each in enumerate(records):
+        assert writer.append(each)
+        if number % 3 == 0:
+            witness.refresh()
+            assert witness.records == records[: number + 1]
+    assert opened(folder).records == writer.records == records
+
+
+def test_processes_append_behind_one_another(tmp_path: Path) -> None:
+    one, other = opened(tmp_path), opened(tmp_path, durable=False)
+    records = [record() for _ in range(10)]
+    for each in records:
+        one.refresh()
+        assert one.append(each)
+        one, other = other, one
+    assert opened(tmp_path).records == records
+
+
+def test_the_next_generation_begins_empty_and_knows_what_was_synced(tmp_path: Path) -> None:
+    journal, witness = opened(tmp_path), opened(tmp_path)
+    journal.append(record(5000))
+    journal.begin_generation({MAIN: TWO})
+    journal.begin_generation({"refs/heads/b": ONE})
+    witness.refresh()
+    assert witness.records == journal.records == []
+    assert dict(witness.synced) == {MAIN: TWO, "refs/heads/b": ONE}
+    assert witness.boot == journal_module.boot_id() != ""
+    small = record(1)
+    journal.append(small)
+    assert opened(tmp_path).records == [small], "not what stood there before"
+
+
+def test_a_record_that_was_taken_back_does_not_count(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    kept, void, later = record(), record(), record()
+    journal.append(kept)
+    journal.append(void)
+    journal.take_back()
+    assert opened(tmp_path).records == journal.records == [kept]
+    journal.append(later)
+    assert opened(tmp_path).records == [kept, later]
+
+
+def test_what_is_too_large_or_has_no_room_is_refused(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    assert not journal.append(record(300_000))
+    count = 0
+    while journal.append(record(100_000)):
+        count += 1
+        assert journal.is_half_full == (count > 5)
+    assert count == 10
+    assert (tmp_path / "journal").stat().st_size == 1 << 20, "it never grows"
+    assert len(opened(tmp_path).records) == 10
+
+
+@pytest.mark.parametrize("place", ["mark", "middle", "sum"])
+def test_the_first_record_that_is_torn_ends_the_journal(tmp_path: Path, place: str) -> None:
+    journal = opened(tmp_path)
+    records = [record(2000) for _ in range(3)]
+    ends = []
+    for each in records:
+        journal.append(each)
+        ends.append(journal._end)
+    offset = ends[0] + {"mark": 1, "middle": 1000, "sum": 2000 + 61 + len(MAIN) + 2}[place]
+    path = tmp_path / "journal"
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 1]))
+    assert opened(tmp_path).records == records[:1]
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_header_that_is_torn_leaves_the_other_one(tmp_path: Path, slot: int) -> None:
+    journal = opened(tmp_path)
+    journal.append(record())
+    journal.begin_generation({MAIN: ONE})
+    journal.begin_generation({MAIN: TWO})  # generation 3 stands in slot 1, 2 in slot 0
+    with (tmp_path / "journal").open("r+b") as file:
+        file.seek(slot * 4096 + 30)
+        file.write(b"\0" * 20)
+    assert opened(tmp_path).synced[MAIN] == (TWO if slot == 0 else ONE)
+    assert not opened(tmp_path).is_damaged
+
+
+def test_a_file_that_was_exchanged_is_noticed(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(record())
+    (tmp_path / "journal").unlink()
+    journal.refresh()
+    assert journal.records == []
+    journal.append(record())
+    assert len(opened(tmp_path).records) == 1
+
+
+def test_many_refs_are_remembered_as_far_as_there_is_room(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(record())
+    for number in range(60):
+        journal.begin_generation({f"refs/heads/{number:0100}": ONE})
+    assert f"refs/heads/{59:0100}" in opened(tmp_path).synced
+
+
+def test_without_a_boot_to_tell_nothing_is_journaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "boot_id", lambda: "")
+    assert not opened(tmp_path).append(record())
