@@ -8,7 +8,7 @@ from collections.abc import Set
 from enum import StrEnum
 from typing import Any
 
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
 from gitstate import clock
 from gitstate.backends.checked import Checked
@@ -31,6 +31,8 @@ _DONE = tuple(status.value for status in DONE)
 
 class _Excerpt(CheckpointState):
     """A job with no more than one of its sheets. The others are looked at when a rule asks how many are done."""
+
+    model_config = ConfigDict(validate_assignment=False)  # the rules assign what is right
 
     _others: dict[str, Any] = PrivateAttr(default_factory=dict)
 

@@ -191,7 +191,9 @@ class CheckpointState(_Model):
         """
         sheet, now = self.sheet(sheet_num), clock.now()
         for name in RESULT_FIELDS:
-            setattr(sheet, name, SheetState.model_fields[name].default)
+            default = SheetState.model_fields[name].default
+            if getattr(sheet, name) is not default:  # each assignment is validated
+                setattr(sheet, name, default)
         sheet.status, sheet.started_at = SheetStatus.IN_PROGRESS, now
         sheet.attempt_count += 1
         if self.status is not JobStatus.RUNNING:

@@ -4,12 +4,14 @@ import asyncio
 import pickle
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from gitstate import CheckpointState, ConflictError, GitStateBackend, InMemoryStateBackend, SheetState, SheetStatus
 from gitstate.backends.documents import DocumentBackend
+from gitstate.errors import StaleError, StorageError
 
 
 def job(job_id: str = "nightly", sheets: int = 4) -> CheckpointState:
@@ -91,6 +93,70 @@ async def test_a_cancelled_save_and_then_another(backend: DocumentBackend) -> No
     now = await stored(backend)
     assert now.total_retry_count == 10
     assert now.metadata == {"end": True}
+
+
+@pytest.mark.parametrize("trouble", [StaleError("moved"), StorageError("no disk")])
+async def test_saves_whose_batch_did_not_come_to_be_count_every_change_once(
+    backend: DocumentBackend, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """When somebody's git moved the branch, a batch is made anew; when the disk refuses, its saves fail together."""
+    state = job()
+    await backend.save(state)
+    other = await stored(backend)
+    other.total_retry_count += 10
+    await backend.save(other)
+    engine: Any = backend.store._engine
+    publish, refused = engine.publish, []
+
+    def refuse_once(*words: Any, **named: Any) -> None:
+        if not refused:
+            refused.append(named)
+            raise trouble
+        publish(*words, **named)
+
+    monkeypatch.setattr(engine, "publish", refuse_once)
+    state.total_retry_count += 1
+    first = asyncio.ensure_future(backend.save(state))
+    await asyncio.sleep(0)
+    state.total_retry_count += 1
+    await asyncio.gather(first, backend.save(state), return_exceptions=True)
+    assert refused
+    await backend.save(state)
+    assert (await stored(backend)).total_retry_count == 12
+
+
+async def test_saves_in_one_batch_see_each_other(backend: DocumentBackend) -> None:
+    state = job()
+    await backend.save(state)
+    other = await stored(backend)
+    other.total_retry_count += 10
+    saves = [asyncio.ensure_future(backend.save(other))]
+    for number in range(1, 20):
+        state.total_retry_count += 1
+        state.metadata[str(number)] = [number]
+        saves.append(asyncio.ensure_future(backend.save(state)))
+        await asyncio.sleep(0)
+    marks = [backend.mark_sheet_status("nightly", number, SheetStatus.FAILED) for number in (1, 2)]
+    await asyncio.gather(*saves, *marks)
+    now = await stored(backend)
+    assert (now.total_retry_count, len(now.metadata)) == (19 + 10 + 2, 19)
+
+
+async def test_what_was_changed_in_place_at_any_depth_is_saved(backend: DocumentBackend) -> None:
+    state = job()
+    for number in (1, 2, 3):
+        state.mark_sheet_started(number)
+        state.sheets[number].metadata = {"deep": [{"list": [number]}]}
+    await backend.save(state)
+    state.sheets[2].metadata["deep"][0]["list"].append("in place")
+    await backend.save(state)
+    assert (await stored(backend)).sheets[2].metadata == {"deep": [{"list": [2, "in place"]}]}
+    state.sheets[1], state.sheets[3] = state.sheets[3], state.sheets[1]
+    await backend.save(state)
+    assert [sheet.sheet_num for sheet in (await stored(backend)).sheets.values()] == [3, 2, 1]
+    del state.sheets[2]
+    await backend.save(state)
+    assert sorted((await stored(backend)).sheets) == [1, 3]
 
 
 @pytest.mark.parametrize("how", ["copy", "deep copy", "pickle"])
