@@ -153,6 +153,14 @@ class DocumentBackend(StateBackend):
 
         return await asyncio.to_thread(self._store.verify, self._jobs, validate=validate, repair=repair)
 
+    async def reshard(self, levels: int) -> bool:
+        """Move all jobs under so many levels of folders, in one commit; see :meth:`Store.reshard`.
+
+        Returns:
+            Whether there was anything to do.
+        """
+        return await asyncio.to_thread(self._store.reshard, levels, self._jobs) is not None
+
     # Writing
 
     async def save(self, state: CheckpointState) -> None:

@@ -11,7 +11,7 @@ from gitstate.cli.output import note, print_json, print_table
 if TYPE_CHECKING:
     from gitstate.store.verify import Problem, Report
 
-__all__ = ["verify"]
+__all__ = ["reshard", "verify"]
 
 
 @click.command()
@@ -34,6 +34,19 @@ def verify(repair: bool, as_json: bool) -> None:
     note(_summary(report))
     if not report.ok:
         click.get_current_context().exit(failures.PROBLEMS)
+
+
+@click.command()
+@click.argument("levels", type=click.IntRange(0, 4))
+@stores.store_options
+def reshard(levels: int) -> None:
+    """Move all jobs under LEVELS levels of folders, 0 to 4, in one commit.
+
+    A folder of thousands of others makes each save slower: use 2 beyond about a thousand jobs. History goes on across
+    the move, and `gitstate show --at` reads what was before it.
+    """
+    moved = stores.use(lambda backend: backend.reshard(levels))
+    note(f"Moved all jobs; the fanout is {levels}." if moved else f"The fanout is {levels} already.")
 
 
 def _row(problem: "Problem") -> tuple[str, ...]:

@@ -94,6 +94,7 @@ class ObjectCheck:
                 pending += [(parent, f"the parent of {place}") for parent in reversed(parents)]
 
     def _reach_tree(self, root: bytes, revision: str) -> None:
+        trees, blobs = self._seen["tree"], self._seen["blob"]
         pending = [("", root)]
         while pending:
             path, tree_id = pending.pop()
@@ -104,7 +105,6 @@ class ObjectCheck:
             entries: list[_Entry] = _ENTRY.findall(body)
             for fault, severity in _faults(entries, body, self._names):
                 self.problems.append(Problem("tree", place, fault, _MADE_WRONG, severity))
-            trees, blobs = self._seen["tree"], self._seen["blob"]
             for mode, name, object_id in entries:
                 if object_id in (trees if mode in _DIRECTORY else blobs) or mode == _SUBMODULE or object_id == _NO_ID:
                     continue
@@ -133,22 +133,23 @@ def tree_faults(body: bytes) -> Iterator[tuple[str, Severity]]:
 
 def _faults(entries: list[_Entry], body: bytes, good: set[bytes]) -> Iterator[tuple[str, Severity]]:
     """Yield what is wrong with a tree; ``good`` are names that are known as such, and learns new ones."""
-    if sum([len(mode) + len(name) + 22 for mode, name, _ in entries]) != len(body):
+    modes, names, ids = zip(*entries, strict=True) if entries else ((), (), ())
+    if len(b"".join(modes)) + len(b"".join(names)) + 22 * len(entries) != len(body):
         yield "its bytes are no tree", "error"
-    keys = [name + b"/" if mode in _DIRECTORY else name for mode, name, _ in entries]
+    keys = [name + b"/" if mode in _DIRECTORY else name for mode, name in zip(modes, names, strict=True)]
     if keys != sorted(keys):
         yield "its entries are not in git's order", "error"
-    names = {name for _, name, _ in entries}
-    if len(names) != len(entries):
+    different = set(names)
+    if len(different) != len(names):
         yield "a name is there twice", "error"
-    for name in sorted(names - good):
+    for name in sorted(different - good):
         if b"/" in name or not is_safe(_text(name)):
             yield f"no file can have the name {_text(name)!r}", "error"
         else:
             good.add(name)
-    for mode in sorted({mode for mode, _, _ in entries} - _MODES):
+    for mode in sorted(set(modes) - _MODES):
         yield f"an entry has the mode {mode.decode()}", "warning" if mode in _OLD_MODES else "error"
-    if any(object_id == _NO_ID for _, _, object_id in entries):
+    if _NO_ID in ids:
         yield "an entry stands for no object", "error"
 
 

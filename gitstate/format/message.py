@@ -44,7 +44,7 @@ OUTPUT_BYTES = "Gitstate-Output-Bytes"
 
 
 class Event(StrEnum):
-    """What a commit did to its document."""
+    """What a commit did to its document, or the last one to all."""
 
     CREATED = "created"
     SAVED = "saved"
@@ -58,6 +58,7 @@ class Event(StrEnum):
     MERGED = "merged"
     IMPORTED = "imported"
     EDITED = "edited"
+    RESHARDED = "resharded"
 
 
 _SUBJECT_LIMIT = 200  # characters

@@ -37,6 +37,10 @@ class Collection:
     id_field: str
     trailer: str
 
+    def folder(self, document: str, fanout: int) -> str:
+        """Return the path of a document's folder in a tree where documents lie under so many levels of folders."""
+        return "/".join(part for part in (self.name, names.fan(document, fanout), names.encode(document)) if part)
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -65,8 +65,7 @@ class Reader:
 
     def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
         """Return the path of a document's folder in a root tree, whether it is there or not."""
-        fan = names.fan(document, self.format(root).fanout)
-        return "/".join(part for part in (collection.name, fan, names.encode(document)) if part)
+        return collection.folder(document, self.format(root).fanout)
 
     def locate(self, root: ObjectId, collection: Collection, document: str) -> ObjectId | None:
         """Return the id of a document's own tree in a root tree, or None if there is no document."""
@@ -92,23 +91,30 @@ class Reader:
 
     def documents(self, collection: Collection, commit_id: ObjectId) -> Iterator[Snapshot]:
         """Yield every document of a collection in a commit, in the order of their folders."""
-        root = graph.read(self.source, commit_id).tree
+        for document, _, tree in self.places(collection, graph.read(self.source, commit_id).tree):
+            yield self.snapshot_of(collection, document, commit_id, tree)
+
+    def places(self, collection: Collection, root: ObjectId) -> Iterator[tuple[str, str, ObjectId]]:
+        """Yield the id, the path and the own tree of every document in a root tree, in the order of their folders."""
         top = trees.find(self.source, root, collection.name)
         if top is None or not top.is_directory:
             return
-        for name, tree in self._folders(top.id, self.format(root).fanout):
+        levels = self.format(root).fanout
+        for fan, name, tree in self._folders(top.id, levels):
             document = self._document_id(collection, name, tree)
-            if document is not None and self._holds_document(collection, tree):
-                yield self.snapshot_of(collection, document, commit_id, tree)
+            if document is None or (names.encode(document) == name and names.fan(document, levels) != fan):
+                continue  # somebody else's: no reader looks for a document there
+            if self._holds_document(collection, tree):
+                yield document, "/".join(part for part in (collection.name, fan, name) if part), tree
 
-    def _folders(self, tree: ObjectId, levels: int) -> Iterator[tuple[str, ObjectId]]:
+    def _folders(self, tree: ObjectId, levels: int, fan: str = "") -> Iterator[tuple[str, str, ObjectId]]:
         for name, entry in trees.read(self.source, tree).items():
             if not entry.is_directory:
                 continue
             if levels:
-                yield from self._folders(entry.id, levels - 1)
+                yield from self._folders(entry.id, levels - 1, f"{fan}/{name}" if fan else name)
             else:
-                yield name, entry.id
+                yield fan, name, entry.id
 
     def _document_id(self, collection: Collection, name: str, tree: ObjectId) -> str | None:
         """Return the id that a folder's name stands for; None for a folder that is not ours."""

@@ -19,7 +19,7 @@ from gitstate.engine.repository import Repository, open_repository
 from gitstate.engine.upkeep import GcReport
 from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError, UnsupportedError
 from gitstate.format.version import FormatVersion
-from gitstate.store import history, verify
+from gitstate.store import history, reshard, verify
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
 from gitstate.store.reader import Reader
 from gitstate.store.verify import Report, Validate
@@ -175,6 +175,21 @@ class Store:
         """
         self._check_open()
         return self._writer.submit(collection, document, edit)
+
+    def reshard(self, levels: int, *collections: Collection) -> Revision | None:
+        """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
+
+        Args:
+            levels: A folder for each of the first hex digits of the SHA-256 of a document's id.
+            collections: All that the store has; no reader finds the documents of others any more.
+
+        Raises:
+            ExistsError: Something that is no document lies where a document shall be; nothing was written.
+            CorruptionError: It cannot be told which document a folder is; nothing was written.
+            InvalidInputError: There cannot be so many levels.
+        """
+        self._check_open()
+        return self._writer.submit_root(reshard.reshard(levels, collections)).result()
 
     def flush(self) -> None:
         """Wait for all writes submitted so far, and bring the worktree to the head."""

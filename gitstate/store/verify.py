@@ -146,11 +146,11 @@ class _DocumentCheck:
         try:
             for fan, name, entry in self._folders(place, place.folder):
                 self._check_place(place, fan, name, entry)
-            for snapshot in self._reader.documents(collection, place.commit_id):
-                key = collection.name, snapshot.document, snapshot.tree
-                if key not in self.seen:
-                    self.seen.add(key)
-                    self._check_document(snapshot, self._reader.folder(place.root, collection, snapshot.document))
+            for document, path, tree in self._reader.places(collection, place.root):
+                if (collection.name, document, tree) not in self.seen:
+                    self.seen.add((collection.name, document, tree))
+                    snapshot = self._reader.snapshot_of(collection, document, place.commit_id, tree)
+                    self._check_document(snapshot, path, place.fanout)
         except CorruptionError as error:
             self._say("place", collection.name, place.commit_id, error.message, error.hint)
 
@@ -177,19 +177,22 @@ class _DocumentCheck:
         if document is None:
             return
         path = "/".join((place.collection.name, *fan, name))
-        fits = names.fan(document, len(fan)) == "/".join(fan)  # with some fanout
+        fits = names.fan(document, len(fan)) == "/".join(fan)  # with some fanout; else it may be anybody's
         if not entry.is_directory:
             if fits and len(fan) == place.fanout and not _is_file(entry):
                 self._say("place", path, place.commit_id, "it is neither a folder nor a file", severity="warning")
         elif fits != (len(fan) == place.fanout) and self._has_root(place, entry):
-            right = self._reader.folder(place.root, place.collection, document)
-            self._say("place", path, place.commit_id, "no reader looks for a document here", f"move it to {right}")
+            hint = f"its place would be {place.collection.folder(document, place.fanout)}"
+            what = "no reader looks for a document here"
+            self._say("place", path, place.commit_id, what, hint, "error" if fits else "warning")
 
-    def _check_document(self, snapshot: Snapshot, folder: str) -> None:
+    def _check_document(self, snapshot: Snapshot, folder: str, fanout: int) -> None:
         collection, layout = snapshot.collection, snapshot.collection.layout
         try:
             if collection.id_field not in snapshot.value():
                 raise snapshot.corrupt(f"{layout.root} does not hold {collection.id_field}")
+            if folder != collection.folder(snapshot.document, fanout):
+                raise snapshot.corrupt(f"{folder} is not where its folder is")
             self._validate(snapshot)
             for path, entry in snapshot.files().items():
                 if layout.attached(path + "/") and not _is_file(entry):

@@ -48,3 +48,22 @@ def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
     (problem,) = report["problems"]
     assert problem.keys() == {"kind", "place", "what", "hint", "severity", "repaired"}
     assert (problem["kind"], problem["severity"], problem["repaired"]) == ("document", "error", False)
+
+
+def test_reshard_moves_the_jobs_and_history_goes_on(gitstate: Gitstate, store: Path) -> None:
+    before = gitstate("show", "nightly", "--json", "--store", store).out
+    log = gitstate("log", "nightly", "--store", store).out
+    ran = gitstate("reshard", "2", "--store", store)
+    assert (ran.status, ran.out, ran.err) == (0, "", "Moved all jobs; the fanout is 2.\n")
+    assert (store / "jobs/2/a/nightly/job.json").is_file() and not (store / "jobs/nightly").exists()
+    assert gitstate("show", "nightly", "--json", "--store", store).out == before
+    assert gitstate("log", "nightly", "--store", store).out == log
+    oldest = log.splitlines()[-1].split()[0]
+    assert gitstate("show", "nightly", "--at", oldest, "--store", store).status == 0
+    assert gitstate("reshard", "2", "--store", store).err == "The fanout is 2 already.\n"
+    assert gitstate("verify", "--store", store).status == 0
+
+
+def test_reshard_refuses_impossible_numbers(gitstate: Gitstate, store: Path) -> None:
+    assert gitstate("reshard", "5", "--store", store).status == 2
+    assert gitstate("reshard", "--store", store).status == 2
