@@ -4,12 +4,12 @@ import asyncio
 
 from tests.bench.crowd import add, together
 from tests.bench.langgraph import LangGraph
-from tests.bench.peers import GitState, JsonFile, Peer, Sqlite
+from tests.bench.peers import GitState, GitStateNormal, JsonFile, Peer, Sqlite
 from tests.bench.rounds import Run
 
 __all__ = ["measure"]
 
-_PEERS: tuple[type[Peer], ...] = (GitState, JsonFile, Sqlite, LangGraph)
+_PEERS: tuple[type[Peer], ...] = (GitState, GitStateNormal, JsonFile, Sqlite, LangGraph)
 
 
 def measure(run: Run) -> None:

@@ -1,7 +1,6 @@
 """The disk's share of a save before and after maintenance, and what maintenance does to the next saves."""
 
 import asyncio
-import subprocess
 from pathlib import Path
 
 from tests.bench.langgraph import LangGraph
@@ -52,12 +51,10 @@ async def _collected(run: Run, turn: int, saves: int) -> None:
     last = max(WARM_UP, saves // _SHARE)
     run.results.add("save before gc", peer.name, turn, taken[-last:])
     run.results.add("disk", peer.name, turn, [(allocated(objects) - before) / saves], Unit.KB)
-    run.results.add(f"gc after {saves:,} saves", peer.name, turn, [await timed(asyncio.to_thread(_gc, peer.folder))])
+    run.results.add(
+        f"gc after {saves:,} saves", peer.name, turn, [await timed(asyncio.to_thread(peer.backend.store.gc))]
+    )
     run.results.add("disk after gc", peer.name, turn, [(allocated(objects) - before) / saves], Unit.KB)
     taken = [await timed(peer.save(state, change(state, saves + step))) for step in range(last)]
     run.results.add("save after gc", peer.name, turn, taken)
     await peer.close()
-
-
-def _gc(folder: Path) -> None:
-    subprocess.run(["git", "gc", "--quiet"], cwd=folder, check=True, capture_output=True)

@@ -15,7 +15,7 @@ import aiosqlite
 from gitstate import CheckpointState, GitStateBackend, SheetState, SheetStatus
 from tests.bench.work import mark_in
 
-__all__ = ["BUSY", "GitCommand", "GitState", "JsonFile", "Peer", "Sqlite"]
+__all__ = ["BUSY", "GitCommand", "GitState", "GitStateNormal", "JsonFile", "Peer", "Sqlite"]
 
 BUSY = 60.0  # seconds for which SQLite waits for another process
 
@@ -90,6 +90,13 @@ class GitState(Peer):
 
     async def record(self, job_id: str, sheet: int, attempt: int, prompt: str, output: str) -> None:
         await self.backend.record_execution(job_id, sheet, attempt, prompt, output, 0, 1.5)
+
+
+class GitStateNormal(GitState):
+    """This project, syncing every few saves: the one peer that is not durable when it returns."""
+
+    name = "gitstate, durability normal"
+    durability = "normal"
 
 
 class JsonFile(Peer):

@@ -45,7 +45,7 @@ TINY = Sizes(rounds=2, saves={4: 3, 6: 2, 8: 2}, callers=2, saves_of_a_caller=2,
 @dataclass
 class Run:
     """One run. What it leaves in ``folder`` goes at its end and never between rounds: to unlink thousands of files
-    makes ext4 slow at creating others for a minute or two.
+    makes ext4 without a journal slow at creating others for minutes.
     """
 
     folder: Path

@@ -5,13 +5,13 @@ import resource
 import time
 
 from tests.bench.langgraph import LangGraph
-from tests.bench.peers import GitCommand, GitState, JsonFile, Peer, Sqlite
+from tests.bench.peers import GitCommand, GitState, GitStateNormal, JsonFile, Peer, Sqlite
 from tests.bench.rounds import WARM_UP, Run, timed
 from tests.bench.work import LINES, change, execution, mark, state_of
 
 __all__ = ["measure"]
 
-_PEERS: tuple[type[Peer], ...] = (GitState, JsonFile, Sqlite, LangGraph)
+_PEERS: tuple[type[Peer], ...] = (GitState, GitStateNormal, JsonFile, Sqlite, LangGraph)
 _GIT_SHARE = 4  # git's own command line is slow, and makes and removes many files: it comes last, and not each time
 
 
