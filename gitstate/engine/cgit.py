@@ -66,9 +66,10 @@ class CGit:
         """Pack single objects; return the new pack, on the disk, without suffix."""
         return self._packed(shop, [], "".join(f"{object_id}\n" for object_id in ids))
 
-    def commit_graph(self, shop: Path, head: ObjectId) -> Path:
-        """Write the graph of the commits that ``head`` reaches, and of those in a graph that is in ``shop`` already."""
-        self._run(shop, ["commit-graph", "write", "--stdin-commits", "--append", "--changed-paths"], f"{head}\n")
+    def commit_graph(self, shop: Path, heads: Iterable[ObjectId]) -> Path:
+        """Write the graph of all commits that ``heads``, commits or tags, reach; return its file, on the disk."""
+        command = ["commit-graph", "write", "--stdin-commits", "--changed-paths"]
+        self._run(shop, command, "".join(f"{head}\n" for head in heads))
         made = shop / "objects/info/commit-graph"
         _sync(made)
         return made

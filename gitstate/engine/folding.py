@@ -9,7 +9,7 @@ in ``objects/pack`` a pack without its index is a leftover. Nobody else may work
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -155,7 +155,7 @@ def join(folder: Path, shop: Path, tier: Tier, lock: Lock, kind: PackKind = "pla
     base = os.fspath(shop / name)
     files.create(base + ".pack", made.data, mode=0o444)
     files.create(base + ".idx", made.index, mode=0o444)
-    return exchange(folder, shop, base, name, sound, lock)
+    return _exchange(folder, shop, base, name, sound, lock)
 
 
 def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
@@ -176,15 +176,21 @@ def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str],
         OSError: The disk refused; every object is still there.
         BusyError: The store's lock was not to be had; so is every pack.
     """
-    index = files.read(made + ".idx")
+    new = packs.ids(files.read(made + ".idx"))
+    return _exchange(folder, shop, made, name, [base for base in old if _covers(new, base)], lock)
+
+
+def _exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
     target = os.path.join(folder, name)
-    covered = [base for base in old if base != target and _covers(index, base)]
+    covered = [base for base in old if base != target]
     going = "\n".join(os.path.basename(base) + ".idx" for base in covered)
     files.create(os.fspath(shop / _GOING), going.encode())
+    for suffix in (".idx", ".pack"):  # in this order: a pack without an index is a leftover, the reverse is nothing
+        os.rename(made + suffix, target + suffix)
+    files.sync_directory(folder)
     with lock():
-        for suffix in (".pack", ".idx"):
-            os.rename(made + suffix, target + suffix)
-        files.sync_directory(folder)
+        if not all(os.path.exists(target + suffix) for suffix in (".idx", ".pack")):
+            return 0  # somebody's cleaning was faster
         gone = [base for base in covered if not kept(base)]
         _forget_multi_pack_index(folder, gone)
         for base in gone:
@@ -192,11 +198,10 @@ def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str],
     return len(gone)
 
 
-def _covers(index: bytes, base: str) -> bool:
-    """Whether an index (version 2) has every object of a pack; False also when that cannot be read."""
+def _covers(new: Set[bytes], base: str) -> bool:
+    """Whether these are all the objects of a pack, and more; False also when that cannot be read."""
     try:
-        new, old = packs.ids_by_first_byte(index), packs.ids_by_first_byte(files.read(base + ".idx"))
-        return all(ours >= theirs for ours, theirs in zip(new, old, strict=True))
+        return new >= packs.ids(files.read(base + ".idx"))
     except (FileNotFoundError, ValueError):
         return False
 

@@ -9,7 +9,7 @@ import itertools
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ __all__ = [
     "PackKind",
     "build",
     "build_entries",
-    "ids_by_first_byte",
+    "ids",
     "keeper",
     "kind_of",
     "leftovers",
@@ -48,6 +48,7 @@ _SALTS: dict[PackKind, bytes] = {"plain": b"gitstate\0", "deltas": b"gitstate de
 _KINDS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
+_BIG_TREE = 4096  # bytes; of a bigger one two thirds are ids, which do not shrink: 0.4 ms for 37 KB, stored 0.02
 _MINE = "gitstate"
 _PACK_HEADER = struct.Struct(">4sII")
 _INDEX_MAGIC = b"\377tOc\0\0\0\2"
@@ -192,8 +193,8 @@ def read_entries(base: str) -> list[Entry] | None:
     return [Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
 
 
-def ids_by_first_byte(index: bytes) -> Iterator[frozenset[bytes]]:
-    """Yield the ids that an index of version 2 names, as 256 sets.
+def ids(index: bytes) -> frozenset[bytes]:
+    """Return the ids that an index of version 2 names.
 
     Raises:
         ValueError: It is not such an index, or not whole.
@@ -204,8 +205,7 @@ def ids_by_first_byte(index: bytes) -> Iterator[frozenset[bytes]]:
     ends = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))
     if len(index) < start + 28 * ends[-1] + 40 or list(ends) != sorted(ends):
         raise ValueError("this index is damaged")
-    for first, end in zip((0, *ends), ends, strict=False):
-        yield frozenset(index[place : place + 20] for place in range(start + 20 * first, start + 20 * end, 20))
+    return frozenset(index[place : place + 20] for place in range(start, start + 20 * ends[-1], 20))
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -220,9 +220,11 @@ def leftovers(folder: Path) -> list[str]:
         names = {entry.name for entry in found}
     left = [name for name in names if name.startswith((f"tmp_pack_{_MINE}_", f"tmp_idx_{_MINE}_"))]
     for name in names:
-        base = os.path.join(folder, name[:-5])
-        if name.endswith(".pack") and name[:-5] + ".idx" not in names and (kind_of(base) is not None or _kept(base)):
+        base, suffix = os.path.splitext(os.path.join(folder, name))
+        if suffix == ".pack" and name[:-5] + ".idx" not in names and (kind_of(base) is not None or _kept(base)):
             left.append(name)  # without its index nobody sees it
+        elif suffix == ".idx" and name[:-4] + ".pack" not in names and _kind(base, files.read(base + ".idx")[-40:-20]):
+            left.append(name)
     return left + [name for name in names if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5]))]
 
 
@@ -239,6 +241,10 @@ def kind_of(base: str) -> PackKind | None:
             checksum = pack.read(20)
     except OSError:
         return None
+    return _kind(base, checksum)
+
+
+def _kind(base: str, checksum: bytes) -> PackKind | None:
     return next((kind for kind in _SALTS if pack_name(checksum, kind) == os.path.basename(base)), None)
 
 
@@ -260,7 +266,8 @@ def _encode(item: GitObject) -> bytes:
         byte = size & 127
         size >>= 7
     header.append(byte)
-    return bytes(header) + zlib.compress(item.body, _LEVEL)
+    level = 0 if item.kind == "tree" and len(item.body) > _BIG_TREE else _LEVEL
+    return bytes(header) + zlib.compress(item.body, level)
 
 
 def _create(path: str, data: bytes, *, durable: bool) -> None:

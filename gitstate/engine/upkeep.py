@@ -8,7 +8,6 @@ which cannot wait while saves come in, who holds ``upkeep`` on all others, which
 import logging
 import os
 import re
-import shutil
 import threading
 import time
 from contextlib import nullcontext, suppress
@@ -22,7 +21,7 @@ from gitstate.engine.locks import alone
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
-from gitstate.errors import BusyError, GitStateError
+from gitstate.errors import BusyError, CorruptionError, GitStateError, StorageError
 
 __all__ = ["GcReport", "Packer", "gc", "remove_leftovers", "tidy"]
 
@@ -204,8 +203,7 @@ def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
             _remove_loose(loose, index)
             what = f"{len(bases) + max(gathered - 1, 0)} packs" + (f" and {len(loose)} loose objects" if loose else "")
             done.append(f"packed {what} into one with deltas (git {git.version})")
-        if _write_commit_graph(repository, shop, git):
-            done.append("wrote the graph of the commits")
+        done.append(_write_commit_graph(repository, shop, git))
     return done
 
 
@@ -257,28 +255,33 @@ def _loose_objects(repository: Repository) -> dict[ObjectId, str]:
 
 def _remove_loose(loose: dict[ObjectId, str], index: bytes) -> None:
     """Remove those that are in the pack with this index, which is in its place."""
-    packed = list(packs.ids_by_first_byte(index))
+    packed = packs.ids(index)
     for object_id, path in loose.items():
-        key = bytes.fromhex(object_id)
-        if key in packed[key[0]]:
+        if bytes.fromhex(object_id) in packed:
             files.remove(path)
     for folder in {os.path.dirname(path) for path in loose.values()}:
         with suppress(OSError):  # others are still in it
             os.rmdir(folder)
 
 
-def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> bool:
-    """Put a graph of our branch's commits in its place, with the commits that are in the present one."""
-    head = refs.read(repository, repository.ref)
+def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> str:
+    """Put a graph of the commits that refs reach in its place; say what was done, or why not."""
     info = repository.objects / "info"
-    if head is None or (info / "commit-graphs").exists():
-        return False  # a chain of graphs, which other upkeep than ours goes on with
-    with suppress(FileNotFoundError):
-        shutil.copyfile(info / "commit-graph", shop / "objects/info/commit-graph")
-    made = git.commit_graph(shop, head)
+    if (info / "commit-graphs").exists():
+        return "left the graph of the commits, which is in parts, to those who keep it"
+    heads = set()
+    for name in refs.names(repository):
+        with suppress(CorruptionError):  # a broken ref reaches nothing
+            heads.add(refs.read(repository, name) or "")
+    if not heads - {""}:
+        return "wrote no graph of the commits: there are none"
+    try:
+        made = git.commit_graph(shop, heads - {""})
+    except StorageError as error:
+        return f"wrote no graph of the commits: {error.message}"
     info.mkdir(exist_ok=True)
     os.rename(made, info / "commit-graph")  # without git's lock file: whoever is last wins, and every graph is right
-    return True
+    return "wrote the graph of the commits"
 
 
 def _measure(repository: Repository) -> tuple[int, int]:
