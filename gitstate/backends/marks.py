@@ -26,22 +26,22 @@ __all__ = ["edit_for", "mark_sheet", "sheet_status"]
 _FREE = {"config_snapshot", "metadata", "validation_details"}  # no rule reads them, and other models may differ
 _JOB_FIELDS = CheckpointState.model_fields.keys() - _FREE
 _SHEET_FIELDS = SheetState.model_fields.keys() - _FREE
-_DONE = tuple(status.value for status in DONE)
 
 
 class _Excerpt(CheckpointState):
-    """A job with no more than one of its sheets. The others are looked at when a rule asks how many are done."""
+    """A job with no more than one of its sheets. The others are looked at when a rule asks whether all are done."""
 
     model_config = ConfigDict(validate_assignment=False)  # the rules assign what is right
 
     _others: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    def get_progress(self) -> tuple[int, int]:
-        done, total = super().get_progress()
-        others = (
-            key for key, sheet in self._others.items() if isinstance(sheet, dict) and sheet.get("status") in _DONE
-        )
-        return done + sum(key.isdecimal() and 1 <= int(key) <= total for key in others), total
+    def _is_done(self) -> bool:
+        # From the end: there most jobs have open sheets, and the first one settles it.
+        return all(self._status(number) in DONE for number in range(self.total_sheets, 0, -1))
+
+    def _status(self, number: int) -> Any:
+        sheet = self._others.get(str(number))
+        return sheet.get("status") if isinstance(sheet, dict) else getattr(self.sheets.get(number), "status", None)
 
 
 _CODEC = Codec(_Excerpt)

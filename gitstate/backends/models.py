@@ -323,9 +323,12 @@ class CheckpointState(_Model):
         self.updated_at = now
 
     def _complete_if_done(self) -> None:
-        done, total = self.get_progress()
-        if done == total:
+        if self._is_done():
             self._end(JobStatus.COMPLETED, None)
+
+    def _is_done(self) -> bool:
+        done, total = self.get_progress()
+        return done == total
 
     def _end(self, status: JobStatus, message: str | None) -> None:
         now = clock.now()

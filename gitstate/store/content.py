@@ -11,17 +11,18 @@ from typing import TypeAlias
 
 from gitstate.format.layout import Layout
 from gitstate.values import canonical
-from gitstate.values.canonical import Value
+from gitstate.values.canonical import Shape, Value
 
 __all__ = ["Content", "ContentCache", "Key"]
 
 Key: TypeAlias = tuple[str, str, str]
 """Tells contents apart: the collection, the document and the id of its value."""
 
-_Pieces: TypeAlias = Mapping[str, Mapping[str, tuple[Value, str]]]  # by field and key: an entry, and its text
+_Pieces: TypeAlias = tuple[tuple[str, ...], list[Value], list[str]]  # of the entries of a field: keys, values and texts
 
 _SAMPLES = 4  # so many entries of a field are measured
 _WEIGHT = 4  # so many times the length of its text does a value take in memory, with the text
+_NONE: list[Value] = []  # no entry is this object
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -34,7 +35,7 @@ class Content:
         self._text = text
         self._value = value
         self._layout: Layout | None = None
-        self._pieces: _Pieces = {}
+        self._pieces: Mapping[str, _Pieces] = {}
 
     @classmethod
     def of(cls, value: dict[str, Value], layout: Layout, known: "Content | None" = None) -> "Content":
@@ -68,10 +69,10 @@ class Content:
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        if self._text is not None:
-            return _WEIGHT * len(self._text)
+        if self._text is not None or self._layout is None:
+            return _WEIGHT * len(self.text)
         root, length = dict(self.value), 0
-        for part in self._layout.parts if self._layout is not None else ():
+        for part in self._layout.parts:
             entries = root.get(part.field)
             if isinstance(entries, dict) and entries:
                 del root[part.field]
@@ -84,28 +85,34 @@ class Content:
 
     def _make_text(self) -> str:
         """Put the text together of what is known and what is new."""
-        value, layout = self.value, self._layout
-        if layout is None:
-            return _to_json(value)
-        pieces: dict[str, dict[str, tuple[Value, str]]] = {}
-        fields = []
-        for name in layout.shape.order(value):
-            shape, item = layout.shape.entry(name), value[name]
-            if layout.is_part(name) and isinstance(item, dict) and item:
-                known = self._pieces.get(name, {})
-                pieces[name] = {}
-                for key in layout.order(item):
-                    piece = known.get(key)
-                    if piece is None or piece[0] is not item[key]:
-                        text = _to_json(canonical.arranged(item[key], shape.entry(key)))
-                        piece = item[key], f"{_to_json(key)}:{text}"
-                    pieces[name][key] = piece
-                text = f"{{{','.join([text for _, text in pieces[name].values()])}}}"
+        if self._layout is None:
+            return _to_json(self.value)
+        shape, pieces, fields = self._layout.shape, {}, []
+        for name in shape.order(self.value):
+            item = self.value[name]
+            if self._layout.is_part(name) and isinstance(item, dict) and item:
+                keys = self._layout.order(item)
+                pieces[name] = _pieces(keys, [item[key] for key in keys], shape.entry(name), self._pieces.get(name))
+                text = f"{{{','.join(pieces[name][2])}}}"
             else:
-                text = _to_json(canonical.arranged(item, shape))
+                text = _to_json(canonical.arranged(item, shape.entry(name)))
             fields.append(f"{_to_json(name)}:{text}")
         self._pieces = pieces
         return f"{{{','.join(fields)}}}"
+
+
+def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _Pieces | None) -> _Pieces:
+    """Return the pieces of a field, those that are known taken over."""
+    known_keys, known_entries, texts = known or ((), [], [])
+    if keys != known_keys:
+        at = {key: place for place, key in enumerate(known_keys)}
+        known_entries = [known_entries[at[key]] if key in at else _NONE for key in keys]
+        texts = [texts[at[key]] if key in at else "" for key in keys]
+    texts = [
+        text if entry is before else f"{_to_json(key)}:{_to_json(canonical.arranged(entry, shape.entry(key)))}"
+        for key, entry, before, text in zip(keys, entries, known_entries, texts, strict=True)
+    ]
+    return keys, entries, texts
 
 
 def _from_text(text: bytes) -> Content:

@@ -83,7 +83,7 @@ class Snapshot:
         try:
             content = self.known()
             if content is None:
-                content = Content.of(self._join(), self.collection.layout)
+                content = Content(value=self._join())  # its keys are in their order already
                 self.contents.put(self.key, content)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
