@@ -26,7 +26,8 @@ _log = logging.getLogger("gitstate")
 _RECORDS = 32  # so many publishes make a checkpoint due
 _SECONDS = 5.0  # and so long after the first one it is due in any case
 _ROUNDS = 3  # how often packs are synced without the lock before what came meanwhile is synced under it
-_FEW = 2
+_FEW = 2  # packs that may be left to that
+_MANY = 4  # packs that are joined first: to sync one takes a fraction of the time
 
 
 def checkpoint(repository: Repository, journal: Journal, lock: Lock) -> None:
@@ -38,23 +39,31 @@ def checkpoint(repository: Repository, journal: Journal, lock: Lock) -> None:
         OSError: The disk refused; the records are still there.
         BusyError: The lock was not to be had; so are they.
     """
-    folder = repository.objects / "pack"
     synced: set[str] = set()
-    for _ in range(_ROUNDS):
+    for turn in range(_ROUNDS):
         with lock():
-            waiting = _names(journal.records) - synced
+            records = list(journal.records)
+        waiting = _names(records) - synced
+        if turn == 0 and len(waiting) >= _MANY:
+            _join(repository, waiting, lock)
+        _sync(repository, records, waiting)  # so that little is left to do under the lock
+        synced |= waiting
         if len(waiting) <= _FEW:
             break
-        _join(repository, waiting, lock)
-        _sync_packs(folder, waiting)
-        synced |= waiting
     with lock():
-        if not journal.records:
-            return
-        _sync_packs(folder, _names(journal.records) - synced)
-        files.sync_directory(folder)
-        stand = {ref: _sync_ref(repository, ref) for ref in {record.ref for record in journal.records}}
-        journal.begin_generation({ref: commit for ref, commit in stand.items() if commit is not None})
+        if journal.records:
+            stand = _sync(repository, journal.records, _names(journal.records) - synced)
+            journal.begin_generation({ref: commit for ref, commit in stand.items() if commit is not None})
+
+
+def _sync(repository: Repository, records: Iterable[Record], names: Iterable[str]) -> dict[str, ObjectId | None]:
+    """Sync packs, their folder and the refs of records; return where these stand."""
+    folder = repository.objects / "pack"
+    for name in names:
+        for suffix in (".pack", ".idx"):
+            _sync_file(folder / (name + suffix))  # one that is gone was joined with others, durably, by us or by git
+    files.sync_directory(folder)
+    return {ref: _sync_ref(repository, ref) for ref in {record.ref for record in records}}
 
 
 def _names(records: Iterable[Record]) -> set[str]:
@@ -62,31 +71,25 @@ def _names(records: Iterable[Record]) -> set[str]:
 
 
 def _join(repository: Repository, names: Iterable[str], lock: Lock) -> None:
-    """Make one pack of several: to sync that one takes a tenth of the time."""
+    """Make one pack of several, and get it to the disk."""
     folder = repository.objects / "pack"
     with alone(repository.private / "fold", 0) as fd:
         if fd >= 0:
             bases = [os.path.join(folder, name) for name in sorted(names)]
             with folding.workshop(repository, "fold", lock) as shop:
-                folding.join(folder, shop, folding.Tier(bases, _FEW), lock)
-
-
-def _sync_packs(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        for suffix in (".pack", ".idx"):
-            _sync(folder / (name + suffix))  # one that is gone was joined with others, durably, by us or by git
+                folding.join(folder, shop, folding.Tier(bases, 2), lock)
 
 
 def _sync_ref(repository: Repository, ref: str) -> ObjectId | None:
     """Sync a ref, wherever git keeps it; return where it stands."""
     for path in (repository.common_dir / ref, repository.common_dir / "packed-refs"):
-        _sync(path)
+        _sync_file(path)
         if path.parent.is_dir():
             files.sync_directory(path.parent)
     return refs.read(repository, ref)
 
 
-def _sync(path: Path) -> None:
+def _sync_file(path: Path) -> None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
