@@ -28,6 +28,7 @@ __all__ = [
     "join",
     "kept",
     "packs_in",
+    "place",
     "plain",
     "remove_leftovers",
     "workshop",
@@ -97,7 +98,7 @@ def kept(base: str) -> bool:
 def workshop(repository: Repository, name: str, lock: Lock) -> Iterator[Path]:
     """Give an empty folder to make packs in; what a dead process left there is cleared away first."""
     remove_leftovers(repository, name, lock)
-    folder = _place(repository, name)
+    folder = place(repository, name)
     folder.mkdir()
     try:
         yield folder
@@ -107,7 +108,7 @@ def workshop(repository: Repository, name: str, lock: Lock) -> Iterator[Path]:
 
 def remove_leftovers(repository: Repository, name: str, lock: Lock) -> None:
     """Clear away a workshop whose process died, and the rest of the packs that it was about to remove."""
-    folder = _place(repository, name)
+    folder = place(repository, name)
     if not folder.exists():
         return
     with suppress(FileNotFoundError):
@@ -120,7 +121,8 @@ def remove_leftovers(repository: Repository, name: str, lock: Lock) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(repository: Repository, name: str) -> Path:
+def place(repository: Repository, name: str) -> Path:
+    """Return where a workshop is."""
     return repository.objects / f"gitstate-{name}"  # on the disk of `objects/pack`, so that files can be renamed there
 
 

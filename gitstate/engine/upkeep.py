@@ -23,10 +23,11 @@ from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, StorageError
 
-__all__ = ["GcReport", "Packer", "gc", "remove_leftovers", "tidy"]
+__all__ = ["GcReport", "Packer", "gc", "leftovers", "remove_leftovers", "tidy"]
 
 _log = logging.getLogger("gitstate")
 
+_WORKS = ("fold", "upkeep")  # each with its locked file and its workshop
 _PATIENCE = 60.0  # seconds to wait for another process's upkeep
 _LONGEST = 4 * 3600.0  # seconds that git may take when a person asked for it
 _LONGEST_ALONE = 600.0  # seconds that it may take when nobody did
@@ -141,6 +142,18 @@ class Packer:
         self._not_before = time.monotonic() + _PAUSE
 
 
+def leftovers(repository: Repository) -> list[str]:
+    """Return the names of the folders below the objects in which somebody worked who died."""
+    left = []
+    for work in _WORKS:
+        folder = folding.place(repository, work)
+        if folder.exists():
+            with alone(repository.private / work, 0) as fd:
+                if fd >= 0 and folder.exists():
+                    left.append(folder.name)
+    return left
+
+
 def remove_leftovers(repository: Repository, lock: Lock) -> None:
     """Clear away what upkeep left whose process died, unless another one is at work.
 
@@ -148,10 +161,11 @@ def remove_leftovers(repository: Repository, lock: Lock) -> None:
         OSError: The disk refused.
         BusyError: The store's lock was not to be had.
     """
-    for name in ("fold", "upkeep"):
-        with alone(repository.private / name, 0) as fd:
-            if fd >= 0:
-                folding.remove_leftovers(repository, name, lock)
+    for work in _WORKS:
+        if folding.place(repository, work).exists():
+            with alone(repository.private / work, 0) as fd:
+                if fd >= 0:
+                    folding.remove_leftovers(repository, work, lock)
 
 
 def _join(repository: Repository, tier: Tier, lock: Lock) -> None:

@@ -314,8 +314,13 @@ def test_one_at_a_time(repository: Repository, monkeypatch: pytest.MonkeyPatch) 
         pack_now(repository)
         with pytest.raises(BusyError):
             upkeep.gc(repository, nullcontext)
-        upkeep.remove_leftovers(repository, nullcontext)
         assert len(sizes_of(repository)) == FOLD_AT + 4
+        shop = repository.objects / "gitstate-upkeep"
+        shop.mkdir()
+        assert not upkeep.leftovers(repository)
+        upkeep.remove_leftovers(repository, nullcontext)
+        assert shop.exists(), "somebody is at work there"
+        shop.rmdir()
     with alone(repository.private / "upkeep", 0):
         upkeep.tidy(repository, nullcontext)
     assert len(sizes_of(repository)) == 1 + 4, "small packs do not wait for big ones"
@@ -379,9 +384,12 @@ def test_a_death_in_the_middle_blocks_nobody_and_leaves_nothing(repository: Repo
                     upkeep.gc(repository, nullcontext)
             finally:
                 os._exit(0)
-        died += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        packs.remove_leftovers(folder_of(repository))
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9:
+            died += 1
+            assert len(upkeep.leftovers(repository)) == len(list(repository.objects.glob("gitstate-*")))
         upkeep.remove_leftovers(repository, nullcontext)
+        packs.remove_leftovers(folder_of(repository))
+        assert not upkeep.leftovers(repository)
         check_whole(repository, *bodies)
     assert died >= 1
     upkeep.gc(repository, nullcontext)
