@@ -13,7 +13,7 @@ from gitstate.engine.background import Background, checkpoint
 from gitstate.engine.base import Engine, Settled
 from gitstate.engine.check import Problem
 from gitstate.engine.identity import Identity
-from gitstate.engine.journal import Journal, Record, boot_id
+from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import StoreLock
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.engine.reader import ObjectReader
@@ -87,7 +87,7 @@ class GitEngine(Engine):
                 if not (clean and self._clean):
                     self._clear_leftovers()
                 self._journal.refresh()
-                if self._journal.boot not in ("", boot_id()):
+                if self._journal.is_of_another_boot:
                     self._settle()
             yield
         finally:
@@ -208,7 +208,7 @@ class GitEngine(Engine):
         try:
             with files.storage_errors(self._repository.private):
                 self._journal.refresh()
-            if self._journal.boot not in ("", boot_id()):
+            if self._journal.is_of_another_boot:
                 with self.lock():
                     pass
         except ReadOnlyError as error:

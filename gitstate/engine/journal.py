@@ -75,9 +75,9 @@ class Journal:
         self.records: list[Record] = []
 
     @property
-    def boot(self) -> str:
-        """The boot in which the records were written; empty while there is no journal."""
-        return self._header.boot
+    def is_of_another_boot(self) -> bool:
+        """Whether the machine was started anew since the generation began: what was not synced may be lost."""
+        return self._header.boot not in ("", boot_id())
 
     @property
     def began(self) -> float:

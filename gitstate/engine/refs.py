@@ -6,7 +6,7 @@ older value that ``packed-refs`` still holds. Formats: https://git-scm.com/docs/
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 __all__ = ["any_ref", "logged", "names", "read", "read_head", "restore", "swap"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
+_LINE = re.compile(rb"[0-9a-f]{40} [0-9a-f]{40} [^\n]*\n")  # of a reflog
 _DEPTH = 5  # of symbolic refs, as in git
 _NO_ID = "0" * 40
 _SYMBOLIC_HINT = "`git symbolic-ref` shows and changes what it points to"
@@ -117,16 +118,35 @@ def swap(
             lock.replace()
 
 
-def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, note: str) -> None:
-    """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`."""
+def restore(
+    repository: Repository, ref: str, new: ObjectId, *, lost: Collection[ObjectId], who: Signature, note: str
+) -> None:
+    """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`.
+
+    Commits that are ``lost`` go from its log, where git would stumble over them.
+    """
+    for log in _logs(repository, ref):
+        _forget(log, lost)
     target = repository.common_dir / ref
     with LockFile(repository.private, target, new.encode() + b"\n") as lock:
-        try:
-            before = read(repository, ref)
-        except CorruptionError:
-            before = None
-        with _logged(repository, ref, before, new, who, note):
-            lock.replace()
+        lock.replace()
+    for log in _logs(repository, ref):
+        _append(log, _line(None, new, who, note), [])
+
+
+def _forget(log: Path, lost: Collection[ObjectId]) -> None:
+    """Remove the lines that name lost commits, and those that are torn."""
+    try:
+        lines = files.read(log).splitlines(keepends=True)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    names = [commit.encode() for commit in lost]
+    kept = [line for line in lines if _LINE.match(line) and not any(name in line[:82] for name in names)]
+    if kept != lines:
+        beside = f"{log}.new"
+        files.remove(beside)
+        files.create(beside, b"".join(kept))
+        os.rename(beside, log)
 
 
 def logged(repository: Repository, ref: str) -> Iterator[ObjectId]:
@@ -168,18 +188,10 @@ def _logged(
     repository: Repository, ref: str, before: ObjectId | None, after: ObjectId, who: Signature, note: str
 ) -> Iterator[None]:
     """Write the reflogs, that of ``HEAD`` too if it points here; take the lines back when the block fails."""
-    line = b"%s %s %s\t%s\n" % (
-        (before or _NO_ID).encode(),
-        after.encode(),
-        who.to_bytes(),
-        " ".join(note.split()).encode("utf-8", "backslashreplace"),
-    )
-    logs = [repository.common_dir / "logs" / ref]
-    if read_head(repository) == ref:
-        logs.append(repository.git_dir / "logs" / "HEAD")
+    line = _line(before, after, who, note)
     written: list[tuple[Path, int]] = []
     try:
-        for log in logs:
+        for log in _logs(repository, ref):
             _append(log, line, written)
         yield
     except BaseException:
@@ -188,6 +200,22 @@ def _logged(
                 with suppress(OSError):
                     os.truncate(log, size)
         raise
+
+
+def _logs(repository: Repository, ref: str) -> Iterator[Path]:
+    """Yield the logs in which changes of a ref stand: that of ``HEAD`` too if it points here."""
+    yield repository.common_dir / "logs" / ref
+    if read_head(repository) == ref:
+        yield repository.git_dir / "logs" / "HEAD"
+
+
+def _line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) -> bytes:
+    return b"%s %s %s\t%s\n" % (
+        (before or _NO_ID).encode(),
+        after.encode(),
+        who.to_bytes(),
+        " ".join(note.split()).encode("utf-8", "backslashreplace"),
+    )
 
 
 def _append(log: Path, line: bytes, written: list[tuple[Path, int]]) -> None:

@@ -64,13 +64,10 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
     logged = list(refs.logged(repository, ref))
     recorded = [record.after for record in reversed(records)]
     chain = {synced, *recorded, *(record.before for record in records)}
-    if standing is None:
-        # What the log says beyond our last record was done by somebody else after it.
-        wanted = logged + recorded if not recorded or recorded[0] in logged else recorded + logged
-    elif recorded and standing in chain:
-        wanted = [*recorded, standing, *logged]
-    else:
-        wanted = [standing, *recorded, *logged]
+    # The log knows what others did after us, but may lack its end; then it does not have our last record either.
+    wanted = logged + recorded if not recorded or recorded[0] in logged else recorded + logged
+    if standing is not None:
+        wanted.insert(len(wanted) if recorded and standing in chain else 0, standing)
     if synced is not None:
         wanted.append(synced)
     believed = {commit for commit in (synced, records[0].before if records else None) if commit is not None}
@@ -88,7 +85,7 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
 def _move(repository: Repository, settled: Settled, who: Signature) -> Settled:
     if settled.was != settled.now:
         note = "gitstate: settled after a restart"
-        refs.restore(repository, settled.ref, settled.now, who=who, note=note)
+        refs.restore(repository, settled.ref, settled.now, lost=settled.lost, who=who, note=note)
         _log.warning("%s was at %s and is put to %s", settled.ref, settled.was or "no commit", settled.now)
     for commit in settled.lost:
         _log.warning("%s: the revision %s is lost, not all of it reached the disk", settled.ref, commit)

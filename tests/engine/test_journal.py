@@ -66,7 +66,7 @@ def test_the_next_generation_begins_empty_and_knows_what_was_synced(tmp_path: Pa
     witness.refresh()
     assert witness.records == journal.records == []
     assert dict(witness.synced) == {MAIN: TWO, "refs/heads/b": ONE}
-    assert witness.boot == journal_module.boot_id() != ""
+    assert not witness.is_of_another_boot
     small = record(1)
     journal.append(small)
     assert opened(tmp_path).records == [small], "not what stood there before"
@@ -142,6 +142,14 @@ def test_many_refs_are_remembered_as_far_as_there_is_room(tmp_path: Path) -> Non
     for number in range(60):
         journal.begin_generation({f"refs/heads/{number:0100}": ONE})
     assert f"refs/heads/{59:0100}" in opened(tmp_path).synced
+
+
+def test_another_boot_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not opened(tmp_path).is_of_another_boot, "there is no journal"
+    opened(tmp_path).append(record())
+    assert not opened(tmp_path).is_of_another_boot
+    monkeypatch.setattr(journal_module, "boot_id", lambda: "another")
+    assert opened(tmp_path).is_of_another_boot
 
 
 def test_without_a_boot_to_tell_nothing_is_journaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

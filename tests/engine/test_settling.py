@@ -1,0 +1,159 @@
+"""What is made of a repository that a cut of the power left: the journal's word counts, and nobody else's is undone."""
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine import journal
+from gitstate.engine.git import GitEngine
+from gitstate.errors import CorruptionError
+from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+
+REF = "refs/heads/main"
+Reboot = Callable[[], None]
+
+
+@pytest.fixture
+def reboot(monkeypatch: pytest.MonkeyPatch) -> Reboot:
+    """Start the machine anew, as far as the engine can tell."""
+    boots = itertools.count()
+
+    def start() -> None:
+        boot = f"boot {next(boots)}"
+        monkeypatch.setattr(journal, "boot_id", lambda: boot)
+
+    return start
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def crashed(open_engine: OpenEngine, saves: int = 5, **options: bool) -> tuple[GitEngine, list[str]]:
+    """Return an engine that saved and was then forgotten, and the commits it made; the first is on the disk."""
+    engine = open_engine(**options)  # type: ignore[arg-type]
+    return engine, [save(engine, {"a": b"%d" % n}) for n in range(saves)]
+
+
+def lose(folder: Path, count: int, *, how: str) -> None:
+    """Let the newest packs be as if they had not reached the disk."""
+    newest = sorted(packs_of(folder), key=lambda path: path.stat().st_mtime_ns)[-count:]
+    for path in newest:
+        for file in (path, path.with_suffix(".idx")):
+            if how == "gone":
+                file.unlink()
+            else:
+                file.chmod(0o644)
+                file.write_bytes(b"" if how == "empty" else bytes(file.stat().st_size))
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "zeros"])
+def test_packs_and_branch_are_made_again_out_of_the_journal(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot, how: str
+) -> None:
+    _, made = crashed(open_engine)
+    lose(folder, 4, how=how)
+    (folder / ".git" / REF).write_text(made[0] + "\n")
+    reboot()
+    again = open_engine()
+    assert again.head() == made[-1]
+    assert content(again, "a") == b"4"
+    assert [(found.was, found.now, found.lost) for found in again.settled] == [(made[0], made[-1], ())]
+    assert git(folder, "rev-list", "--count", "main") == "5\n"
+    assert open_engine().settled == [], "once"
+    save(again, {"a": b"on"})
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 41, b"0123"], ids=["empty", "zeros", "short"])
+@pytest.mark.parametrize("same_boot", [False, True], ids=["another boot", "same boot"])
+def test_a_branch_that_cannot_be_read_is_put_where_it_was(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot, left: bytes, same_boot: bool
+) -> None:
+    _, made = crashed(open_engine)
+    (folder / ".git" / REF).unlink()
+    (folder / ".git" / REF).write_bytes(left)
+    if not same_boot:
+        reboot()
+    again = open_engine()
+    assert again.head() == made[-1]
+    assert again.settled[0].was is None
+    assert git(folder, "reflog", "-1", "--format=%gs", "main") == "gitstate: settled after a restart\n"
+
+
+def test_a_branch_that_cannot_be_read_is_put_where_a_person_left_it(open_engine: OpenEngine, folder: Path) -> None:
+    engine, _ = crashed(open_engine)
+    git(folder, "commit", "--allow-empty", "-q", "-m", "by hand")
+    theirs = git(folder, "rev-parse", "main").strip()
+    (folder / ".git" / REF).write_bytes(b"")
+    assert engine.head() == theirs
+
+
+def test_a_reset_on_the_same_boot_is_never_undone(open_engine: OpenEngine, folder: Path) -> None:
+    engine, made = crashed(open_engine)
+    git(folder, "reset", "-q", "--hard", "HEAD~2")
+    for again in (engine, open_engine()):
+        with again.lock():
+            pass
+        assert again.head() == made[2]
+    save(engine, {"b": b"after"})
+    assert git(folder, "rev-list", "--count", "main") == "4\n"
+
+
+def test_a_commit_of_a_person_after_ours_stays(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
+    crashed(open_engine)
+    git(folder, "reset", "-q", "--hard")
+    git(folder, "commit", "--allow-empty", "-q", "-m", "by hand")
+    theirs = git(folder, "rev-parse", "main").strip()
+    lose(folder, 2, how="gone")
+    reboot()
+    again = open_engine()
+    assert again.head() == theirs
+    assert content(again, "a") == b"4"
+
+
+def test_a_branch_that_was_deleted_stays_deleted(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
+    crashed(open_engine)
+    git(folder, "update-ref", "-d", REF)
+    reboot()
+    assert open_engine(check=False).head() is None
+
+
+def test_a_record_whose_branch_did_not_follow_is_void(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
+    engine, made = crashed(open_engine)
+    lock = folder / ".git" / (REF + ".lock")
+    lock.touch()
+    engine._ref_timeout = 0.0
+    with pytest.raises(Exception, match="held by another git"):
+        save(engine, {"a": b"refused"})
+    lock.unlink()
+    reboot()
+    assert open_engine().head() == made[-1]
+
+
+def test_without_the_records_the_newest_whole_commit_counts_and_the_rest_is_named(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    _, made = crashed(open_engine, durable=False)
+    with (folder / ".git/gitstate/journal").open("r+b") as file:
+        file.seek(8192 + 512 * 2)  # the last records did not reach the disk
+        file.write(bytes(900_000))
+    lose(folder, 2, how="empty")
+    reboot()
+    again = open_engine()
+    assert again.head() == made[2]
+    assert [(found.now, set(found.lost)) for found in again.settled] == [(made[2], {made[3], made[4]})]
+    assert sorted(os.listdir(folder / ".git/gitstate/damaged")), "what could not be read is kept beside"
+    save(again, {"a": b"on"})
+
+
+def test_nothing_whole_is_an_error_that_names_the_branch(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
+    crashed(lambda **options: open_engine(check=False, **options), durable=False)
+    (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
+    lose(folder, 5, how="zeros")
+    reboot()
+    with pytest.raises(CorruptionError, match=REF):
+        open_engine(check=False)
