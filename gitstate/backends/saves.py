@@ -70,7 +70,7 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture) -> Edit:
             return save.draft(event, None, ours, note)
         if base is None or equal(theirs, base.content.value):
             return save.draft(Event.SAVED, theirs, ours)
-        value = _merged(codec, job_id, _normal(codec, base.content.value), ours.value, theirs)
+        value = _merged(codec, job_id, _normal(codec, base.content.value, ours.value), ours.value, theirs)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
         return _Save(picture, checked, merged=True).draft(Event.MERGED, theirs, Content(value=value))
@@ -112,10 +112,10 @@ def _merged(
     return value
 
 
-def _normal(codec: Codec[Any], value: dict[str, Value]) -> dict[str, Value]:
+def _normal(codec: Codec[Any], value: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
     """Return a stored value as the model says it: defaults filled in, so that only real changes differ from it."""
     try:
-        normal: dict[str, Any] = codec.encode(codec.decode(value))  # type: ignore[assignment]  # as above
+        normal: dict[str, Any] = codec.normal(value, ours)  # type: ignore[assignment]  # as above
     except CorruptionError:
         return value
     return normal

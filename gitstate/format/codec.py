@@ -114,12 +114,31 @@ class Codec(Generic[Model]):
         ``known`` is an instance's; entries that are the very same objects there are not looked at again, under the
         conditions of :meth:`encode_changed`.
         """
-        seen = dict(value)
+        self.decode(self._unshared(value, known))
+
+    def normal(self, value: Mapping[str, Value], known: Mapping[str, Value]) -> Value:
+        """Return a stored value as the model says it, with defaults filled in.
+
+        ``known`` was encoded here; entries that are the very same objects there are taken over, under the conditions of
+        :meth:`encode_changed`. Raises as :meth:`encode` and :meth:`decode` do.
+        """
+        unshared = self._unshared(value, known)
+        normal = cast(_Object, self.encode(self.decode(unshared)))
+        for name in piecewise_fields(self.model):
+            if unshared.get(name) is not value.get(name):
+                part, whole = cast(_Object, unshared[name]), cast(_Object, value[name])
+                shared = {key: entry for key, entry in whole.items() if key not in part}
+                normal[name] = shared | cast(_Object, normal[name])
+        return normal
+
+    def _unshared(self, value: Mapping[str, Value], known: Mapping[str, Value]) -> dict[str, Value]:
+        """Return a value without the entries that are the very same objects in another."""
+        unshared = dict(value)
         for name in piecewise_fields(self.model):
             part, before = value.get(name), known.get(name)
             if isinstance(part, dict) and isinstance(before, dict):
-                seen[name] = {key: entry for key, entry in part.items() if before.get(key, _UNKNOWN) is not entry}
-        self.decode(seen)
+                unshared[name] = {key: entry for key, entry in part.items() if before.get(key, _UNKNOWN) is not entry}
+        return unshared
 
     def _parts(self, instance: Model) -> dict[str, dict[Any, BaseModel]]:
         """Return the fields of an instance that can be encoded entry by entry."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from copy import deepcopy
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from gitstate import CheckpointState, SheetState
 from gitstate.errors import UnstorableError
 from gitstate.format.codec import Codec, Encoded
 from gitstate.format.pieces import piecewise_fields
+from gitstate.values import canonical
 from tests.backends.foreign import Cost, Named, TheirJob, TheirSheet, their_job
 
 ODD = [None, True, 1, 1.0, -0.0, math.nan, "", "\ud800", b"\xff", 2**70, object(), [math.nan], {"a": [1]}, {1: 2}]
@@ -151,6 +152,21 @@ def test_their_states(data: st.DataObject) -> None:
 def test_the_models_are_encoded_piece_by_piece() -> None:
     assert piecewise_fields(CheckpointState) == {"sheets": int}
     assert piecewise_fields(TheirJob) == {"sheets": int, "by_number": int}
+
+
+@given(st.data())
+def test_a_stored_value_is_normal_after_what_is_shared_was_taken_over(data: st.DataObject) -> None:
+    codec, state = Codec(CheckpointState), our_job()
+    state.sheets[8] = SheetState.model_construct(sheet_num=8)
+    base = codec.encode_changed(state, None)
+    for _ in range(data.draw(st.integers(0, 3))):
+        our_edit(state, data)
+        any_edit(state, data)
+    with suppress(UnstorableError):
+        ours = codec.encode_changed(state, base)
+        less = {**base.value, "sheets": {**cast(Any, base.value["sheets"]), "9": {"sheet_num": 9}}}  # no defaults
+        assert canonical.equal(codec.normal(less, ours.value), codec.encode(codec.decode(less)))
+        codec.check(less, ours.value)
 
 
 def test_only_what_changed_is_made_anew() -> None:
