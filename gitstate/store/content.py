@@ -6,6 +6,7 @@ A content never changes. Values that follow one another share the entries that d
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeAlias
 
@@ -20,7 +21,9 @@ Key: TypeAlias = tuple[str, str, str]
 
 _Pieces: TypeAlias = tuple[tuple[str, ...], list[Value], list[str]]  # of the entries of a field: keys, values and texts
 
+_KEPT = 4  # so many contents of one document are kept: its last ones
 _SAMPLES = 4  # so many entries of a field are measured
+_TRUSTED = 16  # contents that follow one another are taken to be of one size, to measure one takes 0.1 ms
 _WEIGHT = 4  # so many times the length of its text does a value take in memory, with the text
 _NONE: list[Value] = []  # no entry is this object
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -29,13 +32,15 @@ _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 class Content:
     """The value of a document, and its JSON text; one is made of the other when somebody asks for it."""
 
-    __slots__ = ("_layout", "_pieces", "_text", "_value")
+    __slots__ = ("_age", "_layout", "_pieces", "_size", "_text", "_value")
 
     def __init__(self, *, text: bytes | None = None, value: dict[str, Value] | None = None) -> None:
         self._text = text
         self._value = value
         self._layout: Layout | None = None
         self._pieces: Mapping[str, _Pieces] = {}
+        self._size = 0  # not measured yet
+        self._age = 0  # so many contents ago it was measured
 
     @classmethod
     def of(cls, value: dict[str, Value], layout: Layout, known: "Content | None" = None) -> "Content":
@@ -50,27 +55,33 @@ class Content:
         content._layout = layout
         if known is not None:
             content._pieces = known._pieces
+            content._age = (known._age + 1) % _TRUSTED
+            content._size = known._size if content._age else 0
         return content
 
     @property
     def text(self) -> bytes:
         """The value as JSON text in ASCII, its keys in the order in which the files have them."""
-        if self._text is None:
-            self._text = self._make_text().encode("ascii")
-        return self._text
+        text = self._text
+        if text is None:
+            text = self._text = self._make_text().encode("ascii")
+            if self._layout is None:
+                self._value = None  # it was only read; a text takes a fraction of the memory
+        return text
 
     @property
     def value(self) -> dict[str, Value]:
         """The value. It belongs to all who know this content: to change it, copy what you change."""
-        if self._value is None:
-            self._value = json.loads(self._text or b"null")
-        return self._value
+        value = self._value
+        if value is None:
+            value = self._value = json.loads(self._text or b"null")
+        return value
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        if self._text is not None or self._layout is None:
-            return _WEIGHT * len(self.text)
+        if self._layout is None:
+            return len(self.text)
         root, length = dict(self.value), 0
         for part in self._layout.parts:
             entries = root.get(part.field)
@@ -119,30 +130,42 @@ def _from_text(text: bytes) -> Content:
     return Content(text=text)
 
 
+@dataclass
+class _Document:
+    contents: OrderedDict[str, Content] = field(default_factory=OrderedDict)  # by the ids of their values
+    size: int = 0  # that of the newest: they share most of what they hold
+
+
 class ContentCache:
     """The contents that were read or written lately; bounded, and safe to use from any thread."""
 
     def __init__(self, limit: int = 64 * 2**20) -> None:
         self._limit = limit  # bytes
         self._size = 0
-        self._contents: OrderedDict[Key, tuple[Content, int]] = OrderedDict()
+        self._documents: OrderedDict[tuple[str, str], _Document] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: Key) -> Content | None:
         """Return the content kept under a key, or None."""
+        collection, name, value_id = key
         with self._lock:
-            found = self._contents.get(key)
-            if found is None:
+            document = self._documents.get((collection, name))
+            if document is None:
                 return None
-            self._contents.move_to_end(key)
-            return found[0]
+            self._documents.move_to_end((collection, name))
+            return document.contents.get(value_id)
 
     def put(self, key: Key, content: Content) -> None:
         """Keep a content, and let those go that were not asked for the longest."""
+        collection, name, value_id = key
         size = content.size
         with self._lock:
-            old = self._contents.pop(key, None)
-            self._size += size - (old[1] if old is not None else 0)
-            self._contents[key] = content, size
+            document = self._documents.setdefault((collection, name), _Document())
+            self._documents.move_to_end((collection, name))
+            document.contents[value_id] = content
+            if len(document.contents) > _KEPT:
+                document.contents.popitem(last=False)
+            self._size += size - document.size
+            document.size = size
             while self._size > self._limit:
-                self._size -= self._contents.popitem(last=False)[1][1]
+                self._size -= self._documents.popitem(last=False)[1].size

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.format.layout import Layout
-from gitstate.store.content import Content
+from gitstate.store.content import Content, ContentCache
 from gitstate.values.canonical import Shape, Value
 from tests.values.strategies import KEYS, VALUES
 
@@ -58,3 +58,33 @@ def test_the_size_is_about_that_of_all_entries() -> None:
     assert 80 < large.size / small.size < 120
     before = large.size
     assert before / 2 < len(large.text) * 4 < before * 2
+
+
+def test_what_was_only_read_gives_value_and_text() -> None:
+    value: dict[str, Value] = {"b": [1, 1.0], "a": {"2": None, "1": "\ud800"}}
+    for content in (Content(value=value), pickle.loads(pickle.dumps(Content(value=value)))):
+        assert content.text == b'{"b":[1,1.0],"a":{"2":null,"1":"\\ud800"}}'
+        assert content.value == value
+        assert content.size == len(content.text)
+
+
+def test_the_cache_keeps_what_was_asked_for_lately() -> None:
+    def content(letters: int) -> Content:
+        return Content(value={"a": "x" * (letters - 8)})
+
+    cache = ContentCache(limit=1000)
+    for number in range(10):
+        cache.put(("jobs", "one", str(number)), content(100))
+    assert [number for number in range(10) if cache.get(("jobs", "one", str(number)))] == [6, 7, 8, 9]
+    assert cache.get(("jobs", "two", "9")) is None
+    cache.put(("jobs", "two", "0"), content(400))
+    cache.put(("jobs", "three", "0"), content(500))
+    assert cache.get(("jobs", "one", "9")) is not None
+    cache.put(("jobs", "three", "1"), content(501))
+    assert cache.get(("jobs", "two", "0")) is None
+    assert cache.get(("jobs", "one", "9")) is not None
+    assert cache.get(("jobs", "three", "0")) is not None
+    cache.put(("jobs", "four", "0"), content(2000))
+    assert [cache.get(("jobs", name, "0")) for name in ("one", "two", "three", "four")] == [None] * 4
+    cache.put(("jobs", "one", "9"), content(1000))
+    assert cache.get(("jobs", "one", "9")) is not None
