@@ -60,7 +60,17 @@ def cli(ctx: click.Context, debug: bool) -> None:
         ctx.exit(failures.exit_status(click.UsageError("no verb")))
 
 
-for command in (stores.init, jobs.list_, jobs.show, history.log, jobs.delete, upkeep.verify, upkeep.reshard, demo.demo):
+for command in (
+    stores.init,
+    jobs.list_,
+    jobs.show,
+    history.log,
+    jobs.delete,
+    upkeep.verify,
+    upkeep.gc,
+    upkeep.reshard,
+    demo.demo,
+):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ from gitstate.cli.output import note, print_json, print_table
 if TYPE_CHECKING:
     from gitstate.store.verify import Problem, Report
 
-__all__ = ["reshard", "verify"]
+__all__ = ["gc", "reshard", "verify"]
 
 
 @click.command()
@@ -34,6 +34,24 @@ def verify(repair: bool, as_json: bool) -> None:
     note(_summary(report))
     if not report.ok:
         click.get_current_context().exit(failures.PROBLEMS)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@stores.store_options
+def gc(as_json: bool) -> None:
+    """Pack all objects anew, so that the store takes less room.
+
+    Others may read and write meanwhile. Nothing is dropped, and nothing has to be done for the store to stay fast:
+    packs are joined little by little as it is used.
+    """
+    import asyncio
+
+    report = stores.use(lambda backend: asyncio.to_thread(backend.store.gc))
+    if as_json:
+        print_json(asdict(report))
+    else:
+        note(str(report))
 
 
 @click.command()

@@ -3,9 +3,12 @@
 The rules are those of ``git fsck --strict``: https://git-scm.com/docs/git-fsck.
 """
 
+import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from gitstate.engine.base import Engine
@@ -13,7 +16,7 @@ from gitstate.engine.gitindex import is_safe
 from gitstate.engine.objects import Kind, ObjectId
 from gitstate.errors import CorruptionError
 
-__all__ = ["ObjectCheck", "Problem", "Severity", "commit_faults", "tree_faults"]
+__all__ = ["ObjectCheck", "Problem", "Severity", "commit_faults", "pack_problems", "tree_faults"]
 
 Severity = Literal["error", "warning"]
 """``error``: something is lost or wrong. ``warning``: something is odd, or left behind, and nothing is lost."""
@@ -41,6 +44,7 @@ _DIRECTORY = {b"40000", b"040000"}
 _SUBMODULE = b"160000"
 _OLD_MODES = {b"040000", b"100664"}  # git reads them, and no longer writes them
 _NO_ID = bytes(20)
+_SUM = 20  # bytes of a checksum
 
 _ID = rb"[0-9a-f]{40}"
 _WHO = rb"[^<>\n]* <[^<>\n]*> (?:0|[1-9][0-9]{0,18}) [+-][0-9]{4}\n"
@@ -161,6 +165,36 @@ def commit_faults(body: bytes) -> Iterator[tuple[str, Severity]]:
         yield "its author or committer is written in a way that git does not write", "warning"
     if b"\0" in body:
         yield "it holds a NUL byte", "warning"
+
+
+def pack_problems(folder: Path) -> Iterator[Problem]:
+    """Yield the packs in ``objects/pack`` of which a byte is not as it was written.
+
+    They may hold what nothing reaches, or what another pack has too; git would copy the damage on.
+    """
+    for index in sorted(folder.glob("*.idx")):
+        pack = index.with_suffix(".pack")
+        try:
+            whole = [_is_whole(path) for path in (pack, index)]
+        except FileNotFoundError:
+            if index.exists():  # else somebody's git repacked meanwhile
+                yield Problem("pack", f"objects/pack/{pack.name}", "it is missing, and its index is there", _LOST)
+            continue
+        for path, is_whole in zip((pack, index), whole, strict=True):
+            if not is_whole:
+                yield Problem("pack", f"objects/pack/{path.name}", "it is not as it was written", _LOST)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a pack or an index ends with the checksum of what stands before."""
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size - _SUM
+        digest = hashlib.sha1(usedforsecurity=False)
+        while left > 0:
+            data = file.read(min(left, 1 << 20))
+            digest.update(data)
+            left -= len(data)
+        return file.read() == digest.digest()
 
 
 def _text(name: bytes) -> str:

@@ -212,7 +212,7 @@ class Store:
         self._check_open()
         if self._repository is None:
             return verify.check(self._engine, {"": self.head()}, collections, validate)
-        return verify.check_repository(self._repository, collections, validate, repair=repair)
+        return verify.check_repository(self._repository, collections, validate, repair=repair, worktree=self._worktree)
 
     def gc(self) -> GcReport:
         """Pack all objects anew, so that they take less room, while others go on to read and write.

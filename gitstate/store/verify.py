@@ -6,16 +6,17 @@ from typing import NamedTuple, TypeAlias
 
 from gitstate.engine import graph, refs, trees
 from gitstate.engine.base import Engine
-from gitstate.engine.check import ObjectCheck, Problem, Severity
+from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
-from gitstate.errors import CorruptionError, GitStateError
+from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
+from gitstate.store.worktree import Worktree
 
 __all__ = ["Problem", "Report", "Validate", "check", "check_repository"]
 
@@ -41,7 +42,12 @@ class Report:
 
 
 def check_repository(
-    repository: Repository, collections: Sequence[Collection], validate: Validate, *, repair: bool
+    repository: Repository,
+    collections: Sequence[Collection],
+    validate: Validate,
+    *,
+    repair: bool,
+    worktree: Worktree | None = None,
 ) -> Report:
     """Check all that the branch and our other refs reach, as it is on the disk, and what is beside it.
 
@@ -50,15 +56,31 @@ def check_repository(
         collections: The collections whose documents are checked.
         validate: Is asked about each document that can be read.
         repair: Whether to mend what is derived or transient.
+        worktree: Is checked too, if given.
+
+    Raises:
+        BusyError: Another process did not let go of the lock in time.
+        StorageError: The disk refused; for a store that is read-only only if it is to be repaired.
     """
     engine = GitEngine(repository)  # a new one: what another remembers says nothing about the disk
     try:
-        transient = engine.check(repair=repair)
-        heads, problems = _heads(repository)
+        problems = _transient(engine, repair=repair)
+        heads, unreadable = _heads(repository)
+        problems += [*unreadable, *pack_problems(repository.objects / "pack")]
         report = check(engine, heads, collections, validate)
     finally:
         engine.close()
-    return replace(report, problems=(*transient, *problems, *report.problems))
+    problems += worktree.check(repair=repair) if worktree is not None else []
+    return replace(report, problems=(*problems, *report.problems))
+
+
+def _transient(engine: GitEngine, *, repair: bool) -> list[Problem]:
+    try:
+        return engine.check(repair=repair)
+    except ReadOnlyError as error:
+        if repair:
+            raise
+        return [Problem("leftover", "gitstate/", f"it cannot be looked at: {error.message}", severity="warning")]
 
 
 def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:

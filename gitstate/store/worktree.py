@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from gitstate.engine import gitindex, graph, refs, trees
 from gitstate.engine.base import Engine
+from gitstate.engine.check import Problem
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
-from gitstate.errors import BusyError, CorruptionError
+from gitstate.errors import BusyError, CorruptionError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
 
 __all__ = ["Refreshed", "Worktree"]
@@ -88,6 +89,30 @@ class Worktree:
                 return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
             return Refreshed(pending=str(error))
+
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        """Return what is wrong with git's index; ``repair`` puts it aside, so that the next refresh makes a new one.
+
+        What was staged in it is lost with it; the files are left as they are.
+
+        Raises:
+            BusyError: A person's git holds it.
+            OSError: The disk refused.
+        """
+        if refs.read_head(self._repository) != self._repository.ref or not self._private.exists():
+            return []  # it is about another branch, or there is no view yet
+        try:
+            gitindex.read(self._git_dir, self.path, self._private)
+            return []
+        except UnsupportedError:
+            return []  # only C git reads it, and there is none
+        except CorruptionError as error:
+            what = error.message
+        if repair:
+            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience):
+                (self._git_dir / "index").replace(self._private / "index.damaged")
+            self.refresh()
+        return [Problem("view", "index", what, "--repair makes a new one of the head", "warning", repaired=repair)]
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -50,6 +50,34 @@ def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
     assert (problem["kind"], problem["severity"], problem["repaired"]) == ("document", "error", False)
 
 
+def test_gc_packs_the_store(gitstate: Gitstate, store: Path) -> None:
+    ran = gitstate("gc", "--store", store)
+    assert (ran.status, ran.out) == (0, "")
+    assert "1 after" in ran.err and "MB before" in ran.err
+    assert len(list((store / ".git/objects/pack").glob("*.pack"))) == 1
+    report = json.loads(gitstate("gc", "--json", "--store", store).out)
+    assert (report["packs_before"], report["packs_after"]) == (1, 1)
+    assert gitstate("verify", "--store", store).err.endswith("all is well.\n")
+
+
+def test_repair_mends_what_is_derived(gitstate: Gitstate, store: Path) -> None:
+    (store / ".git/index").write_bytes(b"nonsense")
+    left = store / ".git/objects/pack/tmp_pack_gitstate_1_1"
+    left.write_bytes(b"PACK")
+    ran = gitstate("verify", "--store", store)
+    assert ran.status == 0, "nothing is lost"
+    assert [line.split()[:3] for line in ran.out.splitlines()[1:]] == [
+        ["warning", "leftover", "objects/pack/tmp_pack_gitstate_1_1"],
+        ["warning", "view", "index"],
+    ]
+    assert "--repair" in ran.err
+    ran = gitstate("verify", "--repair", "--store", store)
+    assert [line.split()[0] for line in ran.out.splitlines()[1:]] == ["repaired", "repaired"]
+    assert not left.exists()
+    assert subprocess.run(["git", "status", "--porcelain"], cwd=store, capture_output=True).stdout == b""
+    assert gitstate("verify", "--store", store).out == ""
+
+
 def test_reshard_moves_the_jobs_and_history_goes_on(gitstate: Gitstate, store: Path) -> None:
     before = gitstate("show", "nightly", "--json", "--store", store).out
     log = gitstate("log", "nightly", "--store", store).out

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gitstate.engine.repository import open_repository
 from gitstate.store.documents import Snapshot
 from gitstate.store.store import Store
-from gitstate.store.verify import Report
+from gitstate.store.verify import Report, check_repository
 from tests.git import git
 from tests.store.test_store import NOTES, write
 from tests.stores import leave_damaged
@@ -88,6 +89,22 @@ def test_an_object_that_is_damaged_or_gone_is_named(folder: Path, revision: str,
     assert first.kind == "object" and path.parent.name + path.name in first.what and first.hint
     place = revision.partition(":")[2]
     assert place in first.place and "revision" in first.place
+
+
+@pytest.mark.parametrize("place", [8, 0.5, -30, -5])
+@pytest.mark.parametrize("suffix", ["pack", "idx"])
+def test_a_pack_with_a_wrong_byte_anywhere_is_named(tmp_path: Path, suffix: str, place: float) -> None:
+    path = tmp_path / "store"
+    with Store.open(path) as store:
+        store.submit(NOTES, "a", write({"id": "a"})).result()
+    leave_damaged(path)
+    file = max((path / ".git/objects/pack").glob(f"*.{suffix}"), key=lambda file: file.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[int(place if place > 1 or place < 0 else len(data) * place)] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(data)
+    report = check_repository(open_repository(path), [NOTES], lambda _: None, repair=False)
+    assert f"objects/pack/{file.name}" in [problem.place for problem in report.problems if problem.kind == "pack"]
 
 
 def test_what_this_process_remembers_is_read_from_the_disk(tmp_path: Path) -> None:
