@@ -7,13 +7,10 @@ the job as it will be then; the store's writer runs it. So marks and saves from 
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from enum import Enum
 from itertools import islice
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from gitstate import clock
 from gitstate.backends import executions, marks, recovery, saves
@@ -23,7 +20,8 @@ from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.executions import Execution
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.marks import sheet_status
-from gitstate.backends.models import CheckpointState, JobStatus, SheetStatus, is_zombie, next_sheet
+from gitstate.backends.models import CheckpointState, SheetStatus, next_sheet
+from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.subjects import message_for
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format import message
@@ -86,25 +84,19 @@ class DocumentBackend(StateBackend):
         return None if snapshot is None else self._state(snapshot, based=at is None)
 
     def _state(self, snapshot: Snapshot, *, based: bool = True) -> CheckpointState:
-        text = snapshot.text()
+        content = snapshot.content()
         try:
-            state = self._codec.decode_text(text)
+            state = self._codec.decode_text(content.text)
         except CorruptionError as error:
             raise snapshot.unfit(error) from error
         self._checked.add(snapshot.value_id)
         if not based:
             return cast(CheckpointState, state)
-        state = self._laid_to_rest(state)  # first: one that is frozen comes back as a copy
-        self._lineages.put(state, Picture.of(self._store.identity, snapshot))
+        state = laid_to_rest(state)  # first: one that is frozen comes back as a copy
+        picture = Picture(self._store.identity, snapshot.document, content)
+        picture.stand(snapshot.value_id)
+        self._lineages.put(state, picture)
         return cast(CheckpointState, state)
-
-    def _laid_to_rest(self, state: Any) -> Any:
-        """Show a job whose process died on this host as paused; what is stored stays as it is."""
-        if is_zombie(state):
-            reason = f"process {state.pid} is gone; the job was running when it ended"
-            changes = {"status": _like(state.status, JobStatus.PAUSED), "pid": None, "error_message": reason}
-            state = self._changed(state, changes)
-        return state
 
     async def list_jobs(self) -> list[CheckpointState]:
         """Return the state of every job, newest ``updated_at`` first.
@@ -120,7 +112,7 @@ class DocumentBackend(StateBackend):
                 states.append(self._state(snapshot))
             except StateCorruptionError as error:
                 _log.warning("left out of the list: %s", error)
-        return sorted(states, key=_updated_at, reverse=True)
+        return sorted(states, key=updated_at, reverse=True)
 
     async def get_next_sheet(self, job_id: str) -> int | None:
         """Return the number of the next sheet to process, or None when the job is complete.
@@ -176,7 +168,7 @@ class DocumentBackend(StateBackend):
         """
         if not isinstance(state, self._model):
             raise InvalidInputError(f"a {self._model.__name__} is saved here, not a {type(state).__name__}")
-        stamped = self._changed(state, {"updated_at": clock.now()})
+        stamped = changed(state, {"updated_at": clock.now()})
         encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
         job_id = _check_job_id(encoded.value.get("job_id"))
         known = self._lineages.get(state, self._store.identity, job_id)
@@ -307,24 +299,6 @@ class DocumentBackend(StateBackend):
     async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
         return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
 
-    def _changed(self, state: Any, changes: Mapping[str, Any]) -> Any:
-        """Set fields of a state; one that lets nobody set them is copied, and the copy carries them."""
-        fields = {name: value for name, value in changes.items() if name in self._model.model_fields}
-        try:
-            for name, value in fields.items():
-                setattr(state, name, value)
-        except ValidationError:  # the model is frozen, or one of the fields
-            return state.model_copy(update=fields)
-        return state
-
-
-def _like(standing: Any, status: JobStatus) -> Any:
-    """Return a status as a member of the enum that stands there, if it has such a one: models bring their own."""
-    try:
-        return type(standing)(status.value) if isinstance(standing, Enum) else status
-    except ValueError:
-        return status
-
 
 def _check_job_id(job_id: Any) -> str:
     if not isinstance(job_id, str) or not job_id:
@@ -337,13 +311,6 @@ def _check_limit(limit: int | None) -> int | None:
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidInputError(f"a limit is a number from 0 up, not {limit!r}")
     return None if limit is None or limit > sys.maxsize else limit
-
-
-def _updated_at(state: Any) -> datetime:
-    time = getattr(state, "updated_at", None)
-    if not isinstance(time, datetime):
-        return datetime.min.replace(tzinfo=UTC)
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _encode(codec: Codec[Any], state: BaseModel) -> dict[str, Any]:

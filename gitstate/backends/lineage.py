@@ -13,7 +13,6 @@ from pydantic import BaseModel
 
 from gitstate.format.codec import Encoded
 from gitstate.store.content import Content
-from gitstate.store.documents import Snapshot
 
 __all__ = ["Lineages", "Picture"]
 
@@ -43,13 +42,6 @@ class Picture:
         self.value_id: str | None = None
         self._previous = previous
         self._stands = self._dropped = False
-
-    @classmethod
-    def of(cls, store: str, snapshot: Snapshot) -> "Picture":
-        """Return the picture of a state that was loaded."""
-        picture = cls(store, snapshot.document, snapshot.content())
-        picture.stand(snapshot.value_id)
-        return picture
 
     def base(self) -> "Picture | None":
         """Return the nearest picture in the chain that the store has."""

@@ -1,0 +1,47 @@
+"""What a backend does to the states of any model: set fields, show a dead job as paused, tell how old a state is."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from pydantic import ValidationError
+
+from gitstate.backends.models import JobStatus, is_zombie
+
+__all__ = ["changed", "laid_to_rest", "updated_at"]
+
+
+def changed(state: Any, changes: Mapping[str, Any]) -> Any:
+    """Set the fields of a state that its model has. One that lets nobody set them is copied, and the copy has them."""
+    fields = {name: value for name, value in changes.items() if name in type(state).model_fields}
+    try:
+        for name, value in fields.items():
+            setattr(state, name, value)
+    except ValidationError:  # the model is frozen, or one of the fields
+        return state.model_copy(update=fields)
+    return state
+
+
+def laid_to_rest(state: Any) -> Any:
+    """Show a job whose process died on this host as paused; what is stored stays as it is."""
+    if not is_zombie(state):
+        return state
+    reason = f"process {state.pid} is gone; the job was running when it ended"
+    return changed(state, {"status": _like(state.status, JobStatus.PAUSED), "pid": None, "error_message": reason})
+
+
+def updated_at(state: Any) -> datetime:
+    """Return when a state was last saved; one that does not say is older than all others."""
+    time = getattr(state, "updated_at", None)
+    if not isinstance(time, datetime):
+        return datetime.min.replace(tzinfo=UTC)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _like(standing: Any, status: JobStatus) -> Any:
+    """Return a status as a member of the enum that stands there, if it has such a one: models bring their own."""
+    try:
+        return type(standing)(status.value) if isinstance(standing, Enum) else status
+    except ValueError:
+        return status
