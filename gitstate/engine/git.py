@@ -44,10 +44,11 @@ class GitEngine(Engine):
         self.settled: list[Settled] = []
         self._repository = repository
         self._packs = repository.objects / "pack"
+        self._private = repository.private
         self._lock_timeout = lock_timeout
         self._ref_timeout = ref_timeout
-        self._lock = StoreLock(repository.private / "lock")
-        self._journal = Journal(repository.private / "journal", durable=durable)
+        self._lock = StoreLock(self._private / "lock")
+        self._journal = Journal(self._private / "journal", durable=durable)
         self._background = Background(self._tidy)
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
@@ -60,7 +61,7 @@ class GitEngine(Engine):
 
     def head(self) -> ObjectId | None:
         """See :meth:`Engine.head`."""
-        with files.storage_errors(self._repository.common_dir / self._repository.ref):
+        with files.storage_errors(self._repository.path(self._repository.ref)):
             try:
                 return refs.read(self._repository, self._repository.ref)
             except CorruptionError:
@@ -79,11 +80,11 @@ class GitEngine(Engine):
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See :meth:`Engine.lock`."""
-        with files.storage_errors(self._repository.private):
+        with files.storage_errors(self._private):
             clean = self._lock.acquire(self._lock_timeout)
         try:
             self._holder = threading.get_ident()
-            with files.storage_errors(self._repository.private):
+            with files.storage_errors(self._private):
                 if not (clean and self._clean):
                     self._clear_leftovers()
                 self._journal.refresh()
@@ -105,7 +106,7 @@ class GitEngine(Engine):
             placed = None
             try:
                 if pack is not None:
-                    self._keep = self._keep or packs.keeper(self._repository.private)
+                    self._keep = self._keep or packs.keeper(self._private)
                     placed = packs.place(self._packs, pack, keep=self._keep, durable=not journaled)
                 self._swap(expected, new, note, durable=not journaled)
             except BaseException:
@@ -160,7 +161,7 @@ class GitEngine(Engine):
         """
         if not self._repository.private.exists():
             return []
-        with files.storage_errors(self._repository.private):
+        with files.storage_errors(self._private):
             clean = self._lock.acquire(self._lock_timeout)
             try:
                 self._journal.refresh()
@@ -206,7 +207,7 @@ class GitEngine(Engine):
     def _settle_after_restart(self) -> None:
         """Settle before anything is read, if this machine was started anew since the last write."""
         try:
-            with files.storage_errors(self._repository.private):
+            with files.storage_errors(self._private):
                 self._journal.refresh()
             if self._journal.is_of_another_boot:
                 with self.lock():

@@ -65,7 +65,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
-        self._path = path
+        self._path = os.fspath(path)
         self._durable = durable
         self._fd = -1
         self._headers = b""
@@ -194,7 +194,7 @@ class Journal:
                 return False
             raise
         os.rename(beside, self._path)
-        files.sync_directory(self._path.parent)
+        files.sync_directory(os.path.dirname(self._path))
         self.refresh()
         self.begin_generation({})
         return True

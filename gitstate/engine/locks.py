@@ -111,7 +111,7 @@ class _LockedFile:
     """A file to be locked again and again; it stays open in between."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = os.fspath(path)
         self.fd = -1
 
     def lock(self, end: float, wait: float) -> bool:
@@ -162,10 +162,10 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def _locked(path: Path, end: float, wait: float) -> int:
     """Lock the file at ``path`` until it is closed; return its descriptor, or -1 when ``end`` has come."""
-    return _flock(_open(path), path, end, wait)
+    return _flock(_open(os.fspath(path)), os.fspath(path), end, wait)
 
 
-def _flock(fd: int, path: Path, end: float, wait: float) -> int:
+def _flock(fd: int, path: str, end: float, wait: float) -> int:
     """Lock an open file; return its descriptor, which may be another one, or -1, all closed, when ``end`` has come."""
     try:
         while True:
@@ -194,18 +194,19 @@ def _unlock(fd: int) -> None:
             os.close(fd)
 
 
-def _open(path: Path) -> int:
+def _open(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o644)
     except FileNotFoundError:
-        path.parent.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(path))
         fd = os.open(path, flags, 0o644)
     _descriptors.add(fd)
     return fd
 
 
-def _same(fd: int, path: Path) -> bool:
+def _same(fd: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
@@ -230,7 +231,7 @@ class LockFile:
     def __init__(
         self,
         private: Path,
-        target: Path,
+        target: str | os.PathLike[str],
         content: bytes,
         *,
         timeout: float = 10.0,
@@ -240,7 +241,7 @@ class LockFile:
         self._target = os.fspath(target)
         self._lock = self._target + ".lock"
         self._private = private
-        self._own = os.path.join(private, f"{_OWN}{os.getpid()}-{next(_numbers)}")
+        self._own = f"{private}/{_OWN}{os.getpid()}-{next(_numbers)}"
         self._recycled = recycle and _recycled(private)
         self._content = content
         self._timeout = timeout
@@ -333,7 +334,7 @@ def _recycled(private: Path) -> str | None:
     """Return the private file of the ring that nothing else is linked to for the longest time, if there is one."""
     found: list[tuple[int, str]] = []
     for number in range(_RING_SIZE):
-        path = os.path.join(private, f"{_RING}{number}")
+        path = f"{private}/{_RING}{number}"
         try:
             stat = os.stat(path)
         except FileNotFoundError:

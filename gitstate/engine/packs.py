@@ -130,7 +130,7 @@ def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = 
     Raises:
         OSError: The disk refused; nothing is left.
     """
-    base = os.path.join(folder, pack.name)
+    base = f"{folder}/{pack.name}"
     existed = os.path.exists(base + ".idx")
     try:
         if keep is not None:

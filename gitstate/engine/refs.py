@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from gitstate.engine import files
 from gitstate.engine.locks import LockFile
@@ -38,7 +37,7 @@ def read(repository: Repository, ref: str) -> ObjectId | None:
 def _resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
     """Follow symbolic refs from ``ref``; return the name at the end and the commit that it stands at, or None."""
     for _ in range(_DEPTH):
-        path = repository.common_dir / ref
+        path = repository.path(ref)
         try:
             content = files.read(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -57,7 +56,7 @@ def _resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
 
 def read_head(repository: Repository) -> str | None:
     """Return the ref that ``HEAD`` points to, which is the branch that is checked out; None when it is detached."""
-    content = files.read(repository.git_dir / "HEAD")
+    content = files.read(f"{repository.git_dir}/HEAD")
     return os.fsdecode(content[5:].strip()) if content.startswith(b"ref: ") else None
 
 
@@ -108,7 +107,7 @@ def swap(
     ref, current = _resolve(repository, ref)
     if current is None:
         _make_way(repository, ref)
-    target = repository.common_dir / ref
+    target = repository.path(ref)
     content = new.encode() + b"\n"
     with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
         current = read(repository, ref)
@@ -134,7 +133,7 @@ def restore(
         _append(log, _line(None, new, who, note), [])
 
 
-def _forget(log: Path, lost: Collection[ObjectId]) -> None:
+def _forget(log: str, lost: Collection[ObjectId]) -> None:
     """Remove the lines that name lost commits, and those that are torn."""
     try:
         lines = files.read(log).splitlines(keepends=True)
@@ -189,7 +188,7 @@ def _logged(
 ) -> Iterator[None]:
     """Write the reflogs, that of ``HEAD`` too if it points here; take the lines back when the block fails."""
     line = _line(before, after, who, note)
-    written: list[tuple[Path, int]] = []
+    written: list[tuple[str, int]] = []
     try:
         for log in _logs(repository, ref):
             _append(log, line, written)
@@ -202,11 +201,11 @@ def _logged(
         raise
 
 
-def _logs(repository: Repository, ref: str) -> Iterator[Path]:
+def _logs(repository: Repository, ref: str) -> Iterator[str]:
     """Yield the logs in which changes of a ref stand: that of ``HEAD`` too if it points here."""
-    yield repository.common_dir / "logs" / ref
+    yield repository.path(f"logs/{ref}")
     if read_head(repository) == ref:
-        yield repository.git_dir / "logs" / "HEAD"
+        yield f"{repository.git_dir}/logs/HEAD"
 
 
 def _line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) -> bytes:
@@ -218,12 +217,12 @@ def _line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) -
     )
 
 
-def _append(log: Path, line: bytes, written: list[tuple[Path, int]]) -> None:
+def _append(log: str, line: bytes, written: list[tuple[str, int]]) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
         fd = os.open(log, flags, 0o644)
     except FileNotFoundError:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(log), exist_ok=True)
         fd = os.open(log, flags, 0o644)
     try:
         written.append((log, os.fstat(fd).st_size))

@@ -35,6 +35,7 @@ _PACK_AT = 4  # as many packs of a megabyte or more are packed with deltas
 _PAUSE = 600.0  # seconds until packing that failed is tried again
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{38}")
+_ATTEMPTS = 3  # to pack all, when packs go while they are packed
 _BIGGEST = 128 << 20  # bytes of a pack that we read whole to join it without git
 
 
@@ -204,18 +205,32 @@ def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
 
 def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
     gathered = _join_plain(repository, lock, folding.SMALL, "deltas")
-    done = []
-    with folding.workshop(repository, "upkeep", lock) as shop:
-        git.prepare(shop)
+    for attempt in range(1, _ATTEMPTS + 1):
         sizes = folding.packs_in(repository.objects / "pack")
         plain = {base for base in sizes if packs.kind_of(base) == "plain"}
         bases = [base for base in sizes if _may_go(base) and (base not in plain or sizes[base] >= folding.SMALL)]
         loose = _loose_objects(repository)
-        if loose or gathered or len(bases) > 1 or plain.intersection(bases):
+        worthwhile = bool(loose or gathered or len(bases) > 1 or plain.intersection(bases))
+        try:
+            done = _pack_all(repository, git, bases if worthwhile else [], loose, lock)
+        except StorageError:
+            there = all(map(os.path.exists, [*loose.values(), *(base + ".pack" for base in bases)]))
+            if there or attempt == _ATTEMPTS:
+                raise  # otherwise a person's git packed or pruned at the same time
+        else:
+            break
+    return done
+
+
+def _pack_all(repository: Repository, git: CGit, bases: list[str], loose: dict[ObjectId, str], lock: Lock) -> list[str]:
+    """Have git pack all of this, and write the graph of the commits; say what was done."""
+    done = []
+    with folding.workshop(repository, "upkeep", lock) as shop:
+        git.prepare(shop)
+        if bases or loose:
             sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
-            index = _pack(repository, shop, git, sources, bases, lock)
-            _remove_loose(loose, index)
-            what = f"{len(bases) + max(gathered - 1, 0)} packs" + (f" and {len(loose)} loose objects" if loose else "")
+            _remove_loose(loose, _pack(repository, shop, git, sources, bases, lock))
+            what = f"{len(bases)} packs" + (f" and {len(loose)} loose objects" if loose else "")
             done.append(f"packed {what} into one with deltas (git {git.version})")
         done.append(_write_commit_graph(repository, shop, git))
     return done
