@@ -213,6 +213,29 @@ def test_a_git_that_fails_is_quoted_and_changes_nothing(
     assert len(sizes_of(repository)) == 4
 
 
+def test_gc_begins_again_when_a_person_s_git_took_what_it_was_packing(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    store = tmp_path / "store"
+    for n in range(3):
+        save(engine, {"a": b"%d" % n})
+    git(store, "repack", "-adq")
+    head = save(engine, {"a": b"last"})
+    done = tmp_path / "done"
+    meanwhile = f"touch {done}; unset GIT_DIR; {real_git()} -C {store} repack -adq; exit 128"
+    with monkeypatch.context() as patch:
+        fake_git(tmp_path, patch, f'if [ ! -e {done} ]; then {meanwhile}; else exec {real_git()} "$@"; fi')
+        report = engine.gc()
+    assert done.exists()
+    assert report.packs_after == 1
+    assert engine.read(head, "commit")
+
+
+def real_git() -> str:
+    return subprocess.check_output(["which", "git"], text=True).strip()
+
+
 def test_what_failed_is_not_tried_again_at_once(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,10 +257,12 @@ def test_a_git_that_makes_less_than_it_was_asked_for_takes_nothing_away(
 ) -> None:
     """What a pack replaces is looked up in its index, whatever made it."""
     bodies = [body for seed in range(4) for body in big(repository, seed)]
-    real = os.path.realpath(subprocess.check_output(["which", "git"], text=True).strip())
     with monkeypatch.context() as patch:
-        fake_git(tmp_path, patch, f'if [ "$1" = pack-objects ]; then head -n 2 | {real} "$@"; else {real} "$@"; fi')
-        upkeep.Packer(repository, nullcontext)
+        fake_git(
+            tmp_path,
+            patch,
+            f'if [ "$1" = pack-objects ]; then head -n 2 | {real_git()} "$@"; else {real_git()} "$@"; fi',
+        )
         assert pack_now(repository)
     assert len(sizes_of(repository)) == 3, "two were replaced by one"
     check_whole(repository, *bodies)
