@@ -230,8 +230,8 @@ def _pack_all(repository: Repository, git: CGit, bases: list[str], loose: dict[O
         if bases or loose:
             sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
             _remove_loose(loose, _pack(repository, shop, git, sources, bases, lock))
-            what = f"{len(bases)} packs" + (f" and {len(loose)} loose objects" if loose else "")
-            done.append(f"packed {what} into one with deltas (git {git.version})")
+            what = f"everything, {len(loose)} loose objects among it," if loose else "everything"
+            done.append(f"packed {what} into one pack with deltas (git {git.version})")
         done.append(_write_commit_graph(repository, shop, git))
     return done
 
