@@ -105,10 +105,10 @@ class Snapshot:
 
     def corrupt(self, reason: str) -> StateCorruptionError:
         """Return the error that says that this snapshot cannot be used."""
+        anywhere = f":(glob){self.collection.name}/**/{names.encode(self.document)}/**"  # with whatever fanout
         return StateCorruptionError(
             f"{self.document!r} in {self.collection.name}/ cannot be read at revision {self.revision[:12]}: {reason}",
-            hint=f"load an earlier revision; `git log -- {self.collection.name}/{names.encode(self.document)}` "
-            "lists them",
+            hint=f"load an earlier revision; `git log -- '{anywhere}'` lists them",
         )
 
     def files(self) -> dict[str, TreeEntry]:

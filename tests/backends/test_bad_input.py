@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,9 @@ async def test_what_a_person_broke_is_named_and_can_be_got_past(
     assert "nightly" in told
     assert broken[:12] in told
     assert path.removeprefix("jobs/nightly/") in told
-    assert "git log -- jobs/nightly`" in caught.value.hint
+    shown = re.search("`git log -- '(.*)'`", caught.value.hint)
+    assert shown is not None
+    assert broken in git(folder, "log", "--format=%H", "--", shown[1]).split()
     # The others go on, the broken one is reported, and what was saved before is still there.
     assert [state.job_id for state in await git_backend.list_jobs()] == ["other"]
     assert "nightly" in caplog.text
