@@ -28,6 +28,7 @@ __all__ = [
     "build",
     "build_entries",
     "ids",
+    "is_sound",
     "keeper",
     "kind_of",
     "leftovers",
@@ -176,8 +177,26 @@ def read(data: bytes) -> Pack:
     return build_entries(entries)
 
 
+def is_sound(base: str) -> bool:
+    """Whether a pack and its index are there and each byte is as it was written."""
+    return _read_sound(base) is not None
+
+
 def read_entries(base: str) -> list[Entry] | None:
-    """Return what is in one of our packs, in its order; None if a byte of it is not as it was written. No deltas."""
+    """Return what is in one of our packs, in its order; None if it is not sound. No deltas."""
+    found = _read_sound(base)
+    if found is None:
+        return None
+    pack, index = found
+    count = _PACK_HEADER.unpack_from(pack)[2]
+    ids = len(_INDEX_MAGIC) + _FAN_OUT.size
+    offsets = struct.unpack_from(f">{count}I", index, ids + count * 24)
+    order = sorted((offset, index[ids + 20 * n : ids + 20 * n + 20]) for n, offset in enumerate(offsets))
+    ends = [offset for offset, _ in order[1:]] + [len(pack) - 20]
+    return [Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
+
+
+def _read_sound(base: str) -> tuple[bytes, bytes] | None:
     try:
         pack, index = files.read(base + ".pack"), files.read(base + ".idx")
     except FileNotFoundError:
@@ -185,12 +204,7 @@ def read_entries(base: str) -> list[Entry] | None:
     for data in (pack, index):
         if hashlib.sha1(data[:-20], usedforsecurity=False).digest() != data[-20:]:
             return None
-    count = _PACK_HEADER.unpack_from(pack)[2]
-    ids = len(_INDEX_MAGIC) + _FAN_OUT.size
-    offsets = struct.unpack_from(f">{count}I", index, ids + count * 24)
-    order = sorted((offset, index[ids + 20 * n : ids + 20 * n + 20]) for n, offset in enumerate(offsets))
-    ends = [offset for offset, _ in order[1:]] + [len(pack) - 20]
-    return [Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
+    return pack, index
 
 
 def ids(index: bytes) -> frozenset[bytes]:

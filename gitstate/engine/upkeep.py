@@ -187,7 +187,7 @@ def _big(repository: Repository) -> list[str]:
 
 def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
     """Pack with deltas what came together, and the packs with deltas that are no bigger."""
-    chosen = [base for base in _big(repository) if packs.read_entries(base) is not None]  # a damaged one stays
+    chosen = [base for base in _big(repository) if packs.is_sound(base)]  # a damaged one stays
     if not chosen:
         return
     sizes = folding.packs_in(repository.objects / "pack")
