@@ -196,6 +196,9 @@ class GitEngine(Engine):
     def _clear_leftovers(self) -> None:
         self._packs.mkdir(parents=True, exist_ok=True)
         packs.remove_leftovers(self._packs)
+        lock = f"{self._repository.common_dir / self._repository.ref}.lock"
+        if locks.is_of_the_dead(self._repository.private, lock):
+            files.remove(lock)  # first: while the private file is there, the lock can be told from a living git's
         locks.remove_leftovers(self._repository.private)
         upkeep.remove_leftovers(self._repository, nullcontext)
         self._clean = True

@@ -21,7 +21,7 @@ from typing import Self
 from gitstate.engine import files
 from gitstate.errors import BusyError
 
-__all__ = ["LockFile", "StoreLock", "alone", "is_left", "remove_leftovers"]
+__all__ = ["LockFile", "StoreLock", "alone", "is_left", "is_of_the_dead", "remove_leftovers"]
 
 _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
 _QUEUE_WAIT = 0.002  # seconds between two tries of those behind
@@ -291,7 +291,7 @@ class LockFile:
                 return os.link(self._own, self._lock)
             except FileExistsError:
                 pass
-            if self._left_by_the_dead():
+            if is_of_the_dead(self._private, self._lock):
                 os.unlink(self._lock)
                 continue
             if time.monotonic() > end:
@@ -302,12 +302,14 @@ class LockFile:
             time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
             wait = min(wait * 2, _FILE_WAIT)
 
-    def _left_by_the_dead(self) -> bool:
-        try:
-            lock = os.stat(self._lock)
-        except FileNotFoundError:
-            return False
-        return any(os.path.samestat(lock, entry.stat()) for entry in _private_files(self._private, (_OWN, _RING)))
+
+def is_of_the_dead(private: str | os.PathLike[str], lock: str | os.PathLike[str]) -> bool:
+    """Whether a lock file is one of our private files; under the store's lock, a dead process left it."""
+    try:
+        found = os.stat(lock)
+    except FileNotFoundError:
+        return False
+    return any(os.path.samestat(found, entry.stat()) for entry in _private_files(private, (_OWN, _RING)))
 
 
 def remove_leftovers(private: Path) -> None:
@@ -325,7 +327,7 @@ def is_left(path: str | os.PathLike[str]) -> bool:
     return os.stat(path).st_nlink == 1
 
 
-def _private_files(private: Path, prefix: str | tuple[str, ...]) -> "list[os.DirEntry[str]]":
+def _private_files(private: str | os.PathLike[str], prefix: str | tuple[str, ...]) -> "list[os.DirEntry[str]]":
     with os.scandir(private) as entries:
         return [entry for entry in entries if entry.name.startswith(prefix)]
 
