@@ -187,7 +187,9 @@ def _vacant(path: Path, git_dir: Path) -> bool:
 
 def _write_layout(git_dir: Path, branch: str, bare: bool) -> None:
     """Make a repository; ``gitstate`` comes first, to tell ours when it was left unfinished, and ``HEAD`` last."""
-    for folder in ("gitstate", "objects/info", "objects/pack", "refs/heads", "refs/tags"):
+    (git_dir / "gitstate").mkdir(parents=True, exist_ok=True)
+    files.sync_directory(git_dir)
+    for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
         (git_dir / folder).mkdir(parents=True, exist_ok=True)
     config = (
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"

@@ -8,6 +8,7 @@ written anew, over whatever is there, and the branch goes where its last record 
 import hashlib
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from gitstate.engine import files, graph, packs, refs, trees
@@ -24,6 +25,7 @@ _log = logging.getLogger("gitstate")
 
 _SUBMODULE = 0o160000
 _FAR = 2000  # so many commits are looked at before older ones are believed
+_SHORTEST_INDEX = 32  # bytes; with core.skipHash zeros stand in the place of its checksum
 _SLACK = 60.0  # seconds that clocks of files may be behind
 DAMAGED = "damaged"
 """The folder in our private one to which packs go that did not reach the disk whole."""
@@ -42,6 +44,7 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
     for record in journal.records:
         packs.place(folder, packs.read(record.pack))
     _set_damaged_aside(folder, repository.private / DAMAGED, journal.began)
+    _set_index_aside(repository.git_dir / "index", repository.private / DAMAGED)
     reader = ObjectReader(repository)
     try:
         named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
@@ -53,6 +56,8 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
 
 
 def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: str, who: Signature) -> Settled | None:
+    if journal.is_of_another_boot:
+        files.remove(repository.path(ref) + ".lock")  # whoever held it is dead, and its private name may be lost
     try:
         standing = refs.read(repository, ref)
         if standing is None:
@@ -67,7 +72,9 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
     # The log knows what others did after us, but may lack its end; then it does not have our last record either.
     wanted = logged + recorded if not recorded or recorded[0] in logged else recorded + logged
     if standing is not None:
-        wanted.insert(len(wanted) if recorded and standing in chain else 0, standing)
+        # A ref whose name reached the disk without its content holds what its file held some changes before.
+        ours = bool(records) and (standing in chain or standing in _ancestors(source, records[0].before))
+        wanted.insert(len(wanted) if ours else 0, standing)
     if synced is not None:
         wanted.append(synced)
     believed = {commit for commit in (synced, records[0].before if records else None) if commit is not None}
@@ -112,6 +119,19 @@ def _is_whole(source: Source, commit_id: ObjectId, believed: set[ObjectId]) -> b
     return True
 
 
+def _ancestors(source: Source, start: ObjectId | None) -> set[ObjectId]:
+    """Return the commits before ``start``, as far as they can be read, and not all that are far away."""
+    found: set[ObjectId] = set()
+    pending = [] if start is None else [start]
+    while pending and len(found) < _FAR:
+        current = pending.pop(0)
+        if current not in found:
+            found.add(current)
+            with suppress(CorruptionError):
+                pending += graph.read(source, current).parents
+    return found
+
+
 def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     """Move packs that were written ``since`` then and did not reach the disk whole out of git's way."""
     for base in _packs_since(folder, since):
@@ -129,6 +149,14 @@ def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     files.sync_directory(folder)
 
 
+def _set_index_aside(index: Path, aside: Path) -> None:
+    """Move git's index away if it did not reach the disk whole: nobody syncs it, and it is soon made anew."""
+    content = _read(os.fspath(index))
+    if index.exists() and not (_is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
+        aside.mkdir(exist_ok=True)
+        os.rename(index, aside / "index")
+
+
 def _packs_since(folder: Path, since: float) -> list[str]:
     with os.scandir(folder) as found:
         recent = [entry.path for entry in found if entry.stat().st_mtime >= since - _SLACK]
@@ -143,4 +171,4 @@ def _read(path: str) -> bytes:
 
 
 def _is_sound(data: bytes) -> bool:
-    return len(data) > 40 and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
+    return len(data) >= _SHORTEST_INDEX and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]

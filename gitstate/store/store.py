@@ -17,7 +17,14 @@ from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.engine.upkeep import GcReport
-from gitstate.errors import ClosedError, GitStateError, InvalidInputError, StoreNotFoundError, UnsupportedError
+from gitstate.errors import (
+    ClosedError,
+    CorruptionError,
+    GitStateError,
+    InvalidInputError,
+    StoreNotFoundError,
+    UnsupportedError,
+)
 from gitstate.format.version import FormatVersion
 from gitstate.store import history, reshard, verify
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
@@ -253,7 +260,10 @@ class Store:
 def _refuse_a_project(repository: Repository) -> None:
     """Nobody means to keep state on a new ``main`` beside the other branches of a project."""
     with storage_errors(repository.common_dir):
-        other = None if refs.read(repository, repository.ref) else refs.any_ref(repository)
+        try:
+            other = None if refs.read(repository, repository.ref) else refs.any_ref(repository)
+        except CorruptionError:
+            return  # the branch is there, and the engine makes it good or says why not
     if other is not None:
         raise UnsupportedError(
             f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",

@@ -8,6 +8,7 @@ what differs between the recorded trees and the head is looked at.
 
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ __all__ = ["Refreshed", "Worktree"]
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
+_ID = re.compile(rb"[0-9a-f]{40}")
 _ANCESTORS = 100  # how many commits back it is looked for what somebody's git may have left
 
 _Tree = ObjectId | None  # None: nothing is shown
@@ -188,7 +190,7 @@ class Worktree:
             return []
         # A log that is shorter now was expired, and says what it still knows.
         lines = log[start if start <= len(log) else 0 :].splitlines()[-_ANCESTORS:]
-        return [line[41:81].decode("ascii", "replace") for line in lines]
+        return [line[41:81].decode("ascii") for line in lines if _ID.fullmatch(line[41:81])]  # others are torn
 
     def _past(self, head: ObjectId) -> Iterator[ObjectId]:
         """Yield the head and its ancestors."""

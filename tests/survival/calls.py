@@ -33,12 +33,17 @@ class Call(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The call and the sort of file: its path without what differs from file to file."""
-        return f"{self.name} {_NUMBERS.sub('#', _IDS.sub('*', self.path))}"
+        """The call and the sort of file."""
+        return f"{self.name} {_sort(self.path)}"
 
 
 _IDS = re.compile(r"[0-9a-f]{16,}")
 _NUMBERS = re.compile(r"[0-9]+")
+
+
+def _sort(path: str) -> str:
+    """Return a path without what differs from file to file."""
+    return _NUMBERS.sub("#", _IDS.sub("*", path))
 
 
 class Fate:
@@ -98,6 +103,11 @@ class Step(NamedTuple):
     name: str
     path: str
     effects: tuple[Effect, ...]
+
+    @property
+    def kind(self) -> str:
+        """The call and the sort of file."""
+        return f"{self.name} {_sort(self.path)}"
 
 
 class Note(NamedTuple):
