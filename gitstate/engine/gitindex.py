@@ -244,6 +244,8 @@ def read(git_dir: Path, worktree: Path, scratch: Path) -> GitIndex:
         data, stat = path.read_bytes(), path.stat()
     except FileNotFoundError:
         return GitIndex()
+    if not data.strip(b"\0"):
+        return GitIndex()  # what a cut of the power leaves of an index that did not reach the disk
     try:
         index = GitIndex.parse(data)
     except UnsupportedError:

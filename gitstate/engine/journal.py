@@ -129,7 +129,7 @@ class Journal:
         length += -length % _SECTOR
         if length > _SIZE // 4 or self._end + length > _SIZE or not boot_id():
             return False
-        if self._fd < 0 and not self._create():
+        if self._fd < 0 and not self._create(record):
             return False
         head = _RECORD.pack(
             _MARK,
@@ -183,8 +183,8 @@ class Journal:
     def _begin(self, header: _Header) -> None:
         self._header, self._end, self._pending, self.records = header, 2 * _SLOT, False, []
 
-    def _create(self) -> bool:
-        """Make the file; return whether there was room for it."""
+    def _create(self, record: Record) -> bool:
+        """Make the file; return whether there was room for it. What comes before the first record was synced."""
         beside = f"{self._path}.new"
         files.remove(beside)
         try:
@@ -196,7 +196,7 @@ class Journal:
         os.rename(beside, self._path)
         files.sync_directory(os.path.dirname(self._path))
         self.refresh()
-        self.begin_generation({})
+        self.begin_generation({} if record.before is None else {record.ref: record.before})
         return True
 
     def _is_in_place(self) -> bool:

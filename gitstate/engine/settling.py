@@ -75,8 +75,7 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
         # A ref whose name reached the disk without its content holds what its file held some changes before.
         ours = bool(records) and (standing in chain or standing in _ancestors(source, records[0].before))
         wanted.insert(len(wanted) if ours else 0, standing)
-    if synced is not None:
-        wanted.append(synced)
+    wanted += [commit for commit in (synced, records[0].before if records else None) if commit is not None]
     believed = {commit for commit in (synced, records[0].before if records else None) if commit is not None}
     lost: list[ObjectId] = []
     for commit in dict.fromkeys(wanted):
@@ -100,19 +99,21 @@ def _move(repository: Repository, settled: Settled, who: Signature) -> Settled:
 
 
 def _is_whole(source: Source, commit_id: ObjectId, believed: set[ObjectId]) -> bool:
-    """Whether all that a commit added, and those that it follows, can be read; ``believed`` ones are not looked at."""
-    seen = set(believed)
+    """Whether all that a commit added can be read, and what those did that it follows, back to ``believed`` ones."""
+    seen: set[ObjectId] = set()
     pending = [commit_id]
     try:
         while pending and len(seen) < _FAR:
             current = pending.pop()
-            if current not in seen:
-                seen.add(current)
-                commit = graph.read(source, current)
-                before = graph.read(source, commit.parents[0]).tree if commit.parents else None
-                for change in trees.diff(source, before, commit.tree):
-                    if change.after is not None and change.after.mode != _SUBMODULE:
-                        source.read(change.after.id, "blob")
+            if current in seen or (current in believed and current != commit_id):
+                continue
+            seen.add(current)
+            commit = graph.read(source, current)
+            before = graph.read(source, commit.parents[0]).tree if commit.parents else None
+            for change in trees.diff(source, before, commit.tree):
+                if change.after is not None and change.after.mode != _SUBMODULE:
+                    source.read(change.after.id, "blob")
+            if current not in believed:
                 pending += commit.parents
     except CorruptionError:
         return False

@@ -44,6 +44,11 @@ class Cut:
     lost: str
     image: Image
 
+    def ref(self) -> str | None:
+        """Return where the branch stands, if it stands anywhere."""
+        inode = self.image.names.get("state/.git/refs/heads/main")
+        return None if inode is None else self.image.contents[inode].decode("ascii", "replace").strip()
+
 
 def record(folder: Path, work: Callable[[Path, Answer], object]) -> Record:
     """Record some work on a store in a new folder."""
@@ -107,16 +112,19 @@ def cuts(known: Record, ends: Iterable[int], *, singles: int, mixtures: int, see
                 yield Cut(end, lost, image)
 
 
-def losses(known: Record, found: Iterable[Cut], scratch: Path, *, thorough: int = 10) -> Iterator[str]:
+def losses(
+    known: Record, found: Iterable[Cut], scratch: Path, *, thorough: int = 10, may_lose: bool = False
+) -> Iterator[str]:
     """Yield what is wrong with the stores that cuts leave: an acknowledged save that is not there, or damage.
 
-    Each ``thorough``-th one is saved to once more, and checked by git.
+    Each ``thorough``-th one is saved to once more, and checked by git. A store that ``may_lose`` what was acknowledged
+    must say so.
     """
     for number, cut in enumerate(found):
         folder = scratch / f"cut-{number}"
         cut.image.write(folder)
         try:
-            _check(known, cut, folder / "state", thorough=number % thorough == 0)
+            _check(known, cut, folder / "state", thorough=number % thorough == 0, may_lose=may_lose)
         except (AssertionError, GitStateError, KeyError, OSError, ValueError) as error:
             last = known.steps[cut.end - 1] if cut.end else "nothing"
             place = f"{last.name} {last.path}" if isinstance(last, Step) else str(last)
@@ -124,23 +132,26 @@ def losses(known: Record, found: Iterable[Cut], scratch: Path, *, thorough: int 
         shutil.rmtree(folder)
 
 
-def _check(known: Record, cut: Cut, folder: Path, *, thorough: bool) -> None:
+def _check(known: Record, cut: Cut, folder: Path, *, thorough: bool, may_lose: bool) -> None:
     acknowledged = known.acknowledged(cut.end)
-    head = asyncio.run(_open(folder))
+    head, told = asyncio.run(_open(folder))
     found = history(folder, head)
     if acknowledged or found[-1] == known.chain[0]:  # before that, whoever opens makes a new store
         assert tuple(reversed(found)) == known.chain[: len(found)]
-        assert len(found) >= acknowledged, f"{acknowledged} commits were acknowledged, {len(found)} are there"
+        missing = acknowledged - len(found)
+        assert missing <= 0 or may_lose, f"{acknowledged} commits were acknowledged, {len(found)} are there"
+        assert told or cut.ref() in (None, head), "what was lost is not named"
     if thorough:
         head = asyncio.run(_save(folder))
         assert history(folder, head)[1:] == found
         fsck(folder)
 
 
-async def _open(folder: Path) -> str:
+async def _open(folder: Path) -> tuple[str, bool]:
+    """Open a store and read from it; return its head, and whether it says that it had to be put right."""
     async with GitStateBackend(folder) as backend:
         await backend.list_jobs()
-        return backend.store.head()
+        return backend.store.head(), bool(backend.store.recovered)
 
 
 async def _save(folder: Path) -> str:
