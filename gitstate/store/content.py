@@ -82,8 +82,12 @@ class Content:
         """About how many bytes of memory it takes."""
         if self._layout is None:
             return len(self.text)
+        self._size = self._size or self._measure(self._layout)
+        return self._size
+
+    def _measure(self, layout: Layout) -> int:
         root, length = dict(self.value), 0
-        for part in self._layout.parts:
+        for part in layout.parts:
             entries = root.get(part.field)
             if isinstance(entries, dict) and entries:
                 del root[part.field]
