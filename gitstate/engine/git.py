@@ -52,7 +52,8 @@ class GitEngine(Engine):
         self._background = Background(self._tidy)
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
-        self._who = Identity(repository)
+        with files.storage_errors(repository.common_dir):
+            self._who = Identity(repository)
         self._clean = False  # whether leftovers of the dead were looked for
         self._keep = ""
         self._holder = 0  # the thread that holds the lock
