@@ -13,7 +13,6 @@ from gitstate.errors import GitStateError
 from tests.survival.checks import copy, history
 from tests.survival.workloads import new_state
 
-
 SAVES = 6
 HARMLESS = (  # nothing that counts is read from these; a file of the ring is the branch itself
     *("logs/", "index", "gitstate/journal", "gitstate/lock", "gitstate/queue", "gitstate/keep", "gitstate/view/"),
