@@ -6,7 +6,7 @@ older value that ``packed-refs`` still holds. Formats: https://git-scm.com/docs/
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from gitstate.engine import files
@@ -15,11 +15,12 @@ from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
-__all__ = ["any_ref", "logged", "names", "read", "read_head", "restore", "swap"]
+__all__ = ["any_ref", "forget", "logged", "names", "read", "read_head", "restore", "swap"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _LINE = re.compile(rb"[0-9a-f]{40} [0-9a-f]{40} [^\n]*\n")  # of a reflog
 _DEPTH = 5  # of symbolic refs, as in git
+_RECENT = 500  # lines of a log that a cut of the power may have made wrong
 _NO_ID = "0" * 40
 _SYMBOLIC_HINT = "`git symbolic-ref` shows and changes what it points to"
 
@@ -117,15 +118,8 @@ def swap(
             lock.replace()
 
 
-def restore(
-    repository: Repository, ref: str, new: ObjectId, *, lost: Collection[ObjectId], who: Signature, note: str
-) -> None:
-    """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`.
-
-    Commits that are ``lost`` go from its log, where git would stumble over them.
-    """
-    for log in _logs(repository, ref):
-        _forget(log, lost)
+def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, note: str) -> None:
+    """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`."""
     target = repository.common_dir / ref
     with LockFile(repository.private, target, new.encode() + b"\n") as lock:
         lock.replace()
@@ -133,19 +127,22 @@ def restore(
         _append(log, _line(None, new, who, note), [])
 
 
-def _forget(log: str, lost: Collection[ObjectId]) -> None:
-    """Remove the lines that name lost commits, and those that are torn."""
-    try:
-        lines = files.read(log).splitlines(keepends=True)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return
-    names = [commit.encode() for commit in lost]
-    kept = [line for line in lines if _LINE.match(line) and not any(name in line[:82] for name in names)]
-    if kept != lines:
-        beside = f"{log}.new"
-        files.remove(beside)
-        files.create(beside, b"".join(kept))
-        os.rename(beside, log)
+def forget(repository: Repository, ref: str, is_lost: Callable[[ObjectId], bool]) -> None:
+    """Remove from a ref's log what is torn, and of its last lines those that name lost commits: git stumbles there."""
+    for log in _logs(repository, ref):
+        try:
+            lines = files.read(log).splitlines(keepends=True)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+        recent = [line for line in lines[-_RECENT:] if _LINE.match(line)]
+        named = {line[start : start + 40].decode() for line in recent for start in (0, 41)} - {_NO_ID}
+        lost = {commit.encode() for commit in named if is_lost(commit)}
+        kept = [line for line in lines if _LINE.match(line) and not (line[:40] in lost or line[41:81] in lost)]
+        if kept != lines:
+            beside = f"{log}.new"
+            files.remove(beside)
+            files.create(beside, b"".join(kept))
+            os.rename(beside, log)
 
 
 def logged(repository: Repository, ref: str) -> Iterator[ObjectId]:

@@ -44,7 +44,8 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
     for record in journal.records:
         packs.place(folder, packs.read(record.pack))
     _set_damaged_aside(folder, repository.private / DAMAGED, journal.began)
-    _set_index_aside(repository.git_dir / "index", repository.private / DAMAGED)
+    if journal.is_of_another_boot:
+        _set_index_aside(repository.git_dir / "index", repository.private / DAMAGED)
     reader = ObjectReader(repository)
     try:
         named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
@@ -80,6 +81,7 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
     lost: list[ObjectId] = []
     for commit in dict.fromkeys(wanted):
         if _is_whole(source, commit, believed):
+            refs.forget(repository, ref, lambda logged: not _can_read(source, logged))
             return _move(repository, Settled(ref, standing, commit, tuple(lost)), who)
         lost.append(commit)
     raise CorruptionError(
@@ -91,11 +93,19 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
 def _move(repository: Repository, settled: Settled, who: Signature) -> Settled:
     if settled.was != settled.now:
         note = "gitstate: settled after a restart"
-        refs.restore(repository, settled.ref, settled.now, lost=settled.lost, who=who, note=note)
+        refs.restore(repository, settled.ref, settled.now, who=who, note=note)
         _log.warning("%s was at %s and is put to %s", settled.ref, settled.was or "no commit", settled.now)
     for commit in settled.lost:
         _log.warning("%s: the revision %s is lost, not all of it reached the disk", settled.ref, commit)
     return settled
+
+
+def _can_read(source: Source, commit_id: ObjectId) -> bool:
+    try:
+        graph.read(source, commit_id)
+    except CorruptionError:
+        return False
+    return True
 
 
 def _is_whole(source: Source, commit_id: ObjectId, believed: set[ObjectId]) -> bool:
