@@ -1,7 +1,7 @@
 """What happens off the write path: what was published gets to the disk, and packs become few.
 
-A *checkpoint* syncs the packs and refs that the journal stands for, and empties it. One thread a store does that, some
-seconds after a publish or when the journal fills; the last one is made at close.
+A *checkpoint* syncs the packs and refs that the journal stands for, and frees its room. One thread a store does that,
+some seconds after a publish or when the journal fills; the last one is made at close.
 """
 
 import logging
@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gitstate.engine import files, folding, packs, refs
+from gitstate.engine import files, folding, packs
 from gitstate.engine.folding import Lock
 from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import alone
-from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
 
@@ -23,47 +22,53 @@ __all__ = ["Background", "checkpoint"]
 
 _log = logging.getLogger("gitstate")
 
-_RECORDS = 32  # so many publishes make a checkpoint due
+_RECORDS = 64  # each time that there are so many more records a checkpoint is due
 _SECONDS = 5.0  # and so long after the first one it is due in any case
-_ROUNDS = 3  # how often packs are synced without the lock before what came meanwhile is synced under it
-_FEW = 2  # packs that may be left to that
 _MANY = 4  # packs that are joined first: to sync one takes a fraction of the time
 
 
-def checkpoint(repository: Repository, journal: Journal, lock: Lock) -> None:
-    """Get to the disk all that the journal's records say, and begin its next generation.
+def checkpoint(repository: Repository, journal: Journal, lock: Lock, *, patience: float = 0.0) -> None:
+    """Get to the disk all that the journal's records say, and free their room.
 
-    Most is done without the store's lock: packs do not change.
+    It is done without the store's lock, since packs do not change; what comes meanwhile stays in the journal. When
+    another process is at it, that one goes on alone.
+
+    Args:
+        repository: Where the packs and refs are.
+        journal: The journal.
+        lock: The store's.
+        patience: Seconds to wait for another process's checkpoint.
 
     Raises:
         OSError: The disk refused; the records are still there.
         BusyError: The lock was not to be had; so are they.
     """
-    synced: set[str] = set()
-    for turn in range(_ROUNDS):
+    with alone(repository.private / "checkpoint", patience) as fd:
+        if fd < 0:
+            return
         with lock():
-            records = list(journal.records)
-        waiting = _names(records) - synced
-        if turn == 0 and len(waiting) >= _MANY:
-            _join(repository, waiting, lock)
-        _sync(repository, records, waiting)  # so that little is left to do under the lock
-        synced |= waiting
-        if len(waiting) <= _FEW:
-            break
-    with lock():
-        if journal.records:
-            stand = _sync(repository, journal.records, _names(journal.records) - synced)
-            journal.begin_generation({ref: commit for ref, commit in stand.items() if commit is not None})
+            stretch = journal.stretch()
+        if stretch.records:
+            names = _names(stretch.records)
+            if len(names) >= _MANY:
+                _join(repository, names, lock)
+            _sync(repository, names, {record.ref for record in stretch.records})
+            with lock():
+                journal.release(stretch)
 
 
-def _sync(repository: Repository, records: Iterable[Record], names: Iterable[str]) -> dict[str, ObjectId | None]:
-    """Sync packs, their folder and the refs of records; return where these stand."""
+def _sync(repository: Repository, names: Iterable[str], refs: Iterable[str]) -> None:
+    """Sync packs, their folder, and refs, wherever git keeps them."""
     folder = repository.objects / "pack"
     for name in names:
         for suffix in (".pack", ".idx"):
             _sync_file(folder / (name + suffix))  # one that is gone was joined with others, durably, by us or by git
     files.sync_directory(folder)
-    return {ref: _sync_ref(repository, ref) for ref in {record.ref for record in records}}
+    for ref in refs:
+        for path in (repository.common_dir / ref, repository.common_dir / "packed-refs"):
+            _sync_file(path)
+            if path.parent.is_dir():
+                files.sync_directory(path.parent)
 
 
 def _names(records: Iterable[Record]) -> set[str]:
@@ -78,15 +83,6 @@ def _join(repository: Repository, names: Iterable[str], lock: Lock) -> None:
             bases = [os.path.join(folder, name) for name in sorted(names)]
             with folding.workshop(repository, "fold", lock) as shop:
                 folding.join(folder, shop, folding.Tier(bases, 2), lock)
-
-
-def _sync_ref(repository: Repository, ref: str) -> ObjectId | None:
-    """Sync a ref, wherever git keeps it; return where it stands."""
-    for path in (repository.common_dir / ref, repository.common_dir / "packed-refs"):
-        _sync_file(path)
-        if path.parent.is_dir():
-            files.sync_directory(path.parent)
-    return refs.read(repository, ref)
 
 
 def _sync_file(path: Path) -> None:
@@ -104,10 +100,10 @@ class Background:
     """The thread that does the work.
 
     Args:
-        work: What is to be done some time after a publish.
+        work: What is to be done some time after a publish; it is told whether this is the last time.
     """
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[bool], None]) -> None:
         self._work = work
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -116,7 +112,7 @@ class Background:
 
     def published(self, journal: Journal) -> None:
         """Say that something was published."""
-        full = len(journal.records) >= _RECORDS or journal.is_half_full
+        full = len(journal.records) % _RECORDS == _RECORDS - 1 or journal.is_half_full
         with self._changed:
             if self.is_stopping or (self._due and not full):
                 return
@@ -151,7 +147,7 @@ class Background:
 
     def _try(self) -> bool:
         try:
-            self._work()
+            self._work(self.is_stopping)
         except (GitStateError, OSError) as error:
             _log.warning("upkeep of the store waits for the next time: %s", error)
             return False

@@ -25,6 +25,8 @@ __all__ = ["GitEngine"]
 
 _log = logging.getLogger("gitstate")
 
+_PATIENCE = 10.0  # seconds for which close() waits for another process's checkpoint before it makes its own
+
 
 class GitEngine(Engine):
     """Keeps objects in a git repository's packs and moves one of its branches.
@@ -88,7 +90,7 @@ class GitEngine(Engine):
             with files.storage_errors(self._private):
                 if not (clean and self._clean):
                     self._clear_leftovers()
-                self._journal.refresh()
+                self._take_in()
                 if self._journal.is_of_another_boot:
                     self._settle()
             yield
@@ -117,6 +119,14 @@ class GitEngine(Engine):
                 placed.release()
         self._reader.learn(objects)
         self._background.published(self._journal)
+
+    def _take_in(self) -> None:
+        """Take in what other processes published; under the lock."""
+        known = self._journal.last
+        self._journal.refresh()
+        last = self._journal.last
+        if last is not None and last is not known:  # what comes next is built on it, so dulwich need not look for it
+            self._reader.learn(packs.objects(last.pack))
 
     def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
         """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
@@ -213,15 +223,17 @@ class GitEngine(Engine):
         try:
             with files.storage_errors(self._private):
                 self._journal.refresh()
-            if self._journal.is_of_another_boot:
+            is_of_another_boot = self._journal.is_of_another_boot
+            self._journal.close()  # what was read without the lock may be taken back
+            if is_of_another_boot:
                 with self.lock():
                     pass
         except ReadOnlyError as error:
             _log.debug("the journal is left to somebody who may write: %s", error)
 
-    def _tidy(self) -> None:
+    def _tidy(self, last: bool) -> None:
         with files.storage_errors(self._repository.objects):
-            checkpoint(self._repository, self._journal, self.lock)
+            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE if last else 0.0)
             upkeep.tidy(self._repository, self.lock)
             self._packer.start_if_due()
 

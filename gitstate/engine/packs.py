@@ -9,7 +9,7 @@ import itertools
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ __all__ = [
     "keeper",
     "kind_of",
     "leftovers",
+    "objects",
     "pack_name",
     "place",
     "read",
@@ -162,9 +163,19 @@ def read(data: bytes) -> Pack:
     body = data[:-20]
     if count < 0 or hashlib.sha1(body, usedforsecurity=False).digest() != data[-20:]:
         raise CorruptionError("a pack is damaged", hint="fetch it from another copy of the repository")
-    entries: list[Entry] = []
+    return build_entries([Entry(bytes.fromhex(item.id), packed) for item, packed in _unpacked(data)])
+
+
+def objects(data: bytes) -> Iterator[GitObject]:
+    """Yield the objects of a pack of ours that has no deltas and is known to be sound."""
+    return (item for item, _ in _unpacked(data))
+
+
+def _unpacked(data: bytes) -> Iterator[tuple[GitObject, bytes]]:
+    """Yield each object of a pack, and as what it stands there."""
+    body = memoryview(data)[:-20]
     start = _PACK_HEADER.size
-    for _ in range(count):
+    for _ in range(_PACK_HEADER.unpack_from(data)[2]):
         place = start
         kind = body[place] >> 4 & 7
         while body[place] & 128:
@@ -172,9 +183,8 @@ def read(data: bytes) -> Pack:
         inflater = zlib.decompressobj()
         content = inflater.decompress(body[place + 1 :])
         end = len(body) - len(inflater.unused_data)
-        entries.append(Entry(bytes.fromhex(GitObject(_KIND_OF[kind], content).id), body[start:end]))
+        yield GitObject(_KIND_OF[kind], content), bytes(body[start:end])
         start = end
-    return build_entries(entries)
 
 
 def is_sound(base: str) -> bool:

@@ -32,7 +32,7 @@ DAMAGED = "damaged"
 
 
 def settle(repository: Repository, journal: Journal, who: Signature) -> list[Settled]:
-    """Bring packs and refs to what the journal says, and begin its next generation; call it under the store's lock.
+    """Bring packs and refs to what the journal says, and empty it; call it under the store's lock.
 
     Doing it twice, or without need, changes nothing.
 
@@ -52,7 +52,7 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
         settled = [found for ref in named if (found := _settle_ref(repository, journal, reader, ref, who)) is not None]
     finally:
         reader.close()
-    journal.begin_generation({found.ref: found.now for found in settled})
+    journal.begin({found.ref: found.now for found in settled})
     return [found for found in settled if found.was != found.now]
 
 

@@ -1,14 +1,17 @@
 """Records come back as they were written, up to the first that did not reach the disk."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gitstate.engine import journal as journal_module
-from gitstate.engine.journal import Journal, Record
+from gitstate.engine.journal import Journal, Record, Stretch
 
 ONE, TWO = "1" * 40, "2" * 40
 MAIN = "refs/heads/main"
@@ -58,11 +61,11 @@ def test_processes_append_behind_one_another(tmp_path: Path) -> None:
     assert opened(tmp_path).records == records
 
 
-def test_the_next_generation_begins_empty_and_knows_what_was_synced(tmp_path: Path) -> None:
+def test_one_that_was_emptied_knows_what_was_synced(tmp_path: Path) -> None:
     journal, witness = opened(tmp_path), opened(tmp_path)
     journal.append(record(5000))
-    journal.begin_generation({MAIN: TWO})
-    journal.begin_generation({"refs/heads/b": ONE})
+    journal.begin({MAIN: TWO})
+    journal.begin({"refs/heads/b": ONE})
     witness.refresh()
     assert witness.records == journal.records == []
     assert dict(witness.synced) == {MAIN: TWO, "refs/heads/b": ONE}
@@ -95,6 +98,99 @@ def test_what_is_too_large_or_has_no_room_is_refused(tmp_path: Path) -> None:
     assert len(opened(tmp_path).records) == 10
 
 
+class Life(RuleBasedStateMachine):
+    """Two processes and one that begins anew each time, beside a list of the records that count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="gitstate-"))
+        self.journals = [opened(self.folder), opened(self.folder)]
+        self.counting: list[Record] = []
+        self.stretches: list[tuple[Stretch, list[Record]]] = []
+
+    @rule(who=st.integers(0, 1), size=st.sampled_from([1, 3000, 90_000, 250_000]), ref=st.sampled_from("ab"))
+    def append(self, who: int, size: int, ref: str) -> None:
+        journal = self.turn(who)
+        new = Record(ref, ONE, TWO, bytes([len(self.counting) % 256]) * size)
+        if journal.append(new):
+            self.counting = [*self.counting, new]
+        else:
+            assert sum(len(each.pack) + 1000 for each in self.counting) + size > 700_000, "there was room"
+
+    @rule(who=st.integers(0, 1))
+    def append_and_take_back(self, who: int) -> None:
+        journal = self.turn(who)
+        if journal.append(record(60_000)):
+            journal.take_back()
+
+    @rule(who=st.integers(0, 1))
+    def begin_a_checkpoint(self, who: int) -> None:
+        self.stretches.append((self.turn(who).stretch(), self.counting))
+
+    @precondition(lambda self: self.stretches)
+    @rule(who=st.integers(0, 1), which=st.integers(0, 9))
+    def end_a_checkpoint(self, who: int, which: int) -> None:
+        stretch, counted = self.stretches.pop(which % len(self.stretches))
+        self.turn(who).release(stretch)
+        released = {id(each) for each in counted}
+        self.counting = [each for each in self.counting if id(each) not in released]
+
+    @rule(who=st.integers(0, 1))
+    def empty(self, who: int) -> None:
+        self.turn(who).begin({"b": ONE})
+        self.counting = []
+
+    @rule(who=st.integers(0, 1))
+    def reopen(self, who: int) -> None:
+        self.journals[who].close()
+
+    @invariant()
+    def a_third_one_sees_what_counts(self) -> None:
+        assert opened(self.folder).records == self.counting
+
+    def turn(self, who: int) -> Journal:
+        self.journals[who].refresh()
+        assert self.journals[who].records == self.counting
+        return self.journals[who]
+
+    def teardown(self) -> None:
+        for journal in self.journals:
+            journal.close()
+        shutil.rmtree(self.folder)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+def test_the_room_of_released_records_is_used_again(tmp_path: Path) -> None:
+    journal, witness = opened(tmp_path), opened(tmp_path)
+    for _ in range(100):
+        records = [record(size) for size in (30_000, 100, 70_000)]
+        stretch = journal.stretch()
+        assert all(map(journal.append, records))
+        journal.release(stretch)
+        witness.refresh()
+        assert witness.records == journal.records == records
+    assert (tmp_path / "journal").stat().st_size == 1 << 20
+
+
+def test_a_record_of_a_write_that_failed_gives_way_to_the_one_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path)
+    for _ in range(10):
+        journal.release(journal.stretch())
+        assert journal.append(record(100_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_write", lambda data, at, write=journal._write: (write(data, at), os.open("", 0)))
+        with pytest.raises(FileNotFoundError):
+            journal.append(record(10))  # it is there, whatever the disk says
+    last = record(50_000)
+    assert journal.append(last), "it does not fit behind the others"
+    assert opened(tmp_path).records[-1] == last
+
+
 @pytest.mark.parametrize("place", ["mark", "middle", "sum"])
 def test_the_first_record_that_is_torn_ends_the_journal(tmp_path: Path, place: str) -> None:
     journal = opened(tmp_path)
@@ -117,8 +213,8 @@ def test_the_first_record_that_is_torn_ends_the_journal(tmp_path: Path, place: s
 def test_a_header_that_is_torn_leaves_the_other_one(tmp_path: Path, slot: int) -> None:
     journal = opened(tmp_path)
     journal.append(record())
-    journal.begin_generation({MAIN: ONE})
-    journal.begin_generation({MAIN: TWO})  # generation 3 stands in slot 1, 2 in slot 0
+    journal.begin({MAIN: ONE})
+    journal.begin({MAIN: TWO})  # the third header stands in slot 1, the second in slot 0
     with (tmp_path / "journal").open("r+b") as file:
         file.seek(slot * 4096 + 30)
         file.write(b"\0" * 20)
@@ -140,7 +236,7 @@ def test_many_refs_are_remembered_as_far_as_there_is_room(tmp_path: Path) -> Non
     journal = opened(tmp_path)
     journal.append(record())
     for number in range(60):
-        journal.begin_generation({f"refs/heads/{number:0100}": ONE})
+        journal.begin({f"refs/heads/{number:0100}": ONE})
     assert f"refs/heads/{59:0100}" in opened(tmp_path).synced
 
 

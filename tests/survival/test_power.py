@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine import journal
+from gitstate.engine import background, journal
 from tests.survival.power import Record, cuts, losses, record, sync_kinds, without_sync
 from tests.survival.workloads import life
 
@@ -31,6 +31,16 @@ NEEDED = [
     "fsync state/.git/refs/heads",
     "pwrite state/.git/gitstate/journal",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_turns() -> Iterator[None]:
+    """Let checkpoints come while saves go on, and the journal go over its end, several times in a short life."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(background, "_RECORDS", 6)
+        patch.setattr(journal, "_SIZE", 32 << 10)
+        patch.setattr(journal, "_LARGEST", 8 << 10)
+        yield
 
 
 @pytest.fixture(scope="module")
