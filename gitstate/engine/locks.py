@@ -98,8 +98,10 @@ class StoreLock:
 
     def _let_go(self) -> None:
         self._held = False
-        self._file.unlock()
-        self._threads.release()
+        try:
+            self._file.unlock()
+        finally:
+            self._threads.release()
 
     def _forked(self) -> None:
         self._held = False
@@ -116,9 +118,8 @@ class _LockedFile:
 
     def lock(self, end: float, wait: float) -> bool:
         """Lock the file; False when ``end`` has come before."""
-        if self.fd < 0:
-            self.fd = _open(self.path)
-        self.fd = _flock(self.fd, self.path, end, wait)
+        fd, self.fd = self.fd, -1  # whatever happens to it here, its number is not ours any more
+        self.fd = _flock(fd if fd >= 0 else _open(self.path), self.path, end, wait)
         return self.fd >= 0
 
     def unlock(self) -> None:

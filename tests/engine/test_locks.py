@@ -247,3 +247,23 @@ def test_a_packed_value_is_never_given_for_a_ref_that_cannot_be_opened(
         patch.setattr(files, "read", no_more_files)
         with pytest.raises(StorageError, match="Too many open files"):
             engine.head()
+
+
+def test_a_lock_whose_folder_went_away_works_when_it_is_back_and_touches_nobodys_files(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "private"
+    folder.parent.mkdir()
+    lock = StoreLock(folder / "lock")
+    lock.acquire(1)
+    lock.release()
+    folder.parent.rename(tmp_path / "moved")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            lock.acquire(1)
+        others = [os.open(os.devnull, os.O_RDONLY) for _ in range(5)]  # they get the numbers of what was closed
+    (tmp_path / "moved").rename(folder.parent)
+    assert lock.acquire(1)
+    lock.release()
+    lock.close()
+    for fd in others:
+        os.fstat(fd)
+        os.close(fd)
