@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gitstate.engine import files, folding, packs
+from gitstate.engine import files, folding, packs, refs
 from gitstate.engine.folding import Lock
 from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import alone
@@ -52,20 +52,20 @@ def checkpoint(repository: Repository, journal: Journal, lock: Lock, *, patience
             names = _names(stretch.records)
             if len(names) >= _MANY:
                 _join(repository, names, lock)
-            _sync(repository, names, {record.ref for record in stretch.records})
+            _sync(repository, names, {refs.target(repository, record.ref) for record in stretch.records})
             with lock():
                 journal.release(stretch)
 
 
-def _sync(repository: Repository, names: Iterable[str], refs: Iterable[str]) -> None:
-    """Sync packs, their folder, and refs, wherever git keeps them."""
+def _sync(repository: Repository, names: Iterable[str], branches: Iterable[str]) -> None:
+    """Sync packs, their folder, and branches, wherever git keeps them."""
     folder = repository.objects / "pack"
     for name in names:
         for suffix in (".pack", ".idx"):
             _sync_file(folder / (name + suffix))  # one that is gone was joined with others, durably, by us or by git
     files.sync_directory(folder)
-    for ref in refs:
-        for path in (repository.common_dir / ref, repository.common_dir / "packed-refs"):
+    for branch in branches:
+        for path in (repository.common_dir / branch, repository.common_dir / "packed-refs"):
             _sync_file(path)
             if path.parent.is_dir():
                 files.sync_directory(path.parent)
@@ -111,15 +111,14 @@ class Background:
         self.is_stopping = False
 
     def published(self, journal: Journal) -> None:
-        """Say that something was published."""
+        """Say that something was published. Never fails: what was published is there."""
         full = len(journal.records) % _RECORDS == _RECORDS - 1 or journal.is_half_full
         with self._changed:
-            if self.is_stopping or (self._due and not full):
+            if self.is_stopping or (self._due and self._thread is not None and not full):
                 return
             self._due = 1.0 if full else time.monotonic() + _SECONDS
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="gitstate-background", daemon=True)
-                self._thread.start()
+                self._thread = _started(self._run, "gitstate-background")
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -148,7 +147,17 @@ class Background:
     def _try(self) -> bool:
         try:
             self._work(self.is_stopping)
-        except (GitStateError, OSError) as error:
+        except (GitStateError, OSError, RuntimeError) as error:  # the last one: no thread was to be had
             _log.warning("upkeep of the store waits for the next time: %s", error)
             return False
         return True
+
+
+def _started(work: Callable[[], None], name: str) -> threading.Thread | None:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # there are as many threads as may be, or the program is about to end
+        _log.warning("upkeep of the store waits for the next time: %s", error)
+        return None
+    return thread

@@ -60,7 +60,11 @@ class GitEngine(Engine):
         self._keep = ""
         self._holder = 0  # the thread that holds the lock
         _engines.add(self)
-        self._settle_after_restart()
+        try:
+            self._settle_after_restart()
+        except BaseException:
+            self.close()
+            raise
 
     def head(self) -> ObjectId | None:
         """See :meth:`Engine.head`."""
@@ -109,7 +113,8 @@ class GitEngine(Engine):
             placed = None
             try:
                 if pack is not None:
-                    self._keep = self._keep or packs.keeper(self._private)
+                    if not self._keep or not os.path.exists(self._keep):
+                        self._keep = packs.keeper(self._private)
                     placed = packs.place(self._packs, pack, keep=self._keep, durable=not journaled)
                 self._swap(expected, new, note, durable=not journaled)
             except BaseException:
@@ -188,7 +193,10 @@ class GitEngine(Engine):
 
     def gc(self) -> GcReport:
         """See :meth:`Engine.gc`."""
-        return upkeep.gc(self._repository, self.lock)
+        report = upkeep.gc(self._repository, self.lock)
+        with files.storage_errors(self._repository.objects):
+            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
+        return report
 
     def close(self) -> None:
         """See :meth:`Engine.close`."""

@@ -141,11 +141,20 @@ class Journal:
             self.records.append(record)
 
     def append(self, record: Record) -> bool:
-        """Write a record, after :meth:`refresh`; return False when it is too large to be journaled.
+        """Write a record, after :meth:`refresh`; return False when it is too large, or there is no room.
+
+        Either way those before it are on the disk then, unless this journal is not durable.
 
         Raises:
             OSError: The disk refused; the record does not count.
         """
+        written = self._append(record)
+        if self._durable and self._pending:
+            files.sync(self._fd)  # what this one stands on, by a process that does not wait for the disk
+            self._pending = False
+        return written
+
+    def _append(self, record: Record) -> bool:
         ref = os.fsencode(record.ref)
         length = _RECORD.size + len(ref) + len(record.pack) + _SUM.size
         length += -length % _SECTOR
@@ -168,9 +177,7 @@ class Journal:
         )
         data = b"".join((head, ref, record.pack))
         self._write(data + _SUM.pack(zlib.crc32(data)), place)
-        if self._durable and self._pending:
-            files.sync(self._fd)  # those before it, of a process that does not wait for the disk
-        self._pending = not self._durable
+        self._pending = self._pending or not self._durable
         self._last, self._end = (place, self._end), place + length
         self.records.append(record)
         return True

@@ -55,6 +55,20 @@ def _resolve(repository: Repository, ref: str) -> tuple[str, ObjectId | None]:
     raise CorruptionError(f"the ref {ref} is a chain of symbolic refs that does not end", hint=_SYMBOLIC_HINT)
 
 
+def target(repository: Repository, ref: str) -> str:
+    """Return the ref that a symbolic one points to in the end, whether that can be read or not; else itself."""
+    for _ in range(_DEPTH):
+        try:
+            content = files.read(repository.path(ref))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            break
+        pointed = os.fsdecode(content[5:].strip()) if content.startswith(b"ref: refs/") else ""
+        if not pointed or ".." in pointed:
+            break
+        ref = pointed
+    return ref
+
+
 def read_head(repository: Repository) -> str | None:
     """Return the ref that ``HEAD`` points to, which is the branch that is checked out; None when it is detached."""
     content = files.read(f"{repository.git_dir}/HEAD")
@@ -120,8 +134,8 @@ def swap(
 
 def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, note: str) -> None:
     """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`."""
-    target = repository.common_dir / ref
-    with LockFile(repository.private, target, new.encode() + b"\n") as lock:
+    path = repository.common_dir / target(repository, ref)
+    with LockFile(repository.private, path, new.encode() + b"\n") as lock:
         lock.replace()
     for log in _logs(repository, ref):
         _append(log, _line(None, new, who, note), [])

@@ -32,7 +32,7 @@ DAMAGED = "damaged"
 
 
 def settle(repository: Repository, journal: Journal, who: Signature) -> list[Settled]:
-    """Bring packs and refs to what the journal says, and empty it; call it under the store's lock.
+    """Bring packs and refs to what the journal says, after a restart also empty it; call it under the store's lock.
 
     Doing it twice, or without need, changes nothing.
 
@@ -52,19 +52,25 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
         settled = [found for ref in named if (found := _settle_ref(repository, journal, reader, ref, who)) is not None]
     finally:
         reader.close()
-    journal.begin({found.ref: found.now for found in settled})
+    if journal.is_of_another_boot:
+        journal.begin({found.ref: found.now for found in settled})
+    elif journal.is_damaged:
+        journal.begin({})  # what was not touched here need not be on the disk
     return [found for found in settled if found.was != found.now]
 
 
 def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: str, who: Signature) -> Settled | None:
     if journal.is_of_another_boot:
-        files.remove(repository.path(ref) + ".lock")  # whoever held it is dead, and its private name may be lost
+        # Whoever held it is dead, and its private name may be lost.
+        files.remove(repository.path(refs.target(repository, ref)) + ".lock")
     try:
         standing = refs.read(repository, ref)
         if standing is None:
             return None  # somebody deleted it: a new one is not left to the journal
     except CorruptionError:
         standing = None
+    if standing is not None and not journal.is_of_another_boot:
+        return None  # what can be read is as the last one left it: a person's reset is never undone
     records = [record for record in journal.records if record.ref == ref]
     synced = journal.synced.get(ref)
     logged = list(refs.logged(repository, ref))

@@ -119,8 +119,9 @@ class Packer:
         running = self._thread is not None and self._thread.is_alive()
         if running or self._stopping or time.monotonic() < self._not_before or not _big(self._repository):
             return
-        self._thread = threading.Thread(target=self._run, name="gitstate-packer", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="gitstate-packer", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def stop(self) -> None:
         """Give up what runs, and begin nothing more."""

@@ -48,7 +48,7 @@ class Writer:
         self._reader = reader
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
-        self._busy = False
+        self._submitted = self._answered = 0
         self._thread: threading.Thread | None = None
         self._closed = ""
 
@@ -77,7 +77,8 @@ class Writer:
     def drain(self) -> None:
         """Wait until everything that was submitted so far is written or failed."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._queue and not self._busy)
+            last = self._submitted
+            self._changed.wait_for(lambda: self._answered >= last)
 
     def close(self) -> None:
         """Take no more writes, finish those that wait, and end the thread."""
@@ -92,7 +93,7 @@ class Writer:
         """In a forked child: the thread did not come along, and what waits belongs to the parent."""
         self._changed = threading.Condition()
         self._queue.clear()
-        self._busy, self._thread, self._closed = False, None, reason
+        self._answered, self._thread, self._closed = self._submitted, None, reason
 
     def _enqueue(self, write: Callable[[Batch], Revision | None]) -> "Future[Revision | None]":
         request = _Request(write)
@@ -101,22 +102,25 @@ class Writer:
                 raise ClosedError(self._closed, hint="open the store again")
             if self._thread is None:
                 # A daemon: an idle writer must not keep a program from ending; the store drains the queue at exit.
-                self._thread = threading.Thread(target=self._run, name="gitstate-writer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="gitstate-writer", daemon=True)
+                thread.start()
+                self._thread = thread
             self._queue.append(request)
+            self._submitted += 1
             self._changed.notify_all()
         return request.done
 
     def _run(self) -> None:
+        count = 0
         while True:
             with self._changed:
-                self._busy = False
+                self._answered += count
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._queue or self._closed)
                 if not self._queue:
                     return
-                taken = [self._queue.popleft() for _ in range(min(len(self._queue), _TOGETHER))]
-                self._busy = True
+                count = min(len(self._queue), _TOGETHER)
+                taken = [self._queue.popleft() for _ in range(count)]
             taken = [request for request in taken if request.done.set_running_or_notify_cancel()]
             if taken:
                 self._write(taken)

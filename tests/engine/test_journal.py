@@ -251,3 +251,16 @@ def test_another_boot_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_without_a_boot_to_tell_nothing_is_journaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "boot_id", lambda: "")
     assert not opened(tmp_path).append(record())
+
+
+def test_what_has_no_room_still_stands_on_records_that_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty, careful = opened(tmp_path, durable=False), opened(tmp_path)
+    assert hasty.append(record())
+    careful.refresh()
+    synced: list[int] = []
+    monkeypatch.setattr(journal_module.files, "sync", synced.append)
+    for _ in range(2):
+        assert not careful.append(record(300_000))
+    assert len(synced) == 1

@@ -4,10 +4,11 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from gitstate.engine import journal
+from gitstate.engine import journal, settling
 from gitstate.engine.git import GitEngine
 from gitstate.errors import CorruptionError
 from tests.engine.conftest import OpenEngine, content, git, packs_of, save
@@ -157,3 +158,38 @@ def test_nothing_whole_is_an_error_that_names_the_branch(open_engine: OpenEngine
     reboot()
     with pytest.raises(CorruptionError, match=REF):
         open_engine(check=False)
+
+
+def test_a_reset_is_not_undone_by_a_repair_whatever_else_is_wrong(open_engine: OpenEngine, folder: Path) -> None:
+    engine, made = crashed(open_engine)
+    git(folder, "reset", "--quiet", "--hard", "HEAD~2")
+    git(folder, "reflog", "expire", "--expire=now", "--all")
+    (folder / ".git/objects/pack/tmp_pack_gitstate_1_1").write_bytes(b"left by the dead")
+    assert [problem.repaired for problem in engine.check(repair=True)] == [True]
+    assert engine.head() == made[2]
+
+
+def test_an_open_that_fails_leaves_no_file_open(
+    open_engine: OpenEngine, reboot: Reboot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed(open_engine)
+    reboot()
+    before = len(os.listdir("/dev/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(settling, "settle", Mock(side_effect=CorruptionError("no revision is whole")))
+        with pytest.raises(CorruptionError):
+            open_engine()
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_checkpoint_syncs_what_a_symbolic_branch_points_to(
+    open_engine: OpenEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, _ = crashed(open_engine, 2)
+    git(folder, "branch", "--quiet", "-m", "main", "trunk")
+    git(folder, "symbolic-ref", REF, "refs/heads/trunk")
+    save(engine, {"a": b"on"})
+    trunk, synced = os.stat(folder / ".git/refs/heads/trunk").st_ino, set()
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.add(os.fstat(fd).st_ino))
+    engine.close()
+    assert trunk in synced

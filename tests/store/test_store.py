@@ -1,5 +1,6 @@
 """The store's own promises, on documents of a collection that is not jobs."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,3 +139,58 @@ def test_closing_twice_is_fine_and_a_call_after_it_is_an_error(store: Store) -> 
         store.load(NOTES, "a")
     with pytest.raises(errors.ClosedError):
         store.submit(NOTES, "a", write({"id": "a"}))
+
+
+def test_flush_waits_for_what_was_submitted_and_not_for_what_comes_later(store: Store) -> None:
+    stop = threading.Event()
+
+    def go_on(number: int) -> None:
+        while not stop.is_set():
+            store.submit(NOTES, f"d{number}", write({"id": f"d{number}"})).result()
+
+    others = [threading.Thread(target=go_on, args=(number,)) for number in range(80)]  # more than one batch takes
+    for other in others:
+        other.start()
+    try:
+        waiting = threading.Thread(target=store.flush, daemon=True)
+        waiting.start()
+        waiting.join(20)
+        assert not waiting.is_alive()
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+
+
+@pytest.mark.parametrize("name", ["gitstate-writer", "gitstate-background"])
+def test_a_thread_that_the_system_refuses_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    Store.open(tmp_path / "store").close()
+    refused: list[str] = []
+
+    def start(thread: threading.Thread, real: Any = threading.Thread.start) -> None:
+        if thread.name == name and not refused:
+            refused.append(name)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with Store.open(tmp_path / "store") as store:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        if name == "gitstate-writer":
+            with pytest.raises(RuntimeError, match="start new thread"):
+                store.submit(NOTES, "a", write({"id": "a", "n": 0}))
+        for number in (1, 2):
+            assert store.submit(NOTES, "a", write({"id": "a", "n": number})).result(10) is not None
+        assert refused
+        assert len(list(store.history(NOTES, "a"))) == 2
+        assert name in {thread.name for thread in threading.enumerate()}
+
+
+def test_our_private_folder_may_go_while_a_store_is_open(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store") as store:
+        store.submit(NOTES, "a", write({"id": "a", "n": 0})).result()
+        shutil.rmtree(tmp_path / "store/.git/gitstate")
+        for number in (1, 2):
+            store.submit(NOTES, "a", write({"id": "a", "n": number})).result()
+        assert value_of(store, "a") == {"id": "a", "n": 2}
