@@ -32,7 +32,8 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else os.fspath(path)
+        names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        name = " -> ".join(map(os.fsdecode, names)) or os.fspath(path)
         message = f"{name}: {os.strerror(error.errno) if error.errno else error}"
         if error.errno in _READ_ONLY:
             raise ReadOnlyError(

@@ -231,13 +231,27 @@ class GitEngine(Engine):
         try:
             with files.storage_errors(self._private):
                 self._journal.refresh()
-            is_of_another_boot = self._journal.is_of_another_boot
-            self._journal.close()  # what was read without the lock may be taken back
-            if is_of_another_boot:
+            unsettled = self._journal.is_of_another_boot or self._has_lost(self._journal.last)
+            self._journal.close()  # what was read without the lock may be taken back, or be on its way
+            if unsettled:
                 with self.lock():
-                    pass
+                    if self._has_lost(self._journal.last):
+                        self._settle()
         except ReadOnlyError as error:
             _log.debug("the journal is left to somebody who may write: %s", error)
+
+    def _has_lost(self, record: Record | None) -> bool:
+        """Whether what a record says is not there: a drive was unplugged, or somebody removed a pack."""
+        if record is None:
+            return False
+        reader = ObjectReader(self._repository)  # ours knows what it learned from the journal
+        try:
+            reader.read(record.after, "commit")
+        except CorruptionError:
+            return True
+        finally:
+            reader.close()
+        return False
 
     def _tidy(self, last: bool) -> None:
         with files.storage_errors(self._repository.objects):

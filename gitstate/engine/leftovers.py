@@ -39,7 +39,7 @@ def look(repository: Repository, journal: Journal) -> Iterator[Problem]:
 
 
 def _judge(repository: Repository, data: bytes) -> Iterator[Problem]:
-    """Compare the pack of a record with the one in its place; one that is gone was joined with others."""
+    """Compare the pack of a record with the one in its place; one that is gone was joined with others, or is lost."""
     name = packs.pack_name(data[-20:])
     path = repository.objects / "pack" / (name + ".pack")
     try:

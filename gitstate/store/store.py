@@ -1,7 +1,9 @@
 """The door to a store: open it, read documents at any revision, submit writes, look at their history."""
 
+import atexit
 import logging
 import os
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -55,7 +57,9 @@ class Store:
         self._writer = Writer(engine, self._reader)
         self._closed = ""
         self.created = False  # whether this object made the store
-        self._finalizer = weakref.finalize(self, _shut, self._writer, worktree, engine)
+        self._closing = threading.Lock()
+        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, worktree, engine)
+        self._forgotten.atexit = False  # those that are still there when the program ends are closed below
         _open_stores.add(self)
 
     @classmethod
@@ -95,7 +99,7 @@ class Store:
         try:
             store._make_or_check(create)
         except BaseException:
-            store._finalizer.detach()
+            store._forgotten.detach()
             engine.close()
             raise
         return store
@@ -237,7 +241,9 @@ class Store:
     def close(self) -> None:
         """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""
         self._closed = self._closed or "the store is closed"
-        self._finalizer()
+        with self._closing:  # who comes second waits until it is done
+            if self._forgotten.detach() is not None:
+                _shut(self._writer, self._worktree, self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -253,7 +259,8 @@ class Store:
 
     def _forked(self) -> None:
         self._closed = "this store was opened by the process that forked this one"
-        self._finalizer.detach()
+        self._forgotten.detach()
+        self._closing = threading.Lock()
         self._writer.abandon(self._closed)
 
 
@@ -277,6 +284,11 @@ def _shut(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
     engine.close()
 
 
+def _shut_elsewhere(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
+    """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
+    threading.Thread(target=_shut, args=(writer, worktree, engine), name="gitstate-shut").start()
+
+
 def _refresh(worktree: Worktree | None) -> None:
     """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write."""
     if worktree is None:
@@ -297,9 +309,17 @@ def _refresh(worktree: Worktree | None) -> None:
 _open_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
 
 
+def _at_exit() -> None:
+    """Finish the writes of stores that nobody closed, and bring their worktrees to the head."""
+    for store in list(_open_stores):
+        store.close()
+
+
 def _after_fork_in_child() -> None:
     for store in list(_open_stores):
         store._forked()
 
+
+atexit.register(_at_exit)
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -193,3 +193,11 @@ def test_a_checkpoint_syncs_what_a_symbolic_branch_points_to(
     monkeypatch.setattr(os, "fsync", lambda fd: synced.add(os.fstat(fd).st_ino))
     engine.close()
     assert trunk in synced
+
+
+def test_a_pack_that_is_lost_on_the_same_boot_comes_out_of_the_journal(open_engine: OpenEngine, folder: Path) -> None:
+    _, made = crashed(open_engine)
+    lose(folder, 1, how="gone")
+    again = open_engine()
+    assert again.head() == made[-1]
+    assert content(again, "a") == b"4"

@@ -1,7 +1,10 @@
 """The store's own promises, on documents of a collection that is not jobs."""
 
+import gc
+import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,3 +197,37 @@ def test_our_private_folder_may_go_while_a_store_is_open(tmp_path: Path) -> None
         for number in (1, 2):
             store.submit(NOTES, "a", write({"id": "a", "n": number})).result()
         assert value_of(store, "a") == {"id": "a", "n": 2}
+
+
+def test_a_second_close_waits_for_the_first(store: Store) -> None:
+    writes = [store.submit(NOTES, f"d{number}", write({"id": f"d{number}"})) for number in range(200)]
+    first = threading.Thread(target=store.close)
+    first.start()
+    while not store._closed:
+        pass
+    store.close()
+    assert all(each.done() for each in writes)
+    first.join()
+
+
+def test_a_store_that_is_collected_in_the_middle_of_its_own_write_finishes_it(tmp_path: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    forgotten = threading.Event()
+
+    def edit(_: Snapshot | None) -> Draft:
+        assert forgotten.wait(10)
+        gc.collect()
+        return Draft(Message("write"), value={"id": "a"})
+
+    store = Store.open(tmp_path / "store")
+    done = store.submit(NOTES, "a", edit)
+    circle: list[Any] = [store]
+    circle.append(circle)
+    del store, circle
+    forgotten.set()
+    assert done.result(10) is not None
+    for _ in range(500):
+        if len(os.listdir("/dev/fd")) == before:
+            break
+        time.sleep(0.01)
+    assert len(os.listdir("/dev/fd")) == before
