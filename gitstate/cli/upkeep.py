@@ -1,12 +1,13 @@
 """The verbs that look after a store: check it, clear it up, spread its folders."""
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from gitstate.cli import failures, stores
-from gitstate.cli.output import note, print_json, print_table
+from gitstate.cli.output import clean, coloured, note, print_json
 
 if TYPE_CHECKING:
     from gitstate.store.verify import Problem, Report
@@ -21,17 +22,16 @@ __all__ = ["gc", "reshard", "verify"]
 def verify(repair: bool, as_json: bool) -> None:
     """Check everything: each object of each revision, each file, each state.
 
-    Prints what is wrong, one problem a line. The exit status is 12 when something is lost or wrong, and 0 when there
-    are warnings at most.
+    Prints each problem, what is wrong with it and what helps. The exit status is 12 when something is lost or wrong,
+    and 0 when there are warnings at most.
     """
     report = stores.use(lambda backend: backend.verify(repair=repair))
     if as_json:
         print_json({"ok": report.ok, **asdict(report)})
-    elif report.problems:
-        print_table(("severity", "kind", "where", "what"), [_row(problem) for problem in report.problems])
-        for hint in dict.fromkeys(problem.hint for problem in report.problems if problem.hint and not problem.repaired):
-            note(f"hint: {hint}")
-    note(_summary(report))
+    else:
+        for problem in report.problems:
+            _print_problem(problem)
+        click.echo(_summary(report))
     if not report.ok:
         click.get_current_context().exit(failures.PROBLEMS)
 
@@ -51,7 +51,7 @@ def gc(as_json: bool) -> None:
     if as_json:
         print_json(asdict(report))
     else:
-        note(str(report))
+        click.echo(str(report))
 
 
 @click.command()
@@ -67,10 +67,17 @@ def reshard(levels: int) -> None:
     note(f"Moved all jobs; the fanout is {levels}." if moved else f"The fanout is {levels} already.")
 
 
-def _row(problem: "Problem") -> tuple[str, ...]:
-    return "repaired" if problem.repaired else problem.severity, problem.kind, problem.place, problem.what
+def _print_problem(problem: "Problem") -> None:
+    """Print where something is wrong and, below it, what, so that no reason is cut at the edge of a terminal."""
+    state = "repaired" if problem.repaired else problem.severity
+    colour = {"error": "red", "warning": "yellow"}.get(state, "green")
+    click.echo(f"{coloured(state, colour, sys.stdout)}  {problem.kind}  {clean(problem.place)}")
+    click.echo(f"    {clean(problem.what)}")
+    if problem.hint and not problem.repaired:
+        click.echo(f"    hint: {clean(problem.hint)}")
 
 
 def _summary(report: "Report") -> str:
-    looked_at = f"{report.revisions} revisions, {report.objects} objects and {report.documents} jobs were checked"
-    return f"{looked_at}: {'all is well' if report.ok else 'something is lost or wrong'}."
+    counts = ((report.revisions, "revision"), (report.objects, "object"), (report.documents, "job"))
+    revisions, objects, jobs = (f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+    return f"Checked {revisions}, {objects} and {jobs}: {'all is well' if report.ok else 'something is lost or wrong'}."

@@ -52,7 +52,7 @@ class GcReport:
     """Each thing that was done, or could not be, in words."""
 
     def __str__(self) -> str:
-        sizes = f"{_megabytes(self.bytes_before)} before, {_megabytes(self.bytes_after)} after"
+        sizes = f"{_in_units(self.bytes_before)} before, {_in_units(self.bytes_after)} after"
         counts = f"{self.packs_before} packs before, {self.packs_after} after"
         return "\n".join([*self.done, f"{sizes}; {counts}; {self.seconds:.1f} s"])
 
@@ -324,5 +324,5 @@ def _measure(repository: Repository) -> tuple[int, int]:
     return len(folding.packs_in(repository.objects / "pack")), allocated
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1_000_000:.1f} MB"
+def _in_units(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{size / 1000:.0f} KB"

@@ -10,8 +10,8 @@ from tests.stores import leave_damaged
 
 def test_verify_says_what_it_looked_at(gitstate: Gitstate, store: Path) -> None:
     ran = gitstate("verify", "--store", store)
-    assert (ran.status, ran.out) == (0, "")
-    assert ran.err == "5 revisions, 29 objects and 2 jobs were checked: all is well.\n"
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == "Checked 5 revisions, 29 objects and 2 jobs: all is well.\n"
 
 
 def test_verify_lists_what_is_wrong(gitstate: Gitstate, store: Path) -> None:
@@ -22,13 +22,14 @@ def test_verify_lists_what_is_wrong(gitstate: Gitstate, store: Path) -> None:
     subprocess.run(["git", "-C", store, "commit", "-qam", "oops"], check=True)
     ran = gitstate("verify", "--store", store)
     assert ran.status == 12
-    assert [line.split()[:3] for line in ran.out.splitlines()] == [
-        ["severity", "kind", "where"],
+    lines = ran.out.splitlines()
+    assert [line.split()[:3] for line in lines[0:-1:3]] == [
         ["error", "document", "jobs/nightly"],
         ["error", "document", "jobs/weekly"],
     ]
-    assert "0001.json is missing" in ran.out and "total_sheets" in ran.out
-    assert "hint: load an earlier revision" in ran.err and "lost or wrong" in ran.err
+    assert "0001.json is missing" in lines[1] and "total_sheets" in lines[4]
+    assert lines[2] == lines[5].replace("weekly", "nightly") and lines[2].startswith("    hint: load an earlier")
+    assert "lost or wrong" in lines[-1]
 
 
 def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
@@ -52,12 +53,12 @@ def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
 
 def test_gc_packs_the_store(gitstate: Gitstate, store: Path) -> None:
     ran = gitstate("gc", "--store", store)
-    assert (ran.status, ran.out) == (0, "")
-    assert "1 after" in ran.err and "MB before" in ran.err
+    assert (ran.status, ran.err) == (0, "")
+    assert "1 after" in ran.out and "KB before" in ran.out
     assert len(list((store / ".git/objects/pack").glob("*.pack"))) == 1
     report = json.loads(gitstate("gc", "--json", "--store", store).out)
     assert (report["packs_before"], report["packs_after"]) == (1, 1)
-    assert gitstate("verify", "--store", store).err.endswith("all is well.\n")
+    assert gitstate("verify", "--store", store).out.endswith("all is well.\n")
 
 
 def test_repair_mends_what_is_derived(gitstate: Gitstate, store: Path) -> None:
@@ -66,16 +67,16 @@ def test_repair_mends_what_is_derived(gitstate: Gitstate, store: Path) -> None:
     left.write_bytes(b"PACK")
     ran = gitstate("verify", "--store", store)
     assert ran.status == 0, "nothing is lost"
-    assert [line.split()[:3] for line in ran.out.splitlines()[1:]] == [
+    assert [line.split()[:3] for line in ran.out.splitlines()[0:-1:3]] == [
         ["warning", "leftover", "objects/pack/tmp_pack_gitstate_1_1"],
         ["warning", "view", "index"],
     ]
-    assert "--repair" in ran.err
+    assert ran.out.count("--repair") == 2
     ran = gitstate("verify", "--repair", "--store", store)
-    assert [line.split()[0] for line in ran.out.splitlines()[1:]] == ["repaired", "repaired"]
+    assert [line.split()[0] for line in ran.out.splitlines()[0:-1:2]] == ["repaired", "repaired"]
     assert not left.exists()
     assert subprocess.run(["git", "status", "--porcelain"], cwd=store, capture_output=True).stdout == b""
-    assert gitstate("verify", "--store", store).out == ""
+    assert gitstate("verify", "--store", store).out.count("\n") == 1
 
 
 def test_reshard_moves_the_jobs_and_history_goes_on(gitstate: Gitstate, store: Path) -> None:

@@ -264,3 +264,16 @@ def test_what_has_no_room_still_stands_on_records_that_are_on_the_disk(
     for _ in range(2):
         assert not careful.append(record(300_000))
     assert len(synced) == 1
+
+
+def test_a_journal_whose_headers_are_damaged_begins_anew_with_the_next_record(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(record())
+    with (tmp_path / "journal").open("r+b") as file:
+        file.write(bytes(8192))
+    assert opened(tmp_path).is_damaged
+    new = record()
+    opened(tmp_path).append(new)
+    again = opened(tmp_path)
+    assert (again.is_damaged, again.records) == (False, [new])
+    assert again.is_of_another_boot is False
