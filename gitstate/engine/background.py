@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from gitstate.engine import files, folding, packs, refs
@@ -86,14 +87,8 @@ def _join(repository: Repository, names: Iterable[str], lock: Lock) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return
-    try:
-        files.sync(fd)
-    finally:
-        os.close(fd)
+    with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        files.sync_file(path)
 
 
 class Background:

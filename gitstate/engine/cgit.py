@@ -71,7 +71,7 @@ class CGit:
         command = ["commit-graph", "write", "--stdin-commits", "--changed-paths"]
         self._run(shop, command, "".join(f"{head}\n" for head in heads))
         made = shop / "objects/info/commit-graph"
-        _sync(made)
+        files.sync_file(made)
         return made
 
     def _packed(self, shop: Path, options: list[str], names: str) -> str:
@@ -80,7 +80,7 @@ class CGit:
         checksum = self._run(shop, command, names).decode().strip()
         base = os.fspath(shop / "objects/pack" / f"pack-{checksum}")
         for suffix in (".pack", ".idx"):
-            _sync(base + suffix)
+            files.sync_file(base + suffix)
         return base
 
     def _run(self, shop: Path, arguments: list[str], text: str) -> bytes:
@@ -157,11 +157,3 @@ def _environment(git_dir: Path | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     ours = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
     return kept | ours | ({"GIT_DIR": os.fspath(git_dir)} if git_dir else {})
-
-
-def _sync(path: str | Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        files.sync(fd)
-    finally:
-        os.close(fd)

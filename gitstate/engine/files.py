@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,19 @@ from contextlib import contextmanager, suppress
 
 from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
 
-__all__ = ["FULL", "create", "overwrite", "read", "remove", "storage_errors", "sync", "sync_directory", "write_all"]
+__all__ = [
+    "FULL",
+    "create",
+    "is_sound",
+    "overwrite",
+    "read",
+    "remove",
+    "storage_errors",
+    "sync",
+    "sync_directory",
+    "sync_file",
+    "write_all",
+]
 
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -50,6 +63,15 @@ def sync(fd: int) -> None:
         fcntl.fcntl(fd, fcntl.FFULLFSYNC)  # fsync there stops at the drive's own cache
     else:
         os.fsync(fd)
+
+
+def sync_file(path: str | os.PathLike[str]) -> None:
+    """Make the content of a file survive a cut of the power."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
@@ -109,6 +131,11 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return b"".join(pieces)
     finally:
         os.close(fd)
+
+
+def is_sound(data: bytes) -> bool:
+    """Whether the content of a pack, of its index or of git's index ends, as it must, with the SHA-1 of the rest."""
+    return len(data) > 20 and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
 
 
 def remove(path: str | os.PathLike[str]) -> None:

@@ -122,6 +122,9 @@ class GitEngine(Engine):
                 raise
             if placed is not None:
                 placed.release()
+            if expected is None:
+                with suppress(OSError):  # then the next publish makes it
+                    self._journal.ensure({self._repository.ref: new})  # from here on a restart is noticed
         self._reader.learn(objects)
         self._background.published(self._journal)
 

@@ -158,7 +158,7 @@ class Journal:
         ref = os.fsencode(record.ref)
         length = _RECORD.size + len(ref) + len(record.pack) + _SUM.size
         length += -length % _SECTOR
-        if length > _LARGEST or not boot_id() or (self._fd < 0 and not self._create(record)):
+        if length > _LARGEST or not self.ensure({record.ref: record.before} if record.before else {}):
             return False
         if self.is_damaged:
             self.begin({})
@@ -265,8 +265,17 @@ class Journal:
             self._write(bytes(len(_MARK)), end)  # a record may stand there that was written, although the disk refused
         return _START
 
-    def _create(self, record: Record) -> bool:
-        """Make the file; return whether there was room for it. What comes before the first record was synced."""
+    def ensure(self, synced: Mapping[str, ObjectId]) -> bool:
+        """Make the file if it is not there, and note that these refs are on the disk, with all that is before them.
+
+        Returns:
+            Whether there is one now. There cannot be where there is no room, or no boot to tell from others.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        if not boot_id() or self._fd >= 0:
+            return self._fd >= 0
         beside = f"{self._path}.new"
         files.remove(beside)
         try:
@@ -278,7 +287,7 @@ class Journal:
         os.rename(beside, self._path)
         files.sync_directory(os.path.dirname(self._path))
         self.refresh()
-        self.begin({} if record.before is None else {record.ref: record.before})
+        self.begin(synced)
         return True
 
     def _is_in_place(self) -> bool:

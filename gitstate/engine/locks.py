@@ -256,6 +256,8 @@ class LockFile:
         else:
             remove_leftovers(self._private)
             files.create(self._own, self._content, durable=self._durable)
+        if self._durable:
+            files.sync_directory(self._private)  # a lock whose private name is lost would seem to be a living git's
         try:
             self._link()
         except BaseException:

@@ -160,9 +160,7 @@ def read(data: bytes) -> Pack:
     Raises:
         CorruptionError: The bytes are no pack of ours: a byte of it is wrong.
     """
-    count = _PACK_HEADER.unpack_from(data)[2] if data[:8] == b"PACK\0\0\0\2" and len(data) > 32 else -1
-    body = data[:-20]
-    if count < 0 or hashlib.sha1(body, usedforsecurity=False).digest() != data[-20:]:
+    if data[:8] != b"PACK\0\0\0\2" or len(data) <= 32 or not files.is_sound(data):
         raise CorruptionError("a pack is damaged", hint="fetch it from another copy of the repository")
     return build_entries([Entry(bytes.fromhex(item.id), packed) for item, packed in _unpacked(data)])
 
@@ -212,10 +210,7 @@ def _read_sound(base: str) -> tuple[bytes, bytes] | None:
         pack, index = files.read(base + ".pack"), files.read(base + ".idx")
     except FileNotFoundError:
         return None  # somebody's git repacked it
-    for data in (pack, index):
-        if hashlib.sha1(data[:-20], usedforsecurity=False).digest() != data[-20:]:
-            return None
-    return pack, index
+    return (pack, index) if files.is_sound(pack) and files.is_sound(index) else None
 
 
 def ids(index: bytes) -> frozenset[bytes]:

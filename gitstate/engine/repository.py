@@ -197,7 +197,7 @@ def _write_layout(git_dir: Path, branch: str, bare: bool) -> None:
         "[gc]\n\tauto = 0\n"  # we fold packs ourselves; git's own would stop a person's command for it
     )
     _write_atomically(git_dir / "config", config.encode())
-    for folder in ("objects", "refs"):
+    for folder in ("objects", "refs", ""):
         files.sync_directory(git_dir / folder)
     _write_atomically(git_dir / "HEAD", b"ref: refs/heads/" + os.fsencode(branch) + b"\n")
     files.sync_directory(git_dir)

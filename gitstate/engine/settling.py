@@ -5,7 +5,6 @@ written anew, over whatever is there, and the branch goes where its last record 
 (``durability="normal"``), the branch falls back to the newest commit that is whole, and what was lost is named.
 """
 
-import hashlib
 import logging
 import os
 from contextlib import suppress
@@ -46,6 +45,7 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
     _set_damaged_aside(folder, repository.private / DAMAGED, journal.began)
     if journal.is_of_another_boot:
         _set_index_aside(repository.git_dir / "index", repository.private / DAMAGED)
+        files.remove(repository.git_dir / "index.lock")  # whoever held it is dead
     reader = ObjectReader(repository)
     try:
         named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
@@ -153,9 +153,9 @@ def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     """Move packs that were written ``since`` then and did not reach the disk whole out of git's way."""
     for base in _packs_since(folder, since):
         pack, index = _read(base + ".pack"), _read(base + ".idx")
-        if _is_sound(pack) and _is_sound(index):
+        if files.is_sound(pack) and files.is_sound(index):
             continue
-        if _is_sound(pack) and packs.kind_of(base) == "plain":
+        if files.is_sound(pack) and packs.kind_of(base) == "plain":
             packs.place(folder, packs.read(pack))  # only the index was lost
             continue
         aside.mkdir(exist_ok=True)
@@ -169,7 +169,7 @@ def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
 def _set_index_aside(index: Path, aside: Path) -> None:
     """Move git's index away if it did not reach the disk whole: nobody syncs it, and it is soon made anew."""
     content = _read(os.fspath(index))
-    if index.exists() and not (_is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
+    if index.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
         aside.mkdir(exist_ok=True)
         os.rename(index, aside / "index")
 
@@ -185,7 +185,3 @@ def _read(path: str) -> bytes:
         return files.read(path)
     except FileNotFoundError:
         return b""
-
-
-def _is_sound(data: bytes) -> bool:
-    return len(data) >= _SHORTEST_INDEX and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]

@@ -74,8 +74,8 @@ def test_a_pack_that_the_journal_has_is_written_anew(open_engine: OpenEngine, gi
     newest = max(packs_of(git_dir.parent), key=lambda path: path.stat().st_mtime_ns)
     good = newest.read_bytes()
     newest.chmod(0o644)
-    newest.write_bytes(good[:-30] if suffix == "cut" else good[:-30] + bytes([good[-30] ^ 1]) + good[-29:])
     other = open_engine()
+    newest.write_bytes(good[:-30] if suffix == "cut" else good[:-30] + bytes([good[-30] ^ 1]) + good[-29:])
     (problem,) = other.check()
     assert (problem.kind, problem.place, problem.severity) == ("pack", f"objects/pack/{newest.name}", "error")
     assert [problem.repaired for problem in other.check(repair=True)] == [True]

@@ -6,11 +6,13 @@ The calls of a life of a store are recorded once; a model of a disk says what ea
 import random
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from gitstate.engine import background, journal
+from tests.survival.calls import Step
 from tests.survival.power import Record, cuts, losses, record, sync_kinds, without_sync
 from tests.survival.workloads import life
 
@@ -85,8 +87,12 @@ def test_normal_durability_falls_back_to_a_whole_revision_and_says_so(known_norm
 def test_a_program_that_forgets_one_kind_of_sync_is_found_out(known: Record, scratch: Path, kind: str) -> None:
     assert kind in sync_kinds(known.steps)
     forgetful = without_sync(known, kind)
-    found = cuts(forgetful, sorted(random.Random(5).sample(range(60, len(known.steps)), 60)), singles=0, mixtures=1)
-    assert next(losses(forgetful, found, scratch, thorough=1 << 30), None) is not None
+    waits = [end for end, step in enumerate(known.steps, 1) if isinstance(step, Step) and step.kind == kind]
+    soon = sorted({end for wait in waits for end in range(wait, min(wait + 20, len(known.steps)))})
+    later = random.Random(5).sample(range(1, len(known.steps)), 200)
+    found_soon = losses(forgetful, cuts(forgetful, soon, singles=0, mixtures=1), scratch, thorough=1)
+    found_later = losses(forgetful, cuts(forgetful, later, singles=0, mixtures=2), scratch)
+    assert next(chain(found_soon, found_later), None) is not None
 
 
 @pytest.mark.long
