@@ -1,9 +1,83 @@
 """Going back: older states made new checkpoints."""
 
+import asyncio
+from dataclasses import replace
+
+from gitstate.backends import rewound
+from gitstate.backends.documents import check_job_id
 from gitstate.backends.history import HistoryBackend
+from gitstate.backends.rewound import Planner, Rewound
+from gitstate.errors import InvalidInputError, RevisionNotFoundError
+from gitstate.store.documents import Draft, Snapshot
 
 __all__ = ["RewindBackend"]
 
 
 class RewindBackend(HistoryBackend):
-    """What a backend does to bring older states back. Every one of these is a new commit; history is never changed."""
+    """What a backend does to bring older states back. Every one of these is a new commit; history is never changed.
+
+    All take a ``message``, which becomes the body of the commit's message, and do nothing in a ``dry_run`` but tell
+    what they would do. All but :meth:`undelete` and :meth:`fork` raise BusyError while a process of this host runs the
+    job, unless it is ``force``d.
+    """
+
+    async def rollback(
+        self, job_id: str, to: str, *, message: str | None = None, force: bool = False, dry_run: bool = False
+    ) -> Rewound:
+        """Make the state of an older revision that of the job again, whatever stands there now.
+
+        Nothing is written when it stands there already. Executions stay as they are.
+
+        Raises:
+            JobNotFoundError: There is no such job now.
+            RevisionNotFoundError: No revision answers to ``to``, or the job was not there then.
+            StateCorruptionError: What is stored there is no state.
+            BusyError: The job is running.
+        """
+        job_id, note = check_job_id(job_id), _note(message)
+        older, source = await asyncio.to_thread(self._older, job_id, to)
+        return await self._go(job_id, rewound.rollback(job_id, older, source, note=note, force=force), dry_run)
+
+    async def undelete(
+        self, job_id: str, at: str | None = None, *, message: str | None = None, dry_run: bool = False
+    ) -> Rewound:
+        """Bring a deleted job back with its executions: its last state, or that ``at`` a revision.
+
+        Raises:
+            ExistsError: The job is there.
+            RevisionNotFoundError: No revision answers to ``at``, the job was not there then, or never deleted.
+            StateCorruptionError: What is stored there is no state.
+        """
+        job_id, note = check_job_id(job_id), _note(message)
+        older, source = await asyncio.to_thread(self._older, job_id, "@deleted" if at is None else at)
+        return await self._go(job_id, rewound.undelete(job_id, older, source, note=note), dry_run)
+
+    def _older(self, job_id: str, at: str) -> tuple[Snapshot, str]:
+        """Return a job as it was at a revision, and the job's own revision that made it so; it is a state."""
+        snapshot = self._store.load(self._jobs, job_id, at)
+        if snapshot is None:
+            raise RevisionNotFoundError(
+                f"there was no job {job_id!r} at revision {at!r}", hint="`gitstate log` lists its revisions"
+            )
+        self._state(snapshot, based=False)
+        return snapshot, next(self._store.history(self._jobs, job_id, snapshot.revision)).id
+
+    async def _go(self, job_id: str, plan: Planner, dry_run: bool) -> Rewound:
+        """Carry a plan out on the job as it is when its turn comes, or only tell what it would do now."""
+        if dry_run:
+            return await asyncio.to_thread(lambda: plan(self._store.load(self._jobs, job_id))[0])
+        done: list[Rewound] = []  # the last one counts: a write may be made again
+
+        def edit(current: Snapshot | None) -> Draft | None:
+            told, draft = plan(current)
+            done.append(told)
+            return draft
+
+        revision = await self._submit(job_id, edit)
+        return done[-1] if revision is None else replace(done[-1], revision=revision.id)
+
+
+def _note(message: str | None) -> str:
+    if message is not None and not isinstance(message, str):
+        raise InvalidInputError(f"a message is a text, not {message!r}")
+    return message or ""

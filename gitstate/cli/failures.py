@@ -30,7 +30,7 @@ EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.ExistsError: (4, "what was to be made is there already"),
     errors.StaleError: (5, "somebody else was faster; try again"),
     errors.ConflictError: (6, "two edits cannot be joined"),
-    errors.BusyError: (7, "another process holds the store"),
+    errors.BusyError: (7, "another process holds the store, or runs the job"),
     errors.CorruptionError: (8, "stored data is damaged"),
     errors.UnsupportedError: (9, "a repository that gitstate does not work with"),
     errors.StorageError: (10, "the disk or the operating system refused"),
