@@ -11,7 +11,7 @@ from gitstate.values.canonical import Value
 from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
 from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, add_deltas, same
 
-__all__ = ["JOB_RULES"]
+__all__ = ["JOB_IDENTITIES", "JOB_RULES"]
 
 _JOB_ENDED = tuple(status for status in JobStatus if status.is_terminal)
 _SETTLED = (*DONE, SheetStatus.CANCELLED)  # a failed sheet is tried again; out of these, only a rollback leads
@@ -119,8 +119,14 @@ def _finished(job: Slot) -> bool:
     return len(done) == job.get("total_sheets")
 
 
+JOB_IDENTITIES = dict.fromkeys(
+    ("/*_history", "/*_results", "/sheets/*/validation_details", "/sheets/*/*_history"), "id"
+)
+"""The lists of records that a job's value holds, and the field that identifies a record."""
+
 JOB_RULES = Rules.of(
     {
+        **{pointer: unite(field) for pointer, field in JOB_IDENTITIES.items()},
         "": _job,
         "/status": _job_status,
         "/current_sheet": follow(_newer),
@@ -134,13 +140,9 @@ JOB_RULES = Rules.of(
         "/last_completed_sheet": higher,
         "/total_retry_count": add_deltas,
         "/rate_limit_waits": add_deltas,
-        "/*_history": unite(),
-        "/*_results": unite(),
         "/sheets/*": _sheet,
         "/sheets/*/started_at": earlier,
         "/sheets/*/completed_at": later,
-        "/sheets/*/validation_details": unite(),
-        "/sheets/*/*_history": unite(),
         "/sheets/*/metadata": free,
     }
 )
