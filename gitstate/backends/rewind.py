@@ -1,9 +1,10 @@
 """Going back: older states made new checkpoints."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 
-from gitstate.backends import rewound
+from gitstate.backends import restoring, rewound
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.history import HistoryBackend
 from gitstate.backends.rewound import Planner, Rewound
@@ -37,6 +38,43 @@ class RewindBackend(HistoryBackend):
         job_id, note = check_job_id(job_id), _note(message)
         older, source = await asyncio.to_thread(self._older, job_id, to)
         return await self._go(job_id, rewound.rollback(job_id, older, source, note=note, force=force), dry_run)
+
+    async def restore(
+        self,
+        job_id: str,
+        at: str,
+        *,
+        sheets: str | Iterable[int] | None = None,
+        pointers: str | Iterable[str] | None = None,
+        message: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Rewound:
+        """Bring a part of an older revision back, and make right what follows from it; the rest stays as it is.
+
+        What follows are the job's watermark, current sheet, status and times. Nothing is written when the part is as
+        it was.
+
+        Args:
+            job_id: The job.
+            at: The revision that has the part.
+            sheets: Numbers, or a text such as ``5-9,12``. One that had no record then loses the one that it has.
+            pointers: Places such as ``/sheets/3/status`` or ``metadata.input``. What was not there then goes.
+            message: Why.
+            force: Also while the job is running.
+            dry_run: Write nothing.
+
+        Raises:
+            JobNotFoundError: There is no such job now.
+            RevisionNotFoundError: No revision answers to ``at``, or the job was not there then.
+            InvalidInputError: No such sheet or place, then and now; or the result would be no state.
+            StateCorruptionError: What is stored, then or now, is no state.
+            BusyError: The job is running.
+        """
+        job_id, note, wanted = check_job_id(job_id), _note(message), restoring.Wanted.of(sheets, pointers)
+        older, source = await asyncio.to_thread(self._older, job_id, at)
+        plan = restoring.restore(self._codec, job_id, wanted, older, source, note=note, force=force)
+        return await self._go(job_id, plan, dry_run)
 
     async def undelete(
         self, job_id: str, at: str | None = None, *, message: str | None = None, dry_run: bool = False
