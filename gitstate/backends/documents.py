@@ -92,7 +92,7 @@ class DocumentBackend(StateBackend):
             return cast(CheckpointState, state)
         state = laid_to_rest(state)  # first: one that is frozen comes back as a copy
         picture = Picture(self._store.identity, snapshot.document, content)
-        picture.stand(snapshot.value_id)
+        picture.stand(snapshot.value_id, snapshot.revision)
         self._lineages.put(state, picture)
         return cast(CheckpointState, state)
 

@@ -11,10 +11,22 @@ from gitstate.errors import BusyError, ExistsError, JobNotFoundError, StateCorru
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Draft, Snapshot
+from gitstate.store.walks import walk
 from gitstate.values.canonical import Value
 
-__all__ = ["Planner", "Rewound", "files_of", "refuse_if_running", "rollback", "short", "undelete", "value_of"]
+__all__ = [
+    "Planner",
+    "Rewound",
+    "files_of",
+    "refuse_if_running",
+    "rewound_since",
+    "rollback",
+    "short",
+    "undelete",
+    "value_of",
+]
 
+_GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE)
 _SHORT_ID = 10  # digits of a commit id in a subject
 
 
@@ -62,6 +74,15 @@ def refuse_if_running(job_id: str, current: Snapshot | None, *, force: bool) -> 
             f"job {job_id!r} is running: process {value['pid']} of this host is alive; nothing was changed",
             hint="stop it first; or use --force (force=True): its next save is then refused where both changed",
         )
+
+
+def rewound_since(current: Snapshot, revision: str | None) -> bool:
+    """Tell whether somebody went back with a job since a revision of it; None: nobody knows since when."""
+    if revision is None:
+        return False
+    since = walk(current.source, current.revision, until=revision, holding=message.EVENT.encode())
+    told = (found.message for found in since)
+    return any(each.get(message.JOB) == current.document and each.get(message.EVENT) in _GOES_BACK for each in told)
 
 
 def files_of(older: Snapshot, current: Snapshot | None, *, attachments: bool = False) -> dict[str, bytes | None]:

@@ -165,7 +165,7 @@ class Snapshot:
 class Observer(Protocol):
     """Learns what becomes of a draft, in the writer's thread and in the order of the writes. No method may raise."""
 
-    def applied(self, value_id: str) -> None:
+    def applied(self, value_id: str, revision: ObjectId) -> None:
         """The draft is in the next batch; the writes behind it see it. ``value_id`` is that of the new snapshot."""
 
     def withdrawn(self) -> None:
