@@ -26,7 +26,7 @@ from gitstate.values.joins import instant
 from gitstate.values.merge import ABSENT, Slot
 from gitstate.values.pointer import Parts
 
-__all__ = ["Wanted", "checked", "repaired", "reset", "restore", "stamped"]
+__all__ = ["Wanted", "checked", "followed", "repaired", "reset", "restore"]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PROCESS = ("pid", "host")
@@ -82,7 +82,7 @@ def restore(
         done = Rewound(job_id, event.value, source, current.revision, before, after)
         if equal(after, before):
             return done, None
-        after = checked(codec, job_id, stamped(repaired(after) if _moved(before, after) else after))
+        after = checked(codec, job_id, followed(before, after))
         told = f"restored {wanted} from {short(source)}"
         trailers = ((message.SOURCE, source),)
         draft = Draft(message_for(job_id, event, told, after, body=note, trailers=trailers), value=Content(value=after))
@@ -103,10 +103,10 @@ def checked(codec: Codec[Any], job_id: str, value: dict[str, Value]) -> dict[str
     return value
 
 
-def stamped(value: Mapping[str, Value]) -> dict[str, Value]:
-    """Return a job as changed now, if it says when it was changed."""
-    now = _text(clock.now())
-    return {name: now if name == "updated_at" else field for name, field in value.items()}
+def followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job as changed now, and with what follows from sheets that have another status or attempt."""
+    job = repaired(after) if not equal(_runs(before), _runs(after)) else dict(after)
+    return job | ({"updated_at": _text(clock.now())} if "updated_at" in job else {})
 
 
 def repaired(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,13 +204,8 @@ def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
     return after
 
 
-def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether a sheet has another status or attempt: then the job may have to follow."""
-
-    def runs(value: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: [sheet.get("status"), sheet.get("attempt_count")] for key, sheet in _records(value).items()}
-
-    return not equal(runs(before), runs(after))
+def _runs(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: [sheet.get("status"), sheet.get("attempt_count")] for key, sheet in _records(value).items()}
 
 
 def _records(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gitstate.backends import restoring, rewound
+from gitstate.backends import forks, restoring, rewound, undoing
 from gitstate.backends.documents import check_job_id
+from gitstate.backends.forks import Fork
 from gitstate.backends.history import HistoryBackend
 from gitstate.backends.rewound import Planner, Rewound
-from gitstate.errors import InvalidInputError, RevisionNotFoundError
+from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.store.documents import Draft, Snapshot
 
 __all__ = ["RewindBackend"]
@@ -90,9 +91,86 @@ class RewindBackend(HistoryBackend):
         older, source = await asyncio.to_thread(self._older, job_id, "@deleted" if at is None else at)
         return await self._go(job_id, rewound.undelete(job_id, older, source, note=note), dry_run)
 
-    def _older(self, job_id: str, at: str) -> tuple[Snapshot, str]:
+    async def undo(
+        self, job_id: str | None = None, *, message: str | None = None, force: bool = False, dry_run: bool = False
+    ) -> Rewound:
+        """Take back the last thing that a person did to a job, or to any job, and keep what the job did since.
+
+        That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo. What was taken
+        back is not taken back again.
+
+        Raises:
+            JobNotFoundError: There never was such a job.
+            NotFoundError: There is nothing to take back.
+            ConflictError: The job changed the same places since; nothing was written, ``conflicts`` lists them.
+            StateCorruptionError: The state before it is no state.
+            BusyError: The job is running.
+        """
+        named, note = None if job_id is None else check_job_id(job_id), _note(message)
+        job, plan = await asyncio.to_thread(self._undoing, named, note, force)
+        return await self._go(job, plan, dry_run)
+
+    def _undoing(self, job_id: str | None, note: str, force: bool) -> tuple[str, Planner]:
+        seen = self._store.head()
+        job, operation = undoing.last_operation(self._store, self._jobs, job_id)
+        parents = operation.parents[:1]
+        before = self._store.snapshot(self._jobs, job, parents[0]) if parents else None
+        if before is not None:
+            self._state(before, based=False)
+        sides = before, self._store.snapshot(self._jobs, job, operation.id)
+        return job, undoing.undo(self._codec, job, operation, sides, seen, note=note, force=force)
+
+    async def fork(
+        self,
+        job_id: str,
+        new_id: str,
+        at: str | None = None,
+        *,
+        from_sheet: int | None = None,
+        message: str | None = None,
+        dry_run: bool = False,
+    ) -> Rewound:
+        """Make a new job that begins as a job is now, or was ``at`` a revision; a running one becomes paused.
+
+        Args:
+            job_id: The job that it begins as; it stays as it is.
+            new_id: The new job.
+            at: The revision to begin at.
+            from_sheet: The sheet at which the new job goes on: this one and all behind it become pending, without
+                what their attempts left behind.
+            message: Why.
+            dry_run: Write nothing.
+
+        Raises:
+            ExistsError: There is a job ``new_id``.
+            JobNotFoundError: There is no job ``job_id``.
+            RevisionNotFoundError: No revision answers to ``at``, or the job was not there then.
+            InvalidInputError: There is no such sheet.
+            StateCorruptionError: What is stored is no state.
+        """
+        job_id, new_id, note = check_job_id(job_id), check_job_id(new_id), _note(message)
+        origin, source = await asyncio.to_thread(self._older, job_id, at)
+        return await self._go(
+            new_id, forks.fork(self._codec, origin, source, new_id, from_sheet=from_sheet, note=note), dry_run
+        )
+
+    async def forks(self, job_id: str) -> Fork:
+        """Return the tree of forks in which a job stands, from its root; a job that was never forked is one alone.
+
+        Raises:
+            JobNotFoundError: There is no such job, and no fork of it.
+        """
+        job_id = check_job_id(job_id)
+        return await asyncio.to_thread(forks.forks, self._store, self._jobs, job_id)
+
+    def _older(self, job_id: str, at: str | None) -> tuple[Snapshot, str]:
         """Return a job as it was at a revision, and the job's own revision that made it so; it is a state."""
         snapshot = self._store.load(self._jobs, job_id, at)
+        if snapshot is None and at is None:
+            raise JobNotFoundError(
+                f"there is no job {job_id!r} now",
+                hint="`gitstate list` shows which there are; @deleted names a past one",
+            )
         if snapshot is None:
             raise RevisionNotFoundError(
                 f"there was no job {job_id!r} at revision {at!r}", hint="`gitstate log` lists its revisions"
