@@ -26,13 +26,7 @@ __all__ = [
 
 _LARGE = 120  # characters: what is longer is folded
 _SHOWN = 40  # so many characters of it are shown then
-_TABLED = (
-    "sheet_num",
-    "status",
-    "attempt_count",
-    "execution_duration_seconds",
-    "error_message",
-)  # has the table of sheets
+_TABLED = ("sheet_num", "status", "attempt_count", "execution_duration_seconds")  # the table of sheets has them
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _NO_NEWLINE = "\n\\ No newline at end of file"
 
@@ -81,8 +75,8 @@ def print_unified(files: Mapping[str, tuple[bytes, bytes]]) -> None:
 
 def other_changes(diff: JobDiff) -> list[Change]:
     """Return the changes that the table of sheets does not tell."""
-    inner = [each for sheet in diff.sheets for change in sheet.changes for each in _opened(change)]
-    return [*diff.fields, *(change for change in inner if len(change.parts) != 3 or change.parts[2] not in _TABLED)]
+    inner = (each for sheet in diff.sheets for change in sheet.changes for each in _opened(change))
+    return [*diff.fields, *(change for change in inner if not _tabled(change))]
 
 
 def outcome_cells(sheet: SheetDiff, between: str) -> tuple[str, ...]:
@@ -111,10 +105,20 @@ def folded(text: str, large: int = _LARGE) -> str:
     return text if len(text) <= large else f"{text[:_SHOWN]}… ({len(text):,} characters)"
 
 
+def _tabled(change: Change) -> bool:
+    """Whether the table of sheets tells a change already, or the list of new errors does."""
+    field = change.parts[2] if len(change.parts) == 3 else ""
+    return field in _TABLED or (field == "error_message" and (change.before is ABSENT or change.before is None))
+
+
 def _opened(change: Change) -> Iterator[Change]:
     """Yield the fields of a sheet that came or went, and any other change as it is."""
     sheet = change.after if change.before is ABSENT else change.before
-    if len(change.parts) != 2 or not isinstance(sheet, dict) or ABSENT not in (change.before, change.after):
+    if (
+        len(change.parts) != 2
+        or not isinstance(sheet, dict)
+        or (change.before is not ABSENT and change.after is not ABSENT)
+    ):
         yield change
         return
     for key, item in sheet.items():

@@ -59,6 +59,8 @@ def test_diff_between_revisions(gitstate: Gitstate, store: Path) -> None:
     assert to_head.out == gitstate("--store", store, "diff", "nightly", first, third).out
     part = gitstate("--store", store, "diff", "nightly", first, second)
     assert "none -> completed" in part.out and "failed" not in part.out
+    gone = gitstate("--store", store, "diff", "nightly", third, second).out
+    assert re.search(r"^-  /sheets/2/error_message +\"no space left", gone, re.MULTILINE), "an error that went is told"
     back = gitstate("--store", store, "diff", "nightly", second, first)
     assert "completed -> none" in back.out and "\n-" in back.out
     every = gitstate("--store", store, "diff", "nightly", first, "--all")
