@@ -84,11 +84,12 @@ class RewindBackend(HistoryBackend):
 
         Raises:
             ExistsError: The job is there.
-            RevisionNotFoundError: No revision answers to ``at``, the job was not there then, or never deleted.
+            JobNotFoundError: There never was such a job.
+            RevisionNotFoundError: No revision answers to ``at``, or the job was not there then.
             StateCorruptionError: What is stored there is no state.
         """
         job_id, note = check_job_id(job_id), _note(message)
-        older, source = await asyncio.to_thread(self._older, job_id, "@deleted" if at is None else at)
+        older, source = await asyncio.to_thread(lambda: self._older(job_id, at or self._before_deletion(job_id)))
         return await self._go(job_id, rewound.undelete(job_id, older, source, note=note), dry_run)
 
     async def undo(
@@ -162,6 +163,15 @@ class RewindBackend(HistoryBackend):
         """
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(forks.forks, self._store, self._jobs, job_id)
+
+    def _before_deletion(self, job_id: str) -> str:
+        """Return the commit before the one that deleted a job last."""
+        rewound.refuse_if_there(job_id, self._store.load(self._jobs, job_id))
+        for deleted in self._store.history(self._jobs, job_id):
+            before = deleted.parents[0] if deleted.parents else None
+            if before is not None and self._store.snapshot(self._jobs, job_id, before) is not None:
+                return before
+        raise JobNotFoundError(f"there never was a job {job_id!r}", hint="`gitstate list` shows which there are")
 
     def _older(self, job_id: str, at: str | None) -> tuple[Snapshot, str]:
         """Return a job as it was at a revision, and the job's own revision that made it so; it is a state."""

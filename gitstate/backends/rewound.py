@@ -19,6 +19,7 @@ __all__ = [
     "Rewound",
     "files_of",
     "refuse_if_running",
+    "refuse_if_there",
     "rewound_since",
     "rollback",
     "short",
@@ -76,6 +77,14 @@ def refuse_if_running(job_id: str, current: Snapshot | None, *, force: bool) -> 
         )
 
 
+def refuse_if_there(job_id: str, current: Snapshot | None) -> None:
+    """Raise ExistsError when there is a job that shall be brought back."""
+    if current is not None:
+        raise ExistsError(
+            f"job {job_id!r} is not deleted; nothing was changed", hint="`gitstate rollback` goes back in its history"
+        )
+
+
 def rewound_since(current: Snapshot, revision: str | None) -> bool:
     """Tell whether somebody went back with a job since a revision of it; None: nobody knows since when."""
     if revision is None:
@@ -126,11 +135,7 @@ def undelete(job_id: str, older: Snapshot, source: str, *, note: str) -> Planner
     """Return the plan that brings a deleted job back, with its attachments."""
 
     def plan(current: Snapshot | None) -> tuple[Rewound, Draft | None]:
-        if current is not None:
-            raise ExistsError(
-                f"job {job_id!r} is not deleted; nothing was changed",
-                hint="`gitstate rollback` goes back in its history",
-            )
+        refuse_if_there(job_id, current)
         event, after = Event.RESTORED, older.content().value
         trailers = ((message.SOURCE, source),)
         told = message_for(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import demo, diffs, failures, history, jobs, stores, upkeep
+from gitstate.cli import demo, diffs, failures, history, jobs, rewind, stores, upkeep
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -67,6 +67,12 @@ for command in (
     history.log,
     diffs.diff,
     diffs.compare,
+    rewind.rollback,
+    rewind.restore,
+    rewind.undelete,
+    rewind.undo,
+    rewind.fork,
+    rewind.forks,
     jobs.delete,
     upkeep.verify,
     upkeep.gc,

@@ -134,9 +134,13 @@ async def test_undelete_brings_the_last_state_and_its_executions_back(backend: R
     before = await value(backend)
     with pytest.raises(ExistsError, match="not deleted"):
         await backend.undelete("nightly", (await revisions(backend))[0])
+    with pytest.raises(ExistsError, match="not deleted"):
+        await backend.undelete("nightly")
+    with pytest.raises(JobNotFoundError, match="never was"):
+        await backend.undelete("none")
     await backend.delete("nightly")
     executed = (await revisions(backend))[1]
-    done = await backend.undelete("nightly", executed, message="that was a mistake")
+    done = await backend.undelete("nightly", message="that was a mistake")
     assert await value(backend) == before
     now = (await backend.history("nightly"))[0]
     assert (now.event, now.revision, now.message) == ("restored", done.revision, "that was a mistake")
