@@ -65,12 +65,12 @@ class HistoryBackend(DocumentBackend):
             other_at: The revision of that one.
 
         Raises:
-            JobNotFoundError: Neither job has a state there.
+            JobNotFoundError: One of the jobs has no state there.
             RevisionNotFoundError: No revision answers to a name, or several do.
             StateCorruptionError: A state cannot be read.
         """
         one, other = (check_job_id(job_id), at), (check_job_id(other_job_id), other_at)
-        return await asyncio.to_thread(lambda: review.compare(Finder(self._store, self._jobs).sides(one, other)))
+        return await asyncio.to_thread(lambda: review.compare(Finder(self._store, self._jobs).states(one, other)))
 
     def _sides(self, job_id: str, a: str | None, b: str | None) -> Sides:
         finder = Finder(self._store, self._jobs)

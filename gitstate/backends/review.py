@@ -17,7 +17,7 @@ from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.values.diff import Change, diff
 from gitstate.values.joins import number
-from gitstate.values.pointer import Parts, fits, parse
+from gitstate.values.pointer import Parts, fits, index, parse
 from gitstate.values.shape import ABSENT, Slot, Value
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
 VOLATILE = tuple(map(parse, ("/updated_at", "/pid", "/host", "/sheets/*/updated_at")))
 """The places that change with nearly every save and say nothing of the work."""
 
+_AMOUNT = 1e15  # no sheet takes so many seconds, or costs so much
 _COSTS = ("cost", "cost_usd", "total_cost", "total_cost_usd")  # what models call it, in the sheet or its metadata
 
 
@@ -66,12 +67,12 @@ class Outcome:
             return None
         metadata = sheet.get("metadata")
         homes = (sheet, metadata if isinstance(metadata, dict) else {})
-        costs = (number(home.get(name)) for home in homes for name in _COSTS)
+        costs = (_amount(home.get(name)) for home in homes for name in _COSTS)
         attempts = sheet.get("attempt_count")
         return cls(
             status=_text(sheet.get("status")),
-            attempts=attempts if isinstance(attempts, int) else 0,
-            seconds=number(sheet.get("execution_duration_seconds")),
+            attempts=attempts if type(attempts) is int else 0,
+            seconds=_amount(sheet.get("execution_duration_seconds")),
             cost=next((cost for cost in costs if cost is not None), None),
             error=_text(sheet.get("error_message")),
         )
@@ -215,8 +216,16 @@ class Finder:
             RevisionNotFoundError: A name stands for no revision.
         """
         sides = self._named(*before), self._named(*after)
-        if all(side.snapshot is None for side in sides):
+        if sides[0].snapshot is None and sides[1].snapshot is None:
             raise _unknown(*(before if sides[0].told.checkpoint is None else after))
+        return sides
+
+    def states(self, before: tuple[str, str | None], after: tuple[str, str | None]) -> Sides:
+        """Return two sides that both have a state. Arguments and errors are those of :meth:`sides`."""
+        sides = self.sides(before, after)
+        for named, side in zip((before, after), sides, strict=True):
+            if side.snapshot is None:
+                raise _unknown(*named)
         return sides
 
     def last_save(self, job_id: str) -> Sides:
@@ -306,11 +315,17 @@ def _is(pattern: Parts, parts: Parts) -> bool:
 
 def _in_order(keys: Iterable[str]) -> list[str]:
     """Return the keys of sheets, numbers first."""
-    return sorted(keys, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
+    return sorted(keys, key=lambda key: (index(key) is None, index(key) or 0, key))
 
 
 def _run(outcome: Outcome | None) -> tuple[str | None, int] | None:
     return None if outcome is None else (outcome.status, outcome.attempts)
+
+
+def _amount(value: Slot) -> float | None:
+    """Return a number that a person can read."""
+    found = number(value)
+    return found if found is not None and abs(found) < _AMOUNT else None
 
 
 def _text(value: Slot) -> str | None:

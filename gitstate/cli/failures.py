@@ -53,7 +53,7 @@ def exit_table() -> list[tuple[str, str]]:
     """Return every exit status and what it says, as text."""
     statuses = [
         (0, "it is done"),
-        (UNEXPECTED, "it was not done, or an unexpected error"),
+        (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
         *EXIT_STATUSES.values(),
         (PROBLEMS, "`verify` found something that is lost or wrong"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),

@@ -1,6 +1,5 @@
 """What a reviewer is told of a change, on both of our backends."""
 
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.values.diff import apply
 from gitstate.values.shape import ABSENT, Value
+from tests.git import git
 
 NOWHERE = JobSide("job", None, exists=False)
 
@@ -29,10 +29,6 @@ async def run(backend: RewindBackend, job_id: str = "job") -> list[str]:
     state.mark_sheet_failed(2, "no space left")
     await backend.save(state)
     return [checkpoint.revision for checkpoint in reversed(await backend.history(job_id))]
-
-
-def git(store: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", store, *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def told(diff: JobDiff) -> dict[str, tuple[object, object]]:
@@ -141,6 +137,13 @@ def test_states_of_any_form_are_told(sheets: Value) -> None:
         assert diff.differs and apply(diff.changes, before) == after
 
 
+def test_numbers_that_mean_nothing_are_none() -> None:
+    sheet: Value = {"attempt_count": True, "execution_duration_seconds": 10**400, "metadata": {"cost": "much"}}
+    assert Outcome.of(sheet) == Outcome(None, 0, None, None, None)
+    keys: Value = {"sheets": {"9" * 5000: sheet, "10": sheet, "9": sheet, "x": sheet}}
+    assert [each.sheet[:2] for each in JobDiff.of((NOWHERE, NOWHERE), {}, keys).sheets] == ["9", "10", "99", "x"]
+
+
 async def test_two_jobs_side_by_side(backend: RewindBackend) -> None:
     revisions = await run(backend)
     await run(backend, "fork")
@@ -168,6 +171,8 @@ async def test_what_cannot_be_compared_is_an_error(backend: RewindBackend) -> No
         await backend.diff("job", "0123456789")
     with pytest.raises(JobNotFoundError):
         await backend.compare("none", None, "nobody")
+    with pytest.raises(JobNotFoundError, match="no state of job 'jbo'"):
+        await backend.compare("job", None, "jbo")
     with pytest.raises(InvalidInputError):
         await backend.diff("job", "")
     assert not (await backend.diff("job", before.revision)).before.exists, "it was created since"
