@@ -146,7 +146,9 @@ def _tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
         _print_changes(done)
         note("Nothing was written, this was a dry run.")
     else:
-        note(f"{what}: it was {_standing(done.before)}, now it is {_standing(done.after)}.")
+        was = "" if done.previous is None else f"it was {_standing(done.before)}, "
+        now = "gone" if done.after is None else _standing(done.after)
+        note(f"{what}: {was}now it is {now}.")
         note(f"Revision {_short(done.revision)}. To take it back: {way_back}")
 
 
@@ -196,7 +198,7 @@ def _facts(value: dict[str, Any] | None) -> dict[str, Any] | None:
 def _standing(value: dict[str, Any] | None) -> str:
     facts = _facts(value)
     if facts is None:
-        return "gone or could not be read"
+        return "no state that could be read"
     return f"{clean(facts['status'])}, {facts['completed_sheets']}/{facts['total_sheets']} done"
 
 

@@ -101,7 +101,7 @@ def test_undelete_and_its_dry_run(gitstate: Gitstate, store: Path) -> None:
     assert dry.status == 0 and "the job" in dry.out
     assert gitstate("show", "nightly", "--store", store).status == 3
     ran = gitstate("undelete", "nightly", "--store", store)
-    assert ran.status == 0 and ran.err.startswith("Brought job nightly back: it was gone")
+    assert ran.status == 0 and ran.err.startswith("Brought job nightly back: now it is running, 1/3 done.")
     assert shown(gitstate, store) == before
     assert gitstate("undelete", "nightly", "--store", store).status == 4
     assert gitstate("undelete", "none", "--store", store).status == 3
