@@ -6,7 +6,8 @@ from itertools import islice
 from gitstate.backends import review
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
-from gitstate.backends.review import Finder, JobComparison, JobDiff, Sides
+from gitstate.backends.review import JobComparison, JobDiff
+from gitstate.backends.sides import Finder, Sides
 from gitstate.store.changes import changed_files
 
 __all__ = ["HistoryBackend"]

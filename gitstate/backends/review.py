@@ -6,15 +6,10 @@ or of two checkpoints of one, side by side. How that looks is up to the writers 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
 
-from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.rules import JOB_IDENTITIES
-from gitstate.errors import JobNotFoundError
-from gitstate.format.message import Event
+from gitstate.backends.sides import JobSide, Sides
 from gitstate.store.changes import changed_parts
-from gitstate.store.documents import Collection, Revision, Snapshot
-from gitstate.store.store import Store
 from gitstate.values.diff import Change, diff
 from gitstate.values.joins import number
 from gitstate.values.pointer import Parts, fits, index, parse
@@ -22,14 +17,11 @@ from gitstate.values.shape import ABSENT, Slot, Value
 
 __all__ = [
     "VOLATILE",
-    "Finder",
     "JobComparison",
     "JobDiff",
     "JobError",
-    "JobSide",
     "Outcome",
     "SheetDiff",
-    "Sides",
     "compare",
     "review",
 ]
@@ -39,15 +31,6 @@ VOLATILE = tuple(map(parse, ("/updated_at", "/pid", "/host", "/sheets/*/updated_
 
 _AMOUNT = 1e15  # no sheet takes so many seconds, or costs so much
 _COSTS = ("cost", "cost_usd", "total_cost", "total_cost_usd")  # what models call it, in the sheet or its metadata
-
-
-@dataclass(frozen=True)
-class JobSide:
-    """One side of a diff: a job at a checkpoint, None before its first. ``exists``: whether it has a state there."""
-
-    job_id: str
-    checkpoint: Checkpoint | None
-    exists: bool
 
 
 @dataclass(frozen=True)
@@ -166,16 +149,6 @@ class JobComparison:
         return any(sheet.before != sheet.after for sheet in self.sheets)
 
 
-class Side(NamedTuple):
-    """What is compared: a side as it is told, and its snapshot."""
-
-    told: JobSide
-    snapshot: Snapshot | None
-
-
-Sides: TypeAlias = tuple[Side, Side]
-
-
 def review(sides: Sides, *, volatile: bool) -> JobDiff:
     """Return what changed between two sides; only the files that differ are read.
 
@@ -199,78 +172,6 @@ def compare(sides: Sides) -> JobComparison:
         for key in _in_order({*was, *now})
     ]
     return JobComparison(before.told, after.told, tuple(rows))
-
-
-class Finder:
-    """Finds what is to be compared."""
-
-    def __init__(self, store: Store, jobs: Collection) -> None:
-        self._store = store
-        self._jobs = jobs
-
-    def sides(self, before: tuple[str, str | None], after: tuple[str, str | None]) -> Sides:
-        """Return two sides, each given as a job and the name of a revision; None is the head.
-
-        Raises:
-            JobNotFoundError: There is no state on either side.
-            RevisionNotFoundError: A name stands for no revision.
-        """
-        sides = self._named(*before), self._named(*after)
-        if sides[0].snapshot is None and sides[1].snapshot is None:
-            raise _unknown(*(before if sides[0].told.checkpoint is None else after))
-        return sides
-
-    def states(self, before: tuple[str, str | None], after: tuple[str, str | None]) -> Sides:
-        """Return two sides that both have a state. Arguments and errors are those of :meth:`sides`."""
-        sides = self.sides(before, after)
-        for named, side in zip((before, after), sides, strict=True):
-            if side.snapshot is None:
-                raise _unknown(*named)
-        return sides
-
-    def last_save(self, job_id: str) -> Sides:
-        """Return the newest checkpoint that changed the state of a job, and the one before it.
-
-        Raises:
-            JobNotFoundError: The job has no history.
-        """
-        revisions = self._revisions(job_id, None)
-        after = self._side(job_id, next(revisions, None))
-        if after.told.checkpoint is None:
-            raise _unknown(job_id, None)
-        for revision in revisions:
-            before = self._side(job_id, revision)
-            if _value_id(before) != _value_id(after):
-                return before, after
-            after = before
-        return self._side(job_id, None), after
-
-    def _named(self, job_id: str, at: str | None) -> Side:
-        return self._side(job_id, next(self._revisions(job_id, at), None))
-
-    def _side(self, job_id: str, revision: Revision | None) -> Side:
-        if revision is None:
-            return Side(JobSide(job_id, None, exists=False), None)
-        snapshot = self._store.snapshot(self._jobs, job_id, revision.id)
-        return Side(JobSide(job_id, Checkpoint.of(job_id, revision), exists=snapshot is not None), snapshot)
-
-    def _revisions(self, job_id: str, at: str | None) -> Iterator[Revision]:
-        """Yield the revisions that may have changed the state; an execution is recorded beside it."""
-        for revision in self._store.history(self._jobs, job_id, at):
-            if Checkpoint.of(job_id, revision).event != Event.EXECUTION.value:
-                yield revision
-
-
-def _value_id(side: Side) -> str | None:
-    return None if side.snapshot is None else side.snapshot.value_id
-
-
-def _unknown(job_id: str, at: str | None) -> JobNotFoundError:
-    where = "" if at is None else f" at revision {at}"
-    return JobNotFoundError(
-        f"there is no state of job {job_id!r}{where}",
-        hint="`gitstate list` shows which jobs there are, `gitstate log` what there was",
-    )
 
 
 def _parted(value: Slot) -> tuple[dict[str, Value], dict[str, Value]]:

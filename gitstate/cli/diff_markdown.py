@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gitstate.backends.review import JobComparison, JobDiff, JobSide, SheetDiff
+from gitstate.backends.review import JobComparison, JobDiff, SheetDiff
+from gitstate.backends.sides import JobSide
 from gitstate.cli.diff_text import change_mark, folded, other_changes, outcome_cells, sheet_mark, told
 from gitstate.cli.output import clean, moment
 from gitstate.values.diff import Change

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from gitstate.backends.review import JobComparison, JobDiff, JobSide, Outcome, SheetDiff
+from gitstate.backends.review import JobComparison, JobDiff, Outcome, SheetDiff
+from gitstate.backends.sides import JobSide
 from gitstate.cli.output import clean, coloured, moment, note, print_fields, print_table, seconds
 from gitstate.values.diff import Change
 from gitstate.values.shape import ABSENT, Slot

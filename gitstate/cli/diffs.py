@@ -11,7 +11,8 @@ from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
-    from gitstate.backends.review import JobComparison, JobDiff, JobSide
+    from gitstate.backends.review import JobComparison, JobDiff
+    from gitstate.backends.sides import JobSide
     from gitstate.values.diff import Change
 
 __all__ = ["compare", "diff"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
-from gitstate.backends.review import JobDiff, JobError, JobSide, Outcome
+from gitstate.backends.review import JobDiff, JobError, Outcome
 from gitstate.backends.rewind import RewindBackend
+from gitstate.backends.sides import JobSide
 from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.values.diff import apply
 from gitstate.values.shape import ABSENT, Value

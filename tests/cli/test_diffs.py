@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from gitstate.backends.review import JobDiff, JobSide
+from gitstate.backends.review import JobDiff
+from gitstate.backends.sides import JobSide
 from gitstate.cli.diff_markdown import diff_page
 from tests.cli.conftest import Gitstate
 from tests.cli.test_terminal import COLUMNS, on_terminal
