@@ -68,7 +68,8 @@ def forks(store: Store, collection: Collection, job_id: str) -> Fork:
         child, origin = revision.message.get(message.JOB), _origin(revision)
         if child is None or origin is None or child in made:
             continue
-        if store.snapshot(collection, child, revision.id) is not None:  # else it is not what its trailers say
+        was_there = [store.snapshot(collection, child, commit) is not None for commit in revision.parents]
+        if not any(was_there) and store.snapshot(collection, child, revision.id) is not None:  # else the trailers lie
             made[child] = (*origin, revision)
     origins = {origin for origin, _, _ in made.values()}
     if job_id not in made and job_id not in origins and store.load(collection, job_id) is None:

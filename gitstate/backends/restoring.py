@@ -51,11 +51,17 @@ class Wanted:
         Raises:
             InvalidInputError: Nothing is asked for, or something that cannot be meant.
         """
-        numbers = list(_numbers(sheets) if isinstance(sheets, str) else sheets or ())
+        try:
+            numbers = list(_numbers(sheets) if isinstance(sheets, str) else sheets or ())
+            named = [pointers] if isinstance(pointers, str) else list(pointers or ())
+        except TypeError as error:
+            raise InvalidInputError(f"sheets and places are named by lists or texts: {error}") from error
         wrong = next((n for n in numbers if isinstance(n, bool) or not isinstance(n, int) or n < 1), None)
         if wrong is not None:
             raise InvalidInputError(f"there is no sheet {wrong!r}", hint="sheets are numbered from 1")
-        places = [pointer.read(place) for place in ([pointers] if isinstance(pointers, str) else pointers or ())]
+        if not all(isinstance(place, str) for place in named):
+            raise InvalidInputError(f"a place is a text, not as in {named!r}", hint="write /sheets/3/status")
+        places = [pointer.read(place) for place in named]
         if () in places or not (numbers or places):
             raise InvalidInputError(
                 "it was not said what to restore", hint="name sheets (5-9,12) or places; a rollback brings all back"

@@ -18,9 +18,9 @@ __all__ = ["RewindBackend"]
 class RewindBackend(HistoryBackend):
     """What a backend does to bring older states back. Every one of these is a new commit; history is never changed.
 
-    All take a ``message``, which becomes the body of the commit's message, and do nothing in a ``dry_run`` but tell
+    All take a ``message``, which becomes the body of the commit's message, and write nothing in a ``dry_run`` but tell
     what they would do. All but :meth:`undelete` and :meth:`fork` raise BusyError while a process of this host runs the
-    job, unless it is ``force``d.
+    job, unless with ``force``.
     """
 
     async def rollback(
@@ -38,7 +38,9 @@ class RewindBackend(HistoryBackend):
         """
         job_id, note = check_job_id(job_id), _note(message)
         older, source = await asyncio.to_thread(self._older, job_id, to)
-        return await self._go(job_id, rewound.rollback(job_id, older, source, note=note, force=force), dry_run)
+        return await self._go(
+            job_id, rewound.rollback(job_id, older, source, note=note, force=force or dry_run), dry_run
+        )
 
     async def restore(
         self,
@@ -74,7 +76,7 @@ class RewindBackend(HistoryBackend):
         """
         job_id, note, wanted = check_job_id(job_id), _note(message), restoring.Wanted.of(sheets, pointers)
         older, source = await asyncio.to_thread(self._older, job_id, at)
-        plan = restoring.restore(self._codec, job_id, wanted, older, source, note=note, force=force)
+        plan = restoring.restore(self._codec, job_id, wanted, older, source, note=note, force=force or dry_run)
         return await self._go(job_id, plan, dry_run)
 
     async def undelete(
@@ -89,7 +91,9 @@ class RewindBackend(HistoryBackend):
             StateCorruptionError: What is stored there is no state.
         """
         job_id, note = check_job_id(job_id), _note(message)
-        older, source = await asyncio.to_thread(lambda: self._older(job_id, at or self._before_deletion(job_id)))
+        older, source = await asyncio.to_thread(
+            lambda: self._older(job_id, self._before_deletion(job_id) if at is None else at)
+        )
         return await self._go(job_id, rewound.undelete(job_id, older, source, note=note), dry_run)
 
     async def undo(
@@ -108,7 +112,7 @@ class RewindBackend(HistoryBackend):
             BusyError: The job is running.
         """
         named, note = None if job_id is None else check_job_id(job_id), _note(message)
-        job, plan = await asyncio.to_thread(self._undoing, named, note, force)
+        job, plan = await asyncio.to_thread(self._undoing, named, note, force or dry_run)
         return await self._go(job, plan, dry_run)
 
     def _undoing(self, job_id: str | None, note: str, force: bool) -> tuple[str, Planner]:

@@ -7,6 +7,8 @@ from gitstate.backends.forks import Fork
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import ExistsError, InvalidInputError
 from gitstate.format import message
+from gitstate.format.message import Message
+from gitstate.store.documents import Draft
 
 
 async def completed(backend: RewindBackend, sheets: int = 4) -> list[str]:
@@ -110,6 +112,18 @@ async def test_the_tree_of_forks_is_the_same_from_everywhere_in_it(backend: Rewi
     first = tree.forks[0]
     assert (first.origin, first.at, first.status, first.progress) == ("nightly", made[1], "pending", "1/4")
     assert first.revision == (await backend.history("a@b"))[0].revision
+
+
+async def test_a_trailer_on_a_job_that_was_there_makes_no_fork(backend: RewindBackend) -> None:
+    await completed(backend)
+    await backend.fork("nightly", "second")
+    (said,) = [revision.message for revision in backend.store.history(backend._jobs, "second")]
+    await backend.delete("second")
+    await backend.save(CheckpointState(job_id="second", job_name="Anew", total_sheets=1))
+    forged = Message(said.subject, trailers=(*said.trailers[:-1], (message.ORIGIN, f"forged@{'0' * 40}")))
+    draft = Draft(forged, attachments={"executions/x": b""})
+    backend.store.submit(backend._jobs, "second", lambda _: draft).result()
+    assert (await backend.forks("second")).job_id == "nightly"
 
 
 async def test_a_deleted_job_still_stands_in_the_tree(backend: RewindBackend) -> None:

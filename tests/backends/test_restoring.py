@@ -100,6 +100,8 @@ async def test_what_cannot_be_restored_is_said(backend: RewindBackend) -> None:
         ({"sheets": "x"}, "names no sheets"),
         ({"sheets": "4-2"}, "names no sheets"),
         ({"sheets": [0]}, "no sheet 0"),
+        ({"sheets": 3}, "lists or texts"),
+        ({"pointers": [3]}, "a place is a text"),
         ({"sheets": [5]}, "no sheet 5"),
         ({"pointers": "/sheets/7/status"}, "neither then nor now"),
         ({"pointers": "/nothing"}, "neither then nor now"),

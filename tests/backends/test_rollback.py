@@ -10,6 +10,7 @@ from gitstate import (
     CheckpointState,
     GitStateBackend,
     JobNotFoundError,
+    JobStatus,
     RevisionNotFoundError,
     SheetStatus,
     StateCorruptionError,
@@ -110,8 +111,35 @@ async def test_a_running_job_is_left_alone_unless_forced(backend: RewindBackend)
     await backend.save(state)
     with pytest.raises(BusyError, match=f"(?s)process {os.getpid()}.*--force"):
         await backend.rollback("nightly", made[0])
+    told = await backend.rollback("nightly", made[0], dry_run=True)
+    assert told.before is not None and told.before["pid"] == os.getpid()
     await backend.rollback("nightly", made[0], force=True)
     assert await value(backend) == await value(backend, made[0])
+
+
+async def test_a_process_of_another_host_says_nothing(backend: RewindBackend) -> None:
+    made = await three_done(backend)
+    state = await backend.load("nightly")
+    assert state is not None
+    state.status, state.pid, state.host = JobStatus.RUNNING, os.getpid(), "elsewhere.example"
+    await backend.save(state)
+    await backend.rollback("nightly", made[0])
+    assert await value(backend) == await value(backend, made[0])
+
+
+async def test_files_in_the_place_of_folders_are_got_past(git_backend: GitStateBackend) -> None:
+    made = await three_done(git_backend)
+    await git_backend.flush()
+    folder = git_backend.store.path
+    assert folder is not None
+    git(git_backend, "rm", "-qr", "jobs/nightly/sheets")
+    (folder / "jobs/nightly/sheets").write_text("a file")
+    (folder / "jobs/nightly/job.json").unlink()
+    (folder / "jobs/nightly/job.json").symlink_to("sheets")
+    git(git_backend, "add", "-A")
+    git(git_backend, "commit", "-qm", "Tidy up")
+    await git_backend.rollback("nightly", made[-1])
+    assert await value(git_backend) == await value(git_backend, made[-1])
 
 
 async def test_what_cannot_be_rolled_back_is_said(backend: RewindBackend) -> None:
