@@ -117,7 +117,7 @@ class ConflictError(GitStateError):
 
 
 class BusyError(GitStateError):
-    """Another process holds a lock that was not released in time; nothing was written."""
+    """Another process runs the job, or holds a lock that was not released in time; nothing was written."""
 
     code = "busy"
 

@@ -28,7 +28,7 @@ class Checked:
             if len(self._ids) > self._limit:
                 self._ids.popitem(last=False)
 
-    def applied(self, value_id: str) -> None:
+    def applied(self, value_id: str, revision: str) -> None:  # noqa: ARG002  # what an observer is told
         """Remember the value of a draft: it is a state, whether it is published or not."""
         self.add(value_id)
 

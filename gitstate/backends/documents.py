@@ -7,7 +7,6 @@ the job as it will be then; the store's writer runs it. So marks and saves from 
 import asyncio
 import logging
 import sys
-from itertools import islice
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -16,7 +15,6 @@ from gitstate import clock
 from gitstate.backends import executions, marks, recovery, saves
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
-from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.executions import Execution
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.marks import sheet_status
@@ -33,7 +31,7 @@ from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.store.verify import Report
 
-__all__ = ["DocumentBackend"]
+__all__ = ["DocumentBackend", "check_job_id", "check_limit"]
 
 _log = logging.getLogger("gitstate")
 
@@ -74,7 +72,7 @@ class DocumentBackend(StateBackend):
             StateCorruptionError: What is stored is no state; it names the job, the file, the revision and the reason.
             RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
         return await asyncio.to_thread(self._load, job_id, at)
 
     def _load(self, job_id: str, at: str | None) -> CheckpointState | None:
@@ -94,7 +92,7 @@ class DocumentBackend(StateBackend):
             return cast(CheckpointState, state)
         state = laid_to_rest(state)  # first: one that is frozen comes back as a copy
         picture = Picture(self._store.identity, snapshot.document, content)
-        picture.stand(snapshot.value_id)
+        picture.stand(snapshot.value_id, snapshot.revision)
         self._lineages.put(state, picture)
         return cast(CheckpointState, state)
 
@@ -129,14 +127,6 @@ class DocumentBackend(StateBackend):
         last = await self.infer_state_from_artifacts(job_id, *self._fallback)
         return 1 if last is None else last + 1
 
-    async def history(self, job_id: str, limit: int | None = None) -> list[Checkpoint]:
-        """Return the revisions of a job, newest first; of a deleted job and of its earlier lives too."""
-        job_id = _check_job_id(job_id)
-        return await asyncio.to_thread(self._history, job_id, _check_limit(limit))
-
-    def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
-        return [Checkpoint.of(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
-
     async def verify(self, *, repair: bool = False) -> Report:
         """Check everything that the store holds, and every state against the model; see :meth:`Store.verify`."""
 
@@ -170,7 +160,7 @@ class DocumentBackend(StateBackend):
             raise InvalidInputError(f"a {self._model.__name__} is saved here, not a {type(state).__name__}")
         stamped = changed(state, {"updated_at": clock.now()})
         encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
-        job_id = _check_job_id(encoded.value.get("job_id"))
+        job_id = check_job_id(encoded.value.get("job_id"))
         known = self._lineages.get(state, self._store.identity, job_id)
         previous = None if known is None else known.alive()
         content = Content(value=encoded.value)
@@ -189,13 +179,13 @@ class DocumentBackend(StateBackend):
             JobNotFoundError: There is no such job.
             InvalidInputError: The number is out of range, or the status unknown.
         """
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
         edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, sheet_status(status), error_message)
         await self._submit(job_id, edit)
 
     async def delete(self, job_id: str) -> bool:
         """Delete a job's state; history keeps it. True if there was one."""
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
 
         def edit(current: Snapshot | None) -> Draft | None:
             if current is None:
@@ -219,7 +209,7 @@ class DocumentBackend(StateBackend):
             InvalidInputError: The pattern is not relative, a sheet above ``total_sheets`` was found, or the backend's
                 model asks for more than artifacts tell.
         """
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
         value = _encode(Codec(CheckpointState), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
         try:
@@ -255,7 +245,7 @@ class DocumentBackend(StateBackend):
             JobNotFoundError: There is no such job.
             InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
         """
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
         execution = Execution(job_id, sheet_num, attempt_num, prompt, output, exit_code, duration_seconds)
         await self._submit(job_id, execution.edit)
         return execution.id
@@ -266,12 +256,12 @@ class DocumentBackend(StateBackend):
         """Return the executions of a job or of one of its sheets, newest first, as dictionaries with ``id, job_id,
         sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
         """
-        job_id = _check_job_id(job_id)
-        return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, _check_limit(limit))
+        job_id = check_job_id(job_id)
+        return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, check_limit(limit))
 
     async def get_execution_history_count(self, job_id: str) -> int:
         """Return how many executions of a job are recorded."""
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
         return await asyncio.to_thread(lambda: sum(1 for _ in executions.attempts(self._store, self._jobs, job_id)))
 
     # Artifacts
@@ -282,7 +272,7 @@ class DocumentBackend(StateBackend):
         A relative workspace is the current folder's if it exists there, else the one in the store's worktree, else the
         one in its committed tree.
         """
-        job_id = _check_job_id(job_id)
+        job_id = check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
         return max(found, default=None)
 
@@ -300,13 +290,14 @@ class DocumentBackend(StateBackend):
         return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
 
 
-def _check_job_id(job_id: Any) -> str:
+def check_job_id(job_id: Any) -> str:
+    """Return a job id as a plain text. Raises InvalidInputError: it is none, or empty."""
     if not isinstance(job_id, str) or not job_id:
         raise InvalidInputError(f"a job id is a text that is not empty, not {job_id!r}")
     return str.__str__(job_id)  # a plain text also of a member of somebody's enum
 
 
-def _check_limit(limit: int | None) -> int | None:
+def check_limit(limit: int | None) -> int | None:
     """Return a limit that can be counted to; a larger one is none."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidInputError(f"a limit is a number from 0 up, not {limit!r}")

@@ -23,7 +23,8 @@ class Picture:
     """What a state object was loaded as from a store or handed to it as, and whether the store has it.
 
     ``content`` is its value, ``value_id`` the id of the stored value that it is, None as long as there is none: a save
-    that was merged is none. ``encoded`` helps to encode the object once more, and is left behind by a pickle.
+    that was merged is none. ``revision`` is the commit at which the store had it; what came since is news to it.
+    ``encoded`` helps to encode the object once more, and is left behind by a pickle.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Picture:
         self.content = content
         self.encoded = encoded
         self.value_id: str | None = None
+        self.revision: str | None = None
         self._previous = previous
         self._stands = self._dropped = False
 
@@ -50,13 +52,13 @@ class Picture:
             picture = picture._previous
         return picture
 
-    def stand(self, value_id: str | None) -> None:
+    def stand(self, value_id: str | None, revision: str) -> None:
         """Say that the store has it, or will have it with the next batch: the saves behind it are based on it."""
-        self._stands, self.value_id = True, value_id
+        self._stands, self.value_id, self.revision = True, value_id, revision
 
     def withdraw(self) -> None:
         """Take that back."""
-        self._stands, self.value_id = False, None
+        self._stands, self.value_id, self.revision = False, None, None
 
     def publish(self) -> None:
         """Say that the store has it for good; what came before no longer matters."""

@@ -26,6 +26,7 @@ __all__ = [
     "SheetStatus",
     "is_zombie",
     "next_sheet",
+    "runs_here",
 ]
 
 
@@ -368,18 +369,28 @@ def is_zombie(state: Any) -> bool:
     Args:
         state: A model with the fields ``status`` and ``pid``, and perhaps ``host``.
     """
+    return _process_lives(state) is False
+
+
+def runs_here(state: Any) -> bool:
+    """Whether a job says RUNNING with a pid that is alive on this very host; see :func:`is_zombie`."""
+    return _process_lives(state) is True
+
+
+def _process_lives(state: Any) -> bool | None:
+    """Tell whether the process of a running job is alive; None where nothing can be said."""
     if _text(getattr(state, "status", None)) != JobStatus.RUNNING:
-        return False
+        return None
     pid, host = getattr(state, "pid", None), getattr(state, "host", None)
     if not isinstance(pid, int) or pid < 1 or host not in (None, socket.gethostname()):
-        return False
+        return None
     try:
         os.kill(pid, 0)  # signal 0 only asks; pids below 1 would mean groups of processes
     except (ProcessLookupError, OverflowError):
-        return True
+        return False
     except PermissionError:
         pass  # it lives, and belongs to somebody else
-    return False
+    return True
 
 
 def _is_sheet(model: Any) -> bool:

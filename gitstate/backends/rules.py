@@ -11,7 +11,7 @@ from gitstate.values.canonical import Value
 from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
 from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, add_deltas, same
 
-__all__ = ["JOB_RULES"]
+__all__ = ["JOB_IDENTITIES", "JOB_RULES", "REWIND_RULES", "UNDO_RULES"]
 
 _JOB_ENDED = tuple(status for status in JobStatus if status.is_terminal)
 _SETTLED = (*DONE, SheetStatus.CANCELLED)  # a failed sheet is tried again; out of these, only a rollback leads
@@ -105,6 +105,21 @@ def _two_results(place: Place) -> Merge:
     return Merge(merge.value, (*conflicts, *merge.conflicts))
 
 
+def _one_run(place: Place) -> Merge | None:
+    """Let no side win a run that both moved, and make none of pieces of two."""
+    if not isinstance(place.ours, dict) or not isinstance(place.theirs, dict):
+        return None
+    run = [place.entry(key) for key in _RUN]
+    moved_here = any(not same(entry.base, entry.ours) for entry in run)
+    moved_there = any(not same(entry.base, entry.theirs) for entry in run)
+    return _two_results(place) if moved_here and moved_there else None
+
+
+def _of_now(place: Place) -> Merge:
+    """Take what stands there now, which is ours."""
+    return Merge(place.ours)
+
+
 def _run(sheet: dict[str, Value]) -> _Run:
     attempt = sheet.get("attempt_count")
     return attempt if isinstance(attempt, int) else 0, sheet.get("status")
@@ -119,8 +134,14 @@ def _finished(job: Slot) -> bool:
     return len(done) == job.get("total_sheets")
 
 
+JOB_IDENTITIES = dict.fromkeys(
+    ("/*_history", "/*_results", "/sheets/*/validation_details", "/sheets/*/*_history"), "id"
+)
+"""The lists of records that a job's value holds, and the field that identifies a record."""
+
 JOB_RULES = Rules.of(
     {
+        **{pointer: unite(field) for pointer, field in JOB_IDENTITIES.items()},
         "": _job,
         "/status": _job_status,
         "/current_sheet": follow(_newer),
@@ -134,14 +155,28 @@ JOB_RULES = Rules.of(
         "/last_completed_sheet": higher,
         "/total_retry_count": add_deltas,
         "/rate_limit_waits": add_deltas,
-        "/*_history": unite(),
-        "/*_results": unite(),
         "/sheets/*": _sheet,
         "/sheets/*/started_at": earlier,
         "/sheets/*/completed_at": later,
-        "/sheets/*/validation_details": unite(),
-        "/sheets/*/*_history": unite(),
         "/sheets/*/metadata": free,
     }
 )
 """The merge rules of a job's value: a CheckpointState, or any model that has its field names."""
+
+REWIND_RULES = Rules.of({"/updated_at": later, "/sheets/*": _one_run})
+"""The rules where somebody went back since the base: that is never overruled, so what both sides changed conflicts."""
+
+UNDO_RULES = Rules.of(
+    {
+        "/updated_at": later,
+        "/last_completed_sheet": _of_now,  # made right after the merge
+        "/current_sheet": _of_now,
+        "/pid": _of_now,
+        "/host": _of_now,
+        "/started_at": earlier,
+        "/total_retry_count": add_deltas,
+        "/rate_limit_waits": add_deltas,
+        "/sheets/*": _one_run,
+    }
+)
+"""The rules for taking an operation back: base is the job after it, ours the job now, theirs the job before it."""

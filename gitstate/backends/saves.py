@@ -6,7 +6,8 @@ from typing import Any
 
 from gitstate.backends.checked import Checked
 from gitstate.backends.lineage import Picture
-from gitstate.backends.rules import JOB_RULES
+from gitstate.backends.rewound import rewound_since
+from gitstate.backends.rules import JOB_RULES, REWIND_RULES
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import ConflictError, CorruptionError, StateCorruptionError
 from gitstate.format.codec import Codec
@@ -14,7 +15,7 @@ from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import Value, equal
-from gitstate.values.merge import merge3
+from gitstate.values.merge import Rules, merge3
 
 __all__ = ["edit_for"]
 
@@ -36,10 +37,10 @@ class _Save:
         message = message_for(self.picture.document, event, text, value.value, body=note)
         return Draft(message, value=value, observer=self)
 
-    def applied(self, value_id: str) -> None:
+    def applied(self, value_id: str, revision: str) -> None:
         """A save behind this one is based on it. What was merged is not what the picture shows."""
         self.checked.add(value_id)
-        self.picture.stand(None if self.merged else value_id)
+        self.picture.stand(None if self.merged else value_id, revision)
 
     def withdrawn(self) -> None:
         """Take that back."""
@@ -70,7 +71,9 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture) -> Edit:
             return save.draft(event, None, ours, note)
         if base is None or equal(theirs, base.content.value):
             return save.draft(Event.SAVED, theirs, ours)
-        value = _merged(codec, job_id, _normal(codec, base.content.value, ours.value), ours.value, theirs)
+        went_back = current is not None and rewound_since(current, base.revision)
+        normal = _normal(codec, base.content.value, ours.value)
+        value = _merged(codec, job_id, normal, ours.value, theirs, REWIND_RULES if went_back else JOB_RULES)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
         return _Save(picture, checked, merged=True).draft(Event.MERGED, theirs, Content(value=value))
@@ -90,9 +93,14 @@ def _readable(current: Snapshot | None) -> tuple[dict[str, Value] | None, str]:
 
 
 def _merged(
-    codec: Codec[Any], job_id: str, base: dict[str, Value], ours: dict[str, Value], theirs: dict[str, Value]
+    codec: Codec[Any],
+    job_id: str,
+    base: dict[str, Value],
+    ours: dict[str, Value],
+    theirs: dict[str, Value],
+    rules: Rules,
 ) -> dict[str, Value]:
-    merge = merge3(base, ours, theirs, JOB_RULES)
+    merge = merge3(base, ours, theirs, rules)
     if merge.conflicts:
         pointers = [conflict.pointer for conflict in merge.conflicts]
         listed = ", ".join(pointers[:_LISTED]) + (", ..." if len(pointers) > _LISTED else "")

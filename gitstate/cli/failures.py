@@ -30,7 +30,7 @@ EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.ExistsError: (4, "what was to be made is there already"),
     errors.StaleError: (5, "somebody else was faster; try again"),
     errors.ConflictError: (6, "two edits cannot be joined"),
-    errors.BusyError: (7, "another process holds the store"),
+    errors.BusyError: (7, "another process holds the store, or runs the job"),
     errors.CorruptionError: (8, "stored data is damaged"),
     errors.UnsupportedError: (9, "a repository that gitstate does not work with"),
     errors.StorageError: (10, "the disk or the operating system refused"),
@@ -53,7 +53,7 @@ def exit_table() -> list[tuple[str, str]]:
     """Return every exit status and what it says, as text."""
     statuses = [
         (0, "it is done"),
-        (UNEXPECTED, "it was not done, or an unexpected error"),
+        (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
         *EXIT_STATUSES.values(),
         (PROBLEMS, "`verify` found something that is lost or wrong"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),

@@ -1,6 +1,5 @@
 """The verbs that look at jobs and remove them."""
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from gitstate.cli.output import clean, moment, note, print_fields, print_json, p
 from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
-    from gitstate.backends.git import GitStateBackend
     from gitstate.backends.models import CheckpointState, SheetState
 
 __all__ = ["delete", "list_", "show"]
@@ -60,27 +58,17 @@ def show(job: str, at: str | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @stores.store_options
 def delete(job: str, yes: bool) -> None:
-    """Delete JOB from the store. Its history stays, and git can bring it back.
+    """Delete JOB from the store. Its history stays, and `undelete` brings it back.
 
     Asks first on a terminal; does not ask elsewhere.
     """
     ask = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if ask and not click.confirm(f"Delete job {clean(job)}?", err=True):
         click.get_current_context().exit(1)
-    way_back = stores.use(lambda backend: _delete(backend, job))
-    note(f"Deleted job {clean(job)}; its history stays.")
-    note(f"To bring it back: {way_back}")
-
-
-async def _delete(backend: "GitStateBackend", job: str) -> str:
-    """Delete a job and return the command that undoes it, or shows it where git has no files to work on."""
-    if not await backend.delete(job):
+    if not stores.use(lambda backend: backend.delete(job)):
         raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    deleted, before = await backend.history(job, 2)
-    folder = backend.store.path
-    if folder is None:
-        return f"gitstate show {shlex.quote(job)} --json --at {before.revision[:10]}"
-    return f"git -C {shlex.quote(str(folder))} revert --no-edit {deleted.revision[:10]}"
+    note(f"Deleted job {clean(job)}; its history stays.")
+    note(f"To bring it back: {stores.command('undelete', job)}")
 
 
 def _progress(state: "CheckpointState") -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import demo, failures, history, jobs, stores, upkeep
+from gitstate.cli import demo, diffs, failures, history, jobs, rewind, stores, upkeep
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -65,6 +65,14 @@ for command in (
     jobs.list_,
     jobs.show,
     history.log,
+    diffs.diff,
+    diffs.compare,
+    rewind.rollback,
+    rewind.restore,
+    rewind.undelete,
+    rewind.undo,
+    rewind.fork,
+    rewind.forks,
     jobs.delete,
     upkeep.verify,
     upkeep.gc,

@@ -34,6 +34,9 @@ _COLOURS = {
     "paused": "yellow",
     "cancelled": "yellow",
     "skipped": "yellow",
+    "+": "green",
+    "-": "red",
+    "~": "yellow",
 }
 
 

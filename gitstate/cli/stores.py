@@ -1,6 +1,7 @@
 """Which store a command works on, and the verb that makes one."""
 
 import os
+import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from gitstate.errors import StoreNotFoundError
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
 
-__all__ = ["Settings", "init", "store_options", "use"]
+__all__ = ["Settings", "command", "init", "store_options", "use"]
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -74,6 +75,15 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
             return await work(backend)
 
     return asyncio.run(session())
+
+
+def command(verb: str, *arguments: str) -> str:
+    """Return the command line that does something in the store of this run, for people to copy."""
+    settings = _settings()
+    chosen = {"--store": settings.store, "--branch": settings.branch}
+    options = [word for name, value in chosen.items() if value for word in (name, value)]
+    guard = ["--"] if any(argument.startswith("-") for argument in arguments) else []
+    return shlex.join(["gitstate", verb, *options, *guard, *arguments])
 
 
 def _settings() -> Settings:

@@ -6,7 +6,7 @@ no object, or an empty one, stays in the root file as it is; so an object in a p
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -127,8 +127,12 @@ class Layout:
             changes[self.root] = canonical.dumps(root, self.shape)
         return changes
 
-    def join(self, files: Mapping[str, bytes]) -> dict[str, Value]:
+    def join(self, files: Mapping[str, bytes], only: Container[str] | None = None) -> dict[str, Value]:
         """Return the value of files, by path; those that :meth:`owns` does not know are ignored.
+
+        Args:
+            files: The files; the root file is always needed.
+            only: The paths of the entries that are asked for; the value is without all others. None: all.
 
         Raises:
             CorruptionError: A file is missing, not named by the root file, no JSON, or of the wrong shape; the message
@@ -144,6 +148,8 @@ class Layout:
                 entries: dict[str, Value] = {}
                 for key in self._listed(part, listing):
                     path = part.path_of(key)
+                    if only is not None and path not in only:
+                        continue
                     entries[key] = self._read(files, path)  # the first missing file ends even the widest range
                     wanted.add(path)
                 value[part.field] = entries

@@ -19,12 +19,15 @@ __all__ = [
     "EXECUTION",
     "EXIT_CODE",
     "JOB",
+    "ORIGIN",
     "OUTPUT_BYTES",
     "PROGRESS",
     "PROMPT_BYTES",
     "SHEET",
+    "SOURCE",
     "STATUS",
     "TIME",
+    "UNDOES",
     "Event",
     "Message",
 ]
@@ -41,6 +44,9 @@ DURATION = "Gitstate-Duration"  # seconds
 TIME = "Gitstate-Time"  # ISO 8601 with offset
 PROMPT_BYTES = "Gitstate-Prompt-Bytes"
 OUTPUT_BYTES = "Gitstate-Output-Bytes"
+SOURCE = "Gitstate-Source"  # the commit whose state, or a part of it, was brought back
+UNDOES = "Gitstate-Undoes"  # the commit that was taken back
+ORIGIN = "Gitstate-Origin"  # of a fork: JOB@COMMIT, with all digits of the commit id
 
 
 class Event(StrEnum):
@@ -53,6 +59,7 @@ class Event(StrEnum):
     DELETED = "deleted"
     ROLLED_BACK = "rolled-back"
     RESTORED = "restored"
+    UNDONE = "undone"
     FORKED = "forked"
     RECOVERED = "recovered"
     MERGED = "merged"

@@ -63,7 +63,7 @@ class Batch:
             snapshot.contents.put(snapshot.key, content)
             if draft.observer is not None:
                 self._observers.append(draft.observer)
-                draft.observer.applied(snapshot.value_id)
+                draft.observer.applied(snapshot.value_id, revision.id)
         return revision
 
     def write_root(self, edit: RootEdit) -> Revision | None:

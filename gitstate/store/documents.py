@@ -1,7 +1,7 @@
 """What goes into a store and comes out: collections, snapshots, drafts and revisions."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -89,6 +89,16 @@ class Snapshot:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
         return content
 
+    def part(self, paths: Container[str]) -> dict[str, Value]:
+        """Return the value without the entries whose files have other paths; no other file is read.
+
+        Raises as :meth:`content` does.
+        """
+        try:
+            return self._join(paths)
+        except (CorruptionError, RecursionError) as error:
+            raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
+
     def text(self) -> bytes:
         """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
         return self.content().text
@@ -124,18 +134,28 @@ class Snapshot:
         entry = trees.find(self.source, self.tree, path)
         return None if entry is None or entry.is_directory else self.source.read(entry.id, "blob")
 
-    def _join(self) -> dict[str, Value]:
+    def _entries(self) -> Iterator[tuple[str, TreeEntry]]:
+        """Yield what lies where the files of the value do, without a look into other folders."""
+        for name, entry in trees.read(self.source, self.tree).items():
+            if name not in self.collection.layout.top_names:
+                continue
+            if entry.is_directory:
+                yield from trees.files(self.source, entry.id, f"{name}/")
+            else:
+                yield name, entry
+
+    def _join(self, only: Container[str] | None = None) -> dict[str, Value]:
         layout = self.collection.layout
         contents: dict[str, bytes] = {}
-        for path, entry in self.files().items():
-            if layout.owns(path):
+        for path, entry in self._entries():
+            if layout.owns(path) and (only is None or path in only or path == layout.root):
                 if entry.mode not in (FILE, _EXECUTABLE):
                     raise CorruptionError(f"{path} is a link and not a file")
                 try:
                     contents[path] = self.source.read(entry.id, "blob")
                 except CorruptionError as error:
                     raise CorruptionError(f"{path}: {error.message}") from error
-        value = layout.join(contents)
+        value = layout.join(contents, only)
         own = value.get(self.collection.id_field)
         if own is not None and not canonical.equal(own, self.document):
             raise CorruptionError(f"{layout.root} says that it belongs to {own!r}")
@@ -145,7 +165,7 @@ class Snapshot:
 class Observer(Protocol):
     """Learns what becomes of a draft, in the writer's thread and in the order of the writes. No method may raise."""
 
-    def applied(self, value_id: str) -> None:
+    def applied(self, value_id: str, revision: ObjectId) -> None:
         """The draft is in the next batch; the writes behind it see it. ``value_id`` is that of the new snapshot."""
 
     def withdrawn(self) -> None:

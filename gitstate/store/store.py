@@ -28,7 +28,7 @@ from gitstate.errors import (
     UnsupportedError,
 )
 from gitstate.format.version import FormatVersion
-from gitstate.store import history, reshard, verify
+from gitstate.store import history, reshard, verify, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
 from gitstate.store.reader import Reader
 from gitstate.store.verify import Report, Validate
@@ -172,6 +172,14 @@ class Store:
         """Return a document as it stood at a revision that :meth:`history` gave."""
         self._check_open()
         return self._reader.snapshot(collection, document, revision)
+
+    def walk(self, holding: bytes = b"") -> Iterator[Revision]:
+        """Yield every revision of the store, or those whose message holds these bytes, newest first."""
+        return walks.walk(self._engine, self.head(), holding=holding)
+
+    def changed(self, collection: Collection, revision: Revision) -> list[str]:
+        """Return the documents that a revision made, changed or deleted."""
+        return walks.changed(self._reader, collection, revision)
 
     def paths(self, at: str | None = None) -> Iterator[str]:
         """Yield the path of every file in the committed tree."""

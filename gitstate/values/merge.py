@@ -9,14 +9,13 @@ What merged stays merged; where there is a conflict the value keeps ours, or the
 place. Nothing else depends on which side is called ours.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 from gitstate.values.canonical import Value, equal
-from gitstate.values.pointer import Parts, parse, to_text
+from gitstate.values.pointer import Parts, fits, parse, to_text
+from gitstate.values.shape import ABSENT, Absent, Slot
 
 __all__ = [
     "ABSENT",
@@ -35,17 +34,6 @@ __all__ = [
 ]
 
 
-class Absent(Enum):
-    """The type of :data:`ABSENT`: there is nothing at this place. It is not None, which is a value."""
-
-    ABSENT = "absent"
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final = Absent.ABSENT
-Slot: TypeAlias = "Value | Absent"
 Side: TypeAlias = Literal["ours", "theirs"]
 
 
@@ -185,15 +173,11 @@ class Rules:
         """Return the rules of one key."""
         if key in self.exact:
             return self.exact[key]
-        fitting = [part for part in self.patterns if _fits(part, key)]
+        fitting = [part for part in self.patterns if fits(part, key)]
         return self.patterns[max(fitting, key=len)] if fitting else NO_RULES
 
 
 NO_RULES: Final = Rules()
-
-
-def _fits(pattern: str, key: str) -> bool:
-    return pattern == "*" or re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), key, re.DOTALL) is not None
 
 
 def same(a: Slot, b: Slot) -> bool:

@@ -2,12 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from enum import Enum
+from typing import Final, TypeAlias
 
-__all__ = ["ANY", "Shape", "Value"]
+__all__ = ["ABSENT", "ANY", "Absent", "Shape", "Slot", "Value"]
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 """What JSON can say. Exactly these types: a subclass would come back as another type than it went in."""
+
+
+class Absent(Enum):
+    """The type of :data:`ABSENT`: there is nothing at this place. It is not None, which is a value."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
+Slot: TypeAlias = "Value | Absent"
+"""What stands at a place of a value, or that nothing does."""
 
 
 @dataclass(frozen=True)

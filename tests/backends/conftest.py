@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from gitstate import GitStateBackend, InMemoryStateBackend
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from tests.git import fsck
 
 
 @pytest.fixture(params=["memory", "git"])
-async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DocumentBackend]:
+async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RewindBackend]:
     """Each of our backends, empty."""
     if request.param == "memory":
         async with InMemoryStateBackend() as in_memory:

@@ -20,7 +20,7 @@ from gitstate import (
     StateCorruptionError,
     errors,
 )
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from gitstate.format import names
 from tests.git import fsck, git
 from tests.stores import leave_damaged
@@ -34,7 +34,7 @@ def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
 
 
 @pytest.mark.parametrize("job_id", ["", None, 7, b"nightly", ["nightly"]])
-async def test_an_id_that_is_no_text_or_empty(backend: DocumentBackend, job_id: Any) -> None:
+async def test_an_id_that_is_no_text_or_empty(backend: RewindBackend, job_id: Any) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: backend.load(job_id),
         lambda: backend.delete(job_id),
@@ -48,14 +48,14 @@ async def test_an_id_that_is_no_text_or_empty(backend: DocumentBackend, job_id: 
             await call()
 
 
-async def test_an_empty_id_in_a_state(backend: DocumentBackend) -> None:
+async def test_an_empty_id_in_a_state(backend: RewindBackend) -> None:
     with pytest.raises(ValueError, match=r"job.id"):
         await backend.save(CheckpointState.model_construct(job_id="", job_name="", total_sheets=1))
     assert await backend.list_jobs() == []
 
 
 @pytest.mark.parametrize("number", [0, -1, 4, True, "1", 1.0, None])
-async def test_a_sheet_number_out_of_range(backend: DocumentBackend, number: Any) -> None:
+async def test_a_sheet_number_out_of_range(backend: RewindBackend, number: Any) -> None:
     await backend.save(job())
     before = await backend.history("nightly")
     for status in (SheetStatus.COMPLETED, SheetStatus.WAITING):
@@ -64,13 +64,13 @@ async def test_a_sheet_number_out_of_range(backend: DocumentBackend, number: Any
     assert await backend.history("nightly") == before
 
 
-async def test_a_status_that_nobody_knows(backend: DocumentBackend) -> None:
+async def test_a_status_that_nobody_knows(backend: RewindBackend) -> None:
     await backend.save(job())
     with pytest.raises(InvalidInputError, match="done"):
         await backend.mark_sheet_status("nightly", 1, "done")  # type: ignore[arg-type]  # that is the point
 
 
-async def test_a_job_that_nobody_knows(backend: DocumentBackend) -> None:
+async def test_a_job_that_nobody_knows(backend: RewindBackend) -> None:
     with pytest.raises(JobNotFoundError, match="nightly"):
         await backend.mark_sheet_status("nightly", 1, SheetStatus.COMPLETED)
     with pytest.raises(JobNotFoundError, match="nightly"):
@@ -81,20 +81,20 @@ async def test_a_job_that_nobody_knows(backend: DocumentBackend) -> None:
 @pytest.mark.parametrize(
     "words", [(0, 1), (1, 0), (-1, 1), ("1", 1), (1, None), (True, 1)], ids=lambda words: f"{words[0]!r}-{words[1]!r}"
 )
-async def test_an_execution_of_no_sheet_or_attempt(backend: DocumentBackend, words: tuple[Any, Any]) -> None:
+async def test_an_execution_of_no_sheet_or_attempt(backend: RewindBackend, words: tuple[Any, Any]) -> None:
     await backend.save(job())
     with pytest.raises(InvalidInputError, match="nightly"):
         await backend.record_execution("nightly", *words)
     assert await backend.get_execution_history_count("nightly") == 0
 
 
-async def test_something_that_is_no_state(backend: DocumentBackend) -> None:
+async def test_something_that_is_no_state(backend: RewindBackend) -> None:
     for thing in (None, {"job_id": "nightly"}, "nightly"):
         with pytest.raises(InvalidInputError, match="CheckpointState"):
             await backend.save(thing)  # type: ignore[arg-type]  # that is the point
 
 
-async def test_a_value_that_json_cannot_keep_names_its_field(backend: DocumentBackend) -> None:
+async def test_a_value_that_json_cannot_keep_names_its_field(backend: RewindBackend) -> None:
     state = job()
     await backend.save(state)
     state.metadata["ratio"] = float("nan")

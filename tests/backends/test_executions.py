@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from tests.git import git
 
 
@@ -26,7 +26,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: "None" if text is None else ascii(text)[:16])
-async def test_prompt_and_output_come_back_exactly(backend: DocumentBackend, text: str | None) -> None:
+async def test_prompt_and_output_come_back_exactly(backend: RewindBackend, text: str | None) -> None:
     await backend.save(job())
     await backend.record_execution("nightly", 1, 1, prompt=text, output="the other")
     await backend.record_execution("nightly", 1, 2, prompt="the other", output=text)
@@ -38,7 +38,7 @@ async def test_prompt_and_output_come_back_exactly(backend: DocumentBackend, tex
 @pytest.mark.parametrize("exit_code", [None, 0, 1, -9, 255, 2**31])
 @pytest.mark.parametrize("duration", [None, 0, 0.1, 1e-9, 123456.789])
 async def test_exit_codes_and_durations_come_back_exactly(
-    backend: DocumentBackend, exit_code: int | None, duration: float | None
+    backend: RewindBackend, exit_code: int | None, duration: float | None
 ) -> None:
     await backend.save(job())
     made = await backend.record_execution("nightly", 3, 2, exit_code=exit_code, duration_seconds=duration)
@@ -57,7 +57,7 @@ async def test_exit_codes_and_durations_come_back_exactly(
     }
 
 
-async def test_the_history_is_newest_first_and_can_be_narrowed(backend: DocumentBackend) -> None:
+async def test_the_history_is_newest_first_and_can_be_narrowed(backend: RewindBackend) -> None:
     await backend.save(job())
     await backend.save(job("other"))
     made = []
@@ -77,7 +77,7 @@ async def test_the_history_is_newest_first_and_can_be_narrowed(backend: Document
     assert await backend.get_execution_history_count("unknown") == 0
 
 
-async def test_a_job_made_anew_starts_with_an_empty_history(backend: DocumentBackend) -> None:
+async def test_a_job_made_anew_starts_with_an_empty_history(backend: RewindBackend) -> None:
     await backend.save(job())
     await backend.record_execution("nightly", 1, 1, prompt="first life")
     await backend.delete("nightly")
@@ -95,7 +95,7 @@ async def test_a_job_made_anew_starts_with_an_empty_history(backend: DocumentBac
     ]
 
 
-async def test_an_execution_is_no_change_of_the_state(backend: DocumentBackend) -> None:
+async def test_an_execution_is_no_change_of_the_state(backend: RewindBackend) -> None:
     await backend.save(job())
     state = await backend.load("nightly")
     await backend.record_execution("nightly", 1, 1, prompt="p", output="o")
@@ -143,7 +143,7 @@ async def test_git_shows_how_an_attempt_differs_from_the_last_one(tmp_path: Path
     ]
 
 
-async def test_a_limit_beyond_counting_is_none(backend: DocumentBackend) -> None:
+async def test_a_limit_beyond_counting_is_none(backend: RewindBackend) -> None:
     await backend.save(job())
     await backend.record_execution("nightly", 1, 1)
     assert len(await backend.get_execution_history("nightly", limit=10**30)) == 1

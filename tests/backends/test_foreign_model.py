@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from gitstate import GitStateBackend, InMemoryStateBackend, InvalidInputError, SheetStatus
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from tests.backends.foreign import TheirJob, TheirSheet, TheirSheetStatus, their_job
 from tests.git import fsck
 
 
 @pytest.fixture(params=["memory", "git"])
-async def theirs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DocumentBackend]:
+async def theirs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RewindBackend]:
     if request.param == "memory":
         async with InMemoryStateBackend(model=TheirJob) as in_memory:
             yield in_memory
@@ -24,7 +24,7 @@ async def theirs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     fsck(tmp_path / "state")
 
 
-async def stored(backend: DocumentBackend) -> Any:
+async def stored(backend: RewindBackend) -> Any:
     found = await backend.load("theirs")
     assert isinstance(found, TheirJob)
     return found
@@ -40,7 +40,7 @@ def _exact(state: TheirJob) -> str:
     return pformat(state.model_dump(exclude={"updated_at"}), width=1)
 
 
-async def test_it_comes_back_whole(theirs: DocumentBackend) -> None:
+async def test_it_comes_back_whole(theirs: RewindBackend) -> None:
     state = their_job()
     state.sheets[2]._cache["private"] = 1
     await theirs.save(state)
@@ -54,7 +54,7 @@ async def test_it_comes_back_whole(theirs: DocumentBackend) -> None:
     assert [type(note) for note in found.notes] == [int, float, str, type(None)]
 
 
-async def test_a_save_that_changes_nothing_else_writes_the_same_files(theirs: DocumentBackend) -> None:
+async def test_a_save_that_changes_nothing_else_writes_the_same_files(theirs: RewindBackend) -> None:
     state = their_job()
     await theirs.save(state)
     found = await stored(theirs)
@@ -68,7 +68,7 @@ async def test_a_save_that_changes_nothing_else_writes_the_same_files(theirs: Do
 
 
 @pytest.mark.parametrize("status", ["completed", SheetStatus.SKIPPED, TheirSheetStatus.IN_PROGRESS, "failed"])
-async def test_every_mark_acts_and_touches_nothing_else(theirs: DocumentBackend, status: Any) -> None:
+async def test_every_mark_acts_and_touches_nothing_else(theirs: RewindBackend, status: Any) -> None:
     await theirs.save(their_job())
     before = await stored(theirs)
     await theirs.mark_sheet_status("theirs", 3, status, "why")
@@ -87,7 +87,7 @@ async def test_every_mark_acts_and_touches_nothing_else(theirs: DocumentBackend,
     assert (after.sheets[1], after.sheets[2]) == (before.sheets[1], before.sheets[2])
 
 
-async def test_a_mark_that_their_model_cannot_say_is_refused(theirs: DocumentBackend) -> None:
+async def test_a_mark_that_their_model_cannot_say_is_refused(theirs: RewindBackend) -> None:
     await theirs.save(their_job())
     before = await stored(theirs)
     with pytest.raises(InvalidInputError, match="sheet 1"):
@@ -95,12 +95,12 @@ async def test_a_mark_that_their_model_cannot_say_is_refused(theirs: DocumentBac
     assert await stored(theirs) == before
 
 
-async def test_the_next_sheet_is_the_one_that_failed(theirs: DocumentBackend) -> None:
+async def test_the_next_sheet_is_the_one_that_failed(theirs: RewindBackend) -> None:
     await theirs.save(their_job())
     assert await theirs.get_next_sheet("theirs") == 2
 
 
-async def test_two_loaded_copies_are_merged(theirs: DocumentBackend) -> None:
+async def test_two_loaded_copies_are_merged(theirs: RewindBackend) -> None:
     await theirs.save(their_job())
     one, two = await stored(theirs), await stored(theirs)
     one.setting_00, two.setting_02 = 7, 2.5
@@ -113,7 +113,7 @@ async def test_two_loaded_copies_are_merged(theirs: DocumentBackend) -> None:
     assert (now.sheets[1].metric_00, now.sheets[2].metric_00) == (1, 2)
 
 
-async def test_executions_list_and_delete(theirs: DocumentBackend) -> None:
+async def test_executions_list_and_delete(theirs: RewindBackend) -> None:
     await theirs.save(their_job())
     await theirs.save(their_job("more"))
     assert [found.job_id for found in await theirs.list_jobs()] == ["more", "theirs"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InvalidInputError
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import StoreNotFoundError
 from gitstate.store.content import ContentCache
 
@@ -84,7 +84,7 @@ async def test_a_job_of_very_many_sheets_is_not_counted_through() -> None:
     assert state.get_next_sheet() == 10**9
 
 
-async def test_an_id_of_somebodys_enum_is_its_text(backend: DocumentBackend) -> None:
+async def test_an_id_of_somebodys_enum_is_its_text(backend: RewindBackend) -> None:
     class Job(enum.StrEnum):
         NIGHTLY = "nightly"
 
@@ -96,7 +96,7 @@ async def test_an_id_of_somebodys_enum_is_its_text(backend: DocumentBackend) -> 
     assert await backend.delete(Job.NIGHTLY)
 
 
-async def test_a_limit_below_zero(backend: DocumentBackend) -> None:
+async def test_a_limit_below_zero(backend: RewindBackend) -> None:
     with pytest.raises(InvalidInputError, match="limit"):
         await backend.history("nightly", -1)
     with pytest.raises(InvalidInputError, match="limit"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, InvalidInputError, SheetStatus, errors
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from tests.git import git
 
 PATTERN = "sheet*-report.md"
@@ -27,7 +27,7 @@ def clone_bare(folder: Path) -> None:
     git(folder, "clone", "-q", "--bare", "state", "bare.git")
 
 
-async def test_the_highest_number_found_is_the_last_sheet(backend: DocumentBackend, tmp_path: Path) -> None:
+async def test_the_highest_number_found_is_the_last_sheet(backend: RewindBackend, tmp_path: Path) -> None:
     workspace = fill(tmp_path / "work", 1, 2, 10)
     assert await backend.infer_state_from_artifacts("nightly", str(workspace), PATTERN) == 10
     assert await backend.infer_state_from_artifacts("nightly", str(workspace), "nothing*") is None
@@ -36,7 +36,7 @@ async def test_the_highest_number_found_is_the_last_sheet(backend: DocumentBacke
 
 @pytest.mark.parametrize("pattern", ["", "/etc/*", "../*", "a/../../*"])
 async def test_patterns_that_leave_the_workspace_are_refused(
-    backend: DocumentBackend, tmp_path: Path, pattern: str
+    backend: RewindBackend, tmp_path: Path, pattern: str
 ) -> None:
     for workspace in (tmp_path, tmp_path / "missing", Path("missing")):
         with pytest.raises(InvalidInputError, match="pattern"):
@@ -44,7 +44,7 @@ async def test_patterns_that_leave_the_workspace_are_refused(
 
 
 @pytest.mark.parametrize("workspace", [None, 5, b"work"])
-async def test_a_workspace_that_is_no_path_is_refused(backend: DocumentBackend, workspace: str) -> None:
+async def test_a_workspace_that_is_no_path_is_refused(backend: RewindBackend, workspace: str) -> None:
     with pytest.raises(InvalidInputError, match="workspace"):
         await backend.infer_state_from_artifacts("nightly", workspace, PATTERN)
 
@@ -86,9 +86,7 @@ async def test_a_job_without_state_goes_on_after_what_is_found(tmp_path: Path) -
         assert await in_memory.get_next_sheet("nightly") == 1
 
 
-async def test_recover_completes_what_is_found_and_leaves_gaps_pending(
-    backend: DocumentBackend, tmp_path: Path
-) -> None:
+async def test_recover_completes_what_is_found_and_leaves_gaps_pending(backend: RewindBackend, tmp_path: Path) -> None:
     workspace = fill(tmp_path / "work", 1, 2, 4)
     state = await backend.recover("nightly", str(workspace), PATTERN, 5, "Nightly")
     assert (state.job_id, state.job_name, state.total_sheets) == ("nightly", "Nightly", 5)
@@ -102,13 +100,13 @@ async def test_recover_completes_what_is_found_and_leaves_gaps_pending(
     assert len(await backend.history("nightly")) == 1
 
 
-async def test_recover_of_everything_is_a_completed_job(backend: DocumentBackend, tmp_path: Path) -> None:
+async def test_recover_of_everything_is_a_completed_job(backend: RewindBackend, tmp_path: Path) -> None:
     state = await backend.recover("nightly", str(fill(tmp_path / "work", 1, 2)), PATTERN, 2)
     assert (state.job_name, state.status) == ("nightly", "completed")
     assert await backend.get_next_sheet("nightly") is None
 
 
-async def test_recover_of_nothing_is_a_fresh_job(backend: DocumentBackend, tmp_path: Path) -> None:
+async def test_recover_of_nothing_is_a_fresh_job(backend: RewindBackend, tmp_path: Path) -> None:
     state = await backend.recover("nightly", str(tmp_path / "missing"), PATTERN, 2)
     assert (state.status, state.sheets) == ("pending", {})
 
@@ -125,7 +123,7 @@ async def test_recover_for_a_model_that_asks_for_more_says_so() -> None:
 
 @pytest.mark.parametrize("total", [0, -1, 2, True, None, "3"])
 async def test_recover_refuses_sheets_that_the_job_does_not_have(
-    backend: DocumentBackend, tmp_path: Path, total: int
+    backend: RewindBackend, tmp_path: Path, total: int
 ) -> None:
     workspace = fill(tmp_path / "work", 1, 3)
     with pytest.raises(InvalidInputError, match="nightly"):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from gitstate import CheckpointState, ConflictError, GitStateBackend, InMemoryStateBackend, SheetState, SheetStatus
-from gitstate.backends.documents import DocumentBackend
+from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import StaleError, StorageError
 
 
@@ -18,17 +18,17 @@ def job(job_id: str = "nightly", sheets: int = 4) -> CheckpointState:
     return CheckpointState(job_id=job_id, job_name="Nightly", total_sheets=sheets)
 
 
-async def stored(backend: DocumentBackend, job_id: str = "nightly") -> CheckpointState:
+async def stored(backend: RewindBackend, job_id: str = "nightly") -> CheckpointState:
     state = await backend.load(job_id)
     assert state is not None
     return state
 
 
-async def events(backend: DocumentBackend, job_id: str = "nightly") -> list[str]:
+async def events(backend: RewindBackend, job_id: str = "nightly") -> list[str]:
     return [checkpoint.event for checkpoint in await backend.history(job_id)]
 
 
-async def test_changes_of_two_loaded_copies_are_both_kept(backend: DocumentBackend) -> None:
+async def test_changes_of_two_loaded_copies_are_both_kept(backend: RewindBackend) -> None:
     await backend.save(job())
     one, two = await stored(backend), await stored(backend)
     one.metadata["one"] = 1
@@ -41,7 +41,7 @@ async def test_changes_of_two_loaded_copies_are_both_kept(backend: DocumentBacke
     assert await events(backend) == ["merged", "saved", "created"]
 
 
-async def test_second_save_of_the_same_object_after_a_merge_takes_nothing_back(backend: DocumentBackend) -> None:
+async def test_second_save_of_the_same_object_after_a_merge_takes_nothing_back(backend: RewindBackend) -> None:
     await backend.save(job())
     mine = await stored(backend)
     await backend.mark_sheet_status("nightly", 1, SheetStatus.COMPLETED)
@@ -54,7 +54,7 @@ async def test_second_save_of_the_same_object_after_a_merge_takes_nothing_back(b
     assert now.metadata == {"mine": "second"}
 
 
-async def test_overlapping_saves_of_one_object_count_every_change_once(backend: DocumentBackend) -> None:
+async def test_overlapping_saves_of_one_object_count_every_change_once(backend: RewindBackend) -> None:
     state = job()
     await backend.save(state)
     other = await stored(backend)
@@ -65,7 +65,7 @@ async def test_overlapping_saves_of_one_object_count_every_change_once(backend: 
     assert (await stored(backend)).total_retry_count == 11
 
 
-async def test_a_copy_made_while_a_save_is_on_its_way_counts_every_change_once(backend: DocumentBackend) -> None:
+async def test_a_copy_made_while_a_save_is_on_its_way_counts_every_change_once(backend: RewindBackend) -> None:
     state = job()
     await backend.save(state)
     state.total_retry_count += 1
@@ -78,7 +78,7 @@ async def test_a_copy_made_while_a_save_is_on_its_way_counts_every_change_once(b
     assert (await stored(backend)).total_retry_count == 2
 
 
-async def test_a_cancelled_save_and_then_another(backend: DocumentBackend) -> None:
+async def test_a_cancelled_save_and_then_another(backend: RewindBackend) -> None:
     state = job()
     await backend.save(state)
     for number in range(10):
@@ -97,7 +97,7 @@ async def test_a_cancelled_save_and_then_another(backend: DocumentBackend) -> No
 
 @pytest.mark.parametrize("trouble", [StaleError("moved"), StorageError("no disk")])
 async def test_saves_whose_batch_did_not_come_to_be_count_every_change_once(
-    backend: DocumentBackend, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    backend: RewindBackend, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     """When somebody's git moved the branch, a batch is made anew; when the disk refuses, its saves fail together."""
     state = job()
@@ -125,7 +125,7 @@ async def test_saves_whose_batch_did_not_come_to_be_count_every_change_once(
     assert (await stored(backend)).total_retry_count == 12
 
 
-async def test_saves_in_one_batch_see_each_other(backend: DocumentBackend) -> None:
+async def test_saves_in_one_batch_see_each_other(backend: RewindBackend) -> None:
     state = job()
     await backend.save(state)
     other = await stored(backend)
@@ -142,7 +142,7 @@ async def test_saves_in_one_batch_see_each_other(backend: DocumentBackend) -> No
     assert (now.total_retry_count, len(now.metadata)) == (19 + 10 + 2, 19)
 
 
-async def test_what_was_changed_in_place_at_any_depth_is_saved(backend: DocumentBackend) -> None:
+async def test_what_was_changed_in_place_at_any_depth_is_saved(backend: RewindBackend) -> None:
     state = job()
     for number in (1, 2, 3):
         state.mark_sheet_started(number)
@@ -160,7 +160,7 @@ async def test_what_was_changed_in_place_at_any_depth_is_saved(backend: Document
 
 
 @pytest.mark.parametrize("how", ["copy", "deep copy", "pickle"])
-async def test_copies_and_pickles_keep_their_base(backend: DocumentBackend, how: str) -> None:
+async def test_copies_and_pickles_keep_their_base(backend: RewindBackend, how: str) -> None:
     await backend.save(job())
     loaded = await stored(backend)
     copy = pickle.loads(pickle.dumps(loaded)) if how == "pickle" else loaded.model_copy(deep=how == "deep copy")
@@ -172,7 +172,7 @@ async def test_copies_and_pickles_keep_their_base(backend: DocumentBackend, how:
     assert now.metadata == {"copy": how}
 
 
-async def test_conflicts_are_listed_and_nothing_is_written(backend: DocumentBackend) -> None:
+async def test_conflicts_are_listed_and_nothing_is_written(backend: RewindBackend) -> None:
     await backend.save(job())
     one, two = await stored(backend), await stored(backend)
     one.metadata["owner"], two.metadata["owner"] = "one", "two"
@@ -185,7 +185,7 @@ async def test_conflicts_are_listed_and_nothing_is_written(backend: DocumentBack
     assert (await stored(backend)).metadata == {"owner": "one"}
 
 
-async def test_a_refused_save_is_no_base(backend: DocumentBackend) -> None:
+async def test_a_refused_save_is_no_base(backend: RewindBackend) -> None:
     await backend.save(job())
     one, two = await stored(backend), await stored(backend)
     one.metadata["owner"], two.metadata["owner"] = "one", "two"
@@ -196,7 +196,7 @@ async def test_a_refused_save_is_no_base(backend: DocumentBackend) -> None:
     assert (await stored(backend)).metadata == {"owner": "one"}
 
 
-async def test_a_state_without_a_base_replaces_the_job_and_history_keeps_the_old_one(backend: DocumentBackend) -> None:
+async def test_a_state_without_a_base_replaces_the_job_and_history_keeps_the_old_one(backend: RewindBackend) -> None:
     first = job()
     first.metadata["first"] = True
     await backend.save(first)
@@ -208,7 +208,7 @@ async def test_a_state_without_a_base_replaces_the_job_and_history_keeps_the_old
     assert kept.metadata == {"first": True}
 
 
-async def test_saving_an_older_state_goes_back_to_it(backend: DocumentBackend) -> None:
+async def test_saving_an_older_state_goes_back_to_it(backend: RewindBackend) -> None:
     state = job()
     state.metadata["step"] = 1
     await backend.save(state)
@@ -220,7 +220,7 @@ async def test_saving_an_older_state_goes_back_to_it(backend: DocumentBackend) -
     assert (await stored(backend)).metadata == {"step": 1}
 
 
-async def test_a_change_survives_a_deletion_by_somebody_else(backend: DocumentBackend) -> None:
+async def test_a_change_survives_a_deletion_by_somebody_else(backend: RewindBackend) -> None:
     await backend.save(job())
     mine = await stored(backend)
     assert await backend.delete("nightly")
@@ -229,7 +229,7 @@ async def test_a_change_survives_a_deletion_by_somebody_else(backend: DocumentBa
     assert (await stored(backend)).metadata == {"mine": True}
 
 
-async def test_a_state_of_another_backend_is_no_base_here(backend: DocumentBackend) -> None:
+async def test_a_state_of_another_backend_is_no_base_here(backend: RewindBackend) -> None:
     async with InMemoryStateBackend() as elsewhere:
         await elsewhere.save(job())
         theirs = await stored(elsewhere)
@@ -240,7 +240,7 @@ async def test_a_state_of_another_backend_is_no_base_here(backend: DocumentBacke
     assert (await stored(backend)).metadata == {}
 
 
-async def test_a_state_under_a_new_name_is_a_new_job(backend: DocumentBackend) -> None:
+async def test_a_state_under_a_new_name_is_a_new_job(backend: RewindBackend) -> None:
     await backend.save(job())
     state = await stored(backend)
     state.job_id = "weekly"
@@ -249,7 +249,7 @@ async def test_a_state_under_a_new_name_is_a_new_job(backend: DocumentBackend) -
     assert await events(backend, "weekly") == ["created"]
 
 
-async def test_where_a_state_comes_from_does_not_disturb_equality(backend: DocumentBackend) -> None:
+async def test_where_a_state_comes_from_does_not_disturb_equality(backend: RewindBackend) -> None:
     state = job()
     twin = state.model_copy(deep=True)
     await backend.save(state)
@@ -291,7 +291,7 @@ async def test_models_without_a_place_for_their_base_are_remembered() -> None:
         assert now.sheets[2].status == SheetStatus.COMPLETED
 
 
-async def test_two_sides_that_finish_the_last_sheets_complete_the_job(backend: DocumentBackend) -> None:
+async def test_two_sides_that_finish_the_last_sheets_complete_the_job(backend: RewindBackend) -> None:
     state = job(sheets=2)
     state.mark_sheet_started(1)
     state.set_running_pid()
@@ -307,7 +307,7 @@ async def test_two_sides_that_finish_the_last_sheets_complete_the_job(backend: D
     assert await backend.get_next_sheet("nightly") is None
 
 
-async def test_a_mark_keeps_any_text(backend: DocumentBackend) -> None:
+async def test_a_mark_keeps_any_text(backend: RewindBackend) -> None:
     await backend.save(job())
     message = "lone \ud800, NUL \0, break \u2028, ---\nGitstate-Job: other"
     await backend.mark_sheet_status("nightly", 2, SheetStatus.FAILED, message)
@@ -315,7 +315,7 @@ async def test_a_mark_keeps_any_text(backend: DocumentBackend) -> None:
     assert (await backend.history("nightly"))[0].subject == "nightly: sheet 2 failed (0/4 done)"
 
 
-async def test_a_state_that_is_mirrored_or_renamed_and_back_keeps_its_base(backend: DocumentBackend) -> None:
+async def test_a_state_that_is_mirrored_or_renamed_and_back_keeps_its_base(backend: RewindBackend) -> None:
     async with InMemoryStateBackend() as mirror:
         state = job()
         await backend.save(state)

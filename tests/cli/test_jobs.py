@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -111,17 +112,19 @@ def test_delete_keeps_history_and_says_how_to_get_the_job_back(gitstate: Gitstat
     assert not (store / "jobs/nightly").exists()
     assert gitstate("show", "nightly", "--store", store).status == 3
     assert "deleted" in gitstate("log", "nightly", "--store", store).out
-    command = ran.err.splitlines()[-1].partition(": ")[2]
-    subprocess.run(command, shell=True, check=True, capture_output=True)
+    command = shlex.split(ran.err.splitlines()[-1].partition(": ")[2])
+    assert command == ["gitstate", "undelete", "--store", str(store), "nightly"]
+    assert gitstate(*command[1:]).status == 0
     assert json.loads(gitstate("show", "nightly", "--json", "--store", store).out)["status"] == "running"
 
 
 def test_delete_in_a_bare_store(gitstate: Gitstate, tmp_path: Path) -> None:
-    asyncio.run(_save_hostile(tmp_path / "bare", "job", worktree=False))
-    ran = gitstate("delete", "job", "--store", tmp_path / "bare")
-    assert (ran.status, len(ran.err.splitlines())) == (0, 2) and "None" not in ran.err
-    revision = ran.err.rpartition("--at ")[2].split()[0]
-    assert gitstate("show", "job", "--at", revision, "--store", tmp_path / "bare").status == 0
+    asyncio.run(_save_hostile(tmp_path / "bare", "-job", worktree=False))
+    ran = gitstate("delete", "--store", tmp_path / "bare", "--", "-job")
+    assert (ran.status, len(ran.err.splitlines())) == (0, 2)
+    command = shlex.split(ran.err.splitlines()[-1].partition(": ")[2])
+    assert gitstate(*command[1:]).status == 0
+    assert gitstate("show", "--store", tmp_path / "bare", "--", "-job").status == 0
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202ex\n../y"

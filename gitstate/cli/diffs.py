@@ -1,0 +1,167 @@
+"""The verbs that show what changed: in one job, and between two."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitstate.cli import stores
+from gitstate.cli.output import print_json
+from gitstate.errors import JobNotFoundError
+
+if TYPE_CHECKING:
+    from gitstate.backends.git import GitStateBackend
+    from gitstate.backends.review import JobComparison, JobDiff
+    from gitstate.backends.sides import JobSide
+    from gitstate.values.diff import Change
+
+__all__ = ["compare", "diff"]
+
+_DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
+
+
+@click.command()
+@click.argument("job")
+@click.argument("a", required=False, metavar="[A]")
+@click.argument("b", required=False, metavar="[B]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json", "patch", "unified"]),
+    default="text",
+    show_default=True,
+    help="How to show it: markdown for a pull request, patch as RFC 6902 has it, unified as git shows the files.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 when there is a difference.")
+@stores.store_options
+def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit_code: bool) -> None:
+    """Show what changed in JOB from revision A to revision B.
+
+    Without B, from A to now; without both, what the last save changed that changed anything. Sheets come first, with
+    status, attempts, seconds and cost before and after; then new errors; then every other change, marked + for what
+    came, - for what went and ~ for what changed. A patch and a unified diff always hold all changes.
+    """
+
+    async def work(backend: "GitStateBackend") -> "tuple[JobDiff, dict[str, tuple[bytes, bytes]]]":
+        found = await backend.diff(job, a, b, volatile=volatile)
+        return found, await backend.diff_files(job, a, b) if form == "unified" else {}
+
+    found, files = stores.use(work)
+    if form == "json":
+        print_json(_diff_json(found))
+    elif form == "patch":
+        from gitstate.values.patch import patch
+
+        print_json(patch(found.changes))
+    elif form == "unified":
+        from gitstate.cli.diff_text import print_unified
+
+        print_unified(files)
+    elif form == "markdown":
+        from gitstate.cli.diff_markdown import diff_page
+
+        click.echo(diff_page(found))
+    else:
+        from gitstate.cli.diff_text import print_diff
+
+        print_diff(found)
+    differs = bool(found.changes) if form in ("patch", "unified") else found.differs
+    if exit_code and differs:
+        click.get_current_context().exit(_DIFFERENT)
+
+
+@click.command()
+@click.argument("one", metavar="JOB[@REV]")
+@click.argument("other", metavar="JOB[@REV]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="How to show it.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 when the outcome of a sheet differs.")
+@stores.store_options
+def compare(one: str, other: str, form: str, exit_code: bool) -> None:
+    """Compare two jobs, or one at two revisions, sheet by sheet.
+
+    The table has status, attempts, seconds and cost of each sheet, of both sides where they differ. An id may hold an @
+    itself: of all ways to read JOB@REV, the one with the longest id that exists counts.
+    """
+
+    async def work(backend: "GitStateBackend") -> "JobComparison":
+        job_id, at = await _named(backend, one)
+        return await backend.compare(job_id, at, *await _named(backend, other))
+
+    found = stores.use(work)
+    if form == "json":
+        print_json(_comparison_json(found))
+    elif form == "markdown":
+        from gitstate.cli.diff_markdown import comparison_page
+
+        click.echo(comparison_page(found))
+    else:
+        from gitstate.cli.diff_text import print_comparison
+
+        print_comparison(found)
+    if exit_code and found.differs:
+        click.get_current_context().exit(_DIFFERENT)
+
+
+async def _named(backend: "GitStateBackend", text: str) -> tuple[str, str | None]:
+    """Return the job and the revision that JOB@REV names."""
+    ways: list[tuple[str, str | None]] = [(text, None)]
+    ways += [(text[:at], text[at + 1 :]) for at in reversed(range(1, len(text) - 1)) if text[at] == "@"]
+    if len(ways) == 1:
+        return ways[0]
+    for has in (backend.load, lambda job_id: backend.history(job_id, 1)):  # a deleted job has a history alone
+        for job_id, at in ways:
+            if await has(job_id):
+                return job_id, at
+    raise JobNotFoundError(f"there is no job {text!r}", hint="`gitstate list` shows which there are")
+
+
+def _diff_json(found: "JobDiff") -> dict[str, Any]:
+    return {
+        "before": _side(found.before),
+        "after": _side(found.after),
+        "fields": [_change(change) for change in found.fields],
+        "sheets": [
+            {
+                "sheet": sheet.sheet,
+                "before": sheet.before and asdict(sheet.before),
+                "after": sheet.after and asdict(sheet.after),
+                "changes": [_change(change) for change in sheet.changes],
+            }
+            for sheet in found.sheets
+        ],
+        "errors": [asdict(error) for error in found.errors],
+        "hidden": found.hidden,
+    }
+
+
+def _comparison_json(found: "JobComparison") -> dict[str, Any]:
+    rows = [asdict(sheet) for sheet in found.sheets]
+    keys = ("sheet", "before", "after")
+    return {
+        "before": _side(found.before),
+        "after": _side(found.after),
+        "sheets": [{key: row[key] for key in keys} for row in rows],
+    }
+
+
+def _side(side: "JobSide") -> dict[str, Any]:
+    checkpoint = side.checkpoint
+    told = None if checkpoint is None else asdict(checkpoint) | {"time": checkpoint.time.isoformat()}
+    return {"job": side.job_id, "exists": side.exists, "checkpoint": told}
+
+
+def _change(change: "Change") -> dict[str, Any]:
+    from gitstate.values.shape import ABSENT
+
+    sides = {"before": change.before, "after": change.after}
+    return {"pointer": change.pointer} | {name: slot for name, slot in sides.items() if slot is not ABSENT}

@@ -1,0 +1,235 @@
+"""The verbs that bring older states back, and those that begin another way at one."""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gitstate.cli import stores
+from gitstate.cli.output import clean, moment, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from gitstate.backends.forks import Fork
+    from gitstate.backends.rewound import Rewound
+    from gitstate.values.diff import Change
+
+__all__ = ["fork", "forks", "restore", "rollback", "undelete", "undo"]
+
+AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+
+_SHORT_ID = 10  # digits of a commit id that a line shows
+
+_force = click.option("--force", is_flag=True, help="Also while the job is running.")
+_at = click.option("--at", metavar="REV", help="As it was at this revision.")
+
+
+def _common(command: AnyCommand) -> AnyCommand:
+    """Add what all these verbs have: why, only to look, and the answer as JSON."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object."),
+        click.option("--dry-run", is_flag=True, help="Write nothing; show what would change."),
+        click.option("-m", "--message", metavar="TEXT", help="Say why, in the message of the commit."),
+    ):
+        command = option(command)
+    return stores.store_options(command)
+
+
+@click.command()
+@click.argument("job")
+@click.argument("rev")
+@_force
+@_common
+def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
+    """Bring JOB back to the state that it had at revision REV.
+
+    That makes a new revision, so nothing is lost, and works whatever the state of now is. Executions stay.
+    """
+    done = stores.use(lambda backend: backend.rollback(job, rev, message=message, force=force, dry_run=dry_run))
+    _tell(done, f"Rolled job {clean(job)} back to {_short(done.source)}", dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("job")
+@click.argument("rev")
+@click.option("--sheets", metavar="N-M,...", help="These sheets, such as 5-9,12.")
+@click.option("--pointer", "pointers", metavar="P", multiple=True, help="This place: /metadata/input. Repeatable.")
+@_force
+@_common
+def restore(
+    job: str,
+    rev: str,
+    sheets: str | None,
+    pointers: tuple[str, ...],
+    force: bool,
+    message: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Bring a part of JOB back to what it was at revision REV.
+
+    The rest stays as it is, and what follows from the sheets is made right: a completed job with open sheets is paused,
+    for instance.
+    """
+    wanted: dict[str, Any] = {"sheets": sheets, "pointers": pointers, "message": message, "force": force}
+    done = stores.use(lambda backend: backend.restore(job, rev, **wanted, dry_run=dry_run))
+    _tell(done, f"Restored a part of job {clean(job)} from {_short(done.source)}", dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("job")
+@_at
+@_common
+def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
+    """Bring JOB back after it was deleted: its last state, with its executions."""
+    done = stores.use(lambda backend: backend.undelete(job, at, message=message, dry_run=dry_run))
+    _tell(done, f"Brought job {clean(job)} back", dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("job", required=False)
+@_force
+@_common
+def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
+    """Take back the last thing that a person did to JOB, or to any job.
+
+    That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo: so a second undo does
+    it again. What the job did since stays; where it changed the same places, nothing is written.
+    """
+    done = stores.use(lambda backend: backend.undo(job, message=message, force=force, dry_run=dry_run))
+    _tell(done, f"Undid {_short(done.source)} of job {clean(done.job_id)}", dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("job")
+@click.argument("new")
+@_at
+@click.option("--from-sheet", type=click.IntRange(min=1), metavar="N", help="Open sheet N and all behind it again.")
+@_common
+def fork(
+    job: str, new: str, at: str | None, from_sheet: int | None, message: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Make a job NEW that begins as JOB is, or was at a revision.
+
+    JOB stays as it is. NEW does not run until somebody runs it.
+    """
+    done = stores.use(
+        lambda backend: backend.fork(job, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run)
+    )
+    _tell(done, f"Forked job {clean(new)} from {clean(job)}", dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("job")
+@click.option("--json", "as_json", is_flag=True, help="Print the tree as one JSON object.")
+@stores.store_options
+def forks(job: str, as_json: bool) -> None:
+    """Draw the tree of forks in which JOB stands, from its root."""
+    tree = stores.use(lambda backend: backend.forks(job))
+    if as_json:
+        print_json(_tree_json(tree))
+    else:
+        print_table(("job", "status", ">done", "forked at", "time"), list(_tree_rows(tree)))
+
+
+def _tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
+    """Say what was done and how to take it back, or what would change."""
+    from gitstate.values.canonical import equal
+
+    changed = done.before is None or done.after is None or not equal(done.before, done.after)
+    way_back = stores.command("undo", done.job_id)
+    if as_json:
+        print_json(_as_json(done, None if done.revision is None else way_back))
+    elif done.revision is None and not changed:
+        note(f"Nothing to change: job {clean(done.job_id)} is as it would become.")
+    elif dry_run:
+        _print_changes(done)
+        note("Nothing was written, this was a dry run.")
+    else:
+        was = "" if done.previous is None else f"it was {_standing(done.before)}, "
+        now = "gone" if done.after is None else _standing(done.after)
+        note(f"{what}: {was}now it is {now}.")
+        note(f"Revision {_short(done.revision)}. To take it back: {way_back}")
+
+
+def _print_changes(done: "Rewound") -> None:
+    from gitstate.cli.diff_text import change_mark, told
+
+    rows = [
+        (change_mark(each), each.pointer or "the job", told(each.before), told(each.after)) for each in _changes(done)
+    ]
+    print_table(("", "place", "before", "after"), rows)
+
+
+def _changes(done: "Rewound") -> "tuple[Change, ...]":
+    from gitstate.backends.rules import JOB_IDENTITIES
+    from gitstate.values.diff import diff
+    from gitstate.values.shape import ABSENT
+
+    before, after = (ABSENT if value is None else value for value in (done.before, done.after))
+    return diff(before, after, JOB_IDENTITIES)
+
+
+def _as_json(done: "Rewound", way_back: str | None) -> dict[str, Any]:
+    from gitstate.values.patch import patch
+
+    return {
+        "job": done.job_id,
+        "event": done.event,
+        "revision": done.revision,
+        "previous": done.previous,
+        "source": done.source,
+        "before": _facts(done.before),
+        "after": _facts(done.after),
+        "patch": patch(_changes(done)),
+        "undo": way_back,
+    }
+
+
+def _facts(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    from gitstate.backends.subjects import progress
+
+    if value is None:
+        return None
+    completed, total = progress(value)
+    return {"status": value.get("status"), "completed_sheets": completed, "total_sheets": total}
+
+
+def _standing(value: dict[str, Any] | None) -> str:
+    facts = _facts(value)
+    if facts is None:
+        return "no state that could be read"
+    return f"{clean(facts['status'])}, {facts['completed_sheets']}/{facts['total_sheets']} done"
+
+
+def _tree_json(tree: "Fork") -> dict[str, Any]:
+    return {
+        "job": tree.job_id,
+        "origin": tree.origin,
+        "at": tree.at,
+        "revision": tree.revision,
+        "time": None if tree.time is None else tree.time.isoformat(),
+        "status": tree.status,
+        "progress": tree.progress,
+        "forks": [_tree_json(each) for each in tree.forks],
+    }
+
+
+def _tree_rows(tree: "Fork", lead: str = "", below: str = "") -> Iterator[tuple[str, ...]]:
+    tee, corner, bar = ("├── ", "└── ", "│   ") if _draws_lines() else ("|-- ", "`-- ", "|   ")
+    yield lead + tree.job_id, tree.status or "deleted", tree.progress or "", _short(tree.at), moment(tree.time)
+    for each in tree.forks:
+        last = each is tree.forks[-1]
+        yield from _tree_rows(each, below + (corner if last else tee), below + ("    " if last else bar))
+
+
+def _draws_lines() -> bool:
+    try:
+        "├└│".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _short(revision: str | None) -> str:
+    return "" if revision is None else clean(revision[:_SHORT_ID])

@@ -1,0 +1,52 @@
+"""Walks over all commits of a store, whichever document they are about."""
+
+import heapq
+from collections.abc import Iterator
+
+from gitstate.engine import graph
+from gitstate.engine.base import Source
+from gitstate.engine.objects import Commit, ObjectId
+from gitstate.store.documents import Collection, Revision
+from gitstate.store.reader import Reader
+
+__all__ = ["changed", "walk"]
+
+
+def walk(source: Source, start: ObjectId, *, until: ObjectId | None = None, holding: bytes = b"") -> Iterator[Revision]:
+    """Yield the revisions that ``start`` has in its history, newest first, ``start`` among them.
+
+    Args:
+        source: Where the commits are.
+        start: The commit to begin at.
+        until: The commit to end before, as far as time tells in a history that is no line.
+        holding: Only those whose message holds these bytes; no other message is read.
+    """
+    pending: list[tuple[int, int, ObjectId, Commit]] = []
+    seen: set[ObjectId] = set()
+
+    def push(commit_id: ObjectId) -> None:
+        if commit_id not in seen:
+            seen.add(commit_id)
+            commit = graph.read(source, commit_id)
+            heapq.heappush(pending, (-commit.committer.time, len(seen), commit_id, commit))
+
+    push(start)
+    while pending:
+        _, _, commit_id, commit = heapq.heappop(pending)
+        if commit_id == until:
+            return
+        if holding in commit.message:
+            yield Revision.of(commit_id, commit)
+        for parent in commit.parents:
+            push(parent)
+
+
+def changed(reader: Reader, collection: Collection, revision: Revision) -> list[str]:
+    """Return the documents of a collection that a revision made, changed or deleted, as its first parent had them."""
+
+    def trees(commit_id: ObjectId) -> dict[str, ObjectId]:
+        root = graph.read(reader.source, commit_id).tree
+        return {document: tree for document, _, tree in reader.places(collection, root)}
+
+    now, before = trees(revision.id), trees(revision.parents[0]) if revision.parents else {}
+    return sorted(document for document in now.keys() | before.keys() if now.get(document) != before.get(document))
