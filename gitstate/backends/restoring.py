@@ -163,7 +163,7 @@ def reset(value: Mapping[str, Any], first: int) -> dict[str, Any]:
 
 
 def _with_part(job_id: str, wanted: Wanted, old: dict[str, Value], now: dict[str, Value]) -> dict[str, Value]:
-    after: Any = dict(now)
+    after: dict[str, Any] = dict(now)
     if wanted.sheets:
         total, then, sheets = now.get("total_sheets"), _records(old), _records(now)
         beyond = [number for number in wanted.sheets if isinstance(total, int) and number > total]
@@ -239,8 +239,9 @@ def _was_begun(sheet: Mapping[str, Any]) -> bool:
 
 
 def _with_beginning(job: dict[str, Any], sheets: Mapping[str, Any]) -> dict[str, Any]:
-    starts = [sheet["started_at"] for sheet in sheets.values() if instant(sheet.get("started_at")) is not None]
-    return {**job, "started_at": min(starts, key=instant)} if starts and not job.get("started_at") else job
+    begun = ((instant(sheet.get("started_at")), sheet.get("started_at")) for sheet in sheets.values())
+    starts = [(moment, text) for moment, text in begun if moment is not None]
+    return {**job, "started_at": min(starts)[1]} if starts and not job.get("started_at") else job
 
 
 def _as_never_begun(job: dict[str, Any]) -> dict[str, Any]:
