@@ -64,7 +64,7 @@ def forks(store: Store, collection: Collection, job_id: str) -> Fork:
         JobNotFoundError: There is no such job, and no fork of it.
     """
     made = {}
-    for revision in store.walk(holding=message.ORIGIN.encode()):
+    for revision in store.walk(message.ORIGIN.encode()):
         child, origin = revision.message.get(message.JOB), _origin(revision)
         if child is None or origin is None or child in made:
             continue

@@ -89,7 +89,8 @@ def rewound_since(current: Snapshot, revision: str | None) -> bool:
     """Tell whether somebody went back with a job since a revision of it; None: nobody knows since when."""
     if revision is None:
         return False
-    since = walk(current.source, current.revision, until=revision, holding=message.EVENT.encode())
+    words = [f"{message.EVENT}: {event}".encode() for event in _GOES_BACK]
+    since = walk(current.source, current.revision, until=revision, holding=words)
     told = (found.message for found in since)
     return any(each.get(message.JOB) == current.document and each.get(message.EVENT) in _GOES_BACK for each in told)
 

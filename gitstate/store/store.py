@@ -173,8 +173,8 @@ class Store:
         self._check_open()
         return self._reader.snapshot(collection, document, revision)
 
-    def walk(self, holding: bytes = b"") -> Iterator[Revision]:
-        """Yield every revision of the store, or those whose message holds these bytes, newest first."""
+    def walk(self, *holding: bytes) -> Iterator[Revision]:
+        """Yield every revision of the store, or those whose message holds one of these, newest first."""
         return walks.walk(self._engine, self.head(), holding=holding)
 
     def changed(self, collection: Collection, revision: Revision) -> list[str]:

@@ -1,7 +1,7 @@
 """Walks over all commits of a store, whichever document they are about."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gitstate.engine import graph
 from gitstate.engine.base import Source
@@ -12,14 +12,16 @@ from gitstate.store.reader import Reader
 __all__ = ["changed", "walk"]
 
 
-def walk(source: Source, start: ObjectId, *, until: ObjectId | None = None, holding: bytes = b"") -> Iterator[Revision]:
+def walk(
+    source: Source, start: ObjectId, *, until: ObjectId | None = None, holding: Sequence[bytes] = ()
+) -> Iterator[Revision]:
     """Yield the revisions that ``start`` has in its history, newest first, ``start`` among them.
 
     Args:
         source: Where the commits are.
         start: The commit to begin at.
         until: The commit to end before, as far as time tells in a history that is no line.
-        holding: Only those whose message holds these bytes; no other message is read.
+        holding: Only those whose message holds one of these; no other message is parsed.
     """
     pending: list[tuple[int, int, ObjectId, Commit]] = []
     seen: set[ObjectId] = set()
@@ -35,7 +37,7 @@ def walk(source: Source, start: ObjectId, *, until: ObjectId | None = None, hold
         _, _, commit_id, commit = heapq.heappop(pending)
         if commit_id == until:
             return
-        if holding in commit.message:
+        if not holding or any(words in commit.message for words in holding):
             yield Revision.of(commit_id, commit)
         for parent in commit.parents:
             push(parent)
