@@ -35,7 +35,7 @@ _PACK_AT = 4  # as many packs of a megabyte or more are packed with deltas
 _PAUSE = 600.0  # seconds until packing that failed is tried again
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{38}")
-_ATTEMPTS = 3  # to pack all, when packs go while they are packed
+_ATTEMPTS = 5  # to pack all, when packs go while they are packed
 _BIGGEST = 128 << 20  # bytes of a pack that we read whole to join it without git
 
 
@@ -215,7 +215,8 @@ def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
         try:
             done = _pack_all(repository, git, bases if worthwhile else [], loose, lock)
         except StorageError:
-            there = all(map(os.path.exists, [*loose.values(), *(base + ".pack" for base in bases)]))
+            used = [*loose.values(), *(base + suffix for base in bases for suffix in (".idx", ".pack"))]
+            there = all(map(os.path.exists, used))
             if there or attempt == _ATTEMPTS:
                 raise  # otherwise a person's git packed or pruned at the same time
         else:

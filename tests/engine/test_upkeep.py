@@ -232,6 +232,25 @@ def test_gc_begins_again_when_a_person_s_git_took_what_it_was_packing(
     assert engine.read(head, "commit")
 
 
+def test_gc_begins_again_when_only_the_index_of_a_pack_is_gone_yet(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    store = tmp_path / "store"
+    head = save(engine, {"a": b"1"})
+    git(store, "repack", "-adq")
+    (theirs,) = (store / ".git/objects/pack").glob("*.idx")
+    save(engine, {"a": b"2"})
+    away = tmp_path / "away.idx"
+    with monkeypatch.context() as patch:
+        fake_git(
+            tmp_path, patch, f'if [ ! -e {away} ]; then mv {theirs} {away}; exit 128; else exec {real_git()} "$@"; fi'
+        )
+        engine.gc()
+    away.rename(theirs)
+    assert engine.read(head, "commit")
+
+
 def real_git() -> str:
     return subprocess.check_output(["which", "git"], text=True).strip()
 
