@@ -5,7 +5,7 @@ An engine knows no jobs and no JSON. :class:`gitstate.engine.git.GitEngine` keep
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +24,13 @@ class Source(Protocol):
 
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree; raises CorruptionError."""
+
+    def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        """Yield the commits that ``start`` has in its history, about from the newest to the oldest, read in bulk.
+
+        Each comes with its body, in which the lines of the message may be indented. Nothing is checked, and it may end
+        early or yield nothing: what a walk does not find here it reads.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,10 @@ class Engine(ABC):
     @abstractmethod
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree. Raises as :meth:`read` does, and when the bytes are no tree."""
+
+    @abstractmethod
+    def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        """See :meth:`Source.commits`."""
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:

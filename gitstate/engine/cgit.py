@@ -1,30 +1,34 @@
-"""C git as a tool that packs: it finds deltas, which we do not.
+"""C git as a tool: it finds deltas, which we do not, and reads commits by the thousand at a fifth of our cost.
 
-It works in a repository made for the purpose, which borrows the objects (``objects/info/alternates``) and has none of
-the store's configuration, hooks and refs. So nothing that the store holds can make it run anything, and it changes
-nothing in the store; what it made is for the caller to put in its place.
+It works in a repository made for the purpose, which borrows the objects and has none of the store's configuration,
+hooks and refs. So nothing that the store holds can make it run anything, and it changes nothing in the store; what it
+made is for the caller to put in its place.
 """
 
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from gitstate.engine import files
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
-__all__ = ["OLDEST", "CGit", "GaveUpError", "find"]
+__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find"]
 
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
 
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
+_CHUNK = 1 << 16  # bytes that are read at once
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
@@ -50,10 +54,9 @@ class CGit:
 
     def prepare(self, shop: Path) -> None:
         """Make a repository in ``shop``, two folders below the objects that it borrows."""
-        for part in ("objects/info", "objects/pack", "refs"):
+        for part in ("objects/info", "objects/pack"):
             (shop / part).mkdir(parents=True)
-        files.create(os.fspath(shop / "config"), _CONFIG, durable=False)
-        files.create(os.fspath(shop / "HEAD"), b"ref: refs/heads/main\n", durable=False)
+        _make_repository(shop)
         files.create(os.fspath(shop / "objects/info/alternates"), b"../..\n", durable=False)  # no name to be quoted
 
     def pack(self, shop: Path, bases: Iterable[str]) -> str:
@@ -152,8 +155,46 @@ def find(
     return CGit(program, version[0], timeout, gently, keep_open, give_up) if version else None
 
 
+def commits(objects: Path, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+    """Yield what :meth:`gitstate.engine.base.Source.commits` does; nothing where there is no git.
+
+    It ends with the history, or early when git cannot go on.
+    """
+    program = shutil.which("git")
+    if program is None:
+        return
+    with suppress(OSError), tempfile.TemporaryDirectory(prefix="gitstate-") as folder:
+        _make_repository(Path(folder))
+        environment = _environment(Path(folder)) | {"GIT_OBJECT_DIRECTORY": os.fspath(objects.absolute())}
+        with subprocess.Popen(  # noqa: S603 - as above
+            [program, "rev-list", "--header", start],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield from _records(process.stdout)
+            finally:
+                process.kill()
+
+
+def _records(stream: IO[bytes] | None) -> Iterator[tuple[ObjectId, bytes]]:
+    rest = b""
+    while stream is not None and (chunk := os.read(stream.fileno(), _CHUNK)):
+        *records, rest = (rest + chunk).split(b"\0")
+        for record in records:
+            yield record[:40].decode("ascii"), record[41:]
+
+
+def _make_repository(folder: Path) -> None:
+    (folder / "refs").mkdir()
+    files.create(os.fspath(folder / "config"), _CONFIG, durable=False)
+    files.create(os.fspath(folder / "HEAD"), b"ref: refs/heads/main\n", durable=False)
+
+
 def _environment(git_dir: Path | None = None) -> dict[str, str]:
     """Return the environment without what would make git work elsewhere, or run or write something."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    ours = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
+    ours = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
     return kept | ours | ({"GIT_DIR": os.fspath(git_dir)} if git_dir else {})

@@ -84,6 +84,10 @@ class GitEngine(Engine):
         """See :meth:`Engine.tree`."""
         return self._reader.tree(tree_id)
 
+    def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        """See :meth:`Source.commits`."""
+        return self._reader.commits(start)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See :meth:`Engine.lock`."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
 
-from gitstate.engine import files
+from gitstate.engine import cgit, files
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
 from gitstate.engine.repository import Repository
 from gitstate.errors import ClosedError, CorruptionError
@@ -68,6 +68,10 @@ class ObjectReader:
         tree = parse_tree(self.read(tree_id, "tree"), tree_id)
         self._known.put(tree_id, tree.to_object())
         return tree
+
+    def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        """See :meth:`gitstate.engine.base.Source.commits`; C git reads them, if there is one."""
+        return cgit.commits(self._path, start)
 
     def find(self, prefix: str) -> list[ObjectId]:
         """Return the ids of the commits that begin with ``prefix``, sorted."""

@@ -1,11 +1,10 @@
 """Walks over all commits of a store, whichever document they are about."""
 
-import heapq
 from collections.abc import Iterator, Sequence
 
 from gitstate.engine import graph
 from gitstate.engine.base import Source
-from gitstate.engine.objects import Commit, ObjectId
+from gitstate.engine.objects import ObjectId
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.reader import Reader
 
@@ -23,24 +22,11 @@ def walk(
         until: The commit to end before, as far as time tells in a history that is no line.
         holding: Only those whose message holds one of these; no other message is parsed.
     """
-    pending: list[tuple[int, int, ObjectId, Commit]] = []
-    seen: set[ObjectId] = set()
-
-    def push(commit_id: ObjectId) -> None:
-        if commit_id not in seen:
-            seen.add(commit_id)
-            commit = graph.read(source, commit_id)
-            heapq.heappush(pending, (-commit.committer.time, len(seen), commit_id, commit))
-
-    push(start)
-    while pending:
-        _, _, commit_id, commit = heapq.heappop(pending)
+    for commit_id, sketch in graph.walk(source, start):
         if commit_id == until:
             return
-        if not holding or any(words in commit.message for words in holding):
-            yield Revision.of(commit_id, commit)
-        for parent in commit.parents:
-            push(parent)
+        if not holding or any(words in sketch.text for words in holding):
+            yield Revision.of(commit_id, graph.read(source, commit_id))
 
 
 def changed(reader: Reader, collection: Collection, revision: Revision) -> list[str]:

@@ -1,15 +1,20 @@
 """History of a place, against ``git log -- place`` on the same commits."""
 
 import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.engine import graph, trees
+from gitstate.engine.graph import Place
 from gitstate.engine.memory import MemoryEngine
-from gitstate.engine.objects import Commit, GitObject, ObjectId, Signature
+from gitstate.engine.objects import Commit, GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.errors import CorruptionError
 
 
@@ -20,21 +25,26 @@ class History:
         self.engine = MemoryEngine()
         self.time = 0
 
-    def commit(self, *parents: ObjectId, **files: str) -> ObjectId:
+    def commit(self, *parents: ObjectId, says: str = "", **files: str) -> ObjectId:
         self.time += 60
         who = Signature("a", "a@example.org", self.time)
         base = graph.read(self.engine, parents[0]).tree if parents else None
         edited = trees.edit(self.engine, base, {path: text.encode() for path, text in files.items()})
-        made = Commit(edited.id, parents, who, who, b"commit %d" % self.time).to_object()
+        message = b"commit %d" % self.time + (f" about {says}\n".encode() if says else b"")
+        made = Commit(edited.id, parents, who, who, message).to_object()
         self.engine.publish([*edited.objects, made], expected=self.engine.head(), new=made.id, note="")
         return made.id
 
-    def of(self, start: ObjectId, path: str) -> list[ObjectId]:
+    def locate(self, path: str) -> Callable[[ObjectId], ObjectId | None]:
         def locate(root: ObjectId) -> ObjectId | None:
             entry = trees.find(self.engine, root, path)
             return None if entry is None else entry.id
 
-        return [found for found, _ in graph.history(self.engine, start, locate, lambda _: False)]
+        return locate
+
+    def of(self, start: ObjectId, path: str, is_elsewhere: Callable[[bytes], bool] = lambda _: False) -> list[ObjectId]:
+        place = Place(self.locate(path), is_elsewhere)
+        return [found for found, _ in graph.history(self.engine, start, place)]
 
 
 def test_only_commits_that_changed_the_place_count() -> None:
@@ -69,16 +79,12 @@ def test_a_commit_that_changed_nothing_counts_when_it_says_so() -> None:
     history = History()
     one = history.commit(a="1")
     two = history.commit(one)
-
-    def locate(root: ObjectId) -> ObjectId | None:
-        entry = trees.find(history.engine, root, "a")
-        return None if entry is None else entry.id
-
-    claimed = graph.history(history.engine, two, locate, lambda commit: commit.message == b"commit 120")
+    place = Place(history.locate("a"), claims=lambda commit: commit.message == b"commit 120")
+    claimed = graph.history(history.engine, two, place)
     assert [found for found, _ in claimed] == [two, one]
     elsewhere = history.commit(two, b="1")
     merge = history.commit(elsewhere, history.commit(two))
-    claimed = graph.history(history.engine, merge, locate, lambda _: True)
+    claimed = graph.history(history.engine, merge, Place(history.locate("a"), claims=lambda _: True))
     assert [found for found, _ in claimed] == [two, one], "no claim counts for what changed something else"
 
 
@@ -96,6 +102,73 @@ def test_every_commit_is_met_at_most_once_and_children_first(steps: list[tuple[i
     assert sorted(found, key=made.index, reverse=True) == found
     if len(made) > 1 and not any(merge for _, _, merge, _, _ in steps):
         assert found[-1] == made[0]
+
+
+def elsewhere(path: str) -> Callable[[bytes], bool]:
+    return lambda text: b" about " in text and f" about {path}\n".encode() not in text
+
+
+_STEPS = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans(), st.sampled_from("ab"), st.integers(0, 2)),
+    max_size=30,
+)
+
+
+@given(_STEPS, st.integers(1, 4))
+def test_commits_that_say_what_they_are_about_are_passed_over_together(
+    steps: list[tuple[int, int, bool, str, int]], stretch: int
+) -> None:
+    history = History()
+    made = [history.commit(a="0", b="0")]
+    for left, right, merge, name, text in steps:
+        parents = [made[left % len(made)], *([made[right % len(made)]] if merge else [])]
+        says = "" if text == 0 else name  # some say nothing
+        made.append(history.commit(*dict.fromkeys(parents), says=says, **{name: str(text)}))
+    with mock.patch.object(graph, "_STRETCH", stretch):
+        for path in "abc":
+            assert history.of(made[-1], path, elsewhere(path)) == history.of(made[-1], path)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30)), max_size=30), st.integers(1, 6))
+def test_one_that_lies_is_found_unless_another_took_it_back(changes: list[tuple[str, int]], stretch: int) -> None:
+    history = History()
+    made = [history.commit(a="0", b="0")]
+    for name, text in changes:
+        made.append(history.commit(made[-1], says="b", **{name: str(text)}))  # of those that change "a" all lie
+    with mock.patch.object(graph, "_STRETCH", stretch):
+        found, whole = history.of(made[-1], "a", elsewhere("a")), history.of(made[-1], "a")
+    assert [commit for commit in whole if commit in found] == found
+    values = [text for name, text in [("a", 0), *changes] if name == "a"]
+    if len(set(values)) == len(values):
+        assert found == whole
+
+
+def test_a_long_stretch_reads_few_trees() -> None:
+    history = History()
+    head = history.commit(says="a", a="1")
+    for number in range(300):
+        head = history.commit(head, says="b", b=str(number))
+    with count_reads(history.engine) as read:
+        assert len(history.of(head, "a", elsewhere("a"))) == 1
+    assert read["tree"] <= 4
+    assert read["commit"] <= 303
+
+
+@contextmanager
+def count_reads(engine: MemoryEngine) -> Iterator[Counter[str]]:
+    counted: Counter[str] = Counter()
+    read, tree = engine.read, engine.tree
+
+    def counting_read(object_id: ObjectId, kind: Kind) -> bytes:
+        counted[kind] += 1
+        return read(object_id, kind)
+
+    def counting_tree(tree_id: ObjectId) -> Tree:
+        counted["tree"] += 1
+        return tree(tree_id)
+
+    with mock.patch.object(engine, "read", counting_read), mock.patch.object(engine, "tree", counting_tree):
+        yield counted
 
 
 def test_an_object_that_cannot_be_read_is_named() -> None:
