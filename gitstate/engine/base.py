@@ -105,6 +105,33 @@ class Engine(ABC):
         """Return the ids of the commits that begin with ``prefix`` (at least four lower-case hexadecimal digits)."""
 
     @abstractmethod
+    def ref(self, name: str) -> ObjectId | None:
+        """Return the commit that a ref other than the branch stands at, that of a tag of a commit too; else None."""
+
+    @abstractmethod
+    def refs(self, below: str) -> list[str]:
+        """Return the names of all refs below a prefix that ends with a slash, sorted."""
+
+    @abstractmethod
+    def create_ref(self, name: str, commit_id: ObjectId) -> None:
+        """Make a ref that is not there yet, durably, at a commit that is there.
+
+        Raises:
+            StaleError: It is there.
+            UnsupportedError: Another ref's name stands in the way.
+            BusyError: Another process did not let go in time.
+        """
+
+    @abstractmethod
+    def delete_ref(self, name: str, *, expected: ObjectId) -> None:
+        """Remove a ref that stands at a commit, durably.
+
+        Raises:
+            StaleError: It is not there, or elsewhere.
+            BusyError: Another process did not let go in time.
+        """
+
+    @abstractmethod
     def signature(self) -> Signature:
         """Return who commits, from git's configuration or else user and host, at the present moment."""
 

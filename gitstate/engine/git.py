@@ -19,7 +19,7 @@ from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.upkeep import GcReport
-from gitstate.errors import CorruptionError, ReadOnlyError, StorageError
+from gitstate.errors import CorruptionError, ReadOnlyError, StaleError, StorageError
 
 __all__ = ["GitEngine"]
 
@@ -171,6 +171,33 @@ class GitEngine(Engine):
     def find(self, prefix: str) -> list[ObjectId]:
         """See :meth:`Engine.find`."""
         return self._reader.find(prefix)
+
+    def ref(self, name: str) -> ObjectId | None:
+        """See :meth:`Engine.ref`."""
+        with files.storage_errors(self._repository.path(name)):
+            found = refs.read(self._repository, name)
+        return None if found is None else self._reader.peel(found)
+
+    def refs(self, below: str) -> list[str]:
+        """See :meth:`Engine.refs`."""
+        with files.storage_errors(self._repository.path(below)):
+            return sorted(set(refs.names(self._repository, below)))
+
+    def create_ref(self, name: str, commit_id: ObjectId) -> None:
+        """See :meth:`Engine.create_ref`."""
+        with files.storage_errors(self._repository.path(name)):
+            # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
+            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
+            with self.lock():
+                refs.create(self._repository, name, commit_id, timeout=self._ref_timeout)
+
+    def delete_ref(self, name: str, *, expected: ObjectId) -> None:
+        """See :meth:`Engine.delete_ref`."""
+        with files.storage_errors(self._repository.path(name)), self.lock():
+            found = refs.read(self._repository, name)
+            if found is None or self._reader.peel(found) != expected:
+                raise StaleError(f"{name} is at {found}, not at {expected}", hint="read it again")
+            refs.delete(self._repository, name, expected=found, timeout=self._ref_timeout)
 
     def signature(self) -> Signature:
         """See :meth:`Engine.signature`."""

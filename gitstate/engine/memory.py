@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
 from gitstate.engine.upkeep import GcReport
-from gitstate.errors import BusyError, CorruptionError, StaleError
+from gitstate.errors import BusyError, CorruptionError, StaleError, UnsupportedError
 
 __all__ = ["MemoryEngine"]
 
@@ -26,6 +26,7 @@ class MemoryEngine(Engine):
         self._lock = threading.Lock()
         self._objects: dict[ObjectId, GitObject] = {}
         self._head: ObjectId | None = None
+        self._refs: dict[str, ObjectId] = {}
 
     def head(self) -> ObjectId | None:
         """See :meth:`Engine.head`."""
@@ -70,6 +71,30 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.find`."""
         matches = (item for item in list(self._objects.values()) if item.kind == "commit")
         return sorted(item.id for item in matches if item.id.startswith(prefix))
+
+    def ref(self, name: str) -> ObjectId | None:
+        """See :meth:`Engine.ref`."""
+        return self._refs.get(name)
+
+    def refs(self, below: str) -> list[str]:
+        """See :meth:`Engine.refs`."""
+        return sorted(name for name in list(self._refs) if name.startswith(below))
+
+    def create_ref(self, name: str, commit_id: ObjectId) -> None:
+        """See :meth:`Engine.create_ref`."""
+        with self.lock():
+            if name in self._refs:
+                raise StaleError(f"{name} is there, at {self._refs[name]}", hint="read it again")
+            if any(f"{other}/".startswith(f"{name}/") or f"{name}/".startswith(f"{other}/") for other in self._refs):
+                raise UnsupportedError(f"{name} cannot be made: another name is in the way", hint="choose another name")
+            self._refs[name] = commit_id
+
+    def delete_ref(self, name: str, *, expected: ObjectId) -> None:
+        """See :meth:`Engine.delete_ref`."""
+        with self.lock():
+            if self._refs.get(name) != expected:
+                raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
+            del self._refs[name]
 
     def signature(self) -> Signature:
         """See :meth:`Engine.signature`."""

@@ -1,6 +1,7 @@
 """Reads objects, with dulwich, from packs and loose files that other processes move about meanwhile."""
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,8 @@ __all__ = ["ObjectReader"]
 
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+_TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
+_TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
 _OPEN = 2  # object stores at a time, whatever the number of threads: each has four descriptors for every pack
 
@@ -47,9 +50,7 @@ class ObjectReader:
         known = self._known.get(object_id)
         if known is not None and known.kind == kind:
             return known.body
-        name = ObjectID(object_id.encode("ascii"))
-        with files.storage_errors(self._path):
-            number, body = self._attempt(lambda store: store.get_raw(name), f"{kind} {object_id}")
+        number, body = self._raw(object_id, kind)
         found = _KINDS.get(number, "unknown kind")
         data = b"%s %d\0" % (found.encode(), len(body)) + body
         if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id:
@@ -68,6 +69,21 @@ class ObjectReader:
         tree = parse_tree(self.read(tree_id, "tree"), tree_id)
         self._known.put(tree_id, tree.to_object())
         return tree
+
+    def peel(self, object_id: ObjectId) -> ObjectId | None:
+        """Return the commit that an object is, or that a tag is of; None for anything else.
+
+        Raises:
+            CorruptionError: It is missing or damaged; the message names it.
+        """
+        for _ in range(_TAGS):
+            number, body = self._raw(object_id, "object")
+            if _KINDS.get(number) == "commit":
+                return object_id
+            if _KINDS.get(number) != "tag" or (tagged := _TAGGED.match(body)) is None:
+                break
+            object_id = tagged[1].decode("ascii")
+        return None
 
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`gitstate.engine.base.Source.commits`; C git reads them, if there is one."""
@@ -101,6 +117,12 @@ class ObjectReader:
             self._idle.pop().close()
         self._free = threading.Semaphore(_OPEN)
         self._known.forked()
+
+    def _raw(self, object_id: ObjectId, what: str) -> tuple[int, bytes]:
+        """Return the number of an object's kind and its body, unchecked."""
+        name = ObjectID(object_id.encode("ascii"))
+        with files.storage_errors(self._path):
+            return self._attempt(lambda store: store.get_raw(name), f"{what} {object_id}")
 
     def _attempt(self, action: Callable[[DiskObjectStore], _T], what: str) -> _T:
         """Run ``action``; again, with packs looked for anew, when a pack was moved under it."""

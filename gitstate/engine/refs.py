@@ -15,7 +15,7 @@ from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
-__all__ = ["any_ref", "forget", "logged", "names", "read", "read_head", "restore", "swap"]
+__all__ = ["any_ref", "create", "delete", "forget", "logged", "names", "read", "read_head", "restore", "swap", "target"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _LINE = re.compile(rb"[0-9a-f]{40} [0-9a-f]{40} [^\n]*\n")  # of a reflog
@@ -132,6 +132,51 @@ def swap(
             lock.replace()
 
 
+def create(repository: Repository, ref: str, new: ObjectId, *, timeout: float = 10.0) -> None:
+    """Make ``ref``, which is no branch, at ``new``, durably and without a log; call it under the store's lock.
+
+    Raises:
+        StaleError: It is there already.
+        BusyError: A living git holds its lock file; the message names it.
+        UnsupportedError: Another ref's name stands in the way.
+    """
+    _make_way(repository, ref)
+    with LockFile(repository.private, repository.path(ref), new.encode() + b"\n", timeout=timeout) as lock:
+        current = read(repository, ref)
+        if current is not None:
+            raise StaleError(f"{ref} is there, at {current}", hint="read it again")
+        lock.replace()
+
+
+def delete(repository: Repository, ref: str, *, expected: ObjectId, timeout: float = 10.0) -> None:
+    """Remove ``ref``, which is no branch and stands at ``expected``, durably; call it under the store's lock.
+
+    Raises:
+        StaleError: It is elsewhere, or not there.
+        BusyError: A living git holds its lock file, or that of ``packed-refs``; the message names it.
+    """
+    path = repository.path(ref)
+    os.makedirs(os.path.dirname(path), exist_ok=True)  # git removes the folder of one that it packs
+    with LockFile(repository.private, path, b"", timeout=timeout):
+        current = read(repository, ref)
+        if current != expected:
+            raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
+        _unpack(repository, ref, timeout)  # first: else the older value would be seen for a moment
+        files.remove(path)
+        files.sync_directory(os.path.dirname(path))
+
+
+def _unpack(repository: Repository, ref: str, timeout: float) -> None:
+    """Take a ref out of ``packed-refs``, with the line that says what a tag is of."""
+    path = repository.path("packed-refs")
+    while _read_packed(repository, ref) is not None:
+        before = files.read(path)
+        line = re.compile(rb"^[0-9a-f]{40} %s\n(?:\^[^\n]*\n)?" % re.escape(os.fsencode(ref)), re.MULTILINE)
+        with LockFile(repository.private, path, line.sub(b"", before), timeout=timeout) as lock:
+            if files.read(path) == before:
+                lock.replace()
+
+
 def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, note: str) -> None:
     """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`."""
     path = repository.common_dir / target(repository, ref)
@@ -175,7 +220,7 @@ def _make_way(repository: Repository, ref: str) -> None:
     """Make the folder of a ref that is not there yet; refuse when another ref has its place."""
     for _, name in _packed(repository):
         if name.startswith(ref + "/") or ref.startswith(name + "/"):
-            raise UnsupportedError(f"{ref} cannot be made: {name} is there", hint="choose another branch")
+            raise UnsupportedError(f"{ref} cannot be made: {name} is there", hint="choose another name")
     target = repository.common_dir / ref
     try:
         if not target.parent.is_dir():
@@ -186,11 +231,15 @@ def _make_way(repository: Repository, ref: str) -> None:
             for empty, _, _ in os.walk(target, topdown=False):
                 os.rmdir(empty)  # git leaves empty folders of deleted refs behind
     except (FileExistsError, NotADirectoryError) as error:
-        raise UnsupportedError(f"{ref} cannot be made: {error.filename} is a ref", hint="choose another") from error
+        raise UnsupportedError(
+            f"{ref} cannot be made: {error.filename} is a ref", hint="choose another name"
+        ) from error
     except OSError as error:
         if not target.is_dir():
             raise
-        raise UnsupportedError(f"{ref} cannot be made: there are refs in {target}", hint="choose another") from error
+        raise UnsupportedError(
+            f"{ref} cannot be made: there are refs in {target}", hint="choose another name"
+        ) from error
 
 
 @contextmanager

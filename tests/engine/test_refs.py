@@ -1,0 +1,120 @@
+"""Refs other than the branch: made once, read through tags, removed wherever git keeps them."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine.base import Engine
+from gitstate.errors import BusyError, CorruptionError, GitStateError, StaleError, UnsupportedError
+from tests.engine.conftest import OpenEngine, git, save
+
+GOOD = "refs/tags/jobs/nightly/good"
+
+
+def test_a_ref_is_made_once_listed_and_removed(engine: Engine) -> None:
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    assert engine.ref(GOOD) is None
+    assert engine.refs("refs/tags/jobs/") == []
+    engine.create_ref(GOOD, one)
+    engine.create_ref("refs/tags/jobs/nightly/a", two)
+    engine.create_ref("refs/tags/jobs/weekly/a", two)
+    assert engine.ref(GOOD) == one
+    assert engine.refs("refs/tags/jobs/nightly/") == ["refs/tags/jobs/nightly/a", GOOD]
+    with pytest.raises(StaleError, match=one):
+        engine.create_ref(GOOD, two)
+    with pytest.raises(StaleError):
+        engine.delete_ref(GOOD, expected=two)
+    with pytest.raises(StaleError):
+        engine.delete_ref("refs/tags/jobs/nightly/none", expected=two)
+    with pytest.raises(UnsupportedError, match="choose another name"):
+        engine.create_ref(f"{GOOD}/more", one)
+    with pytest.raises(UnsupportedError, match="choose another name"):
+        engine.create_ref("refs/tags/jobs/nightly", one)
+    assert engine.ref(GOOD) == one
+    engine.delete_ref(GOOD, expected=one)
+    assert engine.ref(GOOD) is None
+    engine.create_ref(GOOD, two)
+    assert engine.ref(GOOD) == two
+    assert engine.head() == two
+
+
+def test_of_threads_that_make_one_ref_a_single_one_does(engine: Engine) -> None:
+    commits = [save(engine, {"a": b"%d" % number}) for number in range(8)]
+    made: list[str] = []
+
+    def work(commit: str) -> None:
+        try:
+            engine.create_ref(GOOD, commit)
+            made.append(commit)
+        except StaleError:
+            pass
+
+    threads = [threading.Thread(target=work, args=(commit,)) for commit in commits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [engine.ref(GOOD)]
+
+
+def test_git_sees_them_and_tags_that_git_made_are_read(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine, folder = open_engine(), tmp_path / "store"
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    engine.create_ref(GOOD, one)
+    assert git(folder, "rev-parse", "jobs/nightly/good").strip() == one
+    git(folder, "tag", "-a", "-m", "with a word", "told", two)
+    git(folder, "tag", "-a", "-m", "of a tag", "twice", "told")
+    git(folder, "tag", "file", "HEAD:a")
+    assert (engine.ref("refs/tags/told"), engine.ref("refs/tags/twice")) == (two, two)
+    assert engine.ref("refs/tags/file") is None
+    git(folder, "pack-refs", "--all")
+    assert engine.refs("refs/tags/") == ["refs/tags/file", GOOD, "refs/tags/told", "refs/tags/twice"]
+    assert (engine.ref(GOOD), engine.ref("refs/tags/twice")) == (one, two)
+    engine.delete_ref("refs/tags/told", expected=two)
+    assert git(folder, "tag").split() == ["file", "jobs/nightly/good", "twice"]
+    engine.delete_ref(GOOD, expected=one)
+    engine.create_ref(GOOD, two)
+    git(folder, "pack-refs", "--all")
+    assert engine.ref(GOOD) == two
+    engine.delete_ref(GOOD, expected=two)
+    assert git(folder, "for-each-ref", "--format=%(refname)", "refs/tags/jobs") == ""
+
+
+def test_a_living_git_is_waited_for_and_named(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(ref_timeout=0.1)
+    one = save(engine, {"a": b"1"})
+    engine.create_ref(GOOD, one)
+    git(tmp_path / "store", "pack-refs", "--all")
+    for name in (GOOD, "packed-refs"):
+        lock = tmp_path / "store/.git" / f"{name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+        with pytest.raises(BusyError, match=lock.name):
+            engine.delete_ref(GOOD, expected=one)
+        lock.unlink()
+        assert engine.ref(GOOD) == one
+    engine.delete_ref(GOOD, expected=one)
+
+
+def test_a_name_outlives_the_branch_and_git_s_clean_up(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine, folder = open_engine(), tmp_path / "store"
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    engine.create_ref(GOOD, two)
+    git(folder, "update-ref", "refs/heads/main", one)
+    git(folder, "reflog", "expire", "--expire=now", "--all")
+    git(folder, "gc", "-q", "--prune=now")
+    assert engine.ref(GOOD) == two
+    assert engine.read(two, "commit")
+
+
+def test_a_name_of_something_lost_is_an_error_that_names_it(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(check=False)
+    save(engine, {"a": b"1"})
+    lost = "1" * 40
+    (tmp_path / "store/.git/refs/tags").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "store/.git/refs/tags/lost").write_text(f"{lost}\n")
+    with pytest.raises(CorruptionError, match=lost):
+        engine.ref("refs/tags/lost")
+    with pytest.raises(GitStateError, match=lost):
+        engine.delete_ref("refs/tags/lost", expected=lost)
