@@ -101,11 +101,55 @@ class Reader:
             return
         levels = self.format(root).fanout
         for fan, name, tree in self._folders(top.id, levels):
-            document = self._document_id(collection, name, tree)
-            if document is None or (names.encode(document) == name and names.fan(document, levels) != fan):
-                continue  # somebody else's: no reader looks for a document there
-            if self._holds_document(collection, tree):
+            document = self._document_in(collection, fan, name, tree, levels)
+            if document is not None:
                 yield document, "/".join(part for part in (collection.name, fan, name) if part), tree
+
+    def differing(
+        self, collection: Collection, before: ObjectId | None, after: ObjectId
+    ) -> Iterator[tuple[str, ObjectId | None, ObjectId | None]]:
+        """Yield the id of each document that differs between two root trees (None: an empty one), and its own tree in
+        both, or None where it is not. Folders that are the same in both are not read.
+        """
+        was: dict[str, ObjectId] = {}
+        now: dict[str, ObjectId] = {}
+        levels = self.format(after).fanout
+        if before is None or self.format(before).fanout != levels:
+            was, now = ({} if root is None else self._trees(collection, root) for root in (before, after))
+        else:
+            tops = [trees.find(self.source, root, collection.name) for root in (before, after)]
+            folders = [entry.id if entry is not None and entry.is_directory else None for entry in tops]
+            for fan, name, *both in self._differing_folders(folders[0], folders[1], levels):
+                for side, tree in zip((was, now), both, strict=True):
+                    document = None if tree is None else self._document_in(collection, fan, name, tree, levels)
+                    if tree is not None and document is not None:
+                        side[document] = tree
+        for document in was | now:
+            if was.get(document) != now.get(document):
+                yield document, was.get(document), now.get(document)
+
+    def _trees(self, collection: Collection, root: ObjectId) -> dict[str, ObjectId]:
+        return {document: tree for document, _, tree in self.places(collection, root)}
+
+    def _differing_folders(
+        self, before: ObjectId | None, after: ObjectId | None, levels: int, fan: str = ""
+    ) -> Iterator[tuple[str, str, ObjectId | None, ObjectId | None]]:
+        if before == after:
+            return
+        old, new = ({} if tree is None else self.source.tree(tree) for tree in (before, after))
+        for name in sorted(old.keys() | new.keys()):
+            was, now = (entry.id if (entry := side.get(name)) and entry.is_directory else None for side in (old, new))
+            if was != now and levels:
+                yield from self._differing_folders(was, now, levels - 1, f"{fan}/{name}" if fan else name)
+            elif was != now:
+                yield fan, name, was, now
+
+    def _document_in(self, collection: Collection, fan: str, name: str, tree: ObjectId, levels: int) -> str | None:
+        """Return the id of the document in a folder; None: it holds none, or no reader looks for one there."""
+        document = self._document_id(collection, name, tree)
+        if document is None or (names.encode(document) == name and names.fan(document, levels) != fan):
+            return None
+        return document if self._holds_document(collection, tree) else None
 
     def _folders(self, tree: ObjectId, levels: int, fan: str = "") -> Iterator[tuple[str, str, ObjectId]]:
         for name, entry in trees.read(self.source, tree).items():

@@ -28,8 +28,9 @@ from gitstate.errors import (
     UnsupportedError,
 )
 from gitstate.format.version import FormatVersion
-from gitstate.store import history, reshard, verify, walks
+from gitstate.store import history, naming, reshard, verify, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
+from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.verify import Report, Validate
 from gitstate.store.worktree import Worktree
@@ -146,27 +147,42 @@ class Store:
         self._check_open()
         return self._reader.head()
 
-    def resolve(self, at: str | None) -> ObjectId:
-        """Return the commit that ``at`` names: a commit id or its first digits; None names the head.
+    def resolve(self, at: str | None, collection: Collection | None = None, document: str = "") -> ObjectId:
+        """Return the commit that ``at`` names; None names the head. Names that count the revisions of a document, such
+        as ``~1``, and its pins need one; see :mod:`gitstate.store.naming`.
 
         Raises:
-            RevisionNotFoundError: No revision answers to the name, or several do.
+            RevisionNotFoundError: No revision answers to the name, or several do; the message lists candidates.
+            InvalidInputError: It is no text, or needs a document.
             StoreNotFoundError: The branch, or the whole repository, is gone.
         """
         self._check_open()
-        return self._reader.head() if at is None else history.resolve(self._reader, at)
+        if at is None:
+            return self._reader.head()
+        if collection is None:
+            return naming.resolve(self._reader, at)
+        return naming.Names(self._reader, collection, document).resolve(at)
 
     def load(self, collection: Collection, document: str, at: str | None = None) -> Snapshot | None:
         """Return a document as it stands at the head, or stood ``at`` a revision; None when there is none."""
-        return self._reader.snapshot(collection, document, self.resolve(at))
+        return self._reader.snapshot(collection, document, self.resolve(at, collection, document))
 
     def documents(self, collection: Collection, at: str | None = None) -> Iterator[Snapshot]:
         """Yield every document of a collection."""
         return self._reader.documents(collection, self.resolve(at))
 
+    def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
+        """Yield each document that is there no more, with the revision that removed it, the newest first."""
+        return walks.deleted(self._reader, collection, self.head())
+
     def history(self, collection: Collection, document: str, at: str | None = None) -> Iterator[Revision]:
         """Yield the revisions of a document, newest first, its deletions and earlier lives too."""
-        return history.revisions(self._reader, collection, document, self.resolve(at))
+        return history.revisions(self._reader, collection, document, self.resolve(at, collection, document))
+
+    def pins(self, collection: Collection, document: str) -> Pins:
+        """Return the names that revisions of a document have, to be looked at and changed."""
+        self._check_open()
+        return Pins(self._engine, collection, document)
 
     def snapshot(self, collection: Collection, document: str, revision: ObjectId) -> Snapshot | None:
         """Return a document as it stood at a revision that :meth:`history` gave."""

@@ -13,6 +13,7 @@ from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
+from gitstate.store import pins
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
@@ -66,8 +67,9 @@ def check_repository(
     try:
         problems = _transient(engine, repair=repair)
         heads, unreadable = _heads(repository)
-        problems += [*unreadable, *pack_problems(repository.objects / "pack")]
-        report = check(engine, heads, collections, validate)
+        pinned, lost = _pinned(engine, collections)
+        problems += [*unreadable, *lost, *pack_problems(repository.objects / "pack")]
+        report = check(engine, heads, collections, validate, pinned)
     finally:
         engine.close()
     problems += worktree.check(repair=repair) if worktree is not None else []
@@ -100,19 +102,41 @@ def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
     return found, problems
 
 
+def _pinned(engine: GitEngine, collections: Sequence[Collection]) -> tuple[dict[str, ObjectId], list[Problem]]:
+    """Return where the pins stand, and what is wrong with those that stand at no commit."""
+    found: dict[str, ObjectId] = {}
+    problems: list[Problem] = []
+    for ref in (ref for collection in collections for ref in engine.refs(pins.folder(collection))):
+        try:
+            commit_id = engine.ref(ref)
+        except CorruptionError as error:
+            problems.append(Problem("pin", ref, error.message, error.hint))
+        else:
+            if commit_id is None:
+                problems.append(Problem("pin", ref, "it stands at no commit", severity="warning"))
+            else:
+                found[ref] = commit_id
+    return found, problems
+
+
 def check(
-    engine: Engine, heads: Mapping[str, ObjectId], collections: Sequence[Collection], validate: Validate
+    engine: Engine,
+    heads: Mapping[str, ObjectId],
+    collections: Sequence[Collection],
+    validate: Validate,
+    pinned: Mapping[str, ObjectId] | None = None,
 ) -> Report:
-    """Check all that some commits reach, each object once, and every document at each of the commits.
+    """Check all that some commits reach, each object once, and every document at each of the heads.
 
     Args:
         engine: Reads the objects.
-        heads: The commits, by the names of what stands there.
+        heads: Commits, by the names of what stands there.
         collections: The collections whose documents are checked.
         validate: Is asked about each document that can be read.
+        pinned: More commits: what their documents were was judged when they were heads.
     """
     objects = ObjectCheck(engine)
-    for name, commit_id in heads.items():
+    for name, commit_id in {**heads, **(pinned or {})}.items():
         objects.reach(commit_id, name)
     documents = _DocumentCheck(engine, validate)
     for commit_id in dict.fromkeys(heads.values()):

@@ -1,14 +1,20 @@
 """Walks over all commits of a store, whichever document they are about."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from gitstate.engine import graph
 from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
+from gitstate.format import message
+from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.reader import Reader
 
-__all__ = ["changed", "walk"]
+__all__ = ["changed", "deleted", "walk"]
+
+_REMOVING = tuple(f"{message.EVENT}: {event}".encode() for event in (Event.DELETED, Event.UNDONE))
+"""What a message of ours says that may have removed a document: an undo takes back that it was made."""
 
 
 def walk(
@@ -31,10 +37,30 @@ def walk(
 
 def changed(reader: Reader, collection: Collection, revision: Revision) -> list[str]:
     """Return the documents of a collection that a revision made, changed or deleted, as its first parent had them."""
+    return sorted(document for document, _, _ in _differing(reader, collection, revision.id, revision.parents))
 
-    def trees(commit_id: ObjectId) -> dict[str, ObjectId]:
-        root = graph.read(reader.source, commit_id).tree
-        return {document: tree for document, _, tree in reader.places(collection, root)}
 
-    now, before = trees(revision.id), trees(revision.parents[0]) if revision.parents else {}
-    return sorted(document for document in now.keys() | before.keys() if now.get(document) != before.get(document))
+def deleted(reader: Reader, collection: Collection, start: ObjectId) -> Iterator[tuple[str, Revision]]:
+    """Yield each document that is gone at ``start``, with the revision that removed it, the newest first."""
+    root = graph.read(reader.source, start).tree
+    met = {document for document, _, _ in reader.places(collection, root)}
+    trailer = f"{collection.trailer}: ".encode()
+    for commit_id, sketch in graph.walk(reader.source, start):
+        if trailer in sketch.text and not any(words in sketch.text for words in _REMOVING):
+            continue
+        for document, before, after in _differing(reader, collection, commit_id, sketch.parents):
+            if before is not None and after is None and document not in met:
+                met.add(document)
+                yield document, Revision.of(commit_id, graph.read(reader.source, commit_id))
+
+
+_Difference: TypeAlias = tuple[str, ObjectId | None, ObjectId | None]  # a document, its tree before and after
+
+
+def _differing(
+    reader: Reader, collection: Collection, commit_id: ObjectId, parents: Sequence[ObjectId]
+) -> Iterator[_Difference]:
+    """Yield the documents that are not as the first parent of a commit had them; None where there is none."""
+    root = graph.read(reader.source, commit_id).tree
+    before = graph.read(reader.source, parents[0]).tree if parents else None
+    yield from reader.differing(collection, before, root)

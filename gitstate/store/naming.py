@@ -1,0 +1,187 @@
+"""The names of revisions, as people give them: ``~3``, a pin, a time, ``@deleted``, a commit id or its first digits.
+
+They are looked for in this order: what stands before a ``~N`` is a whole commit id, a pin of the document, a tag of
+git's, the first digits of a commit id, or a time. docs/reference/revisions.md is for people.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from difflib import get_close_matches
+from itertools import islice
+
+from gitstate import clock
+from gitstate.engine import graph
+from gitstate.engine.objects import ObjectId
+from gitstate.errors import GitStateError, InvalidInputError, RevisionNotFoundError
+from gitstate.format import message
+from gitstate.format.message import Event
+from gitstate.store.documents import Collection, Revision
+from gitstate.store.history import revisions
+from gitstate.store.moments import moment
+from gitstate.store.pins import TAGS, Pins
+from gitstate.store.reader import Reader
+
+__all__ = ["Names", "resolve"]
+
+DELETED = "@deleted"
+
+_PREFIX = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
+_BACK = re.compile(r"(.*?)~([0-9]{0,9})", re.DOTALL)
+_TAG = re.compile(r"[^\s\0-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")  # what git refuses in a name is none
+_ID_DIGITS = 40
+_LISTED = 5  # so many candidates are named in an error
+_FORMS = "name it by the first digits of its commit id, ~1 for the one before, a pin, a time, or @deleted"
+
+
+def resolve(reader: Reader, name: str) -> ObjectId:
+    """Return the commit that a name stands for, of whatever document: an id or its first digits, a tag, or a time.
+
+    Raises:
+        RevisionNotFoundError: No revision answers to the name, or several do; the message lists them.
+        InvalidInputError: It is no text, or needs a document, as ``~1`` and ``@deleted`` do.
+    """
+    _check(name)
+    if _BACK.fullmatch(name) or name == DELETED:
+        raise InvalidInputError(f"revision {name!r} counts the revisions of one document", hint="name one, or a time")
+    commit_id = _by_id_or_tag(reader, name, None)
+    time = None if commit_id else moment(name, clock.now())
+    if time is not None:
+        walked = graph.walk(reader.source, reader.head())
+        commit_id = next((found for found, sketch in walked if sketch.time <= time.timestamp()), None)
+        if commit_id is None:
+            raise RevisionNotFoundError(f"the store is younger than {time:%Y-%m-%d %H:%M:%SZ}", hint=_FORMS)
+    if commit_id is None:
+        raise RevisionNotFoundError(f"there is no revision {name!r}", hint=_FORMS)
+    return _of_store(reader, commit_id)
+
+
+class Names:
+    """The names of the revisions of one document."""
+
+    def __init__(self, reader: Reader, collection: Collection, document: str) -> None:
+        self._reader = reader
+        self._collection = collection
+        self._document = document
+        self._pins = Pins(reader.engine, collection, document)
+
+    def resolve(self, name: str) -> ObjectId:
+        """Return the commit that a name stands for.
+
+        Raises:
+            RevisionNotFoundError: No revision answers to the name, or several do; the message lists candidates.
+            InvalidInputError: It is no text.
+        """
+        _check(name)
+        back = _BACK.fullmatch(name)
+        if back is not None:
+            start = self._reader.head() if not back[1] else self.resolve(back[1])
+            return self._back(start, int(back[2] or "1"), name)
+        if name == DELETED:
+            return self._before_deletion()
+        commit_id = self._find(name)
+        if commit_id is not None:
+            return _of_store(self._reader, commit_id)
+        time = moment(name, clock.now())
+        if time is not None:
+            return self._at(time)
+        raise self._unknown(name)
+
+    def _find(self, name: str) -> ObjectId | None:
+        if len(name) < _ID_DIGITS and (pinned := self._pins.find(name)) is not None:
+            return pinned
+        return _by_id_or_tag(self._reader, name, self)
+
+    def own(self, commit_ids: list[ObjectId]) -> list[ObjectId]:
+        """Return those of some commits that say that they are about the document."""
+        found = ((commit_id, _read(self._reader, commit_id)) for commit_id in commit_ids)
+        return [commit_id for commit_id, each in found if each.message.get(self._collection.trailer) == self._document]
+
+    def _revisions(self, start: ObjectId | None = None) -> Iterator[Revision]:
+        return revisions(self._reader, self._collection, self._document, start or self._reader.head())
+
+    def _states(self, start: ObjectId | None = None) -> Iterator[Revision]:
+        """Yield the revisions that are states; an execution is recorded beside one."""
+        for revision in self._revisions(start):
+            told = revision.message
+            ours = told.get(self._collection.trailer) == self._document
+            if not ours or told.get(message.EVENT) != Event.EXECUTION:
+                yield revision
+
+    def _back(self, start: ObjectId, count: int, name: str) -> ObjectId:
+        found = list(islice(self._states(start), count + 1))
+        if len(found) > count:
+            return found[count].id
+        if not found:
+            raise self._unknown(name)
+        raise RevisionNotFoundError(
+            f"{self._document!r} does not go back to {name!r}: it has {len(found)} revisions from there",
+            hint=f"the oldest is {found[-1].id[:12]}, {found[-1].message.subject}",
+        )
+
+    def _before_deletion(self) -> ObjectId:
+        for revision in self._revisions():
+            if self._holds(revision.id) or not revision.parents:
+                continue
+            for parent in revision.parents:
+                if self._holds(parent):
+                    return parent
+        raise RevisionNotFoundError(f"{self._document!r} was never deleted", hint="`gitstate log` lists its revisions")
+
+    def _holds(self, commit_id: ObjectId) -> bool:
+        return self._reader.snapshot(self._collection, self._document, commit_id) is not None
+
+    def _at(self, time: datetime) -> ObjectId:
+        oldest: Revision | None = None
+        for revision in self._revisions():
+            if revision.time <= time:
+                return revision.id
+            oldest = revision
+        if oldest is None:
+            raise self._unknown(f"{time:%Y-%m-%d %H:%M:%SZ}")
+        raise RevisionNotFoundError(
+            f"{self._document!r} is younger than {time:%Y-%m-%d %H:%M:%SZ}",
+            hint=f"its first revision is {oldest.id[:12]} of {oldest.time:%Y-%m-%d %H:%M:%SZ}",
+        )
+
+    def _unknown(self, name: str) -> RevisionNotFoundError:
+        pins = [pin.name for pin in self._pins.all()]
+        listed = [f"pin {pin}" for pin in get_close_matches(name, pins, _LISTED, 0) or pins[:_LISTED]]
+        listed += [_told(revision) for revision in islice(self._revisions(), _LISTED - len(listed))]
+        there = "; ".join(listed) or "it has none"
+        return RevisionNotFoundError(f"there is no revision {name!r} of {self._document!r}: {there}", hint=_FORMS)
+
+
+def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | None:
+    """Return the commit whose id or tag a name is, or begins. Of several the document's own counts, if it is alone."""
+    whole = len(name) == _ID_DIGITS
+    if not whole and _TAG.fullmatch(name) and ".." not in name and (tagged := reader.engine.ref(TAGS + name)):
+        return tagged
+    found = reader.engine.find(name.lower()) if _PREFIX.fullmatch(name) else []
+    if len(found) > 1 and names is not None:
+        found = names.own(found) if len(names.own(found)) == 1 else found
+    if len(found) > 1:
+        listed = "; ".join(_told(_read(reader, commit_id)) for commit_id in found[:_LISTED])
+        raise RevisionNotFoundError(f"revision {name!r} is ambiguous: {listed}", hint="give more digits")
+    return found[0] if found else None
+
+
+def _of_store(reader: Reader, commit_id: ObjectId) -> ObjectId:
+    try:
+        reader.format(graph.read(reader.engine, commit_id).tree)
+    except GitStateError as error:
+        raise RevisionNotFoundError(f"commit {commit_id[:12]} is no revision of this store: {error.message}") from error
+    return commit_id
+
+
+def _read(reader: Reader, commit_id: ObjectId) -> Revision:
+    return Revision.of(commit_id, graph.read(reader.engine, commit_id))
+
+
+def _told(revision: Revision) -> str:
+    return f"{revision.id[:12]} {revision.message.subject}"
+
+
+def _check(name: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"a revision is named by a text, not by {name!r}", hint=_FORMS)
