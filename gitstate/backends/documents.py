@@ -66,7 +66,8 @@ class DocumentBackend(StateBackend):
 
         Args:
             job_id: The job.
-            at: A commit id or its first digits: the state as it stood there.
+            at: The state as it stood there: the first digits of a commit id, ``~1`` for the job's revision before its
+                last one, a pin, a time such as ``2 hours ago``, or ``@deleted`` (docs/reference/revisions.md).
 
         Raises:
             StateCorruptionError: What is stored is no state; it names the job, the file, the revision and the reason.
@@ -96,18 +97,18 @@ class DocumentBackend(StateBackend):
         self._lineages.put(state, picture)
         return cast(CheckpointState, state)
 
-    async def list_jobs(self) -> list[CheckpointState]:
-        """Return the state of every job, newest ``updated_at`` first.
+    async def list_jobs(self, *, at: str | None = None) -> list[CheckpointState]:
+        """Return the state of every job, now or ``at`` a revision of the store, newest ``updated_at`` first.
 
         A job that cannot be read is reported in the log and left out.
         """
-        return await asyncio.to_thread(self._list)
+        return await asyncio.to_thread(self._list, at)
 
-    def _list(self) -> list[CheckpointState]:
+    def _list(self, at: str | None) -> list[CheckpointState]:
         states: list[CheckpointState] = []
-        for snapshot in self._store.documents(self._jobs):
+        for snapshot in self._store.documents(self._jobs, at):
             try:
-                states.append(self._state(snapshot))
+                states.append(self._state(snapshot, based=at is None))
             except StateCorruptionError as error:
                 _log.warning("left out of the list: %s", error)
         return sorted(states, key=updated_at, reverse=True)

@@ -1,13 +1,20 @@
-"""Looking back at jobs: their checkpoints."""
+"""Looking back at jobs: their checkpoints, what differs between them, and which one did what."""
 
 import asyncio
+from collections.abc import Iterable
+from datetime import datetime
 from itertools import islice
 
-from gitstate.backends import review
-from gitstate.backends.checkpoints import Checkpoint
+from gitstate.backends import next_sheets, review, tracing
+from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
+from gitstate.backends.next_sheets import NextSheet
 from gitstate.backends.review import JobComparison, JobDiff
+from gitstate.backends.rewound import value_of
 from gitstate.backends.sides import Finder, Sides
+from gitstate.backends.subjects import progress
+from gitstate.backends.tracing import Bisection, Blame, Predicate
+from gitstate.errors import JobNotFoundError
 from gitstate.store.changes import changed_files
 
 __all__ = ["HistoryBackend"]
@@ -16,13 +23,152 @@ __all__ = ["HistoryBackend"]
 class HistoryBackend(DocumentBackend):
     """What a backend tells of the past of its jobs; nothing here writes a state."""
 
-    async def history(self, job_id: str, limit: int | None = None) -> list[Checkpoint]:
-        """Return the revisions of a job, newest first; of a deleted job and of its earlier lives too."""
-        job_id = check_job_id(job_id)
-        return await asyncio.to_thread(self._history, job_id, check_limit(limit))
+    async def history(
+        self,
+        job_id: str,
+        limit: int | None = None,
+        *,
+        before: str | datetime | None = None,
+        after: str | datetime | None = None,
+        events: str | Iterable[str] | None = None,
+        at: str | None = None,
+    ) -> list[Checkpoint]:
+        """Return the revisions of a job, newest first; of a deleted job and of its earlier lives too.
 
-    def _history(self, job_id: str, limit: int | None) -> list[Checkpoint]:
-        return [Checkpoint.of(job_id, found) for found in islice(self._store.history(self._jobs, job_id), limit)]
+        Args:
+            job_id: The job.
+            limit: How many at most.
+            before: Only those that are older than this time or revision.
+            after: Only those that are newer.
+            events: Only those with these events, such as ``"execution"``; see :class:`gitstate.format.message.Event`.
+            at: The history as it was at this revision; None is the head.
+
+        Raises:
+            RevisionNotFoundError: No revision answers to a name, or several do.
+            InvalidInputError: There is no such event, or a limit is none.
+        """
+        job_id, limit, named = check_job_id(job_id), check_limit(limit), events_named(events)
+
+        def work() -> list[Checkpoint]:
+            found = selected(self._store, self._jobs, job_id, at=at, before=before, after=after, events=named)
+            return list(islice(found, limit))
+
+        return await asyncio.to_thread(work)
+
+    async def deleted_jobs(self) -> list[DeletedJob]:
+        """Return the jobs that were deleted and are not there again, the one that was deleted last first."""
+        return await asyncio.to_thread(self._deleted)
+
+    def _deleted(self) -> list[DeletedJob]:
+        found: list[DeletedJob] = []
+        for job_id, revision in self._store.deleted(self._jobs):
+            last = value_of(self._store.snapshot(self._jobs, job_id, revision.parents[0]))
+            status = None if last is None else str(last.get("status"))
+            done = None if last is None else "{}/{}".format(*progress(last))
+            found.append(DeletedJob(job_id, Checkpoint.of(job_id, revision), status, done))
+        return found
+
+    async def job_ids(self, prefix: str = "") -> list[str]:
+        """Return the ids of the jobs that begin with a prefix, sorted; no state is read."""
+        return await asyncio.to_thread(
+            lambda: sorted(
+                snapshot.document
+                for snapshot in self._store.documents(self._jobs)
+                if snapshot.document.startswith(prefix)
+            )
+        )
+
+    # Pins
+
+    async def pin(self, job_id: str, name: str, at: str | None = None) -> Pin:
+        """Give a checkpoint of a job a name, which every call that takes a revision then knows. To git it is a tag.
+
+        Args:
+            job_id: The job.
+            name: One word of letters, digits, ``.``, ``_`` and ``-``. A name never moves: remove it, and pin again.
+            at: The revision; None is the head. The job's own last revision there gets the name.
+
+        Raises:
+            JobNotFoundError: There never was such a job.
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            InvalidInputError: The name would be read as something else.
+            ExistsError: The name stands for another checkpoint.
+        """
+        job_id = check_job_id(job_id)
+
+        def work() -> Pin:
+            own = next(self._store.history(self._jobs, job_id, at), None)
+            if own is None:
+                raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
+            self._store.pins(self._jobs, job_id).add(name, own.id)
+            return Pin(job_id, name, own.id)
+
+        return await asyncio.to_thread(work)
+
+    async def unpin(self, job_id: str, name: str) -> Pin:
+        """Remove a name; the checkpoint that it stood for stays, as long as history has it.
+
+        Raises:
+            NotFoundError: There is no such pin.
+        """
+        job_id = check_job_id(job_id)
+        return Pin(job_id, name, await asyncio.to_thread(self._store.pins(self._jobs, job_id).remove, name))
+
+    async def pins(self, job_id: str) -> list[Pin]:
+        """Return the pins of a job, by name."""
+        job_id = check_job_id(job_id)
+        found = await asyncio.to_thread(self._store.pins(self._jobs, job_id).all)
+        return [Pin(job_id, name, revision) for name, revision in found]
+
+    # Searching
+
+    async def blame(self, job_id: str, pointer: str, *, at: str | None = None) -> Blame:
+        """Return which checkpoints set what stands at a place, and to what, the newest first.
+
+        Args:
+            job_id: The job.
+            pointer: The place: ``/sheets/3/status`` or ``sheets.3.status``. The empty text is the whole state.
+            at: The revision to end at; None is the head.
+
+        Raises:
+            InvalidInputError: The pointer is none.
+            JobNotFoundError: There never was such a job.
+            NotFoundError: Nothing ever stood there.
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
+        """
+        job_id = check_job_id(job_id)
+        return await asyncio.to_thread(tracing.blame, self._store, self._jobs, job_id, pointer, at)
+
+    async def bisect(self, job_id: str, predicate: Predicate, *, at: str | None = None) -> Bisection:
+        """Return the first checkpoint at which something holds. All are looked at, so it need not stay so.
+
+        Args:
+            job_id: The job.
+            predicate: An expression such as ``sheets.3.attempt_count > 2`` (see
+                :mod:`gitstate.values.expression`), or a function of the job's plain value, which it must not change.
+            at: The revision to end at; None is the head.
+
+        Raises:
+            InvalidInputError: The text is no expression.
+            JobNotFoundError: There never was such a job.
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
+        """
+        job_id = check_job_id(job_id)
+        return await asyncio.to_thread(tracing.bisect, self._store, self._jobs, job_id, predicate, at)
+
+    async def explain_next(self, job_id: str, at: str | None = None) -> NextSheet:
+        """Return which sheet a run would process next, why, and what it passes over; see :meth:`get_next_sheet`.
+
+        Raises:
+            StateCorruptionError: What is stored is no state.
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
+        """
+        state = await self.load(job_id, at=at)
+        if state is not None:
+            return next_sheets.explain(job_id, state)
+        number = await self.get_next_sheet(job_id) if at is None else 1
+        found = f": output files up to sheet {number - 1} were found" if number and number > 1 else ""
+        return NextSheet(job_id, number, f"the job has no state{found or ', so it begins with the first sheet'}")
 
     # Reviewing
 

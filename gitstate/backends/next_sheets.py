@@ -1,0 +1,84 @@
+"""Why a run goes on with this sheet: the rule of :func:`gitstate.backends.models.next_sheet`, in words."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gitstate.backends.models import JobStatus, SheetStatus, next_sheet
+
+__all__ = ["NextSheet", "PassedOver", "explain"]
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A sheet with a lower number, or any one of a job that is over, and why it is not the next."""
+
+    sheet: int
+    status: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class NextSheet:
+    """The sheet that a run of a job processes next, None if there is none, why, and what it passes over, by number."""
+
+    job_id: str
+    sheet: int | None
+    reason: str
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+def explain(job_id: str, state: Any) -> NextSheet:
+    """Return which sheet of a state is next and why; a model's own rule counts, if it has one.
+
+    Args:
+        job_id: The job.
+        state: A model of the shape that :func:`next_sheet` asks for.
+    """
+    own = getattr(state, "get_next_sheet", None)
+    number = own() if callable(own) else next_sheet(state)
+    sheets = getattr(state, "sheets", None) or {}
+    if number == next_sheet(state):
+        reason = _reason(state, number, sheets)
+    else:
+        reason = "the rule of the job's own model says so"
+    below = range(1, number or state.total_sheets + 1)
+    return NextSheet(job_id, number, reason, tuple(_passed_over(state, number, sheets, each) for each in below))
+
+
+def _reason(state: Any, number: int | None, sheets: Any) -> str:
+    status = _text(getattr(state, "status", None))
+    if number is None and status in (JobStatus.COMPLETED, JobStatus.CANCELLED):
+        return f"the job is {status}"
+    if number is None:
+        return "every sheet is completed, skipped or cancelled" if sheets else "all sheets are completed"
+    if not sheets:
+        return "no sheet has a record, and those before are completed" if number > 1 else "no sheet was ever begun"
+    standing, attempts = _standing(sheets, number)
+    if standing == SheetStatus.IN_PROGRESS:
+        return f"it was interrupted in its attempt {attempts}" if attempts else "it was interrupted"
+    if standing == SheetStatus.FAILED:
+        return f"it failed, after {attempts} attempt{'' if attempts == 1 else 's'}, and is tried again"
+    return f"it is the lowest that is not completed, skipped or cancelled: it is {standing or 'not begun'}"
+
+
+def _passed_over(state: Any, chosen: int | None, sheets: Any, number: int) -> PassedOver:
+    status, _ = _standing(sheets, number)
+    if not sheets:
+        last = getattr(state, "last_completed_sheet", 0) or 0
+        done = f"the last completed sheet is {last}" if number <= last else "the job is over"
+        return PassedOver(number, SheetStatus.COMPLETED.value if number <= last else None, done)
+    if status in (SheetStatus.COMPLETED, SheetStatus.SKIPPED, SheetStatus.CANCELLED):
+        said = getattr(sheets[number], "error_message", None) if status != SheetStatus.COMPLETED else None
+        return PassedOver(number, status, f"it is {status}" + (f": {said}" if said else ""))
+    waits = f"sheet {chosen} comes first" if chosen is not None else "the job is over"
+    return PassedOver(number, status, waits)
+
+
+def _standing(sheets: Any, number: int) -> tuple[str | None, int]:
+    sheet = sheets.get(number)
+    attempts = getattr(sheet, "attempt_count", 0)
+    return _text(getattr(sheet, "status", None)), attempts if isinstance(attempts, int) else 0
+
+
+def _text(status: Any) -> str | None:
+    return None if status is None else str(getattr(status, "value", status))
