@@ -7,6 +7,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.output import print_json
+from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
 @click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when there is a difference.")
 @stores.store_options
+@paged()
 def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit_code: bool) -> None:
     """Show what changed in JOB from revision A to revision B.
 
@@ -86,6 +88,7 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the outcome of a sheet differs.")
 @stores.store_options
+@paged()
 def compare(one: str, other: str, form: str, exit_code: bool) -> None:
     """Compare two jobs, or one at two revisions, sheet by sheet.
 

@@ -7,6 +7,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
+from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["delete", "list_", "show"]
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
 @stores.store_options
+@paged()
 def list_(as_json: bool) -> None:
     """List the jobs of the store, the one that was saved last first."""
     states = stores.use(lambda backend: backend.list_jobs())
@@ -35,6 +37,7 @@ def list_(as_json: bool) -> None:
 @click.option("--at", metavar="REV", help="As it was at this revision: a commit id, or its first four or more digits.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole state as one JSON object.")
 @stores.store_options
+@paged()
 def show(job: str, at: str | None, as_json: bool) -> None:
     """Show the state of JOB: the job itself, then its sheets."""
     state = stores.use(lambda backend: backend.load(job, at=at))

@@ -8,6 +8,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.output import clean, moment, note, print_json, print_table
+from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
     from gitstate.backends.forks import Fork
@@ -123,6 +124,7 @@ def fork(
 @click.argument("job")
 @click.option("--json", "as_json", is_flag=True, help="Print the tree as one JSON object.")
 @stores.store_options
+@paged()
 def forks(job: str, as_json: bool) -> None:
     """Draw the tree of forks in which JOB stands, from its root."""
     tree = stores.use(lambda backend: backend.forks(job))

@@ -30,6 +30,7 @@ class Settings:
     store: str | None = None
     branch: str | None = None
     debug: bool = False
+    pager: bool = True
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
