@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import print_json
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
@@ -22,9 +23,9 @@ _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
 
 
 @click.command()
-@click.argument("job")
-@click.argument("a", required=False, metavar="[A]")
-@click.argument("b", required=False, metavar="[B]")
+@click.argument("job", shell_complete=complete_job)
+@click.argument("a", required=False, metavar="[A]", shell_complete=complete_revision)
+@click.argument("b", required=False, metavar="[B]", shell_complete=complete_revision)
 @click.option(
     "--format",
     "form",
@@ -75,8 +76,8 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
 
 
 @click.command()
-@click.argument("one", metavar="JOB[@REV]")
-@click.argument("other", metavar="JOB[@REV]")
+@click.argument("one", metavar="JOB[@REV]", shell_complete=complete_job)
+@click.argument("other", metavar="JOB[@REV]", shell_complete=complete_job)
 @click.option(
     "--format",
     "form",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
@@ -33,8 +34,13 @@ def list_(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job")
-@click.option("--at", metavar="REV", help="As it was at this revision: a commit id, or its first four or more digits.")
+@click.argument("job", shell_complete=complete_job)
+@click.option(
+    "--at",
+    metavar="REV",
+    shell_complete=complete_revision,
+    help="As it was at this revision: a commit id, or its first four or more digits.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole state as one JSON object.")
 @stores.store_options
 @paged()
@@ -57,7 +63,7 @@ def show(job: str, at: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @stores.store_options
 def delete(job: str, yes: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import demo, diffs, failures, history, jobs, rewind, stores, upkeep
+from gitstate.cli import completion, demo, diffs, failures, history, jobs, rewind, stores, upkeep
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -79,6 +79,7 @@ for command in (
     upkeep.verify,
     upkeep.gc,
     upkeep.reshard,
+    completion.completion,
     demo.demo,
 ):
     cli.add_command(command)

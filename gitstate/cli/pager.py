@@ -52,10 +52,10 @@ def paged(wanted: bool = True) -> Iterator[None]:
         if not pager.quitted:
             raise
     finally:
-        text, sys.stdout, sys.stderr = sys.stdout, screen, messages
+        sys.stdout, sys.stderr = screen, messages
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's business until it quits
         try:
-            text.close()
+            pager.text.close()
         except BrokenPipeError:  # nobody wants to see the rest
             pass
         finally:

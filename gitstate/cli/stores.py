@@ -15,7 +15,7 @@ from gitstate.errors import StoreNotFoundError
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
 
-__all__ = ["Settings", "command", "init", "store_options", "use"]
+__all__ = ["Settings", "chosen", "command", "init", "store_options", "use"]
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -69,13 +69,22 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
 
     from gitstate.backends.git import GitStateBackend
 
-    path, branch = _path(), _settings().branch or "main"
+    path, branch = chosen()
 
     async def session() -> T:
         async with GitStateBackend(path, branch=branch, create=False) as backend:
             return await work(backend)
 
     return asyncio.run(session())
+
+
+def chosen() -> tuple[Path, str]:
+    """Return the path of the store that the options name, and the branch.
+
+    Raises:
+        StoreNotFoundError: None is named, and there is none here.
+    """
+    return _path(), _settings().branch or "main"
 
 
 def command(verb: str, *arguments: str) -> str:
