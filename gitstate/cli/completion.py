@@ -43,7 +43,7 @@ _NOT_PLAIN = re.compile(r"([^\w@%+=:,./-])")  # what bash may take for more than
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print the script that lets SHELL complete verbs, options, jobs and revisions.
+    """Print the script that lets SHELL complete verbs, options, jobs and revisions.
 
     \b
     bash: eval "$(gitstate completion bash)" in ~/.bashrc
