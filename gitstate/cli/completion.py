@@ -38,6 +38,32 @@ _RELATIVE = (
 )
 _NOT_PLAIN = re.compile(r"([^\w@%+=:,./-])")  # what bash may take for more than a letter
 
+_WHOLE_WORDS = """\
+# Bash parts words at : = and @ as well, which ids and revisions hold: put them together again for the function above,
+# and give back only what bash replaces, which is all from an @ on, and all behind a : or =.
+_gitstate_whole_words() {
+    local line=$COMP_LINE part=${COMP_WORDS[COMP_CWORD]} words=() before= word index
+    for ((index = 0; index <= COMP_CWORD; index++)); do
+        word=${COMP_WORDS[index]}
+        if [[ $index -gt 0 && $line != [[:space:]]* ]]; then
+            words[-1]+=$word
+        else
+            words+=("$word")
+            line=${line#"${line%%[![:space:]]*}"}
+        fi
+        line=${line#"$word"}
+    done
+    local COMP_WORDS=("${words[@]}") COMP_CWORD=$((${#words[@]} - 1))
+    _gitstate_completion "$1"
+    if [[ $part != "${words[-1]}" ]]; then
+        before=${words[-1]%"${words[-1]##*[:=@]}"}
+        before=${before%@}
+    fi
+    COMPREPLY=("${COMPREPLY[@]#"$before"}")
+}
+complete -o nosort -F _gitstate_whole_words gitstate
+"""
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -55,6 +81,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     generator = get_completion_class(shell)
     if generator is not None:  # each of the three has one
         click.echo(generator(ctx.find_root().command, {}, "gitstate", _INSTRUCTION).source())
+    if shell == "bash":
+        click.echo(_WHOLE_WORDS, nl=False)
 
 
 def complete_job(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":

@@ -18,11 +18,13 @@ from tests.stores import leave_damaged
 
 ODD = ["two words", "a*b", "größe→", "it's", "$HOME", "a;b", "~root", "`id`", 'say "x"', "back\\slash", "{a,b}", "#1"]
 
-# Calls the function that bash calls, with the words of the line; prints the replies, one a line.
+# Calls the function that bash calls, with a line and its words; prints the replies, one a line.
 _BASH = """
 eval "$(gitstate completion bash)"
+COMP_LINE=$1; shift
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-_gitstate_completion gitstate
+read -r _ _ function _ <<<"$(complete -p gitstate | sed 's/.*-F/- -F/')"
+"$function" gitstate
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
@@ -34,11 +36,12 @@ def offered(*words: str | Path) -> dict[str, str | None]:
     return {item.value: item.help for item in items}
 
 
-def in_bash(*words: str | Path, **variables: str) -> list[str]:
-    """Return what bash puts in place of the last word."""
+def in_bash(*words: str | Path, line: str = "", **variables: str) -> list[str]:
+    """Return what bash puts in place of the last word of a line; by default the words stand apart in it."""
+    line = line or " ".join(map(str, ("gitstate", *words)))
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LANG": "C.UTF-8"} | variables
     ran = subprocess.run(
-        ["bash", "--norc", "-c", _BASH, "bash", "gitstate", *map(str, words)],
+        ["bash", "--norc", "-c", _BASH, "bash", line, "gitstate", *map(str, words)],
         env=environment,
         capture_output=True,
         text=True,
@@ -52,13 +55,13 @@ def in_bash(*words: str | Path, **variables: str) -> list[str]:
 def odd(tmp_path: Path) -> Path:
     """A store with jobs whose ids mean something to a shell, and two that no line can hold."""
     path = tmp_path / "odd"
-    asyncio.run(_fill(path))
+    asyncio.run(_fill(path, [*ODD, "line\nbreak", "bell\a"]))
     return path
 
 
-async def _fill(path: Path) -> None:
+async def _fill(path: Path, job_ids: list[str]) -> None:
     async with GitStateBackend(path) as backend:
-        for job_id in [*ODD, "line\nbreak", "bell\a"]:
+        for job_id in job_ids:
             await backend.save(CheckpointState(job_id=job_id, job_name=job_id, total_sheets=1))
 
 
@@ -81,6 +84,27 @@ def test_what_bash_is_given_means_the_id(odd: Path) -> None:
     ran = subprocess.check_output(["bash", "--norc", "-c", f"printf '%s\\n' {' '.join(given)}"], text=True)
     assert sorted(ran.splitlines()) == sorted(ODD)
     assert in_bash("--store", odd, "show", "two\\ w") == in_bash("--store", odd, "show", "'two w") == ["two\\ words"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "expected"),
+    [
+        ("a:", ["a", ":"], ["b", "bc@d"]),  # as bash 5.2 parts what is typed
+        ("a:bc", ["a", ":", "bc"], ["bc@d"]),
+        ("a:bc@", ["a", ":", "bc", "@"], ["@d"]),
+        ("x@y", ["x", "@", "y"], ["@y"]),
+        ("'a:b", ["'a:b"], ["a:b", "a:bc@d"]),
+        ("x@y --at @", ["x", "@", "y", "--at", "@"], ["@deleted"]),
+        ("x@y --at @d", ["x", "@", "y", "--at", "@", "d"], ["@deleted"]),
+        ("x@y --at=@d", ["x", "@", "y", "--at", "=@", "d"], ["@deleted"]),
+    ],
+)
+def test_bash_completes_what_holds_characters_at_which_it_parts_words(
+    tmp_path: Path, typed: str, words: list[str], expected: list[str]
+) -> None:
+    path = tmp_path / "parted"
+    asyncio.run(_fill(path, ["a:b", "a:bc@d", "x@y"]))
+    assert in_bash("show", *words, line=f"gitstate show {typed}", GITSTATE_STORE=str(path)) == expected
 
 
 def test_other_shells_are_given_the_ids_as_they_are(odd: Path) -> None:
