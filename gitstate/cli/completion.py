@@ -177,11 +177,18 @@ def _glance(ctx: click.Context) -> Iterator[_Glance]:
 
 
 def _items(values: Iterable[str], incomplete: str, *, helps: Mapping[str, str] | None = None) -> "list[CompletionItem]":
-    """Return the values that begin so, without those that would not come through a shell as they are."""
+    """Return the values that begin so and come through the shell that asks as they are."""
     from click.shell_completion import CompletionItem
 
-    wanted = [value for value in values if value.startswith(incomplete) and value.isprintable()]
+    wanted = [value for value in values if value.startswith(incomplete) and _passes(value)]
     return [CompletionItem(_escaped(value), help=(helps or {}).get(value)) for value in wanted]
+
+
+def _passes(value: str) -> bool:
+    """Whether the script of the shell that asks takes a value whole: in fish a comma ends it, in bash the last one."""
+    shell = os.environ.get(_INSTRUCTION, "").partition("_")[0]
+    cut = (shell == "fish" and "," in value) or (shell == "bash" and value.endswith(","))
+    return value.isprintable() and not cut
 
 
 def _escaped(value: str) -> str:

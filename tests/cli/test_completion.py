@@ -107,6 +107,15 @@ def test_bash_completes_what_holds_characters_at_which_it_parts_words(
     assert in_bash("show", *words, line=f"gitstate show {typed}", GITSTATE_STORE=str(path)) == expected
 
 
+@pytest.mark.parametrize(("shell", "ids"), [("bash", ["a,b"]), ("fish", []), ("zsh", ["a,b", "b,"])])
+def test_ids_that_a_script_would_cut_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, ids: list[str]
+) -> None:
+    asyncio.run(_fill(tmp_path / "commas", ["a,b", "b,"]))
+    monkeypatch.setenv("_GITSTATE_COMPLETE", f"{shell}_complete")
+    assert list(offered("--store", tmp_path / "commas", "show", "")) == ids
+
+
 def test_other_shells_are_given_the_ids_as_they_are(odd: Path) -> None:
     assert list(offered("--store", odd, "show", "")) == sorted(ODD)
 
