@@ -28,6 +28,7 @@ from gitstate.format.layout import Layout
 from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
+from gitstate.store.reshard import Resharded
 from gitstate.store.store import Store
 from gitstate.store.verify import Report
 
@@ -136,13 +137,13 @@ class DocumentBackend(StateBackend):
 
         return await asyncio.to_thread(self._store.verify, self._jobs, validate=validate, repair=repair)
 
-    async def reshard(self, levels: int) -> bool:
+    async def reshard(self, levels: int, *, dry_run: bool = False) -> Resharded | None:
         """Move all jobs under so many levels of folders, in one commit; see :meth:`Store.reshard`.
 
         Returns:
-            Whether there was anything to do.
+            What was done, or would be; None when there was nothing to do.
         """
-        return await asyncio.to_thread(self._store.reshard, levels, self._jobs) is not None
+        return await asyncio.to_thread(self._store.reshard, levels, self._jobs, dry_run=dry_run)
 
     # Writing
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import print_json
+from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
@@ -21,9 +23,9 @@ _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
 
 
 @click.command()
-@click.argument("job")
-@click.argument("a", required=False, metavar="[A]")
-@click.argument("b", required=False, metavar="[B]")
+@click.argument("job", shell_complete=complete_job)
+@click.argument("a", required=False, metavar="[A]", shell_complete=complete_revision)
+@click.argument("b", required=False, metavar="[B]", shell_complete=complete_revision)
 @click.option(
     "--format",
     "form",
@@ -36,6 +38,7 @@ _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
 @click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when there is a difference.")
 @stores.store_options
+@paged()
 def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit_code: bool) -> None:
     """Show what changed in JOB from revision A to revision B.
 
@@ -73,8 +76,8 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
 
 
 @click.command()
-@click.argument("one", metavar="JOB[@REV]")
-@click.argument("other", metavar="JOB[@REV]")
+@click.argument("one", metavar="JOB[@REV]", shell_complete=complete_job)
+@click.argument("other", metavar="JOB[@REV]", shell_complete=complete_job)
 @click.option(
     "--format",
     "form",
@@ -86,6 +89,7 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the outcome of a sheet differs.")
 @stores.store_options
+@paged()
 def compare(one: str, other: str, form: str, exit_code: bool) -> None:
     """Compare two jobs, or one at two revisions, sheet by sheet.
 

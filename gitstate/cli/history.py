@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_job
 from gitstate.cli.output import moment, note, print_json, print_table
+from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
@@ -17,10 +19,11 @@ _SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N checkpoints only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, with all there is to know.")
 @stores.store_options
+@paged()
 def log(job: str, limit: int | None, as_json: bool) -> None:
     """List the checkpoints of JOB, the newest first.
 

@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
-from gitstate.errors import JobNotFoundError
+from gitstate.cli.pager import paged
+from gitstate.errors import JobNotFoundError, StateCorruptionError
 
 if TYPE_CHECKING:
+    from gitstate.backends.git import GitStateBackend
     from gitstate.backends.models import CheckpointState, SheetState
 
 __all__ = ["delete", "list_", "show"]
+
+_RECENT = 10  # checkpoints among which a deletion is looked for: others may have saved the job anew since
 
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
 @stores.store_options
+@paged()
 def list_(as_json: bool) -> None:
     """List the jobs of the store, the one that was saved last first."""
     states = stores.use(lambda backend: backend.list_jobs())
@@ -31,10 +37,16 @@ def list_(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job")
-@click.option("--at", metavar="REV", help="As it was at this revision: a commit id, or its first four or more digits.")
+@click.argument("job", shell_complete=complete_job)
+@click.option(
+    "--at",
+    metavar="REV",
+    shell_complete=complete_revision,
+    help="As it was at this revision: a commit id, or its first four or more digits.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole state as one JSON object.")
 @stores.store_options
+@paged()
 def show(job: str, at: str | None, as_json: bool) -> None:
     """Show the state of JOB: the job itself, then its sheets."""
     state = stores.use(lambda backend: backend.load(job, at=at))
@@ -54,21 +66,56 @@ def show(job: str, at: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 @stores.store_options
-def delete(job: str, yes: bool) -> None:
+def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete JOB from the store. Its history stays, and `undelete` brings it back.
 
     Asks first on a terminal; does not ask elsewhere.
     """
-    ask = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    ask = not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
     if ask and not click.confirm(f"Delete job {clean(job)}?", err=True):
         click.get_current_context().exit(1)
-    if not stores.use(lambda backend: backend.delete(job)):
+    before, revision = stores.use(lambda backend: _delete(backend, job, dry_run=dry_run))
+    way_back = stores.command("undelete", job)
+    if as_json:
+        facts = {"job": job, "event": "deleted", "revision": revision, "before": before, "after": None}
+        print_json({**facts, "undo": None if dry_run else way_back})
+    elif dry_run:
+        print_fields([("job", job), ("status", _told(before))])
+        note("It would be deleted. Nothing was written, this was a dry run.")
+    else:
+        note(f"Deleted job {clean(job)}; its history stays.")
+        note(f"To bring it back: {way_back}")
+
+
+async def _delete(backend: "GitStateBackend", job: str, *, dry_run: bool) -> tuple[dict[str, Any] | None, str | None]:
+    """Delete a job; return how it stood, None where that cannot be read, and the commit, None in a dry run."""
+    try:
+        state = await backend.load(job)
+        there, before = state is not None, _standing(state)
+    except StateCorruptionError:
+        there, before = True, None
+    if not (there if dry_run else await backend.delete(job)):
         raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    note(f"Deleted job {clean(job)}; its history stays.")
-    note(f"To bring it back: {stores.command('undelete', job)}")
+    newest = [] if dry_run else await backend.history(job, _RECENT)
+    return before, next((each.revision for each in newest if each.event == "deleted"), None)
+
+
+def _standing(state: "CheckpointState | None") -> dict[str, Any] | None:
+    if state is None:
+        return None
+    completed, total = state.get_progress()
+    return {"status": state.status.value, "completed_sheets": completed, "total_sheets": total}
+
+
+def _told(standing: dict[str, Any] | None) -> str:
+    if standing is None:
+        return "no state that could be read"
+    return f"{standing['status']}, {standing['completed_sheets']}/{standing['total_sheets']} done"
 
 
 def _progress(state: "CheckpointState") -> str:

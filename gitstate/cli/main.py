@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import demo, diffs, failures, history, jobs, rewind, stores, upkeep
+from gitstate.cli import completion, demo, diffs, failures, history, jobs, rewind, stores, upkeep
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -45,16 +45,18 @@ class _Group(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @stores.store_options
+@click.option("--no-pager", is_flag=True, help="Show what is taller than the screen without a pager.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(gitstate.__version__, prog_name="gitstate", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+def cli(ctx: click.Context, no_pager: bool, debug: bool) -> None:
     """A git-backed, versioned state store for resumable jobs.
 
     Each job is a folder of JSON files in an ordinary git repository, and every save is a commit. The verbs below look
     at such a store; plain git works on it as well.
     """
-    ctx.ensure_object(stores.Settings).debug = debug
+    settings = ctx.ensure_object(stores.Settings)
+    settings.debug, settings.pager = debug, not no_pager
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(failures.exit_status(click.UsageError("no verb")))
@@ -77,6 +79,7 @@ for command in (
     upkeep.verify,
     upkeep.gc,
     upkeep.reshard,
+    completion.completion,
     demo.demo,
 ):
     cli.add_command(command)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_deleted, complete_job, complete_revision
 from gitstate.cli.output import clean, moment, note, print_json, print_table
+from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
     from gitstate.backends.forks import Fork
@@ -21,7 +23,7 @@ AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 _SHORT_ID = 10  # digits of a commit id that a line shows
 
 _force = click.option("--force", is_flag=True, help="Also while the job is running.")
-_at = click.option("--at", metavar="REV", help="As it was at this revision.")
+_at = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
 
 
 def _common(command: AnyCommand) -> AnyCommand:
@@ -36,8 +38,8 @@ def _common(command: AnyCommand) -> AnyCommand:
 
 
 @click.command()
-@click.argument("job")
-@click.argument("rev")
+@click.argument("job", shell_complete=complete_job)
+@click.argument("rev", shell_complete=complete_revision)
 @_force
 @_common
 def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
@@ -50,8 +52,8 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
 
 
 @click.command()
-@click.argument("job")
-@click.argument("rev")
+@click.argument("job", shell_complete=complete_job)
+@click.argument("rev", shell_complete=complete_revision)
 @click.option("--sheets", metavar="N-M,...", help="These sheets, such as 5-9,12.")
 @click.option("--pointer", "pointers", metavar="P", multiple=True, help="This place: /metadata/input. Repeatable.")
 @_force
@@ -77,7 +79,7 @@ def restore(
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_deleted)
 @_at
 @_common
 def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
@@ -87,7 +89,7 @@ def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_js
 
 
 @click.command()
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_job)
 @_force
 @_common
 def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
@@ -101,7 +103,7 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.argument("new")
 @_at
 @click.option("--from-sheet", type=click.IntRange(min=1), metavar="N", help="Open sheet N and all behind it again.")
@@ -120,9 +122,10 @@ def fork(
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("--json", "as_json", is_flag=True, help="Print the tree as one JSON object.")
 @stores.store_options
+@paged()
 def forks(job: str, as_json: bool) -> None:
     """Draw the tree of forks in which JOB stands, from its root."""
     tree = stores.use(lambda backend: backend.forks(job))

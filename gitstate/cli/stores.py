@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gitstate.cli.output import note
+from gitstate.cli.output import note, print_json
 from gitstate.errors import StoreNotFoundError
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
 
-__all__ = ["Settings", "command", "init", "store_options", "use"]
+__all__ = ["Settings", "chosen", "command", "init", "store_options", "use"]
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -30,6 +30,7 @@ class Settings:
     store: str | None = None
     branch: str | None = None
     debug: bool = False
+    pager: bool = True
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -68,13 +69,22 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
 
     from gitstate.backends.git import GitStateBackend
 
-    path, branch = _path(), _settings().branch or "main"
+    path, branch = chosen()
 
     async def session() -> T:
         async with GitStateBackend(path, branch=branch, create=False) as backend:
             return await work(backend)
 
     return asyncio.run(session())
+
+
+def chosen() -> tuple[Path, str]:
+    """Return the path of the store that the options name, and the branch.
+
+    Raises:
+        StoreNotFoundError: None is named, and there is none here.
+    """
+    return _path(), _settings().branch or "main"
 
 
 def command(verb: str, *arguments: str) -> str:
@@ -108,8 +118,9 @@ def _path() -> Path:
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 @click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 @_branch_option
-def init(folder: Path, bare: bool) -> None:
+def init(folder: Path, bare: bool, as_json: bool) -> None:
     """Make a store in FOLDER, the current one by default.
 
     Works where nothing, an empty folder or an empty repository is. A store that is there already stays as it is.
@@ -120,9 +131,12 @@ def init(folder: Path, bare: bool) -> None:
 
     branch = _settings().branch or "main"
 
-    async def make() -> bool:
+    async def make() -> tuple[bool, bool]:
         async with GitStateBackend(folder, branch=branch, worktree=not bare) as backend:
-            return backend.store.created
+            return backend.store.created, backend.store.path is None
 
-    made = asyncio.run(make())
+    made, is_bare = asyncio.run(make())
+    if as_json:
+        print_json({"path": str(folder.resolve()), "branch": branch, "bare": is_bare, "created": made})
+        return
     note(f"Made a store in {folder.resolve()}" if made else f"{folder.resolve()} is a store already")

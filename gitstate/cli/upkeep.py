@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from gitstate.cli import failures, stores
 from gitstate.cli.output import clean, coloured, note, print_json
 
 if TYPE_CHECKING:
+    from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Problem, Report
 
 __all__ = ["gc", "reshard", "verify"]
@@ -56,15 +57,37 @@ def gc(as_json: bool) -> None:
 
 @click.command()
 @click.argument("levels", type=click.IntRange(0, 4))
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 @stores.store_options
-def reshard(levels: int) -> None:
+def reshard(levels: int, dry_run: bool, as_json: bool) -> None:
     """Move all jobs under LEVELS levels of folders, 0 to 4, in one commit.
 
     A folder of thousands of others makes each save slower: use 2 beyond about a thousand jobs. History goes on across
     the move, and `gitstate show --at` reads what was before it.
     """
-    moved = stores.use(lambda backend: backend.reshard(levels))
-    note(f"Moved all jobs; the fanout is {levels}." if moved else f"The fanout is {levels} already.")
+    done = stores.use(lambda backend: backend.reshard(levels, dry_run=dry_run))
+    if as_json:
+        print_json(_as_json(levels, done))
+    elif done is None:
+        note(f"The fanout is {levels} already.")
+    elif dry_run:
+        click.echo(f"{_count(done.moved, 'job')} would move; the fanout is {done.before} and would be {levels}.")
+        note("Nothing was written, this was a dry run.")
+    else:
+        note(f"Moved all jobs; the fanout is {levels}.")
+
+
+def _as_json(levels: int, done: "Resharded | None") -> dict[str, Any]:
+    revision = None if done is None else done.revision
+    return {
+        "event": "resharded",
+        "revision": None if revision is None else revision.id,
+        "previous": None if revision is None else revision.parents[0],
+        "before": {"fanout": levels if done is None else done.before},
+        "after": {"fanout": levels},
+        "moved": 0 if done is None else done.moved,
+    }
 
 
 def _print_problem(problem: "Problem") -> None:
@@ -79,5 +102,9 @@ def _print_problem(problem: "Problem") -> None:
 
 def _summary(report: "Report") -> str:
     counts = ((report.revisions, "revision"), (report.objects, "object"), (report.documents, "job"))
-    revisions, objects, jobs = (f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+    revisions, objects, jobs = (_count(*each) for each in counts)
     return f"Checked {revisions}, {objects} and {jobs}: {'all is well' if report.ok else 'something is lost or wrong'}."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,7 +1,7 @@
 """Moves all documents under another number of levels of folders: a write of the whole tree, in one commit."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
@@ -10,18 +10,33 @@ from gitstate.errors import CorruptionError, ExistsError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 from gitstate.store.batch import RootEdit
-from gitstate.store.documents import Collection
+from gitstate.store.documents import Collection, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 
-__all__ = ["reshard"]
+__all__ = ["Resharded", "reshard"]
 
 
-def reshard(levels: int, collections: Sequence[Collection]) -> RootEdit:
+@dataclass(frozen=True)
+class Resharded:
+    """What a move of all documents did, or would do.
+
+    ``before`` and ``after`` are the levels of folders, ``moved`` is the number of documents, and ``revision`` the
+    commit, None in a dry run.
+    """
+
+    before: int
+    after: int
+    moved: int
+    revision: Revision | None = None
+
+
+def reshard(levels: int, collections: Sequence[Collection], tell: Callable[[Resharded], None]) -> RootEdit:
     """Return the write that moves the documents of all ``collections`` under so many levels of folders.
 
     A document's folder moves with all that is in it; everything else stays where it is. There is nothing to write when
-    the documents lie so already. The write raises ExistsError when something that is no document is in the way,
-    CorruptionError when it cannot be told which document a folder is, and InvalidInputError for an impossible number.
+    the documents lie so already; otherwise ``tell`` is told what is written. The write raises ExistsError when
+    something that is no document is in the way, CorruptionError when it cannot be told which document a folder is, and
+    InvalidInputError for an impossible number.
     """
 
     def edit(reader: Reader, root: ObjectId) -> tuple[ObjectId, list[GitObject], Message] | None:
@@ -48,6 +63,7 @@ def reshard(levels: int, collections: Sequence[Collection]) -> RootEdit:
         objects = [version]
         subject = f"moved all documents: the fanout was {before.fanout} and is {levels}"
         told = Message(subject, trailers=((message.EVENT, Event.RESHARDED.value),))
+        tell(Resharded(before.fanout, levels, len(moves)))
         return top.write(objects), objects, told
 
     return edit

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,7 @@ from gitstate.store import history, naming, reshard, verify, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
+from gitstate.store.reshard import Resharded
 from gitstate.store.verify import Report, Validate
 from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Writer
@@ -211,12 +213,13 @@ class Store:
         self._check_open()
         return self._writer.submit(collection, document, edit)
 
-    def reshard(self, levels: int, *collections: Collection) -> Revision | None:
+    def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
 
         Args:
             levels: A folder for each of the first hex digits of the SHA-256 of a document's id.
             collections: All that the store has; no reader finds the documents of others any more.
+            dry_run: Write nothing, but tell, or refuse, what would be done.
 
         Raises:
             ExistsError: Something that is no document lies where a document shall be; nothing was written.
@@ -224,7 +227,13 @@ class Store:
             InvalidInputError: There cannot be so many levels.
         """
         self._check_open()
-        return self._writer.submit_root(reshard.reshard(levels, collections)).result()
+        told: list[Resharded] = []
+        edit = reshard.reshard(levels, collections, told.append)
+        if dry_run:
+            edit(self._reader, graph.read(self._engine, self.head()).tree)
+            return told[-1] if told else None
+        revision = self._writer.submit_root(edit).result()
+        return None if revision is None else replace(told[-1], revision=revision)
 
     def flush(self) -> None:
         """Wait for all writes submitted so far, and bring the worktree to the head."""

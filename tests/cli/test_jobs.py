@@ -151,6 +151,40 @@ def test_a_job_id_of_undecodable_bytes(gitstate: Gitstate, tmp_path: Path) -> No
     assert gitstate("--store", tmp_path / "state", "list", "--json").status == 0
 
 
+def test_delete_as_json_says_what_was_done_and_how_to_take_it_back(gitstate: Gitstate, store: Path) -> None:
+    ran = gitstate("delete", "nightly", "--json", "--store", store)
+    assert (ran.status, ran.err) == (0, "")
+    assert json.loads(ran.out) == {
+        "job": "nightly",
+        "event": "deleted",
+        "revision": git(store, "rev-parse", "HEAD").strip(),
+        "before": {"status": "running", "completed_sheets": 1, "total_sheets": 3},
+        "after": None,
+        "undo": f"gitstate undelete --store {store} nightly",
+    }
+
+
+def test_a_dry_run_of_delete_deletes_nothing(gitstate: Gitstate, store: Path) -> None:
+    head = git(store, "rev-parse", "HEAD")
+    ran = gitstate("delete", "nightly", "--dry-run", "--store", store)
+    assert (ran.status, ran.out) == (0, "job     nightly\nstatus  running, 1/3 done\n")
+    assert ran.err == "It would be deleted. Nothing was written, this was a dry run.\n"
+    told = json.loads(gitstate("delete", "nightly", "--dry-run", "--json", "--store", store).out)
+    assert (told["before"]["status"], told["revision"], told["undo"]) == ("running", None, None)
+    assert gitstate("delete", "none", "--dry-run", "--store", store).status == 3
+    assert git(store, "rev-parse", "HEAD") == head
+
+
+def test_a_job_that_cannot_be_read_can_be_deleted(gitstate: Gitstate, store: Path) -> None:
+    (store / "jobs/nightly/job.json").write_text("{")
+    git(store, "commit", "-qam", "Break it")
+    ran = gitstate("delete", "nightly", "--dry-run", "--store", store)
+    assert ran.out == "job     nightly\nstatus  no state that could be read\n"
+    told = json.loads(gitstate("delete", "nightly", "--json", "--store", store).out)
+    assert told["before"] is None and told["revision"] == git(store, "rev-parse", "HEAD").strip()
+    assert not (store / "jobs/nightly").exists()
+
+
 async def _save_hostile(path: Path, job_id: str, *, worktree: bool = True) -> None:
     async with GitStateBackend(path, worktree=worktree) as backend:
         await backend.save(CheckpointState(job_id=job_id, job_name=job_id, total_sheets=1, error_message=job_id))

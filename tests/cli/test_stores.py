@@ -1,5 +1,6 @@
 """The verb init, and which store a verb works on."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def test_init_on_another_branch(gitstate: Gitstate, tmp_path: Path) -> None:
     assert names.stdout == b"state\n"
     assert gitstate("list", "--store", "here", "--branch", "state").status == 0
     assert gitstate("list", "--store", "here").status == 3
+
+
+def test_init_as_json_says_what_is_there_now(gitstate: Gitstate, tmp_path: Path) -> None:
+    ran = gitstate("init", "--bare", "--branch", "state", "--json", "state.git")
+    assert (ran.status, ran.err) == (0, "")
+    made = {"path": str(tmp_path / "state.git"), "branch": "state", "bare": True, "created": True}
+    assert json.loads(ran.out) == made
+    assert json.loads(gitstate("init", "--branch", "state", "--json", "state.git").out) == made | {"created": False}
 
 
 def test_init_refuses_what_is_not_ours(gitstate: Gitstate, tmp_path: Path) -> None:

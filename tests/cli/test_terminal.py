@@ -27,13 +27,15 @@ def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> t
     """Run ``gitstate`` on a terminal; give the answer when it asks; return its exit status and what it showed."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "CI")}
+    unwanted = ("NO_COLOR", "COLUMNS", "CI", "LESS", "PAGER", "GITSTATE_PAGER")
+    pager = {} if "PAGER" in variables else {"GITSTATE_PAGER": ""}
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     with subprocess.Popen(
         [sys.executable, "-c", _CONTROLLED, *map(str, arguments)],
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env=environment | {"TERM": "xterm-256color"} | variables,
+        env=environment | {"TERM": "xterm-256color"} | pager | variables,
         start_new_session=True,
     ) as process:
         os.close(slave)

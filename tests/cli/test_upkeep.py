@@ -96,3 +96,30 @@ def test_reshard_moves_the_jobs_and_history_goes_on(gitstate: Gitstate, store: P
 def test_reshard_refuses_impossible_numbers(gitstate: Gitstate, store: Path) -> None:
     assert gitstate("reshard", "5", "--store", store).status == 2
     assert gitstate("reshard", "--store", store).status == 2
+
+
+def test_reshard_as_json(gitstate: Gitstate, store: Path) -> None:
+    def commit(name: str) -> str:
+        return subprocess.check_output(["git", "-C", store, "rev-parse", name], text=True).strip()
+
+    told = json.loads(gitstate("reshard", "2", "--json", "--store", store).out)
+    assert told == {
+        "event": "resharded",
+        "revision": commit("HEAD"),
+        "previous": commit("HEAD~1"),
+        "before": {"fanout": 0},
+        "after": {"fanout": 2},
+        "moved": 2,
+    }
+    told = json.loads(gitstate("reshard", "2", "--json", "--store", store).out)
+    assert (told["revision"], told["before"], told["after"], told["moved"]) == (None, {"fanout": 2}, {"fanout": 2}, 0)
+
+
+def test_a_dry_run_of_reshard_moves_nothing(gitstate: Gitstate, store: Path) -> None:
+    ran = gitstate("reshard", "2", "--dry-run", "--store", store)
+    assert (ran.status, ran.out) == (0, "2 jobs would move; the fanout is 0 and would be 2.\n")
+    assert ran.err == "Nothing was written, this was a dry run.\n"
+    told = json.loads(gitstate("reshard", "2", "--dry-run", "--json", "--store", store).out)
+    assert (told["revision"], told["previous"], told["moved"]) == (None, None, 2)
+    assert (store / "jobs/nightly/job.json").is_file()
+    assert gitstate("reshard", "0", "--dry-run", "--store", store).err == "The fanout is 0 already.\n"

@@ -13,6 +13,7 @@ from gitstate.engine import graph, trees
 from gitstate.format import names
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft, Snapshot
+from gitstate.store.reshard import Resharded
 from gitstate.store.store import Store
 from tests.git import fsck, git
 from tests.store.test_store import NOTES, value_of, write
@@ -60,8 +61,9 @@ def test_every_document_is_found_at_each_fanout(store: Store, steps: list[int]) 
     assert set(before) == set(IDS)
     for levels in steps:
         made = store.reshard(levels, NOTES)
-        assert made is not None and made.parents == (revision,)
-        revision = made.id
+        assert made is not None and made.revision is not None and made.revision.parents == (revision,)
+        assert (made.after, made.moved) == (levels, len(IDS))
+        revision = made.revision.id
         assert values(store) == before
         for document in IDS:
             fan = "".join(f"{digit}/" for digit in names.fan(document, levels) if digit != "/")
@@ -103,9 +105,18 @@ def test_history_goes_on_across_it(store: Store) -> None:
 
 def test_the_commit_says_what_it_is(store: Store) -> None:
     made = store.reshard(2, NOTES)
-    assert made is not None
-    assert made.message.subject == "moved all documents: the fanout was 0 and is 2"
-    assert made.message.trailers == (("Gitstate-Event", "resharded"),)
+    assert made is not None and made.revision is not None
+    assert made.revision.message.subject == "moved all documents: the fanout was 0 and is 2"
+    assert made.revision.message.trailers == (("Gitstate-Event", "resharded"),)
+
+
+def test_a_dry_run_tells_what_would_be_done_and_does_nothing(store: Store) -> None:
+    head = store.head()
+    assert store.reshard(2, NOTES, dry_run=True) == Resharded(before=0, after=2, moved=len(IDS))
+    assert store.reshard(0, NOTES, dry_run=True) is None
+    with pytest.raises(errors.InvalidInputError, match="0 to 4"):
+        store.reshard(5, NOTES, dry_run=True)
+    assert store.head() == head
 
 
 def test_it_adds_no_files_but_the_format(store: Store) -> None:

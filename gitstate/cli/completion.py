@@ -1,0 +1,201 @@
+"""Completion in the shell: the verb that prints the script, and the values that it offers.
+
+To complete is to look only: nothing in a store is written, mended or waited for, no error shows, and what takes too
+long is left out.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import click
+
+from gitstate.cli import stores
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from gitstate.engine.base import Engine
+    from gitstate.engine.objects import Kind, ObjectId, Tree
+    from gitstate.engine.reader import ObjectReader
+    from gitstate.store.documents import Collection
+    from gitstate.store.reader import Reader
+
+__all__ = ["complete_deleted", "complete_job", "complete_revision", "completion"]
+
+_INSTRUCTION = "_GITSTATE_COMPLETE"  # click's: the shell that asks, and what for
+_TIME_LIMIT = 0.5  # seconds for which the store is read
+_NEWEST = 20  # checkpoints of a job that are offered
+_SHORT_ID = 10  # digits of a commit id that are offered
+_RELATIVE = (
+    ("~1", "one checkpoint back"),
+    ("~2", "two checkpoints back"),
+    ("@deleted", "as it was before it was deleted"),
+)
+_NOT_PLAIN = re.compile(r"([^\w@%+=:,./-])")  # what bash may take for more than a letter
+
+_WHOLE_WORDS = """\
+# Bash parts words at : = and @ as well, which ids and revisions hold: put them together again for the function above,
+# and give back only what bash replaces, which is all from an @ on, and all behind a : or =.
+_gitstate_whole_words() {
+    local line=$COMP_LINE part=${COMP_WORDS[COMP_CWORD]} words=() before= word index
+    for ((index = 0; index <= COMP_CWORD; index++)); do
+        word=${COMP_WORDS[index]}
+        if [[ $index -gt 0 && $line != [[:space:]]* ]]; then
+            words[-1]+=$word
+        else
+            words+=("$word")
+            line=${line#"${line%%[![:space:]]*}"}
+        fi
+        line=${line#"$word"}
+    done
+    local COMP_WORDS=("${words[@]}") COMP_CWORD=$((${#words[@]} - 1))
+    _gitstate_completion "$1"
+    if [[ $part != "${words[-1]}" ]]; then
+        before=${words[-1]%"${words[-1]##*[:=@]}"}
+        before=${before%@}
+    fi
+    COMPREPLY=("${COMPREPLY[@]#"$before"}")
+}
+complete -o nosort -F _gitstate_whole_words gitstate
+"""
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that lets SHELL complete verbs, options, jobs and revisions.
+
+    \b
+    bash: eval "$(gitstate completion bash)" in ~/.bashrc
+    zsh:  eval "$(gitstate completion zsh)" in ~/.zshrc, after compinit
+    fish: gitstate completion fish >~/.config/fish/completions/gitstate.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    generator = get_completion_class(shell)
+    if generator is not None:  # each of the three has one
+        click.echo(generator(ctx.find_root().command, {}, "gitstate", _INSTRUCTION).source())
+    if shell == "bash":
+        click.echo(_WHOLE_WORDS, nl=False)
+
+
+def complete_job(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the ids of the jobs of the store that begin so."""
+    found: set[str] = set()
+    with suppress(Exception), _glance(ctx) as store:
+        for place in store.reader.places(store.jobs, store.root):
+            found.add(place[0])
+    return _items(sorted(found), incomplete)
+
+
+def complete_deleted(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the ids of the jobs that begin so and were deleted, the last one first."""
+    from gitstate.format import message
+    from gitstate.format.message import Event
+    from gitstate.store.walks import walk
+
+    found: dict[str, None] = {}
+    with suppress(Exception), _glance(ctx) as store:
+        words = f"{message.EVENT}: {Event.DELETED}".encode()
+        for revision in walk(store.reader.source, store.head, holding=[words]):
+            job_id = revision.message.get(message.JOB)
+            if job_id and store.reader.locate(store.root, store.jobs, job_id) is None:
+                found[job_id] = None
+    return _items(found, incomplete)
+
+
+def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return names of revisions of the job that the command line names: relative ones, and its newest checkpoints."""
+    from gitstate.cli.output import clean
+    from gitstate.store.history import revisions
+
+    offered = dict(_RELATIVE)
+    # Behind an option that has no value yet, click leaves the arguments where they are.
+    job_id = ctx.params.get("job") or next(iter(ctx.args), None)
+    with suppress(Exception), _glance(ctx) as store:
+        if job_id:
+            for revision in islice(revisions(store.reader, store.jobs, job_id, store.head), _NEWEST):
+                offered[revision.id[:_SHORT_ID]] = clean(revision.message.subject)
+    return _items(offered, incomplete, helps=offered)
+
+
+class _Glance(NamedTuple):
+    """A look at a store as it is at this moment."""
+
+    reader: "Reader"
+    jobs: "Collection"
+    head: "ObjectId"
+    root: "ObjectId"
+
+
+class _Hurried:
+    """Reads objects until time is up; in place of an engine, of which a reader of documents only reads."""
+
+    def __init__(self, objects: "ObjectReader") -> None:
+        self._objects = objects
+        self._until = time.monotonic() + _TIME_LIMIT
+
+    def read(self, object_id: "ObjectId", kind: "Kind") -> bytes:
+        if time.monotonic() > self._until:
+            raise TimeoutError
+        return self._objects.read(object_id, kind)
+
+    def tree(self, tree_id: "ObjectId") -> "Tree":
+        if time.monotonic() > self._until:
+            raise TimeoutError
+        return self._objects.tree(tree_id)
+
+
+@contextmanager
+def _glance(ctx: click.Context) -> Iterator[_Glance]:
+    """Open the store that the command line names, without the backend: nothing is written, and little is imported."""
+    from gitstate.engine import graph, refs
+    from gitstate.engine.reader import ObjectReader
+    from gitstate.engine.repository import open_repository
+    from gitstate.format import message
+    from gitstate.format.layout import Layout
+    from gitstate.store.documents import Collection
+    from gitstate.store.reader import Reader
+
+    with ctx.scope(cleanup=False):
+        path, branch = stores.chosen()
+    repository = open_repository(path, branch=branch, create=False)
+    objects = ObjectReader(repository)
+    try:
+        source = cast("Engine", _Hurried(objects))
+        head = refs.read(repository, repository.ref) or ""
+        jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # as the backend has it
+        yield _Glance(Reader(source), jobs, head, graph.read(source, head).tree)
+    finally:
+        objects.close()
+
+
+def _items(values: Iterable[str], incomplete: str, *, helps: Mapping[str, str] | None = None) -> "list[CompletionItem]":
+    """Return the values that begin so and come through the shell that asks as they are."""
+    from click.shell_completion import CompletionItem
+
+    wanted = [value for value in values if value.startswith(incomplete) and _passes(value)]
+    return [CompletionItem(_escaped(value), help=(helps or {}).get(value)) for value in wanted]
+
+
+def _passes(value: str) -> bool:
+    """Whether the script of the shell that asks takes a value whole: in fish a comma ends it, in bash the last one."""
+    shell = os.environ.get(_INSTRUCTION, "").partition("_")[0]
+    cut = (shell == "fish" and "," in value) or (shell == "bash" and value.endswith(","))
+    return value.isprintable() and not cut
+
+
+def _escaped(value: str) -> str:
+    r"""Return a value as bash wants it: with a backslash before what it would take for more than a letter.
+
+    The script that reads it takes one of two backslashes away. The other shells do that themselves.
+    """
+    if not os.environ.get(_INSTRUCTION, "").startswith("bash"):
+        return value
+    return _NOT_PLAIN.sub(r"\\\1", value).replace("\\", "\\\\")
