@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from itertools import islice
 
 from gitstate.backends import next_sheets, review, tracing
@@ -18,6 +19,8 @@ from gitstate.errors import JobNotFoundError
 from gitstate.store.changes import changed_files
 
 __all__ = ["HistoryBackend"]
+
+_LISTED = 5  # so many jobs are named in an error
 
 
 class HistoryBackend(DocumentBackend):
@@ -68,25 +71,44 @@ class HistoryBackend(DocumentBackend):
             found.append(DeletedJob(job_id, Checkpoint.of(job_id, revision), status, done))
         return found
 
+    async def find_job(self, name: str) -> str:
+        """Return the id of the job that a person names: the id itself, of a job that is or was, or its beginning.
+
+        Raises:
+            JobNotFoundError: No job answers to the name, or several do; the message lists them.
+        """
+        name = check_job_id(name)
+        return await asyncio.to_thread(self._find_job, name)
+
+    def _find_job(self, name: str) -> str:
+        if self._store.load(self._jobs, name) or next(self._store.history(self._jobs, name), None):
+            return name
+        there = self._job_ids()
+        begun = [job_id for job_id in there if job_id.startswith(name)]
+        if len(begun) == 1:
+            return begun[0]
+        near = begun or get_close_matches(name, there, _LISTED)
+        listed = ", ".join(map(repr, near[:_LISTED])) + (", ..." if len(near) > _LISTED else "")
+        hint = f"it may be {listed}" if near else "`gitstate list` shows which there are"
+        raise JobNotFoundError(f"there is no job {name!r}", hint=hint)
+
     async def job_ids(self, prefix: str = "") -> list[str]:
         """Return the ids of the jobs that begin with a prefix, sorted; no state is read."""
-        return await asyncio.to_thread(
-            lambda: sorted(
-                snapshot.document
-                for snapshot in self._store.documents(self._jobs)
-                if snapshot.document.startswith(prefix)
-            )
-        )
+        return [job_id for job_id in await asyncio.to_thread(self._job_ids) if job_id.startswith(prefix)]
+
+    def _job_ids(self) -> list[str]:
+        return sorted(snapshot.document for snapshot in self._store.documents(self._jobs))
 
     # Pins
 
-    async def pin(self, job_id: str, name: str, at: str | None = None) -> Pin:
+    async def pin(self, job_id: str, name: str, at: str | None = None, *, dry_run: bool = False) -> Pin:
         """Give a checkpoint of a job a name, which every call that takes a revision then knows. To git it is a tag.
 
         Args:
             job_id: The job.
             name: One word of letters, digits, ``.``, ``_`` and ``-``. A name never moves: remove it, and pin again.
             at: The revision; None is the head. The job's own last revision there gets the name.
+            dry_run: Write nothing.
 
         Raises:
             JobNotFoundError: There never was such a job.
@@ -100,19 +122,20 @@ class HistoryBackend(DocumentBackend):
             own = next(self._store.history(self._jobs, job_id, at), None)
             if own is None:
                 raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
-            self._store.pins(self._jobs, job_id).add(name, own.id)
+            pins = self._store.pins(self._jobs, job_id)
+            pins.check(name, own.id) if dry_run else pins.add(name, own.id)
             return Pin(job_id, name, own.id)
 
         return await asyncio.to_thread(work)
 
-    async def unpin(self, job_id: str, name: str) -> Pin:
-        """Remove a name; the checkpoint that it stood for stays, as long as history has it.
+    async def unpin(self, job_id: str, name: str, *, dry_run: bool = False) -> Pin:
+        """Remove a name, or say in a ``dry_run`` what it stands for; that stays, as long as history has it.
 
         Raises:
             NotFoundError: There is no such pin.
         """
-        job_id = check_job_id(job_id)
-        return Pin(job_id, name, await asyncio.to_thread(self._store.pins(self._jobs, job_id).remove, name))
+        pins = self._store.pins(self._jobs, check_job_id(job_id))
+        return Pin(job_id, name, await asyncio.to_thread(pins.get if dry_run else pins.remove, name))
 
     async def pins(self, job_id: str) -> list[Pin]:
         """Return the pins of a job, by name."""

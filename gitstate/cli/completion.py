@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gitstate.engine.base import Engine
     from gitstate.engine.objects import Kind, ObjectId, Tree
     from gitstate.engine.reader import ObjectReader
+    from gitstate.engine.repository import Repository
     from gitstate.store.documents import Collection
     from gitstate.store.reader import Reader
 
@@ -96,17 +97,12 @@ def complete_job(ctx: click.Context, _: click.Parameter, incomplete: str) -> "li
 
 def complete_deleted(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Return the ids of the jobs that begin so and were deleted, the last one first."""
-    from gitstate.format import message
-    from gitstate.format.message import Event
-    from gitstate.store.walks import walk
+    from gitstate.store.walks import deleted
 
-    found: dict[str, None] = {}
+    found: list[str] = []
     with suppress(Exception), _glance(ctx) as store:
-        words = f"{message.EVENT}: {Event.DELETED}".encode()
-        for revision in walk(store.reader.source, store.head, holding=[words]):
-            job_id = revision.message.get(message.JOB)
-            if job_id and store.reader.locate(store.root, store.jobs, job_id) is None:
-                found[job_id] = None
+        for job_id, _revision in deleted(store.reader, store.jobs, store.head):
+            found.append(job_id)
     return _items(found, incomplete)
 
 
@@ -114,12 +110,15 @@ def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -
     """Return names of revisions of the job that the command line names: relative ones, and its newest checkpoints."""
     from gitstate.cli.output import clean
     from gitstate.store.history import revisions
+    from gitstate.store.pins import Pins
 
     offered = dict(_RELATIVE)
     # Behind an option that has no value yet, click leaves the arguments where they are.
     job_id = ctx.params.get("job") or next(iter(ctx.args), None)
     with suppress(Exception), _glance(ctx) as store:
         if job_id:
+            for pin in Pins(store.reader.engine, store.jobs, job_id).all():
+                offered[pin.name] = f"pin of {pin.revision[:_SHORT_ID]}"
             for revision in islice(revisions(store.reader, store.jobs, job_id, store.head), _NEWEST):
                 offered[revision.id[:_SHORT_ID]] = clean(revision.message.subject)
     return _items(offered, incomplete, helps=offered)
@@ -137,7 +136,8 @@ class _Glance(NamedTuple):
 class _Hurried:
     """Reads objects until time is up; in place of an engine, of which a reader of documents only reads."""
 
-    def __init__(self, objects: "ObjectReader") -> None:
+    def __init__(self, repository: "Repository", objects: "ObjectReader") -> None:
+        self._repository = repository
         self._objects = objects
         self._until = time.monotonic() + _TIME_LIMIT
 
@@ -150,6 +150,20 @@ class _Hurried:
         if time.monotonic() > self._until:
             raise TimeoutError
         return self._objects.tree(tree_id)
+
+    def commits(self, start: "ObjectId") -> "Iterator[tuple[ObjectId, bytes]]":
+        return self._objects.commits(start)
+
+    def refs(self, below: str) -> list[str]:
+        from gitstate.engine import refs
+
+        return list(refs.names(self._repository, below))
+
+    def ref(self, name: str) -> "ObjectId | None":
+        from gitstate.engine import refs
+
+        found = refs.read(self._repository, name)
+        return None if found is None else self._objects.peel(found)
 
 
 @contextmanager
@@ -168,7 +182,7 @@ def _glance(ctx: click.Context) -> Iterator[_Glance]:
     repository = open_repository(path, branch=branch, create=False)
     objects = ObjectReader(repository)
     try:
-        source = cast("Engine", _Hurried(objects))
+        source = cast("Engine", _Hurried(repository, objects))
         head = refs.read(repository, repository.ref) or ""
         jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # as the backend has it
         yield _Glance(Reader(source), jobs, head, graph.read(source, head).tree)

@@ -48,8 +48,9 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
     """
 
     async def work(backend: "GitStateBackend") -> "tuple[JobDiff, dict[str, tuple[bytes, bytes]]]":
-        found = await backend.diff(job, a, b, volatile=volatile)
-        return found, await backend.diff_files(job, a, b) if form == "unified" else {}
+        job_id = await backend.find_job(job)
+        found = await backend.diff(job_id, a, b, volatile=volatile)
+        return found, await backend.diff_files(job_id, a, b) if form == "unified" else {}
 
     found, files = stores.use(work)
     if form == "json":

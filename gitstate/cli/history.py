@@ -1,48 +1,70 @@
 """The verb that looks at the history of a job."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_job
-from gitstate.cli.output import moment, note, print_json, print_table
+from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.output import draws_lines, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
-from gitstate.errors import JobNotFoundError
 
 if TYPE_CHECKING:
-    from gitstate.backends.checkpoints import Checkpoint
+    from gitstate.backends.checkpoints import Checkpoint, Pin
+    from gitstate.backends.git import GitStateBackend
 
-__all__ = ["log"]
+__all__ = ["checkpoint_json", "log"]
 
-_SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that are unique name a revision
+_FIRST = 10  # checkpoints that are shown before what follows
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N checkpoints only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, with all there is to know.")
+@click.option("--before", metavar="REV|TIME", shell_complete=complete_revision, help="Only what is older.")
+@click.option("--after", metavar="REV|TIME", shell_complete=complete_revision, help="Only what is newer.")
+@click.option("--event", "events", metavar="EVENT", multiple=True, help="Only checkpoints that did this. Repeatable.")
+@click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
+@click.option("--graph", is_flag=True, help="Show the forks as well, each in a lane of its own.")
+@click.option("--follow", is_flag=True, help="Go on with new checkpoints as they come, until the job is over.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array; with --follow an object a line.")
 @stores.store_options
-@paged()
-def log(job: str, limit: int | None, as_json: bool) -> None:
-    """List the checkpoints of JOB, the newest first.
+def log(
+    job: str,
+    limit: int | None,
+    before: str | None,
+    after: str | None,
+    events: tuple[str, ...],
+    at: str | None,
+    graph: bool,
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """List the checkpoints of JOB, the newest first; with --follow the newest last.
 
-    A job that was deleted still has its history. The first column names a checkpoint for `gitstate show --at`, and the
-    commit for git.
+    A job that was deleted still has its history. The first column names a checkpoint for every verb that takes a
+    revision, and the commit for git. Events are created, saved, sheet, execution, deleted, rolled-back, restored,
+    undone, forked, recovered, merged, imported, edited (by somebody with git) and resharded.
     """
-    checkpoints = stores.use(lambda backend: backend.history(job, limit))
-    if not checkpoints:
-        raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    if as_json:
-        print_json([_as_json(checkpoint) for checkpoint in checkpoints])
-        return
-    rows = [(c.revision[:_SHORT_ID], moment(c.time), c.subject) for c in checkpoints]
-    print_table(("revision", "time", "what"), rows)
-    if len(checkpoints) == limit:
-        note(f"The newest {limit} only; there may be more.")
+    wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None}
+    if follow and (graph or at or before):
+        raise click.UsageError("--follow shows what comes, so it takes no --graph, --at and --before")
+    if graph and (at or as_json):
+        raise click.UsageError("--graph shows the forks of now to people, so it takes no --at and --json")
+    with paged(not follow):
+        if follow:
+            from gitstate.cli.follow import follow_job
+
+            stores.use(lambda backend: follow_job(backend, job, limit or _FIRST, wanted, as_json=as_json))
+        elif graph:
+            _print_graph(job, limit, wanted)
+        else:
+            _print_list(job, limit, {**wanted, "at": at}, as_json=as_json)
 
 
-def _as_json(checkpoint: "Checkpoint") -> dict[str, Any]:
+def checkpoint_json(checkpoint: "Checkpoint") -> dict[str, Any]:
+    """Return a checkpoint as JSON says it."""
     return {
         "revision": checkpoint.revision,
         "time": checkpoint.time.isoformat(),
@@ -53,3 +75,61 @@ def _as_json(checkpoint: "Checkpoint") -> dict[str, Any]:
         "progress": checkpoint.progress,
         "message": checkpoint.message,
     }
+
+
+def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json: bool) -> None:
+    async def work(backend: "GitStateBackend") -> "tuple[list[Checkpoint], list[Pin]]":
+        job_id = await backend.find_job(job)
+        return await backend.history(job_id, limit, **wanted), await backend.pins(job_id)
+
+    checkpoints, pins = stores.use(work)
+    names = _names(pins)
+    if as_json:
+        print_json([checkpoint_json(each) | {"pins": names.get(each.revision, [])} for each in checkpoints])
+    elif checkpoints:
+        _print_rows([(c.revision, moment(c.time), c.subject) for c in checkpoints], names)
+    else:
+        note("No checkpoint is like that.")
+    if len(checkpoints) == limit and not as_json:
+        note(f"The newest {limit} only; there may be more.")
+
+
+def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
+    from gitstate.cli.log_graph import graph, jobs_of
+
+    async def work(backend: "GitStateBackend") -> "tuple[Any, ...]":
+        jobs = list(jobs_of(await backend.forks(await backend.find_job(job))))
+        histories = [await backend.history(each.job_id, **wanted) for each in jobs]
+        return jobs, histories, [pin for each in jobs for pin in await backend.pins(each.job_id)]
+
+    jobs, histories, pins = stores.use(work)
+    rows = list(graph(jobs, histories, lines=draws_lines()))
+    if limit is not None:
+        last = [number for number, row in enumerate(rows) if row.checkpoint is not None][:limit]
+        rows = rows[: last[-1] + 1] if last else rows
+    found = [(row.lanes, row.checkpoint) for row in rows]
+    table = [(found.revision, moment(found.time), found.subject) if found else ("", "", "") for _, found in found]
+    _print_rows(table, _names(pins), lanes=[lanes for lanes, _ in found])
+
+
+def _print_rows(rows: Sequence[tuple[str, str, str]], pins: dict[str, list[str]], *, lanes: Sequence[str] = ()) -> None:
+    """Print checkpoints, each with its pins in a column of their own if there are any."""
+    columns = ["revision", "time", "what"]
+    shown = [[short(revision), time, what] for revision, time, what in rows]
+    named = [", ".join(pins.get(revision, ())) for revision, _, _ in rows]
+    if any(named):
+        columns.insert(2, "pins")
+        for row, names in zip(shown, named, strict=True):
+            row.insert(2, names)
+    if lanes:
+        columns.insert(0, "")
+        for row, drawn in zip(shown, lanes, strict=True):
+            row.insert(0, drawn)
+    print_table(columns, shown)
+
+
+def _names(pins: "Sequence[Pin]") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pin in pins:
+        found.setdefault(pin.revision, []).append(pin.name)
+    return found

@@ -7,6 +7,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError, StateCorruptionError
@@ -21,12 +22,22 @@ _RECENT = 10  # checkpoints among which a deletion is looked for: others may hav
 
 
 @click.command("list")
+@click.option("--deleted", is_flag=True, help="List those that were deleted, as they were before.")
+@click.option("--at", metavar="REV|TIME", help="As they were at this commit, tag or time: 2026-03-01 or 2.hours.ago.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
 @stores.store_options
 @paged()
-def list_(as_json: bool) -> None:
-    """List the jobs of the store, the one that was saved last first."""
-    states = stores.use(lambda backend: backend.list_jobs())
+def list_(deleted: bool, at: str | None, as_json: bool) -> None:
+    """List the jobs of the store, the one that was saved last first.
+
+    `gitstate undelete` brings a deleted job back.
+    """
+    if deleted:
+        if at is not None:
+            raise click.UsageError("--deleted lists what is there no more now, so it takes no --at")
+        _list_deleted(as_json=as_json)
+        return
+    states = stores.use(lambda backend: backend.list_jobs(at=at))
     if as_json:
         print_json([_summary(state) for state in states])
     elif states:
@@ -42,17 +53,21 @@ def list_(as_json: bool) -> None:
     "--at",
     metavar="REV",
     shell_complete=complete_revision,
-    help="As it was at this revision: a commit id, or its first four or more digits.",
+    help="As it was: at a commit id, ~1 for the checkpoint before the last, a pin, a time, or @deleted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole state as one JSON object.")
 @stores.store_options
 @paged()
 def show(job: str, at: str | None, as_json: bool) -> None:
     """Show the state of JOB: the job itself, then its sheets."""
-    state = stores.use(lambda backend: backend.load(job, at=at))
+
+    async def work(backend: "GitStateBackend") -> "CheckpointState | None":
+        return await backend.load(await backend.find_job(job), at=at)
+
+    state = stores.use(work)
     if state is None:
-        where = f"there was no job {job!r} at revision {at}" if at else f"there is no job {job!r}"
-        raise JobNotFoundError(where, hint="`gitstate list` shows which there are, `gitstate log` what there was")
+        where = f"there was no job {job!r} at revision {at}" if at else f"job {job!r} was deleted"
+        raise JobNotFoundError(where, hint="`gitstate log` lists what there was; --at @deleted shows the last of it")
     if as_json:
         print_json(state.model_dump(mode="json"))
         return
@@ -116,6 +131,26 @@ def _told(standing: dict[str, Any] | None) -> str:
     if standing is None:
         return "no state that could be read"
     return f"{standing['status']}, {standing['completed_sheets']}/{standing['total_sheets']} done"
+
+
+def _list_deleted(*, as_json: bool) -> None:
+    found = stores.use(lambda backend: backend.deleted_jobs())
+    if as_json:
+        print_json(
+            [
+                {"id": each.job_id, "status": each.status, "progress": each.progress}
+                | {"deleted": checkpoint_json(each.checkpoint)}
+                for each in found
+            ]
+        )
+    elif found:
+        rows = [
+            (each.job_id, each.status or "", each.progress or "", moment(each.checkpoint.time), each.checkpoint.author)
+            for each in found
+        ]
+        print_table(("job", "status", ">done", "deleted", "by"), rows)
+    else:
+        note("No job was deleted.")
 
 
 def _progress(state: "CheckpointState") -> str:

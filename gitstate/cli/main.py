@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import completion, demo, diffs, failures, history, jobs, rewind, stores, upkeep
+from gitstate.cli import completion, demo, diffs, failures, history, jobs, pins, rewind, stores, upkeep, why
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -66,9 +66,13 @@ for command in (
     stores.init,
     jobs.list_,
     jobs.show,
+    why.next_,
     history.log,
     diffs.diff,
     diffs.compare,
+    why.blame,
+    why.bisect,
+    pins.pin,
     rewind.rollback,
     rewind.restore,
     rewind.undelete,

@@ -13,6 +13,7 @@ import click
 __all__ = [
     "clean",
     "coloured",
+    "draws_lines",
     "has_colours",
     "json_text",
     "moment",
@@ -21,9 +22,11 @@ __all__ = [
     "print_json",
     "print_table",
     "seconds",
+    "short",
 ]
 
 _GAP = "  "
+_SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that are unique name a revision
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
 _LONG = 32  # columns: longer cells, but those of the last column, are cut on a terminal
 _COLOURS = {
@@ -71,6 +74,20 @@ def moment(time: datetime | None) -> str:
 def seconds(duration: float | None) -> str:
     """Return a duration in seconds with one decimal; empty when there is none."""
     return "" if duration is None else f"{duration:.1f}"
+
+
+def short(revision: str | None) -> str:
+    """Return the digits of a commit id that a line shows; empty when there is none."""
+    return "" if revision is None else clean(revision[:_SHORT_ID])
+
+
+def draws_lines() -> bool:
+    """Whether stdout can show the characters with which boxes and trees are drawn."""
+    try:
+        "├└│─╯┼●".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def note(text: str) -> None:

@@ -1,6 +1,5 @@
 """The verbs that bring older states back, and those that begin another way at one."""
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -8,19 +7,18 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_deleted, complete_job, complete_revision
-from gitstate.cli.output import clean, moment, note, print_json, print_table
+from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
     from gitstate.backends.forks import Fork
+    from gitstate.backends.git import GitStateBackend
     from gitstate.backends.rewound import Rewound
     from gitstate.values.diff import Change
 
 __all__ = ["fork", "forks", "restore", "rollback", "undelete", "undo"]
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
-
-_SHORT_ID = 10  # digits of a commit id that a line shows
 
 _force = click.option("--force", is_flag=True, help="Also while the job is running.")
 _at = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
@@ -48,7 +46,7 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
     That makes a new revision, so nothing is lost, and works whatever the state of now is. Executions stay.
     """
     done = stores.use(lambda backend: backend.rollback(job, rev, message=message, force=force, dry_run=dry_run))
-    _tell(done, f"Rolled job {clean(job)} back to {_short(done.source)}", dry_run=dry_run, as_json=as_json)
+    _tell(done, f"Rolled job {clean(job)} back to {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -75,7 +73,7 @@ def restore(
     """
     wanted: dict[str, Any] = {"sheets": sheets, "pointers": pointers, "message": message, "force": force}
     done = stores.use(lambda backend: backend.restore(job, rev, **wanted, dry_run=dry_run))
-    _tell(done, f"Restored a part of job {clean(job)} from {_short(done.source)}", dry_run=dry_run, as_json=as_json)
+    _tell(done, f"Restored a part of job {clean(job)} from {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -99,7 +97,7 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
     it again. What the job did since stays; where it changed the same places, nothing is written.
     """
     done = stores.use(lambda backend: backend.undo(job, message=message, force=force, dry_run=dry_run))
-    _tell(done, f"Undid {_short(done.source)} of job {clean(done.job_id)}", dry_run=dry_run, as_json=as_json)
+    _tell(done, f"Undid {short(done.source)} of job {clean(done.job_id)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -128,7 +126,11 @@ def fork(
 @paged()
 def forks(job: str, as_json: bool) -> None:
     """Draw the tree of forks in which JOB stands, from its root."""
-    tree = stores.use(lambda backend: backend.forks(job))
+
+    async def work(backend: "GitStateBackend") -> "Fork":
+        return await backend.forks(await backend.find_job(job))
+
+    tree = stores.use(work)
     if as_json:
         print_json(_tree_json(tree))
     else:
@@ -152,7 +154,7 @@ def _tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
         was = "" if done.previous is None else f"it was {_standing(done.before)}, "
         now = "gone" if done.after is None else _standing(done.after)
         note(f"{what}: {was}now it is {now}.")
-        note(f"Revision {_short(done.revision)}. To take it back: {way_back}")
+        note(f"Revision {short(done.revision)}. To take it back: {way_back}")
 
 
 def _print_changes(done: "Rewound") -> None:
@@ -219,20 +221,8 @@ def _tree_json(tree: "Fork") -> dict[str, Any]:
 
 
 def _tree_rows(tree: "Fork", lead: str = "", below: str = "") -> Iterator[tuple[str, ...]]:
-    tee, corner, bar = ("├── ", "└── ", "│   ") if _draws_lines() else ("|-- ", "`-- ", "|   ")
-    yield lead + tree.job_id, tree.status or "deleted", tree.progress or "", _short(tree.at), moment(tree.time)
+    tee, corner, bar = ("├── ", "└── ", "│   ") if draws_lines() else ("|-- ", "`-- ", "|   ")
+    yield lead + tree.job_id, tree.status or "deleted", tree.progress or "", short(tree.at), moment(tree.time)
     for each in tree.forks:
         last = each is tree.forks[-1]
         yield from _tree_rows(each, below + (corner if last else tee), below + ("    " if last else bar))
-
-
-def _draws_lines() -> bool:
-    try:
-        "├└│".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
-def _short(revision: str | None) -> str:
-    return "" if revision is None else clean(revision[:_SHORT_ID])

@@ -87,13 +87,13 @@ def chosen() -> tuple[Path, str]:
     return _path(), _settings().branch or "main"
 
 
-def command(verb: str, *arguments: str) -> str:
+def command(verb: str, *arguments: str, flags: tuple[str, ...] = ()) -> str:
     """Return the command line that does something in the store of this run, for people to copy."""
     settings = _settings()
     chosen = {"--store": settings.store, "--branch": settings.branch}
     options = [word for name, value in chosen.items() if value for word in (name, value)]
     guard = ["--"] if any(argument.startswith("-") for argument in arguments) else []
-    return shlex.join(["gitstate", verb, *options, *guard, *arguments])
+    return shlex.join(["gitstate", verb, *options, *flags, *guard, *arguments])
 
 
 def _settings() -> Settings:

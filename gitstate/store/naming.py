@@ -1,7 +1,8 @@
 """The names of revisions, as people give them: ``~3``, a pin, a time, ``@deleted``, a commit id or its first digits.
 
-They are looked for in this order: what stands before a ``~N`` is a whole commit id, a pin of the document, a tag of
-git's, the first digits of a commit id, or a time. docs/reference/revisions.md is for people.
+What stands before a ``~3``, the head if nothing does, is looked for in this order: ``@`` (the head), ``@deleted``, a
+whole commit id, a pin of the document, a tag of git's, the first digits of a commit id, a time.
+docs/reference/revisions.md is for people.
 """
 
 import re
@@ -24,13 +25,14 @@ from gitstate.store.reader import Reader
 
 __all__ = ["Names", "resolve"]
 
+HEAD = "@"
 DELETED = "@deleted"
 
 _PREFIX = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _BACK = re.compile(r"(.*?)~([0-9]{0,9})", re.DOTALL)
 _TAG = re.compile(r"[^\s\0-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")  # what git refuses in a name is none
 _ID_DIGITS = 40
-_LISTED = 5  # so many candidates are named in an error
+_LISTED = 4  # so many candidates are named in an error
 _FORMS = "name it by the first digits of its commit id, ~1 for the one before, a pin, a time, or @deleted"
 
 
@@ -42,6 +44,8 @@ def resolve(reader: Reader, name: str) -> ObjectId:
         InvalidInputError: It is no text, or needs a document, as ``~1`` and ``@deleted`` do.
     """
     _check(name)
+    if name == HEAD:
+        return reader.head()
     if _BACK.fullmatch(name) or name == DELETED:
         raise InvalidInputError(f"revision {name!r} counts the revisions of one document", hint="name one, or a time")
     commit_id = _by_id_or_tag(reader, name, None)
@@ -77,6 +81,8 @@ class Names:
         if back is not None:
             start = self._reader.head() if not back[1] else self.resolve(back[1])
             return self._back(start, int(back[2] or "1"), name)
+        if name == HEAD:
+            return self._reader.head()
         if name == DELETED:
             return self._before_deletion()
         commit_id = self._find(name)

@@ -39,13 +39,8 @@ class Pins:
         self._folder = f"{folder(collection)}{names.ref_encode(document)}/"
 
     def find(self, name: str) -> ObjectId | None:
-        """Return the commit that a name stands for, or None. Tags that git alone could name so count too."""
-        plain = _plain(name)
-        for ref in (self._ref(name), f"{self._folder}{name}") if plain else ():
-            commit_id = self._engine.ref(ref)
-            if commit_id is not None:
-                return commit_id
-        return None
+        """Return the commit that a name stands for, or None."""
+        return next(filter(None, map(self._engine.ref, self._refs(name))), None)
 
     def all(self) -> list[Pin]:
         """Return every pin that stands at a commit, by name."""
@@ -60,20 +55,24 @@ class Pins:
             ExistsError: It stands for another revision.
             BusyError: Another process did not let go of the store in time.
         """
-        _check(name)
+        if not self.check(name, revision):
+            return False
         try:
-            if self.find(name) is None:
-                self._engine.create_ref(self._ref(name), revision)
-                return True
+            self._engine.create_ref(self._ref(name), revision)
         except StaleError:  # somebody else was faster
-            pass
+            return self.check(name, revision)
+        return True
+
+    def check(self, name: str, revision: ObjectId) -> bool:
+        """Tell whether a name can be given to a revision; False: it has it already. Raises as :meth:`add` does."""
+        _check(name)
         standing = self.find(name)
-        if standing != revision:
+        if standing not in (None, revision):
             raise ExistsError(
-                f"{name!r} of {self._document!r} is pinned at {(standing or 'no commit')[:12]}; it was not moved",
+                f"{name!r} of {self._document!r} is pinned at {standing[:12]}; it was not moved",
                 hint="choose another name, or remove that pin first",
             )
-        return False
+        return standing is None
 
     def remove(self, name: str) -> ObjectId:
         """Take a name away; return the commit that it stood for, which stays where it is.
@@ -82,13 +81,26 @@ class Pins:
             NotFoundError: There is no such pin; the message lists those that there are.
             BusyError: Another process did not let go of the store in time.
         """
-        for ref in (self._ref(name), f"{self._folder}{name}") if _plain(name) else ():
+        ref, commit_id = self._found(name)
+        self._engine.delete_ref(ref, expected=commit_id)
+        return commit_id
+
+    def get(self, name: str) -> ObjectId:
+        """Return the commit that a name stands for. Raises NotFoundError as :meth:`remove` does."""
+        return self._found(name)[1]
+
+    def _found(self, name: str) -> tuple[str, ObjectId]:
+        """Return the tag that a name is, and the commit that it stands for."""
+        for ref in self._refs(name):
             commit_id = self._engine.ref(ref)
             if commit_id is not None:
-                self._engine.delete_ref(ref, expected=commit_id)
-                return commit_id
+                return ref, commit_id
         there = ", ".join(pin.name for pin in self.all()) or "none"
         raise NotFoundError(f"{self._document!r} has no pin {name!r}", hint=f"its pins: {there}")
+
+    def _refs(self, name: str) -> tuple[str, ...]:
+        """Return the tags that a name may be: as we write it, and as somebody may with plain git."""
+        return (self._ref(name), f"{self._folder}{name}") if _plain(name) else ()
 
     def _ref(self, name: str) -> str:
         return f"{self._folder}{names.ref_encode(name)}"

@@ -1,10 +1,16 @@
 """The verb log."""
 
+import asyncio
 import json
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
-from tests.cli.conftest import Gitstate
+import pytest
+
+from gitstate import GitStateBackend, SheetStatus
+from tests.cli.conftest import Gitstate, Ran
 
 SUBJECTS = [
     "nightly: sheet 2 failed (1/3 done)",
@@ -31,7 +37,8 @@ def test_log_as_json_is_one_array(gitstate: Gitstate, store: Path) -> None:
     checkpoints = json.loads(gitstate("log", "nightly", "--json", "--store", store).out)
     assert [checkpoint["subject"] for checkpoint in checkpoints] == SUBJECTS
     newest, _, oldest = checkpoints
-    assert newest.keys() == {"revision", "time", "author", "event", "subject", "status", "progress", "message"}
+    told = {"revision", "time", "author", "event", "subject", "status", "progress", "message", "pins"}
+    assert newest.keys() == told
     assert (newest["event"], newest["status"], newest["progress"]) == ("saved", "running", "1/3")
     assert (oldest["event"], oldest["author"], len(oldest["revision"])) == ("created", "A Tester", 40)
 
@@ -42,3 +49,100 @@ def test_log_shows_what_people_committed(gitstate: Gitstate, store: Path) -> Non
     subprocess.run(["git", "-C", store, "commit", "-qam", "Rename it"], check=True)
     newest = json.loads(gitstate("log", "nightly", "-n", "1", "--json", "--store", store).out)[0]
     assert (newest["event"], newest["subject"]) == ("edited", "Rename it")
+
+
+def subjects(ran: Ran) -> list[str]:
+    return [line.split("  ")[-1] for line in ran.out.splitlines()[1:]]
+
+
+def test_log_can_be_filtered(gitstate: Gitstate, store: Path) -> None:
+    for arguments, expected in (
+        (["--before", "~0"], SUBJECTS[1:]),
+        (["--after", "~2"], SUBJECTS[:2]),
+        (["--before", "~0", "--after", "~2"], SUBJECTS[1:2]),
+        (["--at", "~1"], SUBJECTS[1:]),
+        (["--event", "created"], SUBJECTS[2:]),
+        (["--event", "created", "--event", "saved", "-n", "2"], SUBJECTS[:2]),
+        (["--after", "an hour ago"], SUBJECTS),
+    ):
+        assert subjects(gitstate("log", "nightly", *arguments, "--store", store)) == expected, arguments
+    ran = gitstate("log", "nightly", "--before", "an hour ago", "--store", store)
+    assert (ran.status, ran.out, ran.err) == (0, "", "No checkpoint is like that.\n")
+
+
+def test_the_beginning_of_an_id_names_a_job_if_no_other_begins_so(gitstate: Gitstate, store: Path) -> None:
+    assert subjects(gitstate("log", "n", "--store", store)) == SUBJECTS
+    gitstate("fork", "nightly", "night", "--store", store)
+    assert len(subjects(gitstate("log", "night", "--store", store))) == 1
+    ran = gitstate("log", "ni", "--store", store)
+    assert (ran.status, ran.err) == (3, "error: there is no job 'ni'\nhint: it may be 'night', 'nightly'\n")
+    gitstate("delete", "night", "--store", store)
+    assert len(subjects(gitstate("log", "night", "--store", store))) == 2, "what was deleted is meant by its whole id"
+
+
+def test_pins_stand_beside_the_checkpoints(gitstate: Gitstate, store: Path) -> None:
+    gitstate("pin", "nightly", "first", "~2", "--store", store)
+    gitstate("pin", "nightly", "start", "~2", "--store", store)
+    lines = gitstate("log", "nightly", "--store", store).out.splitlines()
+    assert lines[0].split() == ["revision", "time", "pins", "what"]
+    assert lines[3].split("  ")[2:] == ["first, start", SUBJECTS[2]]
+    assert json.loads(gitstate("log", "nightly", "--json", "--store", store).out)[2]["pins"] == ["first", "start"]
+
+
+def test_the_graph_has_a_lane_for_each_fork(gitstate: Gitstate, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gitstate("fork", "nightly", "second", "--at", "~1", "--store", store)
+    gitstate("rollback", "nightly", "~2", "--store", store)
+    ran = gitstate("log", "second", "--graph", "--store", store)
+    lanes = [line[:5].rstrip() for line in ran.out.splitlines()]
+    assert sorted(lanes) == sorted(["", "  ●", "├─╯", "●", "●", "●", "●"]) or lanes[1:4] == ["●", "│ ●", "├─╯"]
+    assert sum("second: forked from nightly" in line and "●" in line for line in ran.out.splitlines()) == 1
+    monkeypatch.setattr("gitstate.cli.history.draws_lines", lambda: False)
+    ran = gitstate("log", "nightly", "--graph", "-n", "3", "--store", store)
+    assert sum("*" in line[:5] for line in ran.out.splitlines()) == 3
+    assert "|_/" in ran.out
+
+
+def test_follow_shows_what_comes_until_the_job_is_over(store: Path) -> None:
+    command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "-n", "1", "--json"]
+    with subprocess.Popen([*command, "--store", store], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["subject"] == SUBJECTS[0]
+
+        async def go_on() -> None:
+            async with GitStateBackend(store) as backend:
+                await backend.mark_sheet_status("weekly", 1, SheetStatus.COMPLETED)
+                state = await backend.load("nightly")
+                assert state is not None
+                for sheet in (2, 3):
+                    state.mark_sheet_started(sheet)
+                    await backend.save(state)
+                    state.mark_sheet_completed(sheet)
+                    await backend.save(state)
+
+        asyncio.run(go_on())
+        shown = [json.loads(line)["subject"] for line in process.stdout]
+        assert process.wait(20) == 0
+    assert shown == [
+        "nightly: sheet 2 in_progress, attempt 2 (1/3 done)",
+        "nightly: sheet 2 completed, attempt 2 (2/3 done)",
+        "nightly: sheet 3 in_progress (2/3 done)",
+        "nightly: sheet 3 completed (3/3 done)",
+    ]
+
+
+def test_follow_of_a_job_that_is_over_shows_its_last_checkpoints_and_ends(gitstate: Gitstate, store: Path) -> None:
+    gitstate("delete", "nightly", "--store", store)
+    ran = gitstate("log", "nightly", "--follow", "-n", "2", "--store", store)
+    assert ran.status == 0
+    assert [line.split("  ")[-1] for line in ran.out.splitlines()] == [SUBJECTS[0], "nightly: deleted"]
+    ran = gitstate("log", "weekly", "--follow", "--event", "created", "--store", store)
+    assert len(ran.out.splitlines()) == 1
+
+
+def test_follow_can_be_interrupted(store: Path) -> None:
+    command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "--store", store]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert SUBJECTS[2] in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(20), process.stderr.read()) == (130, "\n")

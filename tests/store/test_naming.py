@@ -91,6 +91,7 @@ def test_steps_back_begin_at_any_name(store: Store, time: Clock) -> None:
     assert n(store, "a", f"{other}~0") == 3
     assert n(store, "a", "2026-03-01 12:30Z~1") == 1
     assert n(store, "a", "~1~1") == 1
+    assert (n(store, "a", "@"), n(store, "a", "@~1"), store.resolve("@")) == (3, 2, other)
 
 
 def test_a_time_means_the_state_of_then(store: Store, time: Clock) -> None:
