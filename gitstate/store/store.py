@@ -1,7 +1,6 @@
 """The door to a store: open it, read documents at any revision, submit writes, look at their history."""
 
 import atexit
-import logging
 import os
 import threading
 import weakref
@@ -23,7 +22,6 @@ from gitstate.engine.upkeep import GcReport
 from gitstate.errors import (
     ClosedError,
     CorruptionError,
-    GitStateError,
     InvalidInputError,
     StoreNotFoundError,
     UnsupportedError,
@@ -35,12 +33,10 @@ from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
 from gitstate.store.verify import Report, Validate
-from gitstate.store.worktree import Worktree
+from gitstate.store.worktree import Worktree, show
 from gitstate.store.writer import Writer
 
 __all__ = ["Store"]
-
-_log = logging.getLogger("gitstate")
 
 _DEFAULT_BRANCH = "main"
 
@@ -122,7 +118,7 @@ class Store:
                     hint="`gitstate init` makes one",
                 )
             self.created = self._writer.create(FormatVersion()) is not None
-            _refresh(self._worktree)  # a person's first commit in there must not take the new store's own file back
+            show(self._worktree)  # a person's first commit in there must not take the new store's own file back
         self._reader.format(graph.read(self._engine, self.head()).tree)
 
     @property
@@ -239,7 +235,7 @@ class Store:
         """Wait for all writes submitted so far, and bring the worktree to the head."""
         self._check_open()
         self._writer.drain()
-        _refresh(self._worktree)
+        show(self._worktree)
 
     def verify(self, *collections: Collection, validate: Validate = lambda _: None, repair: bool = False) -> Report:
         """Check every object of every revision that the branch and our other refs reach, and every document there.
@@ -313,30 +309,13 @@ def _refuse_a_project(repository: Repository) -> None:
 
 def _shut(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
     writer.close()
-    _refresh(worktree)
+    show(worktree)
     engine.close()
 
 
 def _shut_elsewhere(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
     """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
     threading.Thread(target=_shut, args=(writer, worktree, engine), name="gitstate-shut").start()
-
-
-def _refresh(worktree: Worktree | None) -> None:
-    """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write."""
-    if worktree is None:
-        return
-    try:
-        refreshed = worktree.refresh()
-    except (GitStateError, OSError) as error:
-        _log.warning("the worktree could not be refreshed; the next refresh makes up for it: %s", error)
-        return
-    if refreshed.pending:
-        _log.warning("the worktree is left to the next refresh: %s", refreshed.pending)
-    for path in refreshed.kept:
-        _log.info("%s was edited by a person and is left as it is", path)
-    for path in refreshed.skipped:
-        _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)
 
 
 _open_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()

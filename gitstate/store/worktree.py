@@ -7,6 +7,7 @@ what differs between the recorded trees and the head is looked at.
 """
 
 import json
+import logging
 import os
 import re
 import unicodedata
@@ -23,10 +24,12 @@ from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
-from gitstate.errors import BusyError, CorruptionError, UnsupportedError
+from gitstate.errors import BusyError, CorruptionError, GitStateError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
 
-__all__ = ["Refreshed", "Worktree"]
+__all__ = ["Refreshed", "Worktree", "show"]
+
+_log = logging.getLogger("gitstate")
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
@@ -383,3 +386,20 @@ def _folds_case(git_dir: Path) -> bool:
         return (git_dir / "HEAD").samefile(git_dir / "hEAD")
     except FileNotFoundError:
         return False
+
+
+def show(worktree: Worktree | None) -> None:
+    """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write."""
+    if worktree is None:
+        return
+    try:
+        refreshed = worktree.refresh()
+    except (GitStateError, OSError) as error:
+        _log.warning("the worktree could not be refreshed; the next refresh makes up for it: %s", error)
+        return
+    if refreshed.pending:
+        _log.warning("the worktree is left to the next refresh: %s", refreshed.pending)
+    for path in refreshed.kept:
+        _log.info("%s was edited by a person and is left as it is", path)
+    for path in refreshed.skipped:
+        _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)
