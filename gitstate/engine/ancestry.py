@@ -1,5 +1,6 @@
 """The commits that a walk comes by: as much of each as a walk asks for, read one by one at first and then in bulk."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,6 +9,11 @@ from gitstate.engine.objects import ObjectId, parse_commit
 from gitstate.errors import CorruptionError
 
 __all__ = ["Ancestry", "Sketch"]
+
+_HEADERS = re.compile(
+    rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)author [^\n]*\ncommitter [^\n]*> ([0-9]{1,18}) [+-][0-9]{4}\n"
+)
+"""Those that every commit of git's has, in this order; anything else is read at leisure."""
 
 _ONE_BY_ONE = 100  # commits: to read in bulk takes 5 ms to begin, and then a fifth of the time
 
@@ -66,16 +72,8 @@ class Ancestry:
 
 
 def _sketch(body: bytes) -> Sketch:
-    """Read the headers that every commit of git's has in this order; any other is read at leisure."""
-    lines = body[: body.find(b"\n\n")].split(b"\n")
-    if lines[0].startswith(b"tree ") and len(lines[0]) == 45:
-        last = 1
-        while last < len(lines) and lines[last].startswith(b"parent ") and len(lines[last]) == 47:
-            last += 1
-        if last + 1 < len(lines) and lines[last + 1].startswith(b"committer "):
-            time = lines[last + 1].split(b" ")[-2]
-            if time.isdigit():
-                parents = tuple([line[7:].decode("ascii") for line in lines[1:last]])
-                return Sketch(lines[0][5:].decode("ascii"), parents, int(time), body)
+    found = _HEADERS.match(body)
+    if found is not None:
+        return Sketch(found[1].decode("ascii"), tuple(found[2].decode("ascii").split()[1::2]), int(found[3]), body)
     commit = parse_commit(body)
     return Sketch(commit.tree, commit.parents, commit.committer.time, body)

@@ -28,6 +28,8 @@ class Sizes:
     jobs: int  # in the big store
     listed: int  # jobs
     history: int  # saves of which the disk's share is measured
+    commits: int  # in the store that is looked back in
+    jobs_of_history: int  # in that store
 
 
 FULL = Sizes(
@@ -38,8 +40,20 @@ FULL = Sizes(
     jobs=10_000,
     listed=1_000,
     history=1_000,
+    commits=20_000,
+    jobs_of_history=200,
 )
-TINY = Sizes(rounds=2, saves={4: 3, 6: 2, 8: 2}, callers=2, saves_of_a_caller=2, jobs=20, listed=2, history=4)
+TINY = Sizes(
+    rounds=2,
+    saves={4: 3, 6: 2, 8: 2},
+    callers=2,
+    saves_of_a_caller=2,
+    jobs=20,
+    listed=2,
+    history=4,
+    commits=64,
+    jobs_of_history=8,
+)
 
 
 @dataclass
