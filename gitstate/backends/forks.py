@@ -24,8 +24,9 @@ class Fork:
     """A job in a tree of forks.
 
     ``origin`` is the job that it was forked from, ``at`` the revision at which, ``revision`` the commit that did it,
-    and ``time`` when; all None of the job at the root. ``status`` and ``progress`` (``"2/10"``) are those of now, None
-    where the job was deleted or cannot be read. ``forks`` are what was forked from it, the oldest first.
+    and ``time`` when; all None of the job at the root. ``status`` and ``progress`` (``"2/10"``) are those of now, or
+    of the revision that was asked for; None where the job was deleted or cannot be read. ``forks`` are what was forked
+    from it, the oldest first.
     """
 
     job_id: str
@@ -57,14 +58,16 @@ def fork(
     return plan
 
 
-def forks(store: Store, collection: Collection, job_id: str) -> Fork:
-    """Return the whole tree of forks in which a job stands, from its root.
+def forks(store: Store, collection: Collection, job_id: str, at: str | None) -> Fork:
+    """Return the whole tree of forks in which a job stands, or stood ``at`` a revision, from its root.
 
     Raises:
         JobNotFoundError: There is no such job, and no fork of it.
+        RevisionNotFoundError: No revision answers to ``at``, or several do.
     """
+    start = store.resolve(at, collection, job_id)
     made = {}
-    for revision in store.walk(message.ORIGIN.encode()):
+    for revision in store.walk(message.ORIGIN.encode(), start=start):
         child, origin = revision.message.get(message.JOB), _origin(revision)
         if child is None or origin is None or child in made:
             continue
@@ -72,7 +75,7 @@ def forks(store: Store, collection: Collection, job_id: str) -> Fork:
         if not any(was_there) and store.snapshot(collection, child, revision.id) is not None:  # else the trailers lie
             made[child] = (*origin, revision)
     origins = {origin for origin, _, _ in made.values()}
-    if job_id not in made and job_id not in origins and store.load(collection, job_id) is None:
+    if job_id not in made and job_id not in origins and store.snapshot(collection, job_id, start) is None:
         raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
     above = [job_id]
     while above[-1] in made and made[above[-1]][0] not in above:  # a job that was deleted may be forked from its fork
@@ -81,7 +84,7 @@ def forks(store: Store, collection: Collection, job_id: str) -> Fork:
     def drawn(job: str, path: tuple[str, ...]) -> Fork:
         origin, at, revision = made[job] if path else (None, None, None)
         below = [child for child, (parent, _, _) in made.items() if parent == job and child not in (*path, job)]
-        status, done = _standing(store.load(collection, job))
+        status, done = _standing(store.snapshot(collection, job, start))
         return Fork(
             job_id=job,
             origin=origin,

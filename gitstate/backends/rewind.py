@@ -159,14 +159,16 @@ class RewindBackend(HistoryBackend):
             new_id, forks.fork(self._codec, origin, source, new_id, from_sheet=from_sheet, note=note), dry_run
         )
 
-    async def forks(self, job_id: str) -> Fork:
-        """Return the tree of forks in which a job stands, from its root; a job that was never forked is one alone.
+    async def forks(self, job_id: str, *, at: str | None = None) -> Fork:
+        """Return the tree of forks in which a job stands, or stood ``at`` a revision, from its root; a job that was
+        never forked is one alone.
 
         Raises:
             JobNotFoundError: There is no such job, and no fork of it.
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
         job_id = check_job_id(job_id)
-        return await asyncio.to_thread(forks.forks, self._store, self._jobs, job_id)
+        return await asyncio.to_thread(forks.forks, self._store, self._jobs, job_id, at)
 
     def _before_deletion(self, job_id: str) -> str:
         """Return the commit before the one that deleted a job last."""

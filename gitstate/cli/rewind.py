@@ -121,14 +121,15 @@ def fork(
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
+@_at
 @click.option("--json", "as_json", is_flag=True, help="Print the tree as one JSON object.")
 @stores.store_options
 @paged()
-def forks(job: str, as_json: bool) -> None:
+def forks(job: str, at: str | None, as_json: bool) -> None:
     """Draw the tree of forks in which JOB stands, from its root."""
 
     async def work(backend: "GitStateBackend") -> "Fork":
-        return await backend.forks(await backend.find_job(job))
+        return await backend.forks(await backend.find_job(job), at=at)
 
     tree = stores.use(work)
     if as_json:

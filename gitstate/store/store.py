@@ -187,9 +187,11 @@ class Store:
         self._check_open()
         return self._reader.snapshot(collection, document, revision)
 
-    def walk(self, *holding: bytes) -> Iterator[Revision]:
-        """Yield every revision of the store, or those whose message holds one of these, newest first."""
-        return walks.walk(self._engine, self.head(), holding=holding)
+    def walk(self, *holding: bytes, start: ObjectId | None = None) -> Iterator[Revision]:
+        """Yield every revision that ``start``, or the head, has in its history, or those whose message holds one of
+        these, newest first.
+        """
+        return walks.walk(self._engine, start or self.head(), holding=holding)
 
     def changed(self, collection: Collection, revision: Revision) -> list[str]:
         """Return the documents that a revision made, changed or deleted."""

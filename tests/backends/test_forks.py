@@ -135,3 +135,19 @@ async def test_a_deleted_job_still_stands_in_the_tree(backend: RewindBackend) ->
     assert sorted([tree.job_id, tree.forks[0].job_id]) == ["nightly", "second"] and tree.forks[0].forks == ()
     await backend.delete("second")
     assert "second" in str(outline(await backend.forks("nightly")))
+
+
+async def test_the_tree_is_drawn_as_it_was(backend: RewindBackend) -> None:
+    await backend.save(CheckpointState(job_id="nightly", job_name="n", total_sheets=2))
+    await backend.fork("nightly", "second")
+    before = await backend.history("second", 1)
+    await backend.fork("second", "third")
+    await backend.delete("second")
+    now, then = await backend.forks("nightly"), await backend.forks("nightly", at=before[0].revision)
+    assert [(each.job_id, each.status is None) for each in (now.forks[0], *now.forks[0].forks)] == [
+        ("second", True),
+        ("third", False),
+    ]
+    assert [(each.job_id, each.status is None, each.forks) for each in then.forks] == [("second", False, ())]
+    with pytest.raises(JobNotFoundError):
+        await backend.forks("third", at=before[0].revision)

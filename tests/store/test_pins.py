@@ -1,5 +1,6 @@
 """Pins: names that never move, are git tags, and are refused where they would be read as something else."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,3 +164,22 @@ def test_verify_follows_pins_and_names_those_that_lost_what_they_name(tmp_path: 
             ("pin", "refs/tags/notes/a/lost", "error"),
         ]
     leave_damaged(folder)
+
+
+def test_one_name_at_two_revisions_on_two_machines_is_reported_and_neither_moves(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--bare", "remote")
+    with Store.open(tmp_path / "one") as store:
+        revisions = [put(store, None, "a", number) for number in range(2)]
+        git(tmp_path / "one", "push", "-q", "../remote", "main")
+        git(tmp_path, "clone", "-q", "remote", "two")
+        store.pins(NOTES, "a").add("good", revisions[0])
+        git(tmp_path / "one", "push", "-q", "--tags", "../remote")
+    with Store.open(tmp_path / "two") as store:
+        store.pins(NOTES, "a").add("good", revisions[1])
+        for command in (["push", "--tags", "origin"], ["fetch", "--tags", "origin"]):
+            refused = subprocess.run(["git", *command], cwd=tmp_path / "two", capture_output=True, text=True)
+            assert refused.returncode != 0
+            assert "notes/a/good" in refused.stderr
+        assert store.pins(NOTES, "a").all() == [Pin("good", revisions[1])]
+    with Store.open(tmp_path / "remote") as store:
+        assert store.pins(NOTES, "a").all() == [Pin("good", revisions[0])]
