@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gitstate.store.documents import Collection
     from gitstate.store.reader import Reader
 
-__all__ = ["complete_deleted", "complete_job", "complete_revision", "completion"]
+__all__ = ["complete_deleted", "complete_job", "complete_pin", "complete_revision", "completion"]
 
 _INSTRUCTION = "_GITSTATE_COMPLETE"  # click's: the shell that asks, and what for
 _TIME_LIMIT = 0.5  # seconds for which the store is read
@@ -113,8 +113,7 @@ def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -
     from gitstate.store.pins import Pins
 
     offered = dict(_RELATIVE)
-    # Behind an option that has no value yet, click leaves the arguments where they are.
-    job_id = ctx.params.get("job") or next(iter(ctx.args), None)
+    job_id = _job(ctx)
     with suppress(Exception), _glance(ctx) as store:
         if job_id:
             for pin in Pins(store.reader.engine, store.jobs, job_id).all():
@@ -122,6 +121,25 @@ def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -
             for revision in islice(revisions(store.reader, store.jobs, job_id, store.head), _NEWEST):
                 offered[revision.id[:_SHORT_ID]] = clean(revision.message.subject)
     return _items(offered, incomplete, helps=offered)
+
+
+def complete_pin(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the pins of the job that the command line names: those that may be removed."""
+    from gitstate.store.pins import Pins
+
+    offered: dict[str, str] = {}
+    job_id = _job(ctx)
+    with suppress(Exception), _glance(ctx) as store:
+        for pin in Pins(store.reader.engine, store.jobs, job_id or "").all():
+            offered[pin.name] = f"pin of {pin.revision[:_SHORT_ID]}"
+    return _items(offered, incomplete, helps=offered)
+
+
+def _job(ctx: click.Context) -> str | None:
+    """Return the job that the command line names."""
+    # Behind an option that has no value yet, click leaves the arguments where they are.
+    job_id: str | None = ctx.params.get("job") or next(iter(ctx.args), None)
+    return job_id
 
 
 class _Glance(NamedTuple):

@@ -1,5 +1,6 @@
 """The verbs that show what changed: in one job, and between two."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -121,13 +122,14 @@ async def _named(backend: "GitStateBackend", text: str) -> tuple[str, str | None
     """Return the job and the revision that JOB@REV names."""
     ways: list[tuple[str, str | None]] = [(text, None)]
     ways += [(text[:at], text[at + 1 :]) for at in reversed(range(1, len(text) - 1)) if text[at] == "@"]
-    if len(ways) == 1:
-        return ways[0]
     for has in (backend.load, lambda job_id: backend.history(job_id, 1)):  # a deleted job has a history alone
         for job_id, at in ways:
             if await has(job_id):
                 return job_id, at
-    raise JobNotFoundError(f"there is no job {text!r}", hint="`gitstate list` shows which there are")
+    for job_id, at in ways[1:]:
+        with suppress(JobNotFoundError):
+            return await backend.find_job(job_id), at
+    return await backend.find_job(text), None
 
 
 def _diff_json(found: "JobDiff") -> dict[str, Any]:

@@ -9,9 +9,13 @@ from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import draws_lines, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
+from gitstate.format.message import Event
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gitstate.backends.checkpoints import Checkpoint, Pin
+    from gitstate.backends.forks import Fork
     from gitstate.backends.git import GitStateBackend
 
 __all__ = ["checkpoint_json", "log"]
@@ -24,10 +28,17 @@ _FIRST = 10  # checkpoints that are shown before what follows
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N checkpoints only.")
 @click.option("--before", metavar="REV|TIME", shell_complete=complete_revision, help="Only what is older.")
 @click.option("--after", metavar="REV|TIME", shell_complete=complete_revision, help="Only what is newer.")
-@click.option("--event", "events", metavar="EVENT", multiple=True, help="Only checkpoints that did this. Repeatable.")
+@click.option(
+    "--event",
+    "events",
+    type=click.Choice([event.value for event in Event]),
+    metavar="EVENT",
+    multiple=True,
+    help="Only checkpoints that did this. Repeatable.",
+)
 @click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
 @click.option("--graph", is_flag=True, help="Show the forks as well, each in a lane of its own.")
-@click.option("--follow", is_flag=True, help="Go on with new checkpoints as they come, until the job is over.")
+@click.option("--follow", is_flag=True, help="Show new checkpoints as they come; ends with the job.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array; with --follow an object a line.")
 @stores.store_options
 def log(
@@ -44,8 +55,10 @@ def log(
     """List the checkpoints of JOB, the newest first; with --follow the newest last.
 
     A job that was deleted still has its history. The first column names a checkpoint for every verb that takes a
-    revision, and the commit for git. Events are created, saved, sheet, execution, deleted, rolled-back, restored,
-    undone, forked, recovered, merged, imported, edited (by somebody with git) and resharded.
+    revision, and the commit for git. With --graph, a lane of a fork leaves that of its origin at the checkpoint that it
+    began as. Following ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet,
+    execution, deleted, rolled-back, restored, undone, forked, recovered, merged, imported, edited (by somebody with
+    git) and resharded.
     """
     wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None}
     if follow and (graph or at or before):
@@ -97,19 +110,36 @@ def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json:
 def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
     from gitstate.cli.log_graph import graph, jobs_of
 
-    async def work(backend: "GitStateBackend") -> "tuple[Any, ...]":
-        jobs = list(jobs_of(await backend.forks(await backend.find_job(job))))
-        histories = [await backend.history(each.job_id, **wanted) for each in jobs]
-        return jobs, histories, [pin for each in jobs for pin in await backend.pins(each.job_id)]
+    async def work(backend: "GitStateBackend") -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
+        job_id = await backend.find_job(job)
+        jobs = list(jobs_of(await backend.forks(job_id)))
+        histories = [await backend.history(each.job_id) for each in jobs]
+        bounds = {name: await _time_of(backend, job_id, wanted[name]) for name in ("before", "after")}
+        filters = {each.job_id: wanted if each.job_id == job_id else {**wanted, **bounds} for each in jobs}
+        chosen = [await backend.history(each, **wanted) for each, wanted in filters.items()]
+        pins = [pin for each in jobs for pin in await backend.pins(each.job_id)]
+        return jobs, histories, {each.revision for found in chosen for each in found}, pins
 
-    jobs, histories, pins = stores.use(work)
-    rows = list(graph(jobs, histories, lines=draws_lines()))
-    if limit is not None:
-        last = [number for number, row in enumerate(rows) if row.checkpoint is not None][:limit]
-        rows = rows[: last[-1] + 1] if last else rows
-    found = [(row.lanes, row.checkpoint) for row in rows]
+    jobs, histories, chosen, pins = stores.use(work)
+    rows = graph(jobs, histories, lines=draws_lines())
+    shown = [row for row in rows if row.checkpoint is None or row.checkpoint.revision in chosen]
+    numbers = [number for number, row in enumerate(shown) if row.checkpoint is not None]
+    if limit is not None and len(numbers) > limit:
+        shown = shown[: numbers[limit - 1] + 1]
+        note(f"The newest {limit} only.")
+    found = [(row.lanes, row.checkpoint) for row in shown]
     table = [(found.revision, moment(found.time), found.subject) if found else ("", "", "") for _, found in found]
     _print_rows(table, _names(pins), lanes=[lanes for lanes, _ in found])
+
+
+async def _time_of(backend: "GitStateBackend", job_id: str, bound: str | None) -> "str | datetime | None":
+    """Return the time of the revision that a bound names, so that it means the same for all jobs of a tree."""
+    from gitstate.clock import now
+    from gitstate.store.moments import moment as named
+
+    if bound is None or named(bound, now()) is not None:
+        return bound
+    return (await backend.history(job_id, 1, at=bound))[0].time
 
 
 def _print_rows(rows: Sequence[tuple[str, str, str]], pins: dict[str, list[str]], *, lanes: Sequence[str] = ()) -> None:

@@ -109,6 +109,7 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
 
 async def _delete(backend: "GitStateBackend", job: str, *, dry_run: bool) -> tuple[dict[str, Any] | None, str | None]:
     """Delete a job; return how it stood, None where that cannot be read, and the commit, None in a dry run."""
+    job = await stores.whole_id(backend, job)
     try:
         state = await backend.load(job)
         there, before = state is not None, _standing(state)

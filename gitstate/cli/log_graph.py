@@ -36,9 +36,15 @@ _ASCII = _Signs("*", "|", "_", "/", "|", "|")
 class _Lane:
     job_id: str
     origin: str | None
-    start: str | None  # the revision that made it a fork
-    checkpoints: list[Checkpoint] = field(default_factory=list)
-    is_open: bool = False
+    at: str | None  # the checkpoint of the origin at which it begins
+    start: str | None  # its first own one
+    checkpoints: list[Checkpoint] = field(default_factory=list)  # still to be shown
+    has_begun: bool = False
+    joins: bool = False  # it has begun, and goes on to where its origin was then
+
+    @property
+    def is_open(self) -> bool:
+        return self.joins or bool(self.checkpoints)
 
 
 def jobs_of(tree: Fork) -> Iterator[Fork]:
@@ -49,34 +55,46 @@ def jobs_of(tree: Fork) -> Iterator[Fork]:
 
 
 def graph(jobs: Sequence[Fork], histories: Sequence[Sequence[Checkpoint]], *, lines: bool = True) -> Iterator[Row]:
-    """Yield the rows of the graph, the newest checkpoint first.
+    """Yield the rows of the graph, the newest checkpoint first; a lane meets that of its origin where it begins.
 
     Args:
         jobs: Those of a tree of forks, its root first.
         histories: The checkpoints of each, newest first.
         lines: Whether the terminal can draw lines.
     """
-    lanes = [
-        _Lane(job.job_id, job.origin, job.revision, list(found)) for job, found in zip(jobs, histories, strict=True)
-    ]
+    pairs = zip(jobs, histories, strict=True)
+    lanes = [_Lane(job.job_id, job.origin, job.at, job.revision, list(found)) for job, found in pairs]
     signs = _LINES if lines else _ASCII
-    while True:
-        waiting = [lane for lane in lanes if lane.checkpoints]
-        if not waiting:
-            return
-        # The newest first; of equals the fork, whose first checkpoint follows one of its origin.
-        lane = max(waiting, key=lambda each: (each.checkpoints[0].time, lanes.index(each)))
-        found = lane.checkpoints.pop(0)
-        marks = [signs.dot if each is lane else signs.bar if each.is_open else " " for each in lanes]
-        yield Row(" ".join(marks).rstrip(), lane.job_id, found)
-        lane.is_open = bool(lane.checkpoints)
-        origin = next((each for each in lanes if each.job_id == lane.origin), None)
-        if found.revision == lane.start and origin is not None and origin.checkpoints:
-            origin.is_open = True
-            yield Row(_meeting(lanes, lanes.index(origin), lanes.index(lane), signs))
+    shown: set[str] = set()  # jobs
+    while lane := _next(lanes):
+        found = lane.checkpoints[0]
+        for fork in lanes:
+            if fork.joins and fork.origin == lane.job_id and fork.at == found.revision:
+                marks = {each.job_id for each in lanes if each.is_open and each.job_id in shown}
+                yield Row(_meeting(lanes, lanes.index(lane), lanes.index(fork), marks, signs))
+                fork.joins = False
+        lane.checkpoints.pop(0)
+        shown.add(lane.job_id)
+        marks = {each.job_id for each in lanes if each.is_open and each.job_id in shown}
+        drawn = [signs.dot if each is lane else signs.bar if each.job_id in marks else " " for each in lanes]
+        yield Row(" ".join(drawn).rstrip(), lane.job_id, found)
+        if found.revision == lane.start:
+            lane.has_begun = True
+            lane.joins = any(
+                each.job_id == lane.origin and any(older.revision == lane.at for older in each.checkpoints)
+                for each in lanes
+            )
 
 
-def _meeting(lanes: Sequence[_Lane], origin: int, fork: int, signs: _Signs) -> str:
+def _next(lanes: Sequence[_Lane]) -> _Lane | None:
+    """Return the lane whose checkpoint is shown next: the newest, but none before what was forked from it."""
+    waiting = [lane for lane in lanes if lane.checkpoints]
+    origins = {(lane.origin, lane.at) for lane in waiting if not lane.has_begun}
+    free = [lane for lane in waiting if (lane.job_id, lane.checkpoints[0].revision) not in origins]
+    return max(free or waiting, key=lambda lane: lane.checkpoints[0].time, default=None)
+
+
+def _meeting(lanes: Sequence[_Lane], origin: int, fork: int, marks: set[str], signs: _Signs) -> str:
     """Return the line on which the lane of a fork meets that of its origin, somewhere to its left."""
     text = ""
     for number, lane in enumerate(lanes):
@@ -84,7 +102,7 @@ def _meeting(lanes: Sequence[_Lane], origin: int, fork: int, signs: _Signs) -> s
             mark = signs.corner
         elif number == origin:
             mark = signs.tee
-        elif lane.is_open:
+        elif lane.job_id in marks:
             mark = signs.cross if origin < number < fork else signs.bar
         else:
             mark = signs.across if origin < number < fork else " "

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.completion import complete_job, complete_pin, complete_revision
 from gitstate.cli.output import clean, note, print_json, print_table, short
+from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
     from gitstate.backends.checkpoints import Pin
@@ -17,7 +18,7 @@ __all__ = ["pin"]
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_pin)
 @click.argument("rev", required=False, shell_complete=complete_revision)
 @click.option("--delete", is_flag=True, help="Remove the pin NAME; the checkpoint stays.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
@@ -32,15 +33,17 @@ def pin(job: str, name: str | None, rev: str | None, delete: bool, dry_run: bool
     if name is None:
         if delete or dry_run:
             raise click.UsageError("name the pin that is meant")
-        _list(job, as_json=as_json)
+        with paged():
+            _list(job, as_json=as_json)
         return
     if delete and rev is not None:
         raise click.UsageError("a pin is deleted by its name alone")
 
     async def work(backend: "GitStateBackend") -> "Pin":
+        job_id = await stores.whole_id(backend, job)
         if delete:
-            return await backend.unpin(job, name, dry_run=dry_run)
-        return await backend.pin(job, name, rev, dry_run=dry_run)
+            return await backend.unpin(job_id, name, dry_run=dry_run)
+        return await backend.pin(job_id, name, rev, dry_run=dry_run)
 
     done = stores.use(work)
     if as_json:
@@ -67,7 +70,7 @@ def _list(job: str, *, as_json: bool) -> None:
     if as_json:
         print_json([_as_json(each) for each in found])
     elif found:
-        print_table(("pin", "revision"), [(each.name, short(each.revision)) for each in found])
+        print_table(("revision", "pin"), [(short(each.revision), each.name) for each in found])
     else:
         note(f"Job {clean(job_id)} has no pins.")
 

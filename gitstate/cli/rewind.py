@@ -45,7 +45,12 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
 
     That makes a new revision, so nothing is lost, and works whatever the state of now is. Executions stay.
     """
-    done = stores.use(lambda backend: backend.rollback(job, rev, message=message, force=force, dry_run=dry_run))
+
+    async def work(backend: "GitStateBackend") -> "Rewound":
+        job_id = await stores.whole_id(backend, job)
+        return await backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
+
+    done = stores.use(work)
     _tell(done, f"Rolled job {clean(job)} back to {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -72,7 +77,11 @@ def restore(
     for instance.
     """
     wanted: dict[str, Any] = {"sheets": sheets, "pointers": pointers, "message": message, "force": force}
-    done = stores.use(lambda backend: backend.restore(job, rev, **wanted, dry_run=dry_run))
+
+    async def work(backend: "GitStateBackend") -> "Rewound":
+        return await backend.restore(await stores.whole_id(backend, job), rev, **wanted, dry_run=dry_run)
+
+    done = stores.use(work)
     _tell(done, f"Restored a part of job {clean(job)} from {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -82,7 +91,11 @@ def restore(
 @_common
 def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back after it was deleted: its last state, with its executions."""
-    done = stores.use(lambda backend: backend.undelete(job, at, message=message, dry_run=dry_run))
+
+    async def work(backend: "GitStateBackend") -> "Rewound":
+        return await backend.undelete(await stores.whole_id(backend, job), at, message=message, dry_run=dry_run)
+
+    done = stores.use(work)
     _tell(done, f"Brought job {clean(job)} back", dry_run=dry_run, as_json=as_json)
 
 
@@ -96,7 +109,12 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
     That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo: so a second undo does
     it again. What the job did since stays; where it changed the same places, nothing is written.
     """
-    done = stores.use(lambda backend: backend.undo(job, message=message, force=force, dry_run=dry_run))
+
+    async def work(backend: "GitStateBackend") -> "Rewound":
+        job_id = None if job is None else await stores.whole_id(backend, job)
+        return await backend.undo(job_id, message=message, force=force, dry_run=dry_run)
+
+    done = stores.use(work)
     _tell(done, f"Undid {short(done.source)} of job {clean(done.job_id)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -113,9 +131,12 @@ def fork(
 
     JOB stays as it is. NEW does not run until somebody runs it.
     """
-    done = stores.use(
-        lambda backend: backend.fork(job, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run)
-    )
+
+    async def work(backend: "GitStateBackend") -> "Rewound":
+        job_id = await stores.whole_id(backend, job)
+        return await backend.fork(job_id, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run)
+
+    done = stores.use(work)
     _tell(done, f"Forked job {clean(new)} from {clean(job)}", dry_run=dry_run, as_json=as_json)
 
 

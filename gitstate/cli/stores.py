@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitstate.cli.output import note, print_json
-from gitstate.errors import StoreNotFoundError
+from gitstate.errors import JobNotFoundError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
 
-__all__ = ["Settings", "chosen", "command", "init", "store_options", "use"]
+__all__ = ["Settings", "chosen", "command", "init", "store_options", "use", "whole_id"]
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -85,6 +85,20 @@ def chosen() -> tuple[Path, str]:
         StoreNotFoundError: None is named, and there is none here.
     """
     return _path(), _settings().branch or "main"
+
+
+async def whole_id(backend: "GitStateBackend", job: str) -> str:
+    """Return a job's id if it was given whole: what changes something does it to no other job than the one named.
+
+    Raises:
+        JobNotFoundError: There is and was no such job; the hint says which one may be meant.
+    """
+    found = await backend.find_job(job)
+    if found != job:
+        raise JobNotFoundError(
+            f"there is no job {job!r}", hint=f"it may be {found!r}: to change something, give the whole id"
+        )
+    return job
 
 
 def command(verb: str, *arguments: str, flags: tuple[str, ...] = ()) -> str:

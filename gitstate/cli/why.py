@@ -113,7 +113,8 @@ def next_(job: str, at: str | None, as_json: bool) -> None:
     async def work(backend: "GitStateBackend") -> "NextSheet":
         try:
             job_id = await backend.find_job(job)
-        except JobNotFoundError:
+        except JobNotFoundError as error:  # a job that is yet to be made has a first sheet
+            note(f"{error.message[0].upper()}{error.message[1:]} ({error.hint}).")
             job_id = job
         return await backend.explain_next(job_id, at)
 
@@ -136,7 +137,9 @@ def _print_bisection(found: "Bisection") -> None:
     if found.before is not None:
         rows.insert(0, ("before", *_row(found.before), found.before.subject))
     print_table(("", "revision", "time", "author", "what"), rows)
-    if found.before is not None:
+    if found.before is None:
+        note("It held from the beginning on.")
+    else:
         revisions = short(found.before.revision), short(found.found.revision)
         note(f"To see what changed: {stores.command('diff', found.job_id, *revisions)}")
 

@@ -1,6 +1,6 @@
 """The names of revisions, as people give them: ``~3``, a pin, a time, ``@deleted``, a commit id or its first digits.
 
-What stands before a ``~3``, the head if nothing does, is looked for in this order: ``@`` (the head), ``@deleted``, a
+What stands before a ``~3``, the head if nothing does, is looked for in this order: ``@`` or ``HEAD``, ``@deleted``, a
 whole commit id, a pin of the document, a tag of git's, the first digits of a commit id, a time.
 docs/reference/revisions.md is for people.
 """
@@ -21,19 +21,20 @@ from gitstate.store.documents import Collection, Revision
 from gitstate.store.history import revisions
 from gitstate.store.moments import moment
 from gitstate.store.pins import TAGS, Pins
-from gitstate.store.reader import Reader
+from gitstate.store.reader import FORMAT_FILE, Reader
 
 __all__ = ["Names", "resolve"]
 
-HEAD = "@"
-DELETED = "@deleted"
+_HEADS = ("@", "HEAD")
+_DELETED = "@deleted"
 
+_ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 _PREFIX = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _BACK = re.compile(r"(.*?)~([0-9]{0,9})", re.DOTALL)
 _TAG = re.compile(r"[^\s\0-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")  # what git refuses in a name is none
-_ID_DIGITS = 40
 _LISTED = 4  # so many candidates are named in an error
 _FORMS = "name it by the first digits of its commit id, ~1 for the one before, a pin, a time, or @deleted"
+_STORE_FORMS = "name it by the first digits of its commit id, a tag, or a time"
 
 
 def resolve(reader: Reader, name: str) -> ObjectId:
@@ -44,19 +45,19 @@ def resolve(reader: Reader, name: str) -> ObjectId:
         InvalidInputError: It is no text, or needs a document, as ``~1`` and ``@deleted`` do.
     """
     _check(name)
-    if name == HEAD:
+    if name in _HEADS:
         return reader.head()
-    if _BACK.fullmatch(name) or name == DELETED:
-        raise InvalidInputError(f"revision {name!r} counts the revisions of one document", hint="name one, or a time")
+    if _BACK.fullmatch(name) or name == _DELETED:
+        raise InvalidInputError(f"revision {name!r} counts the revisions of one document", hint=_STORE_FORMS)
     commit_id = _by_id_or_tag(reader, name, None)
     time = None if commit_id else moment(name, clock.now())
     if time is not None:
         walked = graph.walk(reader.source, reader.head())
         commit_id = next((found for found, sketch in walked if sketch.time <= time.timestamp()), None)
         if commit_id is None:
-            raise RevisionNotFoundError(f"the store is younger than {time:%Y-%m-%d %H:%M:%SZ}", hint=_FORMS)
+            raise RevisionNotFoundError(f"the store is younger than {time:%Y-%m-%d %H:%M:%SZ}", hint=_STORE_FORMS)
     if commit_id is None:
-        raise RevisionNotFoundError(f"there is no revision {name!r}", hint=_FORMS)
+        raise RevisionNotFoundError(f"there is no revision {name!r}", hint=_STORE_FORMS)
     return _of_store(reader, commit_id)
 
 
@@ -81,9 +82,9 @@ class Names:
         if back is not None:
             start = self._reader.head() if not back[1] else self.resolve(back[1])
             return self._back(start, int(back[2] or "1"), name)
-        if name == HEAD:
+        if name in _HEADS:
             return self._reader.head()
-        if name == DELETED:
+        if name == _DELETED:
             return self._before_deletion()
         commit_id = self._find(name)
         if commit_id is not None:
@@ -94,7 +95,7 @@ class Names:
         raise self._unknown(name)
 
     def _find(self, name: str) -> ObjectId | None:
-        if len(name) < _ID_DIGITS and (pinned := self._pins.find(name)) is not None:
+        if not _ID.fullmatch(name) and (pinned := self._pins.find(name)) is not None:
             return pinned
         return _by_id_or_tag(self._reader, name, self)
 
@@ -154,14 +155,19 @@ class Names:
         pins = [pin.name for pin in self._pins.all()]
         listed = [f"pin {pin}" for pin in get_close_matches(name, pins, _LISTED, 0) or pins[:_LISTED]]
         listed += [_told(revision) for revision in islice(self._revisions(), _LISTED - len(listed))]
-        there = "; ".join(listed) or "it has none"
+        if not listed:
+            return RevisionNotFoundError(
+                f"there never was a {self._document!r} in {self._collection.name}/, so it has no revision {name!r}",
+                hint="look at its name again",
+            )
+        there = "; ".join(listed)
         return RevisionNotFoundError(f"there is no revision {name!r} of {self._document!r}: {there}", hint=_FORMS)
 
 
 def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | None:
     """Return the commit whose id or tag a name is, or begins. Of several the document's own counts, if it is alone."""
-    whole = len(name) == _ID_DIGITS
-    if not whole and _TAG.fullmatch(name) and ".." not in name and (tagged := reader.engine.ref(TAGS + name)):
+    is_tag = _TAG.fullmatch(name) and not _ID.fullmatch(name) and ".." not in name
+    if is_tag and (tagged := reader.engine.ref(TAGS + name)) is not None:
         return tagged
     found = reader.engine.find(name.lower()) if _PREFIX.fullmatch(name) else []
     if len(found) > 1 and names is not None:
@@ -176,7 +182,10 @@ def _of_store(reader: Reader, commit_id: ObjectId) -> ObjectId:
     try:
         reader.format(graph.read(reader.engine, commit_id).tree)
     except GitStateError as error:
-        raise RevisionNotFoundError(f"commit {commit_id[:12]} is no revision of this store: {error.message}") from error
+        raise RevisionNotFoundError(
+            f"commit {commit_id[:12]} is no revision of a store: it holds no {FORMAT_FILE} that can be read",
+            hint=_STORE_FORMS,
+        ) from error
     return commit_id
 
 

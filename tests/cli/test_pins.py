@@ -31,7 +31,7 @@ def test_pins_are_listed_and_removed(gitstate: Gitstate, store: Path) -> None:
     assert gitstate("pin", "nightly", "--json", "--store", store).out == "[]\n"
     gitstate("pin", "nightly", "good", "--store", store)
     revision = git_log(store)[0]
-    assert gitstate("pin", "night", "--store", store).out.split() == ["pin", "revision", "good", revision[:10]]
+    assert gitstate("pin", "night", "--store", store).out.split() == ["revision", "pin", revision[:10], "good"]
     expected = {"job": "nightly", "pin": "good", "revision": revision}
     assert json.loads(gitstate("pin", "nightly", "--json", "--store", store).out) == [expected]
     ran = gitstate("pin", "nightly", "good", "--delete", "--json", "--store", store)
