@@ -135,7 +135,7 @@ class HistoryBackend(DocumentBackend):
             InvalidInputError: The pointer is none.
             JobNotFoundError: There never was such a job.
             NotFoundError: Nothing ever stood there.
-            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
         """
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(tracing.blame, self._store, self._jobs, job_id, pointer, at)
@@ -150,9 +150,9 @@ class HistoryBackend(DocumentBackend):
             at: The revision to end at; None is the head.
 
         Raises:
-            InvalidInputError: The text is no expression.
+            InvalidInputError: The predicate is no function, or a text that is no expression.
             JobNotFoundError: There never was such a job.
-            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
         """
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(tracing.bisect, self._store, self._jobs, job_id, predicate, at)

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -175,9 +175,21 @@ class Store:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""
         return walks.deleted(self._reader, collection, self.head())
 
-    def history(self, collection: Collection, document: str, at: str | None = None) -> Iterator[Revision]:
-        """Yield the revisions of a document, newest first, its deletions and earlier lives too."""
-        return history.revisions(self._reader, collection, document, self.resolve(at, collection, document))
+    def history(
+        self,
+        collection: Collection,
+        document: str,
+        at: str | None = None,
+        *,
+        part: Callable[[Snapshot], str | None] | None = None,
+    ) -> Iterator[Revision]:
+        """Yield the revisions of a document, newest first, its deletions and earlier lives too.
+
+        ``part`` tells apart what snapshots hold of a part of it: then only revisions that changed this part; see
+        :func:`gitstate.store.history.revisions`.
+        """
+        start = self.resolve(at, collection, document)
+        return history.revisions(self._reader, collection, document, start, part)
 
     def pins(self, collection: Collection, document: str) -> Pins:
         """Return the names that revisions of a document have, to be looked at and changed."""
