@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
 from gitstate.backends.checkpoints import Checkpoint, own_revision
@@ -90,9 +91,10 @@ def bisect(store: Store, jobs: Collection, job_id: str, predicate: Predicate, at
         JobNotFoundError: There never was such a job.
         RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
     """
-    if not isinstance(predicate, str) and not callable(predicate):
+    if not isinstance(predicate, str) and (not callable(predicate) or iscoroutinefunction(predicate)):
         raise InvalidInputError(
-            f"a predicate is an expression or a function, not {predicate!r}", hint="write sheets.3.attempt_count > 2"
+            f"a predicate is an expression or a plain function, not {predicate!r}",
+            hint="write sheets.3.attempt_count > 2",
         )
     expression = Expression.parse(predicate) if isinstance(predicate, str) else None
     missing = set(expression.places if expression is not None else ())

@@ -8,7 +8,6 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 
 from gitstate.engine import trees
@@ -50,6 +49,9 @@ def blame(
     values = _Values(collection, [place])
 
     def told(snapshot: Snapshot) -> str | None:
+        whole = _id_of_whole(snapshot, place)
+        if whole is not None:
+            return whole
         try:
             slot = pointer.get(values.of(snapshot), place)
         except StateCorruptionError:
@@ -64,7 +66,7 @@ def blame(
         """Return what stands there at a revision, or at the last one before it that can be read."""
         with suppress(StateCorruptionError):
             return slot(revision)
-        for older in islice(store.history(collection, document, revision, part=told), 1, None):
+        for older in store.history(collection, document, revision, part=told):
             with suppress(StateCorruptionError):
                 return slot(older.id)
         return ABSENT
@@ -127,6 +129,7 @@ class _Values:
         self._files = _files_of(collection.layout, places)
         self._last: tuple[tuple[object, ...], dict[str, Value]] | None = None
         self._source: _Remembering | None = None
+        self._loads = lru_cache(maxsize=_KEPT)(canonical.loads)
 
     def of(self, snapshot: Snapshot) -> dict[str, Value]:
         """Return the value of a snapshot, the same object as before where nothing changed.
@@ -137,7 +140,7 @@ class _Values:
         key = self._key(snapshot)
         if self._last is None or self._last[0] != key:
             self._source = self._source or _Remembering(snapshot.source)
-            self._last = key, replace(snapshot, source=self._source).part(self._files)
+            self._last = key, replace(snapshot, source=self._source).part(self._files, self._loads)
         return self._last[1]
 
     def _key(self, snapshot: Snapshot) -> tuple[object, ...]:
@@ -164,6 +167,15 @@ def _files_of(layout: Layout, places: Iterable[Parts] | None) -> frozenset[str] 
             return _All()
         paths.add(layout.path_of(place))
     return frozenset(paths)
+
+
+def _id_of_whole(snapshot: Snapshot, place: Parts) -> str | None:
+    """Return what git knows the value by, or all the entries of one that are files; None: it is another place."""
+    if not place:
+        return snapshot.value_id
+    folders = [part.path.partition("/")[0] for part in snapshot.collection.layout.parts if place == (part.field,)]
+    entry = trees.find(snapshot.source, snapshot.tree, folders[0]) if folders else None
+    return None if entry is None else entry.id
 
 
 class _Remembering:

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
 from gitstate.backends.rewind import RewindBackend
 from gitstate.backends.tracing import Blame
-from gitstate.values.shape import ABSENT
+from gitstate.values import canonical
+from gitstate.values.shape import ABSENT, Value
 from tests.backends.test_history import merged, newest, save
 from tests.git import git
 
@@ -202,6 +203,41 @@ async def test_a_revision_that_cannot_be_read_is_passed_over(
     git(folder, "revert", "--no-edit", "HEAD")
 
 
+async def test_sheets_that_came_back_after_a_revision_that_cannot_be_read(
+    git_backend: GitStateBackend, tmp_path: Path
+) -> None:
+    folder, path = tmp_path / "state", tmp_path / "state/jobs/job/sheets/0001.json"
+    await save(git_backend)
+    one = await mark(git_backend, 1, "in_progress")
+    await git_backend.flush()
+    earlier, whole = path.read_text(), (folder / "jobs/job/job.json").read_text()
+    two = await mark(git_backend, 1, "waiting")
+    await git_backend.flush()
+    (folder / "jobs/job/job.json").write_text("{")
+    git(folder, "commit", "-qam", "break the job, not the sheet")
+    (folder / "jobs/job/job.json").write_text(whole)
+    path.write_text(earlier)
+    git(folder, "commit", "-qam", "as it was")
+    back = git(folder, "rev-parse", "HEAD").strip()
+    for place in ("/sheets", "/sheets/1", "/sheets/1/status"):
+        found = await git_backend.blame("job", place)
+        assert [setting.checkpoint.revision for setting in found.settings][:3] == [back, two, one], place
+
+
+async def test_a_merge_may_take_the_sheets_of_one_side_and_the_fields_of_the_other(
+    git_backend: GitStateBackend, tmp_path: Path
+) -> None:
+    folder = tmp_path / "state"
+    await save(git_backend)
+    await mark(git_backend, 1, "in_progress")
+    ours, theirs, _ = await merged(git_backend, folder)
+    await mark(git_backend, 1, "waiting")
+    for place in ("/sheets", "/sheets/1", "/sheets/1/status"):
+        found = await git_backend.blame("job", place)
+        assert found.settings[1].checkpoint.revision == ours, place
+        assert theirs not in [setting.checkpoint.revision for setting in found.settings], place
+
+
 async def test_a_lost_sheet_is_no_value_that_was_removed(git_backend: GitStateBackend, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     await save(git_backend)
@@ -332,7 +368,11 @@ async def test_what_cannot_be_bisected(backend: RewindBackend) -> None:
     for unknown in ("nowhere", "~99", earlier):
         with pytest.raises(errors.RevisionNotFoundError):
             await backend.bisect("job", "status == 'running'", at=unknown)
-    for wrong in ("", "status = 1", "sheets.2.status ==", 7, None, ["status"]):
+
+    async def promised(_: Any) -> bool:
+        return False
+
+    for wrong in ("", "status = 1", "sheets.2.status ==", 7, None, ["status"], promised):
         with pytest.raises(errors.InvalidInputError):
             await backend.bisect("job", wrong)  # type: ignore[arg-type]
 
@@ -365,7 +405,15 @@ async def test_only_the_files_that_are_asked_for_are_read_and_each_once(
             read.append(object_id)
         return below(object_id, kind)
 
+    parsed: list[bytes] = []
+    loads = canonical.loads
+
+    def counting_too(data: bytes) -> Value:
+        parsed.append(data)
+        return loads(data)
+
     monkeypatch.setattr(engine, "read", counting)
+    monkeypatch.setattr(canonical, "loads", counting_too)
     roots, sevens = 11, 6  # contents of job.json, and of sheet 7
     format_file = 1
     for call, limit in (
@@ -376,6 +424,8 @@ async def test_only_the_files_that_are_asked_for_are_read_and_each_once(
         (lambda: backend.blame("job", ""), roots + 300 + 10 + format_file),
     ):
         read.clear()
+        parsed.clear()
         await call()
         assert len(read) <= limit
+        assert len(parsed) == len(set(parsed)) <= limit, "no sheet is parsed twice"
         assert len(set(read)) >= len(read) - 1, "no file is read twice"
