@@ -44,7 +44,7 @@ def deleted(reader: Reader, collection: Collection, start: ObjectId) -> Iterator
     """Yield each document that is gone at ``start``, with the revision that removed it, the newest first.
 
     A commit that says that it did something else to one document is believed to have removed none: to look into each
-    takes ten times as long. So one of ours that a person amended, and that removes another document, is not found.
+    takes a hundred times as long. So one of ours that a person amended, and removes another document, is not found.
     """
     root = graph.read(reader.source, start).tree
     met = {document for document, _, _ in reader.places(collection, root)}

@@ -1,18 +1,22 @@
 """Who set a value, and since when something holds: on both of our backends, and among commits that git made."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
 from gitstate.backends.rewind import RewindBackend
 from gitstate.backends.tracing import Blame
-from gitstate.values import canonical
-from gitstate.values.shape import ABSENT, Value
+from gitstate.values import canonical, pointer
+from gitstate.values.merge import same
+from gitstate.values.shape import ABSENT, Slot, Value
 from tests.backends.test_history import merged, newest, save
 from tests.git import git
 
@@ -381,6 +385,79 @@ async def test_what_cannot_be_bisected(backend: RewindBackend) -> None:
 
     with pytest.raises(KeyError, match="nothing"):
         await backend.bisect("job", wrong_question)
+
+
+# Against all values, read one by one
+
+PLACES = ("", "/sheets", "/sheets/1", "/sheets/1/status", "/config_path", "/metadata/a", "/metadata/b/0", "/sheets/2")
+STEPS = st.lists(
+    st.tuples(st.just("mark"), st.integers(1, 2), st.sampled_from(["in_progress", "failed", "completed"]))
+    | st.tuples(st.just("save"), st.sampled_from(["config_path"]), st.sampled_from(["a", "b", None]))
+    | st.tuples(
+        st.just("save"), st.just("metadata"), st.sampled_from([{}, {"a": 1}, {"a": 1.0, "b": [1]}, {"b": [True]}])
+    )
+    | st.tuples(st.just("rollback"), st.integers(0, 3), st.none())
+    | st.tuples(st.sampled_from(["delete", "execution", "reshard"]), st.integers(0, 2), st.none()),
+    max_size=12,
+)
+
+
+async def do(backend: RewindBackend, step: tuple[str, Any, Any]) -> None:
+    name, first, second = step
+    there = await backend.load("job") is not None
+    if name == "save":
+        await save(backend, **{first: second})
+    elif name == "reshard":
+        await backend.reshard(first)
+    elif name == "delete" or not there:
+        await backend.delete("job")
+    elif name == "mark":
+        await mark(backend, first, second)
+    elif name == "execution":
+        await backend.record_execution("job", 1, 1)
+    else:
+        older = [each.revision for each in await backend.history("job") if await backend.load("job", at=each.revision)]
+        await backend.rollback("job", older[min(first, len(older) - 1)])
+
+
+@given(STEPS)
+@settings(max_examples=40)
+def test_both_agree_with_a_look_at_every_value(steps: list[tuple[str, Any, Any]]) -> None:
+    async def compare() -> None:
+        async with InMemoryStateBackend() as backend:
+            await save(backend)
+            for step in steps:
+                await do(backend, step)
+            values: list[tuple[str, Slot]] = []
+            for checkpoint in reversed(await backend.history("job")):
+                snapshot = backend.store.snapshot(backend._jobs, "job", checkpoint.revision)
+                values.append((checkpoint.revision, ABSENT if snapshot is None else snapshot.value()))
+            for place in PLACES:
+                await agree(backend, place, values)
+
+    asyncio.run(compare())
+
+
+async def agree(backend: RewindBackend, place: str, values: list[tuple[str, Slot]]) -> None:
+    expected: list[tuple[str, Slot]] = []
+    last: Slot = ABSENT
+    for revision, value in values:
+        slot = pointer.get(value, pointer.parse(place))
+        if not same(slot, last):
+            expected.append((revision, slot))
+        last = slot
+    if expected:
+        assert told(await backend.blame("job", place)) == expected
+    else:
+        with pytest.raises(errors.NotFoundError):
+            await backend.blame("job", place)
+    if place:
+        there = [
+            (revision, pointer.get(value, pointer.parse(place))) for revision, value in values if value is not ABSENT
+        ]
+        first = next((revision for revision, slot in there if slot not in (ABSENT, None, False, 0, [], {}, "")), None)
+        found = (await backend.bisect("job", place)).found
+        assert (None if found is None else found.revision) == first
 
 
 # How much is read
