@@ -121,7 +121,7 @@ class Store:
                 )
             self.created = self._writer.create(FormatVersion()) is not None
             _refresh(self._worktree)  # a person's first commit in there must not take the new store's own file back
-        self._reader.format(graph.read(self._engine, self.head()).tree)
+        self.head()
 
     @property
     def identity(self) -> str:
@@ -143,6 +143,7 @@ class Store:
 
         Raises:
             StoreNotFoundError: The branch, or the whole repository, is gone.
+            UnsupportedError: A commit that is no store's is there now.
         """
         self._check_open()
         return self._reader.head()

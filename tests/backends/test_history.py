@@ -298,6 +298,32 @@ async def test_jobs_that_a_person_s_git_removed(git_backend: GitStateBackend, tm
     assert {each.checkpoint.subject for each in found.values()} == {"not needed"}
 
 
+async def test_a_commit_that_was_no_store_s_and_was_put_right_is_only_told_of(
+    git_backend: GitStateBackend, tmp_path: Path
+) -> None:
+    folder = tmp_path / "state"
+    one = await save(git_backend, config_path="a")
+    await git_backend.flush()
+    git(folder, "rm", "-q", "gitstate.json")
+    git(folder, "commit", "-qm", "what is this")
+    slip = git(folder, "rev-parse", "HEAD").strip()
+    for call in (git_backend.load("job"), git_backend.history("job"), git_backend.deleted_jobs(), save(git_backend)):
+        with pytest.raises(errors.UnsupportedError, match=r"gitstate.json is missing"):
+            await call
+    git(folder, "revert", "--no-edit", "HEAD")
+    right = git(folder, "rev-parse", "HEAD").strip()
+    last = await save(git_backend, config_path="b")
+    assert ids(await git_backend.history("job")) == [one, slip, right, last]
+    assert [setting.value for setting in (await git_backend.blame("job", "/config_path")).settings][-1] == "a"
+    found = (await git_backend.bisect("job", "config_path == 'b'")).found
+    assert found is not None and found.revision == last
+    assert await git_backend.deleted_jobs() == []
+    await git_backend.delete("job")
+    assert [each.job_id for each in await git_backend.deleted_jobs()] == ["job"]
+    with pytest.raises(errors.RevisionNotFoundError, match="is no revision of this store"):
+        await git_backend.load("job", at=slip)
+
+
 async def test_ids_are_sorted_and_begin_as_asked(backend: RewindBackend) -> None:
     for job_id in ("b", "a", "a.b", LONG, "gone"):
         await save(backend, job_id)
