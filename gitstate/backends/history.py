@@ -147,6 +147,7 @@ class HistoryBackend(DocumentBackend):
             job_id: The job.
             predicate: An expression such as ``sheets.3.attempt_count > 2`` (see
                 :mod:`gitstate.values.expression`), or a function of the job's plain value, which it must not change.
+                What the function raises comes through: early values have no sheets yet.
             at: The revision to end at; None is the head.
 
         Raises:

@@ -17,6 +17,7 @@ from gitstate.backends.tracing import Blame
 from gitstate.values import canonical, pointer
 from gitstate.values.merge import same
 from gitstate.values.shape import ABSENT, Slot, Value
+from tests.backends.foreign import TheirJob, TheirSheetStatus, their_job
 from tests.backends.test_history import merged, newest, save
 from tests.git import git
 
@@ -124,6 +125,25 @@ async def test_a_list_in_place_of_the_sheets_is_found_in_the_job_s_own_file() ->
         assert told(await backend.blame("job", "/sheets/0/status")) == made
         found = await backend.bisect("job", "sheets.0.status == 'done'")
         assert found.found is not None and found.found.revision == made[1][0]
+
+
+async def test_a_model_of_other_people_s_making_is_traced_too() -> None:
+    async with InMemoryStateBackend(model=TheirJob) as backend:
+        await backend.save(their_job())
+        one = await newest(backend, "theirs")
+        job = await backend.load("theirs")
+        assert isinstance(job, TheirJob)
+        job.owner, job.sheets[2].status = "somebody else", TheirSheetStatus.COMPLETED
+        await backend.save(job)
+        two = await newest(backend, "theirs")
+        assert told(await backend.blame("theirs", "/budget/tokens/a")) == [(one, 1)]
+        assert told(await backend.blame("theirs", "/notes/1")) == [(one, 1.0)]
+        assert told(await backend.blame("theirs", "/owner")) == [(one, "somebody"), (two, "somebody else")]
+        assert told(await backend.blame("theirs", "sheets.2.status")) == [(one, "failed"), (two, "completed")]
+        found = await backend.bisect("theirs", "not sheets.*.status == 'failed' and by_number.9.tokens.b == 2")
+        assert found.found is not None and (found.found.revision, found.never) == (two, ())
+        assert (await backend.explain_next("theirs", at=one)).sheet == 2
+        assert (await backend.explain_next("theirs")).sheet == 3
 
 
 async def test_of_two_branches_the_one_counts_whose_value_the_merge_took(
