@@ -56,7 +56,7 @@ def blame(
             slot = pointer.get(values.of(snapshot), place)
         except StateCorruptionError:
             return f"cannot be read: {snapshot.tree}"
-        return None if slot is ABSENT else canonical.dumps(slot).decode("ascii")
+        return None if slot is ABSENT else canonical.dumps(slot).decode()
 
     def slot(revision: ObjectId) -> Slot:
         snapshot = store.snapshot(collection, document, revision)
