@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from gitstate import clock
-from gitstate.errors import InvalidInputError, RevisionNotFoundError
+from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.moments import moment
 from gitstate.store.store import Store
 
-__all__ = ["Checkpoint", "DeletedJob", "Pin", "events_named", "selected"]
+__all__ = ["Checkpoint", "DeletedJob", "Pin", "events_named", "own_revision", "selected"]
 
 _CLOCKS = timedelta(days=1)  # so far back may a clock have been put: history is in the order of commits
 
@@ -78,11 +79,28 @@ def events_named(events: str | Iterable[str] | None) -> frozenset[str] | None:
     if events is None:
         return None
     known = frozenset(event.value for event in Event)
-    named = frozenset([events] if isinstance(events, str) else events)
-    unknown = sorted(str(event) for event in named if event not in known)
+    named = [events] if isinstance(events, str) or not isinstance(events, Iterable) else list(events)
+    unknown = [event for event in named if not isinstance(event, str) or event not in known]
     if unknown:
         raise InvalidInputError(f"there is no event {unknown[0]!r}", hint=f"the events are {', '.join(sorted(known))}")
-    return named
+    return frozenset(named)
+
+
+def own_revision(store: Store, jobs: Collection, job_id: str, at: str | None) -> Revision:
+    """Return the job's own last revision at a revision; None is the head.
+
+    Raises:
+        JobNotFoundError: There never was such a job.
+        RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
+    """
+    own = next(store.history(jobs, job_id, at), None)
+    if own is not None:
+        return own
+    if at is None or next(store.history(jobs, job_id), None) is None:
+        raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
+    raise RevisionNotFoundError(
+        f"there was no job {job_id!r} at revision {at!r}", hint="`gitstate log` lists its revisions"
+    )
 
 
 def selected(
@@ -100,22 +118,48 @@ def selected(
     These are times, or names of revisions; what only time can tell in a history that is no line, it tells.
     """
     oldest, newest = _bound(store, jobs, job_id, after), _bound(store, jobs, job_id, before)
-    start = newest.id if isinstance(newest, Revision) else at
-    for revision in store.history(jobs, job_id, start):
-        if isinstance(oldest, Revision):
-            if revision.id == oldest.id or revision.time < oldest.time - _CLOCKS:
-                return
-        elif oldest is not None and revision.time <= oldest:
-            if revision.time < oldest - _CLOCKS:
-                return
-            continue
-        if isinstance(newest, Revision) and revision.id == newest.id:
-            continue
-        if isinstance(newest, datetime) and revision.time >= newest:
-            continue
+    revisions = store.history(jobs, job_id, at)
+    if isinstance(newest, Revision):
+        revisions = _before(store, jobs, job_id, newest, None if at is None else list(revisions))
+    elif newest is not None:
+        revisions = (revision for revision in revisions if revision.time < newest)
+    for revision in _after(store, jobs, job_id, oldest, revisions):
         checkpoint = Checkpoint.of(job_id, revision)
         if events is None or checkpoint.event in events:
             yield checkpoint
+
+
+def _before(
+    store: Store, jobs: Collection, job_id: str, newest: Revision, among: list[Revision] | None
+) -> Iterator[Revision]:
+    """Return the revisions that are older than one, of all or of those that another one has in its history."""
+    older = islice(store.history(jobs, job_id, newest.id), 1, None)
+    if among is None or any(revision.id == newest.id for revision in among):
+        return older
+    if among and any(revision.id == among[0].id for revision in older):
+        return iter(among)
+    return (revision for revision in among if revision.time < newest.time)
+
+
+def _after(
+    store: Store, jobs: Collection, job_id: str, oldest: Revision | datetime | None, revisions: Iterator[Revision]
+) -> Iterator[Revision]:
+    """Yield those of some revisions that are newer than one, or than a time."""
+    if isinstance(oldest, Revision):
+        newer: list[Revision] = []
+        for revision in revisions:
+            if revision.id == oldest.id:
+                yield from newer
+                return
+            newer.append(revision)
+        if newer and not any(revision.id == newer[0].id for revision in store.history(jobs, job_id, oldest.id)):
+            yield from (revision for revision in newer if revision.time > oldest.time)
+        return
+    for revision in revisions:
+        if oldest is not None and revision.time < oldest - _CLOCKS:
+            return
+        if oldest is None or revision.time > oldest:
+            yield revision
 
 
 def _bound(store: Store, jobs: Collection, job_id: str, name: str | datetime | None) -> Revision | datetime | None:
@@ -124,9 +168,4 @@ def _bound(store: Store, jobs: Collection, job_id: str, name: str | datetime | N
         return name if name.tzinfo is not None else name.replace(tzinfo=UTC)
     if name is None or (isinstance(name, str) and (time := moment(name, clock.now())) is not None):
         return None if name is None else time
-    own = next(store.history(jobs, job_id, name), None)
-    if own is None:
-        raise RevisionNotFoundError(
-            f"there was no job {job_id!r} at revision {name!r}", hint="`gitstate log` lists its revisions"
-        )
-    return own
+    return own_revision(store, jobs, job_id, name)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import islice
 
 from gitstate.backends import next_sheets, review, tracing
-from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, selected
+from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, own_revision, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
 from gitstate.backends.next_sheets import NextSheet
 from gitstate.backends.review import JobComparison, JobDiff
@@ -15,7 +15,7 @@ from gitstate.backends.rewound import value_of
 from gitstate.backends.sides import Finder, Sides
 from gitstate.backends.subjects import progress
 from gitstate.backends.tracing import Bisection, Blame, Predicate
-from gitstate.errors import JobNotFoundError
+from gitstate.errors import InvalidInputError
 from gitstate.store.changes import changed_files
 
 __all__ = ["HistoryBackend"]
@@ -47,7 +47,7 @@ class HistoryBackend(DocumentBackend):
             at: The history as it was at this revision; None is the head.
 
         Raises:
-            RevisionNotFoundError: No revision answers to a name, or several do.
+            RevisionNotFoundError: No revision answers to a name, or several do, or the job was not there yet.
             InvalidInputError: There is no such event, or a limit is none.
         """
         job_id, limit, named = check_job_id(job_id), check_limit(limit), events_named(events)
@@ -66,9 +66,10 @@ class HistoryBackend(DocumentBackend):
         found: list[DeletedJob] = []
         for job_id, revision in self._store.deleted(self._jobs):
             last = value_of(self._store.snapshot(self._jobs, job_id, revision.parents[0]))
-            status = None if last is None else str(last.get("status"))
+            status = (last or {}).get("status")
             done = None if last is None else "{}/{}".format(*progress(last))
-            found.append(DeletedJob(job_id, Checkpoint.of(job_id, revision), status, done))
+            checkpoint = Checkpoint.of(job_id, revision)
+            found.append(DeletedJob(job_id, checkpoint, None if status is None else str(status), done))
         return found
 
     async def find_job(self, name: str) -> str:
@@ -85,6 +86,9 @@ class HistoryBackend(DocumentBackend):
             return name
         there = self._job_ids()
         begun = [job_id for job_id in there if job_id.startswith(name)]
+        if not begun:
+            gone = sorted(job_id for job_id, _ in self._store.deleted(self._jobs))
+            begun, there = [job_id for job_id in gone if job_id.startswith(name)], there + gone
         if len(begun) == 1:
             return begun[0]
         near = begun or get_close_matches(name, there, _LISTED)
@@ -94,6 +98,8 @@ class HistoryBackend(DocumentBackend):
 
     async def job_ids(self, prefix: str = "") -> list[str]:
         """Return the ids of the jobs that begin with a prefix, sorted; no state is read."""
+        if not isinstance(prefix, str):
+            raise InvalidInputError(f"a prefix of job ids is a text, not {prefix!r}")
         return [job_id for job_id in await asyncio.to_thread(self._job_ids) if job_id.startswith(prefix)]
 
     def _job_ids(self) -> list[str]:
@@ -112,16 +118,14 @@ class HistoryBackend(DocumentBackend):
 
         Raises:
             JobNotFoundError: There never was such a job.
-            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
             InvalidInputError: The name would be read as something else.
             ExistsError: The name stands for another checkpoint.
         """
         job_id = check_job_id(job_id)
 
         def work() -> Pin:
-            own = next(self._store.history(self._jobs, job_id, at), None)
-            if own is None:
-                raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
+            own = own_revision(self._store, self._jobs, job_id, at)
             pins = self._store.pins(self._jobs, job_id)
             pins.check(name, own.id) if dry_run else pins.add(name, own.id)
             return Pin(job_id, name, own.id)
@@ -157,7 +161,7 @@ class HistoryBackend(DocumentBackend):
             InvalidInputError: The pointer is none.
             JobNotFoundError: There never was such a job.
             NotFoundError: Nothing ever stood there.
-            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
         """
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(tracing.blame, self._store, self._jobs, job_id, pointer, at)
@@ -169,12 +173,13 @@ class HistoryBackend(DocumentBackend):
             job_id: The job.
             predicate: An expression such as ``sheets.3.attempt_count > 2`` (see
                 :mod:`gitstate.values.expression`), or a function of the job's plain value, which it must not change.
+                What the function raises comes through: early values have no sheets yet.
             at: The revision to end at; None is the head.
 
         Raises:
-            InvalidInputError: The text is no expression.
+            InvalidInputError: The predicate is no function, or a text that is no expression.
             JobNotFoundError: There never was such a job.
-            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
         """
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(tracing.bisect, self._store, self._jobs, job_id, predicate, at)

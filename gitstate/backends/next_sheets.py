@@ -1,11 +1,14 @@
 """Why a run goes on with this sheet: the rule of :func:`gitstate.backends.models.next_sheet`, in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitstate.backends.models import JobStatus, SheetStatus, next_sheet
+from gitstate.backends.models import JobStatus, SheetStatus, next_sheet, runs_here
 
 __all__ = ["NextSheet", "PassedOver", "explain"]
+
+_OWN_RULE = "the rule of the job's own model says so"
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,20 @@ def explain(job_id: str, state: Any) -> NextSheet:
     """
     own = getattr(state, "get_next_sheet", None)
     number = own() if callable(own) else next_sheet(state)
+    if callable(own) and not _is_of_our_shape(state):
+        return NextSheet(job_id, number, _OWN_RULE)
     sheets = getattr(state, "sheets", None) or {}
-    if number == next_sheet(state):
-        reason = _reason(state, number, sheets)
-    else:
-        reason = "the rule of the job's own model says so"
+    reason = _reason(state, number, sheets) if number == next_sheet(state) else _OWN_RULE
     below = range(1, number or state.total_sheets + 1)
     return NextSheet(job_id, number, reason, tuple(_passed_over(state, number, sheets, each) for each in below))
+
+
+def _is_of_our_shape(state: Any) -> bool:
+    """Whether our rule can be asked about a state of a model that has a rule of its own."""
+    sheets = getattr(state, "sheets", None) or {}
+    if not isinstance(getattr(state, "total_sheets", None), int) or not isinstance(sheets, Mapping):
+        return False
+    return all(hasattr(sheet, "status") for sheet in sheets.values())
 
 
 def _reason(state: Any, number: int | None, sheets: Any) -> str:
@@ -54,6 +64,8 @@ def _reason(state: Any, number: int | None, sheets: Any) -> str:
     if not sheets:
         return "no sheet has a record, and those before are completed" if number > 1 else "no sheet was ever begun"
     standing, attempts = _standing(sheets, number)
+    if standing == SheetStatus.IN_PROGRESS and runs_here(state):
+        return f"it is in progress: process {state.pid} of this host is at work on it"
     if standing == SheetStatus.IN_PROGRESS:
         return f"it was interrupted in its attempt {attempts}" if attempts else "it was interrupted"
     if standing == SheetStatus.FAILED:
@@ -63,10 +75,9 @@ def _reason(state: Any, number: int | None, sheets: Any) -> str:
 
 def _passed_over(state: Any, chosen: int | None, sheets: Any, number: int) -> PassedOver:
     status, _ = _standing(sheets, number)
-    if not sheets:
-        last = getattr(state, "last_completed_sheet", 0) or 0
-        done = f"the last completed sheet is {last}" if number <= last else "the job is over"
-        return PassedOver(number, SheetStatus.COMPLETED.value if number <= last else None, done)
+    last = getattr(state, "last_completed_sheet", 0) or 0
+    if not sheets and number <= last:
+        return PassedOver(number, SheetStatus.COMPLETED.value, f"the last completed sheet is {last}")
     if status in (SheetStatus.COMPLETED, SheetStatus.SKIPPED, SheetStatus.CANCELLED):
         said = getattr(sheets[number], "error_message", None) if status != SheetStatus.COMPLETED else None
         return PassedOver(number, status, f"it is {status}" + (f": {said}" if said else ""))

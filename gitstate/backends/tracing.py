@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
-from gitstate.backends.checkpoints import Checkpoint
-from gitstate.errors import InvalidInputError, JobNotFoundError, NotFoundError
+from gitstate.backends.checkpoints import Checkpoint, own_revision
+from gitstate.errors import InvalidInputError, NotFoundError
 from gitstate.store import tracing
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
@@ -64,7 +65,7 @@ def blame(store: Store, jobs: Collection, job_id: str, place: str, at: str | Non
         InvalidInputError: The place is none.
         JobNotFoundError: There never was such a job.
         NotFoundError: Nothing ever stood there.
-        RevisionNotFoundError: No revision answers to ``at``, or several do.
+        RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
     """
     parts = pointer.read(place) if isinstance(place, str) else None
     if parts is None:
@@ -74,7 +75,7 @@ def blame(store: Store, jobs: Collection, job_id: str, place: str, at: str | Non
         for revision, slot in tracing.blame(store, jobs, job_id, parts, at)
     )
     if not found:
-        _refuse_unknown(store, jobs, job_id, at)
+        own_revision(store, jobs, job_id, at)
         raise NotFoundError(
             f"nothing ever stood at {pointer.to_text(parts)} of job {job_id!r}",
             hint="`gitstate show --json` shows which places there are",
@@ -86,10 +87,15 @@ def bisect(store: Store, jobs: Collection, job_id: str, predicate: Predicate, at
     """Return the first checkpoint of a job at which a predicate holds.
 
     Raises:
-        InvalidInputError: The text is no expression.
+        InvalidInputError: The predicate is no function, or a text that is no expression.
         JobNotFoundError: There never was such a job.
-        RevisionNotFoundError: No revision answers to ``at``, or several do.
+        RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
     """
+    if not isinstance(predicate, str) and (not callable(predicate) or iscoroutinefunction(predicate)):
+        raise InvalidInputError(
+            f"a predicate is an expression or a plain function, not {predicate!r}",
+            hint="write sheets.3.attempt_count > 2",
+        )
     expression = Expression.parse(predicate) if isinstance(predicate, str) else None
     missing = set(expression.places if expression is not None else ())
 
@@ -100,7 +106,7 @@ def bisect(store: Store, jobs: Collection, job_id: str, predicate: Predicate, at
     places = None if expression is None else expression.places
     found = tracing.first(store, jobs, job_id, holds, places, at)
     if not found.looked_at:
-        _refuse_unknown(store, jobs, job_id, at)
+        own_revision(store, jobs, job_id, at)
     never = tuple(pointer.to_text(place) for place in places or () if place in missing)
     return Bisection(
         job_id, _checkpoint(job_id, found.found), _checkpoint(job_id, found.before), found.looked_at, never
@@ -113,8 +119,3 @@ def _checkpoint(job_id: str, revision: Revision | None) -> Checkpoint | None:
 
 def _is_there(place: pointer.Parts, value: dict[str, Value]) -> bool:
     return any(slot is not None for slot in Place(place).slots(value))
-
-
-def _refuse_unknown(store: Store, jobs: Collection, job_id: str, at: str | None) -> None:
-    if next(store.history(jobs, job_id, at), None) is None:
-        raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")

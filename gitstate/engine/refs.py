@@ -171,7 +171,7 @@ def _unpack(repository: Repository, ref: str, timeout: float) -> None:
     path = repository.path("packed-refs")
     while _read_packed(repository, ref) is not None:
         before = files.read(path)
-        line = re.compile(rb"^[0-9a-f]{40} %s\n(?:\^[^\n]*\n)?" % re.escape(os.fsencode(ref)), re.MULTILINE)
+        line = re.compile(rb"^[0-9a-f]{40} %s\r?(?:\n|\Z)(?:\^[^\n]*\n?)?" % re.escape(os.fsencode(ref)), re.MULTILINE)
         with LockFile(repository.private, path, line.sub(b"", before), timeout=timeout) as lock:
             if files.read(path) == before:
                 lock.replace()

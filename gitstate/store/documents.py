@@ -89,13 +89,13 @@ class Snapshot:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
         return content
 
-    def part(self, paths: Container[str]) -> dict[str, Value]:
+    def part(self, paths: Container[str], loads: Callable[[bytes], Value] = canonical.loads) -> dict[str, Value]:
         """Return the value without the entries whose files have other paths; no other file is read.
 
-        Raises as :meth:`content` does.
+        ``loads`` is that of :meth:`Layout.join`. Raises as :meth:`content` does.
         """
         try:
-            return self._join(paths)
+            return self._join(paths, loads)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 
@@ -144,7 +144,9 @@ class Snapshot:
             else:
                 yield name, entry
 
-    def _join(self, only: Container[str] | None = None) -> dict[str, Value]:
+    def _join(
+        self, only: Container[str] | None = None, loads: Callable[[bytes], Value] = canonical.loads
+    ) -> dict[str, Value]:
         layout = self.collection.layout
         contents: dict[str, bytes] = {}
         for path, entry in self._entries():
@@ -155,7 +157,7 @@ class Snapshot:
                     contents[path] = self.source.read(entry.id, "blob")
                 except CorruptionError as error:
                     raise CorruptionError(f"{path}: {error.message}") from error
-        value = layout.join(contents, only)
+        value = layout.join(contents, only, loads)
         own = value.get(self.collection.id_field)
         if own is not None and not canonical.equal(own, self.document):
             raise CorruptionError(f"{layout.root} says that it belongs to {own!r}")

@@ -111,13 +111,15 @@ def folder(collection: Collection) -> str:
     return f"{TAGS}{names.ref_encode(collection.name)}/"
 
 
-def _plain(name: str) -> bool:
+def _plain(name: object) -> bool:
     """Whether a name is made of letters of any script, digits and ``._-``, and is no longer than a name may be."""
+    if not isinstance(name, str):
+        return False
     return all(char.isalnum() or char in "._-" for char in name) and 0 < len(name.encode()) <= _LONGEST
 
 
 def _check(name: str) -> None:
-    if not isinstance(name, str) or not _plain(name) or name[0] in ".-":
+    if not _plain(name) or name[0] in ".-":
         raise InvalidInputError(
             f"a pin cannot be named {name!r}", hint=f"use letters, digits, '.', '_' and '-', {_LONGEST} bytes at most"
         )

@@ -26,6 +26,7 @@ class Reader:
         self.source: Source = engine
         self.contents = ContentCache()
         self._formats: dict[ObjectId, FormatVersion] = {}
+        self._checked: ObjectId | None = None  # a head that is a store's
 
     def over(self, source: Source) -> "Reader":
         """Return a reader of what another source holds, with the same memory."""
@@ -38,6 +39,7 @@ class Reader:
 
         Raises:
             StoreNotFoundError: The branch, or the whole repository, is gone: that is not a store without documents.
+            UnsupportedError: A commit that is no store's, or a store's of a newer format, is there now.
         """
         head = self.engine.head()
         if head is None:
@@ -45,6 +47,9 @@ class Reader:
                 f"the branch of {self.engine.identity} is gone",
                 hint="`git reflog` of the branch shows where it stood; put it back, or choose a new folder",
             )
+        if head != self._checked:
+            self.format(graph.read(self.source, head).tree)
+            self._checked = head
         return head
 
     def format(self, root: ObjectId) -> FormatVersion:
@@ -69,7 +74,8 @@ class Reader:
 
     def locate(self, root: ObjectId, collection: Collection, document: str) -> ObjectId | None:
         """Return the id of a document's own tree in a root tree, or None if there is no document."""
-        entry = trees.find(self.source, root, self.folder(root, collection, document))
+        levels = self._levels(root)
+        entry = None if levels is None else trees.find(self.source, root, collection.folder(document, levels))
         if entry is None or not entry.is_directory:
             return None
         return entry.id if self._holds_document(collection, entry.id) else None
@@ -96,10 +102,9 @@ class Reader:
 
     def places(self, collection: Collection, root: ObjectId) -> Iterator[tuple[str, str, ObjectId]]:
         """Yield the id, the path and the own tree of every document in a root tree, in the order of their folders."""
-        top = trees.find(self.source, root, collection.name)
-        if top is None or not top.is_directory:
+        top, levels = trees.find(self.source, root, collection.name), self._levels(root)
+        if levels is None or top is None or not top.is_directory:
             return
-        levels = self.format(root).fanout
         for fan, name, tree in self._folders(top.id, levels):
             document = self._document_in(collection, fan, name, tree, levels)
             if document is not None:
@@ -113,8 +118,8 @@ class Reader:
         """
         was: dict[str, ObjectId] = {}
         now: dict[str, ObjectId] = {}
-        levels = self.format(after).fanout
-        if before is None or self.format(before).fanout != levels:
+        levels = self._levels(after)
+        if before is None or levels is None or self._levels(before) != levels:
             was, now = ({} if root is None else self._trees(collection, root) for root in (before, after))
         else:
             tops = [trees.find(self.source, root, collection.name) for root in (before, after)]
@@ -127,6 +132,13 @@ class Reader:
         for document in was | now:
             if was.get(document) != now.get(document):
                 yield document, was.get(document), now.get(document)
+
+    def _levels(self, root: ObjectId) -> int | None:
+        """Return the levels of folders under which documents lie; None: the tree is no store's, and there are none.
+
+        A person's slip that was put right leaves such a tree in the history, and no more than that.
+        """
+        return None if trees.find(self.source, root, FORMAT_FILE) is None else self.format(root).fanout
 
     def _trees(self, collection: Collection, root: ObjectId) -> dict[str, ObjectId]:
         return {document: tree for document, _, tree in self.places(collection, root)}

@@ -4,7 +4,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +119,7 @@ class Store:
                 )
             self.created = self._writer.create(FormatVersion()) is not None
             show(self._worktree)  # a person's first commit in there must not take the new store's own file back
-        self._reader.format(graph.read(self._engine, self.head()).tree)
+        self.head()
 
     @property
     def identity(self) -> str:
@@ -141,6 +141,7 @@ class Store:
 
         Raises:
             StoreNotFoundError: The branch, or the whole repository, is gone.
+            UnsupportedError: A commit that is no store's is there now.
         """
         self._check_open()
         return self._reader.head()
@@ -173,9 +174,21 @@ class Store:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""
         return walks.deleted(self._reader, collection, self.head())
 
-    def history(self, collection: Collection, document: str, at: str | None = None) -> Iterator[Revision]:
-        """Yield the revisions of a document, newest first, its deletions and earlier lives too."""
-        return history.revisions(self._reader, collection, document, self.resolve(at, collection, document))
+    def history(
+        self,
+        collection: Collection,
+        document: str,
+        at: str | None = None,
+        *,
+        part: Callable[[Snapshot], str | None] | None = None,
+    ) -> Iterator[Revision]:
+        """Yield the revisions of a document, newest first, its deletions and earlier lives too.
+
+        ``part`` tells apart what snapshots hold of a part of it: then only revisions that changed this part; see
+        :func:`gitstate.store.history.revisions`.
+        """
+        start = self.resolve(at, collection, document)
+        return history.revisions(self._reader, collection, document, start, part)
 
     def pins(self, collection: Collection, document: str) -> Pins:
         """Return the names that revisions of a document have, to be looked at and changed."""

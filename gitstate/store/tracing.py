@@ -5,6 +5,7 @@ Only the files that hold what is asked for are read, and each of their contents 
 
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from gitstate.errors import StateCorruptionError
 from gitstate.format.layout import Layout
 from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.store.store import Store
-from gitstate.values import pointer
+from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 from gitstate.values.merge import same
 from gitstate.values.pointer import Parts
@@ -42,30 +43,39 @@ def blame(
 ) -> Iterator[tuple[Revision, Slot]]:
     """Yield the revisions that set what stands at a place, and what they set, newest first.
 
-    One that removed it has ABSENT; one that merged two sides counts if it took neither's. Revisions that cannot be read
-    are passed over, and told of in the log.
+    One that removed it has ABSENT. Of two sides that were merged only the one counts whose value was taken; a merge
+    that took neither's counts too. Revisions that cannot be read are passed over, and told of in the log.
     """
-    values = _Values(store, collection, document, [place])
+    values = _Values(collection, [place])
 
-    def slot(revision: ObjectId) -> "Slot | None":
-        """Return what stands there at a revision; None where that cannot be read."""
+    def told(snapshot: Snapshot) -> str | None:
+        whole = _id_of_whole(snapshot, place)
+        if whole is not None:
+            return whole
         try:
-            value = values.at(revision)
-        except StateCorruptionError as error:
-            _log.warning("passed over: %s", error.message)
-            return None
-        return ABSENT if value is None else pointer.get(value, place)
+            slot = pointer.get(values.of(snapshot), place)
+        except StateCorruptionError:
+            return f"cannot be read: {snapshot.tree}"
+        return None if slot is ABSENT else canonical.dumps(slot).decode()
+
+    def slot(revision: ObjectId) -> Slot:
+        snapshot = store.snapshot(collection, document, revision)
+        return ABSENT if snapshot is None else pointer.get(values.of(snapshot), place)
 
     def readable(revision: ObjectId) -> Slot:
         """Return what stands there at a revision, or at the last one before it that can be read."""
-        if (found := slot(revision)) is not None:
-            return found
-        slots = (slot(older.id) for older in store.history(collection, document, revision))
-        return next((found for found in slots if found is not None), ABSENT)
+        with suppress(StateCorruptionError):
+            return slot(revision)
+        for older in store.history(collection, document, revision, part=told):
+            with suppress(StateCorruptionError):
+                return slot(older.id)
+        return ABSENT
 
-    for revision in store.history(collection, document, at):
-        here = slot(revision.id)
-        if here is None or (here is ABSENT and not revision.parents):
+    for revision in store.history(collection, document, at, part=told):
+        try:
+            here = slot(revision.id)
+        except StateCorruptionError as error:
+            _log.warning("passed over: %s", error.message)
             continue
         if not any(same(here, before) for before in map(readable, revision.parents)):
             yield revision, here
@@ -92,16 +102,17 @@ def first(
         places: The places that it looks at, ``*`` in a key for any text; None: at any.
         at: The revision to end at; None is the head.
     """
-    values = _Values(store, collection, document, places)
+    values = _Values(collection, places)
     before: Revision | None = None
     looked_at = 0
     for revision in reversed(list(store.history(collection, document, at))):
+        snapshot = store.snapshot(collection, document, revision.id)
+        if snapshot is None:
+            continue
         try:
-            value = values.at(revision.id)
+            value = values.of(snapshot)
         except StateCorruptionError as error:
             _log.warning("passed over: %s", error.message)
-            continue
-        if value is None:
             continue
         looked_at += 1
         if holds(value):
@@ -111,31 +122,34 @@ def first(
 
 
 class _Values:
-    """The values of a document at its revisions, with all that stands at some places."""
+    """The values of a document's snapshots, with all that stands at some places."""
 
-    def __init__(self, store: Store, collection: Collection, document: str, places: Iterable[Parts] | None) -> None:
-        self._store = store
-        self._collection = collection
-        self._document = document
+    def __init__(self, collection: Collection, places: Iterable[Parts] | None) -> None:
+        self._root = collection.layout.root
         self._files = _files_of(collection.layout, places)
         self._last: tuple[tuple[object, ...], dict[str, Value]] | None = None
         self._source: _Remembering | None = None
+        self._loads = lru_cache(maxsize=_KEPT)(canonical.loads)
 
-    def at(self, revision: ObjectId) -> dict[str, Value] | None:
-        """Return the value at a revision, the same object as before where nothing changed; None without a document."""
-        snapshot = self._store.snapshot(self._collection, self._document, revision)
-        if snapshot is None:
-            return None
+    def of(self, snapshot: Snapshot) -> dict[str, Value]:
+        """Return the value of a snapshot, the same object as before where nothing changed.
+
+        Raises:
+            StateCorruptionError: It cannot be read.
+        """
         key = self._key(snapshot)
         if self._last is None or self._last[0] != key:
             self._source = self._source or _Remembering(snapshot.source)
-            self._last = key, replace(snapshot, source=self._source).part(self._files)
+            self._last = key, replace(snapshot, source=self._source).part(self._files, self._loads)
         return self._last[1]
 
     def _key(self, snapshot: Snapshot) -> tuple[object, ...]:
         if isinstance(self._files, _All):
             return (snapshot.value_id,)
-        return tuple(trees.find(snapshot.source, snapshot.tree, path) for path in sorted(self._files))
+        entries = [trees.find(snapshot.source, snapshot.tree, path) for path in sorted(self._files)]
+        if None in entries:  # the root file says whether one is lost, and holds what is in no file of its own
+            entries.append(trees.find(snapshot.source, snapshot.tree, self._root))
+        return tuple(entries)
 
 
 class _All(Container[str]):
@@ -153,6 +167,15 @@ def _files_of(layout: Layout, places: Iterable[Parts] | None) -> frozenset[str] 
             return _All()
         paths.add(layout.path_of(place))
     return frozenset(paths)
+
+
+def _id_of_whole(snapshot: Snapshot, place: Parts) -> str | None:
+    """Return what git knows the value by, or all the entries of one that are files; None: it is another place."""
+    if not place:
+        return snapshot.value_id
+    folders = [part.path.partition("/")[0] for part in snapshot.collection.layout.parts if place == (part.field,)]
+    entry = trees.find(snapshot.source, snapshot.tree, folders[0]) if folders else None
+    return None if entry is None else entry.id
 
 
 class _Remembering:

@@ -97,6 +97,22 @@ def test_a_living_git_is_waited_for_and_named(open_engine: OpenEngine, tmp_path:
     engine.delete_ref(GOOD, expected=one)
 
 
+@pytest.mark.parametrize("end", ["", "\r\n"])
+def test_a_list_of_refs_that_a_person_s_editor_wrote_loses_a_line_too(
+    open_engine: OpenEngine, tmp_path: Path, end: str
+) -> None:
+    engine = open_engine(tmp_path / "repo")
+    one = save(engine, {"a": b"1"})
+    for name in (GOOD, "refs/tags/jobs/nightly/worse"):
+        engine.create_ref(name, one)
+    git(tmp_path / "repo", "pack-refs", "--all")
+    packed = tmp_path / "repo/.git/packed-refs"
+    packed.write_bytes(packed.read_bytes().rstrip(b"\n") + end.encode())
+    engine.delete_ref("refs/tags/jobs/nightly/worse", expected=one)
+    assert engine.refs("refs/tags/") == [GOOD]
+    assert packed.read_bytes().endswith(f"{one} {GOOD}\n".encode())
+
+
 def test_a_name_outlives_the_branch_and_git_s_clean_up(open_engine: OpenEngine, tmp_path: Path) -> None:
     engine, folder = open_engine(), tmp_path / "store"
     one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
