@@ -15,7 +15,7 @@ from gitstate.backends.rewound import value_of
 from gitstate.backends.sides import Finder, Sides
 from gitstate.backends.subjects import progress
 from gitstate.backends.tracing import Bisection, Blame, Predicate
-from gitstate.errors import InvalidInputError
+from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.store.changes import changed_files
 
 __all__ = ["HistoryBackend"]

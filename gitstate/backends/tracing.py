@@ -47,8 +47,8 @@ class Blame:
 class Bisection:
     """The first checkpoint at which something holds, or None, and the last one ``before`` it at which it did not.
 
-    ``looked_at`` says how many checkpoints were looked at, and ``never`` which places of the expression were there at
-    none of them: a misspelt name, or a text without quotes.
+    ``looked_at`` says how many checkpoints were looked at, of which the found one is the last; and ``never`` which
+    places of the expression were there at none of these: a misspelt name, or a text without quotes.
     """
 
     job_id: str
@@ -78,7 +78,8 @@ def blame(store: Store, jobs: Collection, job_id: str, place: str, at: str | Non
         own_revision(store, jobs, job_id, at)
         raise NotFoundError(
             f"nothing ever stood at {pointer.to_text(parts)} of job {job_id!r}",
-            hint="`gitstate show --json` shows which places there are",
+            hint="`gitstate show --json` shows which there are"
+            + ("; a * stands for itself here" if "*" in place else ""),
         )
     return Blame(job_id, pointer.to_text(parts), found)
 

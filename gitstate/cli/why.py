@@ -93,7 +93,7 @@ def bisect(job: str, expr: str, at: str | None, as_json: bool) -> None:
     else:
         _print_bisection(found)
     for place in found.never:
-        note(f"Nothing ever stood at {place}; a text stands in quotes, as in status == 'failed'.")
+        note(f"Nothing stood at {place} in what was looked at; a text stands in quotes, as in status == 'failed'.")
     if found.found is None:
         click.get_current_context().exit(_NOWHERE)
 

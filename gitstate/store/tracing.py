@@ -7,8 +7,7 @@ import logging
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
@@ -27,7 +26,10 @@ __all__ = ["First", "blame", "first"]
 
 _log = logging.getLogger("gitstate")
 
+_T = TypeVar("_T")
+_NONE: Any = object()
 _KEPT = 4096  # contents of files
+_LARGE = 8192  # bytes: what is larger is not kept, such as a root file with a whole configuration
 
 
 class First(NamedTuple):
@@ -115,7 +117,12 @@ def first(
             _log.warning("passed over: %s", error.message)
             continue
         looked_at += 1
-        if holds(value):
+        try:
+            found = holds(value)
+        except Exception as error:
+            error.add_note(f"asked of {document!r} as it was at revision {revision.id[:12]}")
+            raise
+        if found:
             return First(revision, before, looked_at)
         before = revision
     return First(None, before, looked_at)
@@ -129,7 +136,7 @@ class _Values:
         self._files = _files_of(collection.layout, places)
         self._last: tuple[tuple[object, ...], dict[str, Value]] | None = None
         self._source: _Remembering | None = None
-        self._loads = lru_cache(maxsize=_KEPT)(canonical.loads)
+        self._loads = _keeping(canonical.loads)
 
     def of(self, snapshot: Snapshot) -> dict[str, Value]:
         """Return the value of a snapshot, the same object as before where nothing changed.
@@ -178,10 +185,29 @@ def _id_of_whole(snapshot: Snapshot, place: Parts) -> str | None:
     return None if entry is None else entry.id
 
 
+def _keeping(make: Callable[..., _T]) -> Callable[..., _T]:
+    """Return a function that keeps what is made of small files, or read of them."""
+    kept: dict[tuple[object, ...], _T] = {}
+
+    def get(*arguments: object) -> _T:
+        found = kept.get(arguments, _NONE)
+        if found is not _NONE:
+            return found
+        made = make(*arguments)
+        file = made if isinstance(made, bytes) else arguments[0]
+        if isinstance(file, bytes) and len(file) <= _LARGE:
+            if len(kept) == _KEPT:
+                kept.clear()
+            kept[arguments] = made
+        return made
+
+    return get
+
+
 class _Remembering:
     """A source that keeps the files that were read last."""
 
     def __init__(self, below: Source) -> None:
-        self.read = lru_cache(maxsize=_KEPT)(below.read)
+        self.read = _keeping(below.read)
         self.tree = below.tree
         self.commits = below.commits

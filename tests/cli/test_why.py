@@ -51,7 +51,7 @@ def test_bisect_that_finds_nothing_exits_with_1_and_names_what_never_was(gitstat
     ran = gitstate("bisect", "nightly", "status == failed", "--store", store)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.splitlines()[0] == "It holds at none of 3 checkpoints."
-    assert ran.err.splitlines()[1].startswith("Nothing ever stood at /failed;")
+    assert ran.err.splitlines()[1].startswith("Nothing stood at /failed in what was")
     ran = gitstate("bisect", "nightly", "sheets.2.attempt_count > 5", "--json", "--store", store)
     assert (ran.status, json.loads(ran.out)["found"]) == (1, None)
     assert gitstate("bisect", "nightly", "sheets.2.status", "--at", "~1", "--store", store).status == 1
