@@ -124,12 +124,14 @@ def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
     rows = graph(jobs, histories, lines=draws_lines())
     shown = [row for row in rows if row.checkpoint is None or row.checkpoint.revision in chosen]
     numbers = [number for number, row in enumerate(shown) if row.checkpoint is not None]
-    if limit is not None and len(numbers) > limit:
+    cut = limit is not None and len(numbers) > limit
+    if limit is not None and cut:
         shown = shown[: numbers[limit - 1] + 1]
-        note(f"The newest {limit} only.")
     found = [(row.lanes, row.checkpoint) for row in shown]
     table = [(found.revision, moment(found.time), found.subject) if found else ("", "", "") for _, found in found]
     _print_rows(table, _names(pins), lanes=[lanes for lanes, _ in found])
+    if cut:
+        note(f"The newest {limit} only.")
 
 
 async def _time_of(backend: "GitStateBackend", job_id: str, bound: str | None) -> "str | datetime | None":

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
@@ -27,7 +27,6 @@ __all__ = ["First", "blame", "first"]
 _log = logging.getLogger("gitstate")
 
 _T = TypeVar("_T")
-_NONE: Any = object()
 _KEPT = 4096  # contents of files
 _LARGE = 8192  # bytes: what is larger is not kept, such as a root file with a whole configuration
 
@@ -190,9 +189,8 @@ def _keeping(make: Callable[..., _T]) -> Callable[..., _T]:
     kept: dict[tuple[object, ...], _T] = {}
 
     def get(*arguments: object) -> _T:
-        found = kept.get(arguments, _NONE)
-        if found is not _NONE:
-            return found
+        if arguments in kept:
+            return kept[arguments]
         made = make(*arguments)
         file = made if isinstance(made, bytes) else arguments[0]
         if isinstance(file, bytes) and len(file) <= _LARGE:

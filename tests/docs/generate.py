@@ -18,8 +18,8 @@ Data goes to stdout, and everything else to stderr. The reading verbs print JSON
 that says what is wrong and, where there is something to do, one line that says what; the exit status tells its class.
 
 `REV` is any of the [names of revisions](revisions.md), and `EXPR` an [expression](expressions.md). A verb that only
-reads takes the beginning of a job's id in the place of `JOB` if a single job begins so; `compare`, and verbs that
-change something, take whole ids.
+reads takes the beginning of a job's id in the place of `JOB` if a single job begins so; one that changes something
+takes whole ids.
 
 On a terminal, what is taller than the screen is shown in a pager: that which `GITSTATE_PAGER` names, else `PAGER`, else
 `less`. With `cat` or nothing as its name there is none, nor with `gitstate --no-pager VERB`.
