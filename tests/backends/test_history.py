@@ -320,7 +320,7 @@ async def test_a_commit_that_was_no_store_s_and_was_put_right_is_only_told_of(
     assert await git_backend.deleted_jobs() == []
     await git_backend.delete("job")
     assert [each.job_id for each in await git_backend.deleted_jobs()] == ["job"]
-    with pytest.raises(errors.RevisionNotFoundError, match="is no revision of this store"):
+    with pytest.raises(errors.RevisionNotFoundError, match="is no revision of a store"):
         await git_backend.load("job", at=slip)
 
 
