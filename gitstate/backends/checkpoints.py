@@ -100,7 +100,11 @@ def selected(
     These are times, or names of revisions; what only time can tell in a history that is no line, it tells.
     """
     oldest, newest = _bound(store, jobs, job_id, after), _bound(store, jobs, job_id, before)
-    start = newest.id if isinstance(newest, Revision) else at
+    start = at
+    if isinstance(newest, Revision) and (at is None or not _is_within(store, jobs, job_id, at, newest)):
+        start = newest.id
+    if isinstance(oldest, Revision) and start is not None and _is_within(store, jobs, job_id, start, oldest):
+        return
     for revision in store.history(jobs, job_id, start):
         if isinstance(oldest, Revision):
             if revision.id == oldest.id or revision.time < oldest.time - _CLOCKS:
@@ -116,6 +120,19 @@ def selected(
         checkpoint = Checkpoint.of(job_id, revision)
         if events is None or checkpoint.event in events:
             yield checkpoint
+
+
+def _is_within(store: Store, jobs: Collection, job_id: str, name: str, revision: Revision) -> bool:
+    """Tell whether a job's history as it was at a name is all in that of a revision of it."""
+    own = next(store.history(jobs, job_id, name), None)
+    if own is None:
+        return True
+    for each in store.history(jobs, job_id, revision.id):
+        if each.id == own.id:
+            return True
+        if each.time < own.time - _CLOCKS:
+            break
+    return False
 
 
 def _bound(store: Store, jobs: Collection, job_id: str, name: str | datetime | None) -> Revision | datetime | None:
