@@ -124,6 +124,7 @@ def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> 
     ours = told.get(collection.trailer) == job_id and told.get(message.EVENT) in (Event.RESTORED, Event.UNDONE)
     return (told.get(message.SOURCE) or told.get(message.UNDOES)) if ours else None
 
+
 def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
     """Return the record of one execution, its prompt and output read from the tree of its commit."""
     sheet_num = _integer(told, message.SHEET)

@@ -159,6 +159,14 @@ async def test_a_sheet_of_a_job_that_only_counts(backend: RewindBackend) -> None
     assert now.last_completed_sheet == 2
 
 
+async def test_a_sheet_that_is_counted_as_it_was_writes_nothing(backend: RewindBackend) -> None:
+    await backend.save(CheckpointState(job_id="nightly", job_name="Nightly", total_sheets=3, last_completed_sheet=2))
+    before = await stored(backend)
+    done = await backend.restore("nightly", "~0", sheets="1,3")
+    assert done.revision is None and done.after == done.before
+    assert await stored(backend) == before and len(await backend.history("nightly")) == 1
+
+
 async def test_any_model_will_do() -> None:
     async with InMemoryStateBackend(model=TheirJob) as backend:
         await backend.save(their_job())
