@@ -47,25 +47,28 @@ def blame(
     """
     values = _Values(store, collection, document, [place])
 
-    def slot(revision: ObjectId) -> "Slot | None":
-        """Return what stands there at a revision; None where that cannot be read."""
+    def slot(revision: ObjectId) -> tuple[Slot] | None:
+        """Return what stands there at a revision, which may be null; None instead of it where that cannot be read."""
         try:
             value = values.at(revision)
         except StateCorruptionError as error:
             _log.warning("passed over: %s", error.message)
             return None
-        return ABSENT if value is None else pointer.get(value, place)
+        return (ABSENT if value is None else pointer.get(value, place),)
 
     def readable(revision: ObjectId) -> Slot:
         """Return what stands there at a revision, or at the last one before it that can be read."""
         if (found := slot(revision)) is not None:
-            return found
+            return found[0]
         slots = (slot(older.id) for older in store.history(collection, document, revision))
-        return next((found for found in slots if found is not None), ABSENT)
+        return next((found[0] for found in slots if found is not None), ABSENT)
 
     for revision in store.history(collection, document, at):
-        here = slot(revision.id)
-        if here is None or (here is ABSENT and not revision.parents):
+        found = slot(revision.id)
+        if found is None:
+            continue
+        (here,) = found
+        if here is ABSENT and not revision.parents:
             continue
         if not any(same(here, before) for before in map(readable, revision.parents)):
             yield revision, here
