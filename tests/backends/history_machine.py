@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from hypothesis import strategies as st
@@ -23,18 +23,19 @@ from tests.backends.history_model import (
     Entry,
     Json,
     Log,
+    both_ran,
     one_sided,
     same,
 )
 
-__all__ = ["JOBS", "NAMES", "SELDOM", "SHEETS", "WritingMachine"]
+__all__ = ["ACTIONS", "JOBS", "NAMES", "SELDOM", "SHEETS", "Action", "WritingMachine"]
 
 Action: TypeAlias = tuple[str, int]
 
 JOBS = st.sampled_from(["a/b.c ~1@x", "nightly", "a/b.c ~1@x", "Ä"])
 NAMES = st.sampled_from(["good", "Größe_2", "v1.0-x"])
 SHEETS = st.integers(1, 4)
-NOTES: tuple[Any, ...] = (None, 0, 0.5, True, "ä\nb", [1, {"x": None}], {})  # what metadata hold
+NOTES: tuple[Any, ...] = (None, 1, 1.0, True, "ä\nb", [1, {"x": None}])  # what metadata hold
 STEPS = ["start", "complete", "fail", "skip", "note", "forget", "pause", "run", "end", "cancel", "name"]
 ACTIONS = st.tuples(st.sampled_from(STEPS), st.integers(1, 6))
 MARKED = st.sampled_from(
@@ -64,7 +65,7 @@ def act(state: CheckpointState, action: Action) -> None:
         case "skip":
             state.mark_sheet_skipped(sheet, "not today")
         case "note":
-            state.metadata = state.metadata | {"ab"[number % 2]: NOTES[number]}
+            state.metadata = state.metadata | {"ab"[number % 2]: NOTES[number - 1]}
         case "forget":
             state.sheets = {key: each for key, each in state.sheets.items() if key != sheet}
         case "pause":
@@ -78,6 +79,14 @@ def act(state: CheckpointState, action: Action) -> None:
             state.status = JobStatus.CANCELLED
         case "name":
             state.job_name = f"name {number}"
+
+
+class Held(NamedTuple):
+    """A state of earlier, what its next save starts from, and the number of the commit at which the job was that."""
+
+    state: CheckpointState
+    base: Json
+    number: int
 
 
 class WritingMachine(RuleBasedStateMachine):
@@ -96,10 +105,13 @@ class WritingMachine(RuleBasedStateMachine):
         self.patches.setattr(clock, "now", lambda: self.clock.now)
         self.backend = self.open()
         self.log = Log(self.backend.store.head())
-        self.held: list[tuple[CheckpointState, Json]] = []  # states of earlier, and what their next save starts from
-        for job in ("nightly", "a/b.c ~1@x"):
+        self.held: list[Held] = []
+        # A life to begin with, so that there is a past from the first step on.
+        for job in ("nightly", "Ä", "a/b.c ~1@x"):
             self.save_new(job, 3, 0, [], hold=False)
-            self.save_changed(job, [("start", 1), ("complete", 1), ("note", 3)], hold=True)
+            self.save_changed(job, [("start", 1), ("complete", 1), ("start", 2)], hold=job != "Ä")
+        self.delete("Ä")
+        self.save_changed("nightly", [("fail", 2), ("note", 4)], hold=False)
 
     def run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(call)
@@ -155,7 +167,7 @@ class WritingMachine(RuleBasedStateMachine):
         dumped = state.model_dump(mode="json")
         entry = self.wrote(state.job_id, event)
         assert same(entry.state, dumped)
-        self.held = [*self.held, (state, dumped)][-3:] if hold else self.held
+        self.held = [*self.held, Held(state, dumped, entry.number)][-3:] if hold else self.held
 
     @rule(job=JOBS, actions=st.lists(ACTIONS, min_size=1, max_size=3), hold=st.booleans())
     def save_changed(self, job: str, actions: list[Action], hold: bool) -> None:
@@ -170,33 +182,37 @@ class WritingMachine(RuleBasedStateMachine):
     def load_and_hold(self, job: str) -> None:
         state = self.run(self.backend.load(job))
         if state is not None:
-            self.held = [*self.held, (state, state.model_dump(mode="json"))][-3:]
+            self.held = [*self.held, Held(state, state.model_dump(mode="json"), len(self.log.entries))][-3:]
 
     @precondition(lambda self: self.held)
     @rule(index=st.integers(0, 2), actions=st.lists(ACTIONS, min_size=1, max_size=2))
     def save_held(self, index: int, actions: list[Action]) -> None:
         """Save an object whose job may have moved since: both changes are there, or a conflict and nothing."""
-        state, base = self.held.pop(index % len(self.held))
+        held = self.held.pop(index % len(self.held))
+        state, base, job = held.state, held.base, held.state.job_id
         for action in actions:
             act(state, action)
-        job, theirs = state.job_id, self.log.state(state.job_id)
+        theirs = self.log.state(job)
         may_conflict = theirs is not None and not same(theirs, base)
         try:
             self.run(self.backend.save(state))
         except ConflictError as error:
             assert may_conflict and error.conflicts
             self.nothing_changed()
-            self.held.append((state, base))
+            self.held.append(held)
             return
         ours = state.model_dump(mode="json")
         if theirs is None or not may_conflict:
             self.saved(state, "created" if theirs is None else "saved", hold=True)
             return
         merged = self.run(self.backend.load(job)).model_dump(mode="json")
-        one_sided(base, ours, theirs, merged, ())
+        one_sided(base, ours, theirs, merged)
+        since = {each.event for each in self.log.of(job) if each.number > held.number}
+        if since & {"rolled-back", "restored", "undone"}:
+            assert not both_ran(base, ours, theirs)
         entry = self.wrote(job, "saved" if same(merged, ours) else "merged")
         assert same(entry.state, merged)
-        self.held.append((state, ours))
+        self.held.append(Held(state, ours, entry.number))
 
     @rule(job=JOBS, sheet=SHEETS, status=MARKED, error=st.sampled_from([None, "no luck"]))
     def mark(self, job: str, sheet: int, status: SheetStatus, error: str | None) -> None:
@@ -222,7 +238,6 @@ class WritingMachine(RuleBasedStateMachine):
         self.run(call)
         assert same(self.wrote(job, "sheet").state, state.model_dump(mode="json"))
 
-    @precondition(lambda self: sum(self.log.plain(job) is not None for job in self.jobs()) > 1)
     @rule(job=JOBS)
     def delete(self, job: str) -> None:
         there = self.log.plain(job) is not None

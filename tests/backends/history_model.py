@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ __all__ = [
     "Entry",
     "Log",
     "at_place",
+    "both_ran",
     "is_busy",
     "next_of",
     "one_sided",
@@ -53,7 +54,7 @@ FOLLOWING = frozenset(
 
 EXPRESSIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "status == 'completed'": lambda job: bool(job["status"] == "completed"),
-    "sheets.*.status == 'failed'": lambda job: any(sheet["status"] == "failed" for sheet in job["sheets"].values()),
+    "sheets.*.status == 'failed'": lambda job: any(sheet.get("status") == "failed" for sheet in job["sheets"].values()),
     "sheets.2.attempt_count > 1": lambda job: job["sheets"].get("2", {}).get("attempt_count", 0) > 1,
     "not metadata.a and count(sheets) >= 2": lambda job: not job["metadata"].get("a") and len(job["sheets"]) >= 2,
     "total_retry_count > 0 or metadata contains 'b'": lambda job: (
@@ -252,7 +253,7 @@ def records(job: Json, sheet: Callable[[int], Json]) -> Json:
 def runs(job: Json) -> Json:
     """Return status and attempts of the sheets."""
     found = records(job, lambda number: {"status": "completed"})
-    return {key: (sheet["status"], sheet.get("attempt_count", 0)) for key, sheet in found.items()}
+    return {key: (sheet.get("status"), sheet.get("attempt_count", 0)) for key, sheet in found.items()}
 
 
 def progress_of(job: Json) -> tuple[int, int]:
@@ -288,9 +289,9 @@ def reopened(sheet: Json) -> Json:
     return fresh | {"metadata": sheet["metadata"]}
 
 
-def one_sided(base: Json, ours: Json, theirs: Json, merged: Json, names: Iterable[str]) -> None:
+def one_sided(base: Json, ours: Json, theirs: Json, merged: Json) -> None:
     """Check what every merge must do: where one side did not move, the other one's value stands."""
-    fields = ["job_name", "config_hash", "total_sheets", "total_retry_count", *names]
+    fields = ["job_name", "config_hash", "total_sheets", "total_retry_count"]
     places = {f"/{name}" for name in fields}
     places |= {f"/{top}/{key}" for side in (base, ours, theirs) for top in ("sheets", "metadata") for key in side[top]}
     for place in sorted(places):
@@ -299,6 +300,14 @@ def one_sided(base: Json, ours: Json, theirs: Json, merged: Json, names: Iterabl
             assert same(now, here), place
         elif same(was, here):
             assert same(now, there), place
+
+
+def both_ran(base: Json, ours: Json, theirs: Json) -> bool:
+    """Whether both sides moved the run of a sheet that both still have, and not to the same one."""
+    was, here, there = map(runs, (base, ours, theirs))
+    return any(
+        was.get(key) not in (here[key], there[key]) and here[key] != there[key] for key in here.keys() & there.keys()
+    )
 
 
 def _prefix(revision: str, ids: list[str]) -> str:

@@ -18,13 +18,14 @@ from gitstate.errors import (
     NotFoundError,
     RevisionNotFoundError,
 )
-from tests.backends.history_machine import JOBS, SELDOM, SHEETS, WritingMachine
+from tests.backends.history_machine import ACTIONS, JOBS, SELDOM, SHEETS, Action, WritingMachine
 from tests.backends.history_model import (
     ABSENT,
     FOLLOWING,
     Entry,
     Json,
     at_place,
+    both_ran,
     is_busy,
     next_of,
     one_sided,
@@ -209,17 +210,24 @@ class RewindingMachine(WritingMachine):
             free |= {"last_completed_sheet"}
         assert same(*({key: job[key] for key in job.keys() - free} for job in (before, after)))
         if moved:
-            done, total = progress_of(after)
-            completed = [int(key) for key, (status, _) in runs(after).items() if status == "completed"]
-            assert after["last_completed_sheet"] == max(completed, default=0)
-            assert (after["status"] == "completed") == (done == total and before["status"] != "cancelled")
-            assert after["completed_at"] is None or after["status"] not in ("pending", "paused")
-            assert after["completed_at"] is not None or after["status"] != "completed"
-            current = after["sheets"].get(str(after["current_sheet"]))
-            assert after["current_sheet"] is None or (current and current["status"] == "in_progress")
+            self.what_follows_is_right(after, before)
 
-    @rule(job=JOBS, any_job=SELDOM, force=st.booleans(), dry=SELDOM)
-    def undo(self, job: str, any_job: bool, force: bool, dry: bool) -> None:
+    def what_follows_is_right(self, after: Json, *before: Json) -> None:
+        """Check what follows from the sheets of a job; that it was cancelled stays."""
+        done, total = progress_of(after)
+        completed = [int(key) for key, (status, _) in runs(after).items() if status == "completed"]
+        assert after["last_completed_sheet"] == max(completed, default=0)
+        assert (after["status"] == "completed") == (done == total and after["status"] != "cancelled")
+        assert after["status"] != "cancelled" or any(job["status"] == "cancelled" for job in before)
+        assert after["completed_at"] is None or after["status"] not in ("pending", "paused")
+        assert after["completed_at"] is not None or after["status"] != "completed"
+        current = after["sheets"].get(str(after["current_sheet"]))
+        assert after["current_sheet"] is None or (current and current["status"] == "in_progress")
+
+    @rule(job=JOBS, any_job=SELDOM, force=st.booleans(), dry=SELDOM, actions=st.lists(ACTIONS, max_size=2))
+    def undo(self, job: str, any_job: bool, force: bool, dry: bool, actions: list[Action]) -> None:
+        """Take something back, after some progress since or none."""
+        self.save_changed(job, actions, hold=False)
         operation = self.log.last_operation(None if any_job else job)
         if operation is None:
             call = self.backend.undo(None if any_job else job, force=force, dry_run=dry)
@@ -248,7 +256,10 @@ class RewindingMachine(WritingMachine):
         if untouched:
             assert same(self.log.plain(job), was)
         elif before and before.state and operation.state and now.state and after:
-            one_sided(operation.state, now.state, before.state, after, ())
+            one_sided(operation.state, now.state, before.state, after)
+            assert not both_ran(operation.state, now.state, before.state)
+            if not same(runs(now.state), runs(after)):
+                self.what_follows_is_right(after, before.state, now.state)
 
     @rule(data=st.data(), job=JOBS, named=st.booleans(), dry=SELDOM)
     def undelete(self, data: st.DataObject, job: str, named: bool, dry: bool) -> None:

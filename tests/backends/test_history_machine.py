@@ -266,9 +266,9 @@ def told_progress(entry: Entry) -> str | None:
 
 
 TestHistoryInMemory = HistoryMachine.TestCase
-TestHistoryInMemory.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestHistoryInMemory.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestHistoryOnGit = GitHistoryMachine.TestCase
-TestHistoryOnGit.settings = settings(max_examples=6, stateful_step_count=30, deadline=None)
+TestHistoryOnGit.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.long
