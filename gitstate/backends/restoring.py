@@ -212,7 +212,7 @@ def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
 
 
 def _runs(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: [sheet.get("status"), sheet.get("attempt_count")] for key, sheet in _records(value).items()}
+    return {key: [sheet.get("status"), sheet.get("attempt_count") or 0] for key, sheet in _records(value).items()}
 
 
 def _records(value: Mapping[str, Any]) -> dict[str, Any]:
