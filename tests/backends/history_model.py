@@ -213,7 +213,10 @@ class Log:
         return sorted((each for each in last if each.plain is None), key=lambda each: -each.number)
 
     def forks(self) -> dict[str, Entry]:
-        """Return the commit that forked each job last."""
+        """Return the commit that forked each job last.
+
+        One that was deleted, and made anew by a save, still counts: the tree is told by what was ever forked.
+        """
         return {each.job: each for each in self.entries if each.origin is not None}
 
 

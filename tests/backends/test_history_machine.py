@@ -266,12 +266,12 @@ def told_progress(entry: Entry) -> str | None:
 
 
 TestHistoryInMemory = HistoryMachine.TestCase
-TestHistoryInMemory.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestHistoryInMemory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestHistoryOnGit = GitHistoryMachine.TestCase
 TestHistoryOnGit.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("machine", "examples"), [(HistoryMachine, 1500), (GitHistoryMachine, 100)])
+@pytest.mark.parametrize(("machine", "examples"), [(HistoryMachine, 1000), (GitHistoryMachine, 100)])
 def test_long_histories(machine: type[HistoryMachine], examples: int) -> None:
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None))
