@@ -11,10 +11,10 @@ from typing import Any
 
 from gitstate import clock
 from gitstate.backends.subjects import message_for
-from gitstate.errors import InvalidInputError, JobNotFoundError
+from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
-from gitstate.store.documents import Collection, Draft, Snapshot
+from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
 
 __all__ = ["Execution", "attempts", "page"]
@@ -89,15 +89,40 @@ class Execution:
 
 
 def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
-    """Yield the revision and message of each execution in the present life of a job, newest first."""
+    """Yield the revision and message of each execution in the present life of a job, newest first.
+
+    A job that was deleted and brought back goes on with the life that it had then.
+    """
     if store.load(collection, job_id) is None:
         return
-    for revision in store.history(collection, job_id):
-        told = revision.message
-        if told.get(collection.trailer) == job_id and _integer(told, message.EXECUTION) is not None:
-            yield revision.id, told
-        elif store.snapshot(collection, job_id, revision.id) is None:
-            return  # an earlier life of the job ended here
+    start: str | None = None
+    births: set[str] = set()
+    while True:
+        try:
+            revisions = store.history(collection, job_id, start)
+        except RevisionNotFoundError:
+            return
+        birth: Revision | None = None
+        for revision in revisions:
+            told = revision.message
+            if told.get(collection.trailer) == job_id and _integer(told, message.EXECUTION) is not None:
+                yield revision.id, told
+            elif store.snapshot(collection, job_id, revision.id) is None:
+                if birth is None:  # the deletion that was taken back
+                    continue
+                break  # an earlier life of the job ended here
+            birth = revision
+        start = None if birth is None or birth.id in births else _brought_back_from(collection, job_id, birth)
+        if birth is None or start is None:
+            return
+        births.add(birth.id)
+
+
+def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> str | None:
+    """Return the revision as which a commit brought a deleted job back, or the deletion that it took back."""
+    told = birth.message
+    ours = told.get(collection.trailer) == job_id and told.get(message.EVENT) in (Event.RESTORED, Event.UNDONE)
+    return (told.get(message.SOURCE) or told.get(message.UNDOES)) if ours else None
 
 
 def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from gitstate.store.documents import Draft, Snapshot
 from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.joins import instant
-from gitstate.values.merge import ABSENT, Slot
+from gitstate.values.merge import ABSENT, Slot, same
 from gitstate.values.pointer import Parts
 
 __all__ = ["Wanted", "checked", "followed", "repaired", "reset", "restore"]
@@ -169,11 +169,12 @@ def _with_part(job_id: str, wanted: Wanted, old: dict[str, Value], now: dict[str
         beyond = [number for number in wanted.sheets if isinstance(total, int) and number > total]
         if beyond:
             raise InvalidInputError(f"job {job_id!r} has no sheet {beyond[0]}", hint=f"its sheets are 1 to {total}")
-        chosen = set(map(str, wanted.sheets))
-        sheets = {key: sheet for key, sheet in sheets.items() if key not in chosen}
-        after["sheets"] = sheets | {key: sheet for key, sheet in then.items() if key in chosen}
-        if not after["sheets"]:
-            after["last_completed_sheet"] = 0  # without records it would mean that all up to it are done
+        chosen = {key for key in map(str, wanted.sheets) if not same(then.get(key, ABSENT), sheets.get(key, ABSENT))}
+        if chosen:  # else a job that only counts is left without records
+            sheets = {key: sheet for key, sheet in sheets.items() if key not in chosen}
+            after["sheets"] = sheets | {key: sheet for key, sheet in then.items() if key in chosen}
+            if not after["sheets"]:
+                after["last_completed_sheet"] = 0  # without records it would mean that all up to it are done
     for place in wanted.places:
         slot = pointer.get(old, place)
         if slot is ABSENT and pointer.get(now, place) is ABSENT:
@@ -211,7 +212,7 @@ def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
 
 
 def _runs(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: [sheet.get("status"), sheet.get("attempt_count")] for key, sheet in _records(value).items()}
+    return {key: [sheet.get("status"), sheet.get("attempt_count") or 0] for key, sheet in _records(value).items()}
 
 
 def _records(value: Mapping[str, Any]) -> dict[str, Any]:

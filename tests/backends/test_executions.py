@@ -148,3 +148,34 @@ async def test_a_limit_beyond_counting_is_none(backend: RewindBackend) -> None:
     await backend.record_execution("nightly", 1, 1)
     assert len(await backend.get_execution_history("nightly", limit=10**30)) == 1
     assert len(await backend.history("nightly", 10**30)) == 2
+
+
+async def test_a_job_that_is_brought_back_has_its_executions_again(backend: RewindBackend) -> None:
+    async def prompts() -> list[str]:
+        return [found["prompt"] for found in await backend.get_execution_history("nightly")]
+
+    await backend.save(job())
+    await backend.record_execution("nightly", 1, 1, prompt="of an earlier life")
+    earlier = (await backend.history("nightly"))[0].revision
+    await backend.delete("nightly")
+    await backend.save(job())
+    await backend.record_execution("nightly", 1, 1, prompt="first")
+    first = (await backend.history("nightly"))[0].revision
+    await backend.record_execution("nightly", 1, 2, prompt="second")
+    await backend.delete("nightly")
+    await backend.undelete("nightly")
+    await backend.record_execution("nightly", 1, 3, prompt="third")
+    assert await prompts() == ["third", "second", "first"]
+    await backend.delete("nightly")
+    await backend.undo("nightly")
+    assert await prompts() == ["third", "second", "first"]
+    await backend.delete("nightly")
+    await backend.undelete("nightly", first)
+    assert await prompts() == ["first"]
+    await backend.undo("nightly")
+    assert await prompts() == []
+    await backend.undo("nightly")
+    assert await prompts() == ["first"]
+    await backend.delete("nightly")
+    await backend.undelete("nightly", earlier)
+    assert await prompts() == ["of an earlier life"]

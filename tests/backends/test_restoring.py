@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitstate import BusyError, CheckpointState, InMemoryStateBackend, SheetStatus
+from gitstate import BusyError, CheckpointState, InMemoryStateBackend, JobStatus, SheetStatus
 from gitstate.backends.restoring import Wanted, repaired, reset
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
@@ -157,6 +157,25 @@ async def test_a_sheet_of_a_job_that_only_counts(backend: RewindBackend) -> None
     now = await stored(backend)
     assert [sheet.status for sheet in now.sheets.values()] == ["completed", "completed"]
     assert now.last_completed_sheet == 2
+
+
+async def test_a_sheet_that_is_counted_as_it_was_writes_nothing(backend: RewindBackend) -> None:
+    await backend.save(CheckpointState(job_id="nightly", job_name="Nightly", total_sheets=3, last_completed_sheet=2))
+    before = await stored(backend)
+    done = await backend.restore("nightly", "~0", sheets="1,3")
+    assert done.revision is None and done.after == done.before
+    assert await stored(backend) == before and len(await backend.history("nightly")) == 1
+
+
+async def test_no_attempt_said_and_no_attempt_made_are_the_same(backend: RewindBackend) -> None:
+    await backend.save(CheckpointState(job_id="nightly", job_name="Nightly", total_sheets=2))
+    await backend.mark_sheet_status("nightly", 1, SheetStatus.COMPLETED)  # stored without the number of attempts
+    state = await stored(backend)
+    state.status, state.sheets[1].metadata = JobStatus.COMPLETED, {"checked": True}
+    await backend.save(state)
+    await backend.restore("nightly", "~1", sheets="1")
+    now = await stored(backend)
+    assert (now.sheets[1].metadata, now.status) == ({}, JobStatus.COMPLETED)
 
 
 async def test_any_model_will_do() -> None:
