@@ -18,6 +18,8 @@ from gitstate.store.store import Store
 
 __all__ = ["Fork", "fork", "forks"]
 
+_ANEW = tuple(f"{message.EVENT}: {event}\n".encode() for event in (Event.CREATED, Event.RECOVERED))
+
 
 @dataclass(frozen=True)
 class Fork:
@@ -66,14 +68,7 @@ def forks(store: Store, collection: Collection, job_id: str, at: str | None) -> 
         RevisionNotFoundError: No revision answers to ``at``, or several do.
     """
     start = store.resolve(at, collection, job_id)
-    made = {}
-    for revision in store.walk(message.ORIGIN.encode(), start=start):
-        child, origin = revision.message.get(message.JOB), _origin(revision)
-        if child is None or origin is None or child in made:
-            continue
-        was_there = [store.snapshot(collection, child, commit) is not None for commit in revision.parents]
-        if not any(was_there) and store.snapshot(collection, child, revision.id) is not None:  # else the trailers lie
-            made[child] = (*origin, revision)
+    made = _made(store, collection, start)
     origins = {origin for origin, _, _ in made.values()}
     if job_id not in made and job_id not in origins and store.snapshot(collection, job_id, start) is None:
         raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
@@ -97,6 +92,26 @@ def forks(store: Store, collection: Collection, job_id: str, at: str | None) -> 
         )
 
     return drawn(above[-1], ())
+
+
+def _made(store: Store, collection: Collection, start: str) -> dict[str, tuple[str, str, Revision]]:
+    """Return the forks by their ids: origin, the revision at which, and the commit that made each."""
+    made: dict[str, tuple[str, str, Revision]] = {}
+    anew: dict[str, list[Revision]] = {}  # commits that say that they made a job of nothing
+
+    def is_birth(job_id: str, revision: Revision) -> bool:  # or the trailers lie
+        was_there = (store.snapshot(collection, job_id, commit) is not None for commit in revision.parents)
+        return not any(was_there) and store.snapshot(collection, job_id, revision.id) is not None
+
+    for revision in store.walk(message.ORIGIN.encode(), *_ANEW, start=start):
+        job_id, origin = revision.message.get(message.JOB), _origin(revision)
+        if job_id is None or job_id in made:
+            continue
+        if origin is None:
+            anew.setdefault(job_id, []).append(revision)
+        elif is_birth(job_id, revision) and not any(is_birth(job_id, later) for later in anew.get(job_id, ())):
+            made[job_id] = (*origin, revision)
+    return made
 
 
 def _begun(origin: Snapshot, job_id: str, from_sheet: int | None) -> dict[str, Any]:

@@ -101,8 +101,8 @@ class RewindBackend(HistoryBackend):
     ) -> Rewound:
         """Take back the last thing that a person did to a job, or to any job, and keep what the job did since.
 
-        That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo. What was taken
-        back is not taken back again.
+        That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo: a second undo takes
+        back the first.
 
         Raises:
             JobNotFoundError: There never was such a job.

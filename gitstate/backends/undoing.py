@@ -32,7 +32,7 @@ _LISTED = 10  # so many jobs and places are named in an error
 
 
 def last_operation(store: Store, collection: Collection, job_id: str | None) -> tuple[str, Revision]:
-    """Return the last thing that a person did to a job, or to any, and that was not taken back; and which job it was.
+    """Return the last thing that a person did to a job, or to any, and which job it was.
 
     Raises:
         JobNotFoundError: There never was such a job.
@@ -40,11 +40,8 @@ def last_operation(store: Store, collection: Collection, job_id: str | None) -> 
         InvalidInputError: It changed several jobs, and none was named.
     """
     found = _of_any(store, collection) if job_id is None else _of_one(store, collection, job_id)
-    undone: set[str | None] = set()
-    for job, revision in found:
-        undone.add(revision.message.get(message.UNDOES))
-        if revision.id not in undone:
-            return job, revision
+    if (last := next(found, None)) is not None:
+        return last
     where = "in the store" if job_id is None else f"to job {job_id!r}"
     raise NotFoundError(
         f"nobody did anything {where} that could be taken back",

@@ -213,11 +213,14 @@ class Log:
         return sorted((each for each in last if each.plain is None), key=lambda each: -each.number)
 
     def forks(self) -> dict[str, Entry]:
-        """Return the commit that forked each job last.
-
-        One that was deleted, and made anew by a save, still counts: the tree is told by what was ever forked.
-        """
-        return {each.job: each for each in self.entries if each.origin is not None}
+        """Return the commit that forked each job last, unless the job was made anew by a save since."""
+        found: dict[str, Entry] = {}
+        for each in self.entries:
+            if each.origin is not None:
+                found[each.job] = each
+            elif each.event == "created":
+                found.pop(each.job, None)
+        return found
 
 
 def same(left: Any, right: Any) -> bool:

@@ -119,7 +119,7 @@ async def test_a_trailer_on_a_job_that_was_there_makes_no_fork(backend: RewindBa
     await backend.fork("nightly", "second")
     (said,) = [revision.message for revision in backend.store.history(backend._jobs, "second")]
     await backend.delete("second")
-    await backend.save(CheckpointState(job_id="second", job_name="Anew", total_sheets=1))
+    await backend.undelete("second")
     forged = Message(said.subject, trailers=(*said.trailers[:-1], (message.ORIGIN, f"forged@{'0' * 40}")))
     draft = Draft(forged, attachments={"executions/x": b""})
     backend.store.submit(backend._jobs, "second", lambda _: draft).result()
@@ -151,3 +151,15 @@ async def test_the_tree_is_drawn_as_it_was(backend: RewindBackend) -> None:
     assert [(each.job_id, each.status is None, each.forks) for each in then.forks] == [("second", False, ())]
     with pytest.raises(JobNotFoundError):
         await backend.forks("third", at=before[0].revision)
+
+
+async def test_a_job_that_was_made_anew_is_no_fork_any_more(backend: RewindBackend) -> None:
+    await backend.save(CheckpointState(job_id="nightly", job_name="n", total_sheets=2))
+    await backend.fork("nightly", "second")
+    await backend.delete("second")
+    await backend.undelete("second")
+    assert [each.job_id for each in (await backend.forks("nightly")).forks] == ["second"]
+    await backend.delete("second")
+    await backend.save(CheckpointState(job_id="second", job_name="another", total_sheets=1))
+    assert (await backend.forks("nightly")).forks == ()
+    assert (await backend.forks("second")).origin is None
