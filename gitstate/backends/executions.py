@@ -17,7 +17,7 @@ from gitstate.format.message import Event, Message
 from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
 
-__all__ = ["Execution", "attempts", "page"]
+__all__ = ["Execution", "attempts", "outcome", "page"]
 
 _ID_BITS = 52  # exact in every language: also where all numbers are floats
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
@@ -107,7 +107,7 @@ def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tupl
             told = revision.message
             if told.get(collection.trailer) == job_id and _integer(told, message.EXECUTION) is not None:
                 yield revision.id, told
-            elif store.snapshot(collection, job_id, revision.id) is None:
+            elif _removed(store, collection, job_id, revision):
                 if birth is None:  # the deletion that was taken back
                     continue
                 break  # an earlier life of the job ended here
@@ -118,11 +118,22 @@ def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tupl
         births.add(birth.id)
 
 
+def _removed(store: Store, collection: Collection, job_id: str, revision: Revision) -> bool:
+    if revision.removed is None:
+        return store.snapshot(collection, job_id, revision.id) is None
+    return revision.removed
+
+
 def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> str | None:
     """Return the revision as which a commit brought a deleted job back, or the deletion that it took back."""
     told = birth.message
     ours = told.get(collection.trailer) == job_id and told.get(message.EVENT) in (Event.RESTORED, Event.UNDONE)
     return (told.get(message.SOURCE) or told.get(message.UNDOES)) if ours else None
+
+
+def outcome(told: Message) -> tuple[float | None, int | None]:
+    """Return the seconds that an execution took and its exit code, as its commit tells them."""
+    return _seconds(told), _integer(told, message.EXIT_CODE)
 
 
 def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:

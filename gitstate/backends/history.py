@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
+from typing import Any
 
-from gitstate.backends import next_sheets, review, tracing
+from gitstate.backends import next_sheets, queries, review, tracing
 from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, own_revision, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
 from gitstate.backends.next_sheets import NextSheet
@@ -104,6 +105,38 @@ class HistoryBackend(DocumentBackend):
 
     def _job_ids(self) -> list[str]:
         return sorted(snapshot.document for snapshot in self._store.documents(self._jobs))
+
+    # Asking
+
+    async def query_jobs(
+        self, status: str | None = None, since: str | datetime | None = None, limit: int | None = 50
+    ) -> list[dict[str, Any]]:
+        """Return a summary of each job, newest update first, without reading its sheets: dictionaries with ``id, name,
+        status, total_sheets, last_completed_sheet, created_at, updated_at, completed_at, error_message``, times as they
+        are stored (ISO 8601).
+
+        Args:
+            status: Only jobs with this status; it counts by its value, so any enum works.
+            since: Only jobs that were saved at this time or later: a datetime, or ISO 8601.
+            limit: How many at most.
+
+        Raises:
+            InvalidInputError: The time or the limit is none.
+        """
+        time, limit = queries.since_when(since), check_limit(limit)
+        found = await asyncio.to_thread(queries.summaries, self._store, self._jobs, status=status, since=time)
+        return found[:limit]
+
+    async def get_job_statistics(self, job_id: str) -> dict[str, Any]:
+        """Return the numbers of a job: ``total_sheets, completed_sheets, success_rate`` (percent of the sheets that are
+        completed), ``total_retries, total_executions, avg_duration_seconds`` (None without any) and
+        ``successful_executions`` (those that exited with 0); ``{}`` for an unknown job.
+
+        Raises:
+            StateCorruptionError: Its state cannot be read.
+        """
+        job_id = check_job_id(job_id)
+        return await asyncio.to_thread(queries.statistics, self._store, self._jobs, job_id)
 
     # Pins
 

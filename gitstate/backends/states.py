@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gitstate.backends.models import JobStatus, is_zombie
 
-__all__ = ["changed", "laid_to_rest", "updated_at"]
+__all__ = ["cause_of_death", "changed", "laid_to_rest", "updated_at"]
 
 
 def changed(state: Any, changes: Mapping[str, Any]) -> Any:
@@ -23,11 +23,16 @@ def changed(state: Any, changes: Mapping[str, Any]) -> Any:
     return state
 
 
+def cause_of_death(state: Any) -> str | None:
+    """Return what is said of a job whose process died on this host; None of any other."""
+    return f"process {state.pid} is gone; the job was running when it ended" if is_zombie(state) else None
+
+
 def laid_to_rest(state: Any) -> Any:
     """Show a job whose process died on this host as paused; what is stored stays as it is."""
-    if not is_zombie(state):
+    reason = cause_of_death(state)
+    if reason is None:
         return state
-    reason = f"process {state.pid} is gone; the job was running when it ended"
     return changed(state, {"status": _like(state.status, JobStatus.PAUSED), "pid": None, "error_message": reason})
 
 

@@ -5,15 +5,15 @@ An engine knows no jobs and no JSON. :class:`gitstate.engine.git.GitEngine` keep
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
+from gitstate.engine.objects import Commit, GitObject, Kind, ObjectId, Signature, Tree
 from gitstate.engine.upkeep import GcReport
 
-__all__ = ["Engine", "Settled", "Source"]
+__all__ = ["Engine", "Settled", "Source", "Step"]
 
 
 class Source(Protocol):
@@ -31,6 +31,17 @@ class Source(Protocol):
         Each comes with its body, in which the lines of the message may be indented. Nothing is checked, and it may end
         early or yield nothing: what a walk does not find here it reads.
         """
+
+
+class Step(NamedTuple):
+    """A commit on the line of first parents: its id and body, checked against it, and what it says; and the files in
+    which it differs from its first parent, by path, and whether they are there; None where nobody looked.
+    """
+
+    id: ObjectId
+    body: bytes
+    commit: Commit
+    files: Mapping[str, bool] | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,13 @@ class Engine(ABC):
     @abstractmethod
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`Source.commits`."""
+
+    @abstractmethod
+    def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
+        """Yield the commits on the line of first parents from ``start`` on, newest first, read in bulk.
+
+        It ends before the first commit that ``until`` has in its history. It may yield nothing: then each must be read.
+        """
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:

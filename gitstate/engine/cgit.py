@@ -11,17 +11,18 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from gitstate.engine import files
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
-__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find"]
+__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find", "line"]
 
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
@@ -29,6 +30,7 @@ OLDEST = (2, 32)
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
+_SEVERAL = 500  # ids of objects that are asked for at once: their text fits in any pipe
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
@@ -160,31 +162,70 @@ def commits(objects: Path, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
 
     It ends with the history, or early when git cannot go on.
     """
+    for record in _said(objects, ["rev-list", "--header", start], b"\0"):
+        yield record[:40].decode("ascii"), record[41:]
+
+
+def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tuple[ObjectId, bytes, dict[str, bool]]]:
+    """Yield ids, bodies and files as :meth:`gitstate.engine.base.Engine.line` does; nothing where there is no git.
+
+    A file's name may hold what parts the commits here: see that each follows from the one before.
+    """
+    command = ["log", "--first-parent", "-m", "--name-status", "--no-renames", "-z", "--format=%x02%H", start]
+    records = _said(objects, command + ([f"^{until}"] if until else []), b"\x02")
+    next(records, None)  # what stands before the first mark
+    while several := list(islice(records, _SEVERAL)):
+        ids = [record[:40].decode("ascii") for record in several]
+        for commit_id, body, record in zip(ids, _bodies(objects, ids), several, strict=False):
+            words = [word.decode("utf-8", "surrogateescape") for word in record[40:].strip(b"\0\n").split(b"\0")]
+            yield commit_id, body, {path: status != "D" for status, path in zip(words[::2], words[1::2], strict=False)}
+
+
+def _bodies(objects: Path, ids: Sequence[ObjectId]) -> Iterator[bytes]:
+    """Yield the bodies of objects; it ends at one that git cannot read."""
+    with _run(objects, ["cat-file", "--batch"], "".join(f"{each}\n" for each in ids).encode()) as stream:
+        while (header := stream.readline()) and len(words := header.split()) == 3:
+            yield stream.read(int(words[2]))
+            stream.read(1)
+
+
+def _said(objects: Path, arguments: list[str], mark: bytes) -> Iterator[bytes]:
+    """Yield what git says, parted by a mark; the last part if it is not empty."""
+    rest = b""
+    with suppress(OSError), _run(objects, arguments) as stream:
+        while chunk := stream.read1(_CHUNK):
+            *records, rest = (rest + chunk).split(mark)
+            yield from records
+    if rest:
+        yield rest
+
+
+@contextmanager
+def _run(objects: Path, arguments: list[str], told: bytes = b"") -> Iterator[BufferedReader]:
+    """Run git on some objects; give what it says, which is nothing where there is no git.
+
+    ``told`` is what it reads, at most what a pipe takes.
+    """
     program = shutil.which("git")
     if program is None:
+        yield BufferedReader(BytesIO())
         return
-    with suppress(OSError), tempfile.TemporaryDirectory(prefix="gitstate-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gitstate-") as folder:
         _make_repository(Path(folder))
         environment = _environment(Path(folder)) | {"GIT_OBJECT_DIRECTORY": os.fspath(objects.absolute())}
         with subprocess.Popen(  # noqa: S603 - as above
-            [program, "rev-list", "--header", start],
+            [program, *arguments],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                yield from _records(process.stdout)
+                with suppress(BrokenPipeError), process.stdin as stdin:  # type: ignore[union-attr]  # a pipe
+                    stdin.write(told)
+                yield process.stdout  # type: ignore[misc]  # as above
             finally:
                 process.kill()
-
-
-def _records(stream: IO[bytes] | None) -> Iterator[tuple[ObjectId, bytes]]:
-    rest = b""
-    while stream is not None and (chunk := os.read(stream.fileno(), _CHUNK)):
-        *records, rest = (rest + chunk).split(b"\0")
-        for record in records:
-            yield record[:40].decode("ascii"), record[41:]
 
 
 def _make_repository(folder: Path) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
-from gitstate.engine import files, leftovers, locks, packs, refs, settling, upkeep
+from gitstate.engine import cgit, files, leftovers, locks, packs, refs, settling, upkeep
 from gitstate.engine.background import Background, checkpoint
-from gitstate.engine.base import Engine, Settled
+from gitstate.engine.base import Engine, Settled, Step
 from gitstate.engine.check import Problem
 from gitstate.engine.identity import Identity
 from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import StoreLock
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_commit
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.upkeep import GcReport
@@ -87,6 +87,14 @@ class GitEngine(Engine):
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`Source.commits`."""
         return self._reader.commits(start)
+
+    def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
+        """See :meth:`Engine.line`; C git reads them, if there is one."""
+        for commit_id, body, changed in cgit.line(self._repository.objects, start, until):
+            item = GitObject("commit", body)
+            if item.id != commit_id:
+                raise CorruptionError(f"commit {commit_id} in {self._repository.objects} is damaged")
+            yield Step(commit_id, body, parse_commit(body), changed)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

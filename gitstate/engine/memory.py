@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Engine, Step
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
 from gitstate.engine.upkeep import GcReport
 from gitstate.errors import BusyError, CorruptionError, StaleError, UnsupportedError
@@ -47,6 +47,11 @@ class MemoryEngine(Engine):
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`Source.commits`; to read one by one is as fast."""
         del start
+        return iter(())
+
+    def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
+        """See :meth:`Engine.line`; to read one by one is as fast."""
+        del start, until
         return iter(())
 
     @contextmanager

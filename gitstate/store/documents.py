@@ -199,7 +199,10 @@ Edit: TypeAlias = Callable[[Snapshot | None], Draft | None]
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit in the history of a document: its id and parents, who, when, why."""
+    """A commit in the history of a document: its id and parents, who, when, why.
+
+    ``removed`` says whether the document is not there after it, None where nobody looked.
+    """
 
     id: ObjectId
     parents: tuple[ObjectId, ...]
@@ -207,6 +210,7 @@ class Revision:
     email: str
     time: datetime
     message: Message
+    removed: bool | None = None
 
     @classmethod
     def of(cls, commit_id: ObjectId, commit: Commit, message: Message | None = None) -> "Revision":

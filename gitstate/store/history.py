@@ -20,7 +20,8 @@ def revisions(
 ) -> Iterator[Revision]:
     """Yield the revisions of a document that ``start`` has in its history, newest first, deletions among them.
 
-    They are found by walking, so the time grows with all commits of the store, not only with the document's own.
+    The index knows them, if it can be had. Else they are found by walking, so that the time grows with all commits of
+    the store, not only with the document's own.
 
     Args:
         reader: Where the commits are.
@@ -31,6 +32,12 @@ def revisions(
             the part are yielded, and of those that were merged only what the merge took. None: the whole document.
     """
 
+    if start is None:
+        return
+    known = reader.indexed(collection, document, start)
+    if known is not None:
+        yield from known if part is None else _of_part(reader, collection, document, known, part)
+        return
     said = f"{collection.trailer}: ".encode()
     own = Message("", trailers=((collection.trailer, document),)).to_bytes().rpartition(b"\n\n")[2]
 
@@ -46,6 +53,23 @@ def revisions(
     def claims(commit: Commit) -> bool:
         return part is None and Message.parse(commit.message).get(collection.trailer) == document
 
-    if start is not None:
-        for commit_id, commit in graph.history(reader.engine, start, graph.Place(locate, is_elsewhere, claims)):
-            yield Revision.of(commit_id, commit)
+    for commit_id, commit in graph.history(reader.engine, start, graph.Place(locate, is_elsewhere, claims)):
+        yield Revision.of(commit_id, commit)
+
+
+def _of_part(
+    reader: Reader,
+    collection: Collection,
+    document: str,
+    known: Iterator[Revision],
+    part: Callable[[Snapshot], str | None],
+) -> Iterator[Revision]:
+    """Yield those of some revisions, each of which follows from the one before, that changed a part."""
+
+    def told(commit_id: ObjectId) -> str | None:
+        snapshot = reader.snapshot(collection, document, commit_id)
+        return None if snapshot is None else part(snapshot)
+
+    for revision in known:
+        if told(revision.id) != (told(revision.parents[0]) if revision.parents else None):
+            yield revision

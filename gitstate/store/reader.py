@@ -1,6 +1,6 @@
 """Reads documents at a commit: where they lie, what they hold, which there are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 
 from gitstate.engine import graph, trees
@@ -10,7 +10,7 @@ from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedErro
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
 from gitstate.store.content import ContentCache
-from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.values import canonical
 
 __all__ = ["FORMAT_FILE", "Reader"]
@@ -26,6 +26,8 @@ class Reader:
         self.source: Source = engine
         self.contents = ContentCache()
         self._formats: dict[ObjectId, FormatVersion] = {}
+        self.indexed: Callable[[Collection, str, ObjectId], Iterator[Revision] | None] = lambda *_: None
+        """Gives the revisions of a document from an index, if there is one that knows them."""
         self._checked: ObjectId | None = None  # a head that is a store's
 
     def over(self, source: Source) -> "Reader":

@@ -29,6 +29,7 @@ from gitstate.errors import (
 from gitstate.format.version import FormatVersion
 from gitstate.store import history, naming, reshard, verify, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
+from gitstate.store.index import Indexes
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
@@ -39,6 +40,7 @@ from gitstate.store.writer import Writer
 __all__ = ["Store"]
 
 _DEFAULT_BRANCH = "main"
+_INDEXED_AT_CLOSE = 2000  # commits at most, in a tenth of a second; more are left to who asks for a history
 
 
 class Store:
@@ -54,10 +56,13 @@ class Store:
         self._worktree = worktree
         self._reader = Reader(engine)
         self._writer = Writer(engine, self._reader)
+        private = None if repository is None else repository.private
+        self._indexes = Indexes(private, "" if repository is None else repository.branch, self._reader)
+        self._reader.indexed = self._indexes.revisions
         self._closed = ""
         self.created = False  # whether this object made the store
         self._closing = threading.Lock()
-        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, worktree, engine)
+        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, self._indexes, worktree, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
         _open_stores.add(self)
 
@@ -172,7 +177,8 @@ class Store:
 
     def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""
-        return walks.deleted(self._reader, collection, self.head())
+        known = self._indexes.of(collection).deleted()
+        return walks.deleted(self._reader, collection, self.head()) if known is None else iter(known)
 
     def history(
         self,
@@ -222,6 +228,7 @@ class Store:
             ClosedError: The store is closed. All other errors come through the future.
         """
         self._check_open()
+        self._indexes.of(collection)  # so that it is kept up
         return self._writer.submit(collection, document, edit)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
@@ -287,7 +294,7 @@ class Store:
         self._closed = self._closed or "the store is closed"
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
-                _shut(self._writer, self._worktree, self._engine)
+                _shut(self._writer, self._indexes, self._worktree, self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -306,6 +313,7 @@ class Store:
         self._forgotten.detach()
         self._closing = threading.Lock()
         self._writer.abandon(self._closed)
+        self._indexes.forked()
 
 
 def _refuse_a_project(repository: Repository) -> None:
@@ -322,15 +330,17 @@ def _refuse_a_project(repository: Repository) -> None:
         )
 
 
-def _shut(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
+def _shut(writer: Writer, indexes: Indexes, worktree: Worktree | None, engine: Engine) -> None:
     writer.close()
+    indexes.update(at_most=_INDEXED_AT_CLOSE)
+    indexes.close()
     show(worktree)
     engine.close()
 
 
-def _shut_elsewhere(writer: Writer, worktree: Worktree | None, engine: Engine) -> None:
+def _shut_elsewhere(writer: Writer, indexes: Indexes, worktree: Worktree | None, engine: Engine) -> None:
     """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
-    threading.Thread(target=_shut, args=(writer, worktree, engine), name="gitstate-shut").start()
+    threading.Thread(target=_shut, args=(writer, indexes, worktree, engine), name="gitstate-shut").start()
 
 
 _open_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()

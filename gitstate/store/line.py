@@ -1,0 +1,151 @@
+"""The line of first parents: the commits on it, and which documents each of them touched."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+from gitstate.engine import graph
+from gitstate.engine.base import Engine, Step
+from gitstate.engine.objects import Commit, ObjectId, parse_commit
+from gitstate.errors import UnsupportedError
+from gitstate.format import names
+from gitstate.format.message import Message
+from gitstate.store.documents import Collection
+from gitstate.store.reader import FORMAT_FILE, Reader
+
+__all__ = ["TooFar", "Touch", "followed", "steps"]
+
+_ONE_BY_ONE = 64  # commits: to read in bulk takes 10 ms to begin, and then a tenth of the time
+
+
+class TooFar(Exception):  # noqa: N818 - no error: there is more to do than the caller has time for
+    """There are more commits than were asked for."""
+
+
+class Touch(NamedTuple):
+    """What a commit did to a document: whether it is there no more, and whether anything of it is another than it was.
+
+    One that did not change is one that the commit says it is about: an execution that left no files.
+    """
+
+    document: str
+    removed: bool
+    changed: bool
+
+
+def steps(engine: Engine, head: ObjectId, known: ObjectId | None, at_most: int) -> list[Step] | None:
+    """Return the steps that lead from a commit that is known, or from the first one, to the head, newest first.
+
+    None: the line from the head does not come by the known one; history was rewritten.
+
+    Raises:
+        TooFar: There are more than ``at_most``.
+        CorruptionError: A commit is missing or damaged; the message names it.
+    """
+    found = list(islice(_one_by_one(engine, head, known), _ONE_BY_ONE + 1))
+    if len(found) > _ONE_BY_ONE:
+        found = list(islice(engine.line(head, known), at_most + 1))
+        if not _is_line(head, found):
+            found = []
+        if known is None or not found:  # else it need not end at what is known: history may have been rewritten
+            rest = next(iter(found[-1].commit.parents), None) if found else head
+            found += islice(_one_by_one(engine, rest, known), max(0, at_most + 1 - len(found)))
+    if len(found) > at_most:
+        raise TooFar
+    parents = found[-1].commit.parents[:1] if found else ()
+    return found if parents == (() if known is None else (known,)) else None
+
+
+def _one_by_one(engine: Engine, commit_id: ObjectId | None, known: ObjectId | None) -> Iterator[Step]:
+    while commit_id is not None and commit_id != known:
+        body = engine.read(commit_id, "commit")
+        step = Step(commit_id, body, parse_commit(body), None)
+        yield step
+        commit_id = next(iter(step.commit.parents), None)
+
+
+def _is_line(head: ObjectId, steps: list[Step]) -> bool:
+    """Whether commits follow from one another, the first being the head."""
+    expected = [head, *(next(iter(step.commit.parents), "") for step in steps[:-1])]
+    return [step.id for step in steps] == expected
+
+
+def followed(
+    reader: Reader, collection: Collection, oldest_first: Iterable[Step]
+) -> Iterator[tuple[Step, list[Touch]]]:
+    """Yield steps that follow one another with the documents that each touched, as its first parent had them."""
+    follower = _Follower(reader, collection)
+    for step in oldest_first:
+        yield step, follower.touches(step)
+
+
+class _Follower:
+    """Goes along the line from an older commit to newer ones, and remembers what the last one told."""
+
+    def __init__(self, reader: Reader, collection: Collection) -> None:
+        self._reader = reader
+        self._collection = collection
+        self._last: Step | None = None
+        self._levels: int | None = None  # of folders, under which documents lie
+        self._there: dict[str, bool] = {}  # documents, and whether they have their root file
+
+    def touches(self, step: Step) -> list[Touch]:
+        commit, before = step.commit, self._tree_before(step.commit)
+        files = step.files
+        if self._levels is None or files is None or FORMAT_FILE in files:
+            self._levels = self._levels_of(commit)
+            files = None
+        self._last = step
+        if before == commit.tree:
+            return self._claimed(commit)
+        named = None if files is None or self._levels is None else self._named(commit, files, self._levels)
+        if named is not None:
+            return named
+        differing = self._reader.differing(self._collection, before, commit.tree)
+        return [Touch(document, now is None, changed=True) for document, _, now in differing]
+
+    def _tree_before(self, commit: Commit) -> ObjectId | None:
+        """Return the root tree of a commit's first parent."""
+        if not commit.parents:
+            return None
+        if self._last is not None and self._last.id == commit.parents[0]:
+            return self._last.commit.tree
+        return graph.read(self._reader.engine, commit.parents[0]).tree
+
+    def _levels_of(self, commit: Commit) -> int | None:
+        try:
+            return self._reader.format(commit.tree).fanout
+        except UnsupportedError:
+            return None  # no store's: it holds no documents
+
+    def _claimed(self, commit: Commit) -> list[Touch]:
+        """Return the document that a commit without a change says it is about."""
+        document = Message.parse(commit.message).get(self._collection.trailer)
+        if not document or len(commit.parents) != 1:
+            return []
+        return [Touch(document, self._is_gone(commit, document), changed=False)]
+
+    def _named(self, commit: Commit, files: Mapping[str, bool], levels: int) -> list[Touch] | None:
+        """Return the documents to whose folders files belong; None: their names alone do not tell."""
+        top, layout = f"{self._collection.name}/", self._collection.layout
+        folders: dict[str, dict[str, bool]] = {}
+        for path, there in files.items():
+            if path.startswith(top):
+                *above, rest = path.split("/", levels + 2)
+                if len(above) == levels + 2:
+                    folders.setdefault("/".join(above), {})[rest] = there
+        found: list[Touch] = []
+        for folder, inner in folders.items():
+            document = names.decode(folder.rpartition("/")[2])
+            if document is None or self._collection.folder(document, levels) != folder:
+                return None
+            if layout.root in inner:
+                self._there[document] = inner[layout.root]
+            is_there = self._there.get(document, False)
+            if not is_there and not any(map(layout.owns, inner)):
+                return None  # files of others alone make no document
+            found.append(Touch(document, not is_there and self._is_gone(commit, document), changed=True))
+        return found
+
+    def _is_gone(self, commit: Commit, document: str) -> bool:
+        return self._reader.locate(commit.tree, self._collection, document) is None

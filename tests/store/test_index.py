@@ -1,0 +1,393 @@
+"""The index answers as a walk does, or not at all, whatever becomes of its file and of the history."""
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitstate.engine import trees
+from gitstate.engine.memory import MemoryEngine
+from gitstate.engine.objects import Commit, Signature
+from gitstate.format.version import FormatVersion
+from gitstate.store import history, index, line
+from gitstate.store.documents import Collection
+from gitstate.store.index import Index
+from gitstate.store.reader import Reader
+from gitstate.store.store import Store
+from tests.git import git
+from tests.store.test_naming import NOTES, put
+
+DOCUMENTS = ("a", "b/c", "x" * 200)
+
+
+@pytest.fixture(autouse=True)
+def _soon_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "_ONE_BY_ONE", 5)
+    monkeypatch.setattr(index, "_PAGE", 4)
+
+
+def walked(reader: Reader, document: str, start: str, collection: Collection = NOTES) -> list[str]:
+    """The history as it is found without an index."""
+    plain = Reader(reader.engine)
+    return [revision.id for revision in history.revisions(plain, collection, document, start)]
+
+
+def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int:
+    """Compare what the index says with a walk; return how often it said anything."""
+    answers = 0
+    for start in starts or [store.head()]:
+        for document in documents:
+            found = store._indexes.revisions(NOTES, document, start)
+            if found is not None:
+                told = [(each.id, each.removed) for each in found]
+                assert [commit_id for commit_id, _ in told] == walked(store._reader, document, start)
+                gone = [store.snapshot(NOTES, document, commit_id) is None for commit_id, _ in told]
+                assert [removed for _, removed in told] == gone
+                answers += 1
+            assert [each.id for each in store.history(NOTES, document, start)] == walked(store._reader, document, start)
+    return answers
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b/c", "nobody's"]),
+        st.integers(0, 3) | st.none(),
+        st.sampled_from(["true", "lies", "silent", "nothing", "foreign"]),
+        st.integers(0, 30),
+        st.booleans(),
+    ),
+    max_size=25,
+)
+
+
+@given(_STEPS, st.integers(0, 25), st.integers(0, 24))
+def test_it_says_what_a_look_at_every_commit_says(
+    steps: list[tuple[str, int | None, str, int, bool]], asked: int, reshard: int
+) -> None:
+    engine = MemoryEngine()
+    reader = Reader(engine)
+    known = Index(None, reader, NOTES)
+    made = [_commit(engine, [], {"gitstate.json": FormatVersion().to_bytes()}, "")]
+    for number, (document, text, way, other, merge) in enumerate(steps):
+        if number == asked:
+            _compare(reader, known, made[-1:])
+        parents = [made[-1], *([made[other % len(made)]] if merge else [])]
+        fanout = reader.format(_tree(engine, made[-1])).fanout
+        folder = NOTES.folder(document, fanout)
+        files: dict[str, bytes | None] = {f"{folder}/job.json": None if text is None else b'{"n": %d}' % text}
+        if way == "foreign":
+            files = {f"{folder}/README": b"%d" % number}
+        elif way == "nothing":
+            files = {}
+        elif number == reshard:
+            files["gitstate.json"] = FormatVersion(fanout=1 - fanout).to_bytes()
+        says = {"true": document, "nothing": document, "lies": "b/c" if document == "a" else "a"}.get(way, "")
+        made.append(_commit(engine, list(dict.fromkeys(parents)), files, says))
+    _compare(reader, known, made[-4:])
+    known.close()
+
+
+def _compare(reader: Reader, known: Index, starts: list[str]) -> None:
+    for start in starts:
+        for document in ("a", "b/c", "nobody's", "never"):
+            found = known.revisions(document, start)
+            if found is not None:
+                assert [revision.id for revision in found] == _exact(reader, document, start)
+    known_gone = known.deleted()
+    if known_gone is not None:
+        tellers = {document: _exact(reader, document, reader.head()) for document in ("a", "b/c", "nobody's")}
+        gone = [name for name in tellers if tellers[name] and reader.snapshot(NOTES, name, reader.head()) is None]
+        assert sorted(name for name, _ in known_gone) == [
+            name for name in gone if any(reader.snapshot(NOTES, name, each) for each in tellers[name])
+        ]
+
+
+def _exact(reader: Reader, document: str, start: str) -> list[str]:
+    """The history without a word believed that a commit says of another document."""
+    silent = Collection("notes", NOTES.layout, id_field="id", trailer="Gitstate-Note")
+    plain = Reader(reader.engine)
+    place = history.graph.Place(
+        lambda root: plain.locate(root, silent, document),
+        claims=lambda commit: f"Gitstate-Note: {document}\n".encode() in commit.message,
+    )
+    return [commit_id for commit_id, _ in history.graph.history(reader.engine, start, place)]
+
+
+def _tree(engine: MemoryEngine, commit_id: str) -> str:
+    return history.graph.read(engine, commit_id).tree
+
+
+def _commit(engine: MemoryEngine, parents: list[str], files: dict[str, bytes | None], says: str) -> str:
+    edited = trees.edit(engine, _tree(engine, parents[0]) if parents else None, files)
+    who = Signature("a", "a@example.org", 1_700_000_000 + len(engine._objects))
+    told = f"change\n\nGitstate-Note: {says}\n" if says else "change\n"
+    made = Commit(edited.id, tuple(parents), who, who, told.encode()).to_object()
+    engine.publish([*edited.objects, made], expected=engine.head(), new=made.id, note="")
+    return made.id
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store") as opened:
+        yield opened
+
+
+def fill(store: Store, count: int = 12) -> None:
+    for number in range(count):
+        put(store, None, DOCUMENTS[number % 3], number)
+        if number % 4 == 1:
+            put(store, None, DOCUMENTS[number % 3], number, "execution")
+
+
+def test_executions_deletions_moves_and_other_people_s_files(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(store)
+    assert agree(store, *DOCUMENTS, "never") == 4
+    put(store, None, "a", None, "deleted")
+    fill(store)
+    store.reshard(2, NOTES)
+    fill(store)
+    store.flush()
+    (folder / "README.md").write_text("mine\n")
+    (folder / "notes/mine").mkdir()
+    (folder / "notes/mine/file").write_text("no document\n")
+    odd = folder / "notes" / "\x02" / ("1" * 40)
+    odd.parent.mkdir()
+    odd.write_text("a name that parts commits\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "my files")
+    fill(store)
+    assert agree(store, *DOCUMENTS, "mine", "never") == 5
+    starts = git(folder, "rev-list", "--first-parent", "main").split()
+    assert agree(store, "a", "b/c", starts=starts) == 2 * len(starts)
+
+
+def test_a_document_that_a_merge_changed_is_walked_and_the_others_are_not(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(store)
+    store.flush()
+    git(folder, "checkout", "-qb", "side", "HEAD~4")
+    (folder / "notes/a/job.json").write_text('{"id": "a", "n": 100}\n')
+    git(folder, "commit", "-qam", "by hand")
+    git(folder, "checkout", "-q", "main")
+    git(folder, "merge", "-q", "-X", "theirs", "--no-edit", "side")
+    fill(store, 6)
+    assert store._indexes.revisions(NOTES, "a", store.head()) is None
+    assert agree(store, *DOCUMENTS) == 2
+
+
+@pytest.mark.parametrize("move", [["reset", "-q", "--hard", "HEAD~5"], ["commit", "-q", "--amend", "-m", "mine"]])
+def test_a_history_that_a_person_rewrote(store: Store, tmp_path: Path, move: list[str]) -> None:
+    fill(store)
+    agree(store, *DOCUMENTS)
+    store.flush()
+    git(tmp_path / "store", *move)
+    assert agree(store, *DOCUMENTS) == 3
+    fill(store)
+    assert agree(store, *DOCUMENTS) == 3
+
+
+def test_another_process_s_commits_are_taken_in(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    assert agree(store, *DOCUMENTS) == 3
+    with Store.open(tmp_path / "store") as other:
+        fill(other, 20)
+        assert agree(other, *DOCUMENTS) == 3
+    assert agree(store, *DOCUMENTS) == 3
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 100)
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 100])
+
+
+def _newer(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+
+def _without_a_table(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE touched")
+    database.close()
+
+
+@pytest.mark.parametrize("damage", [_removed, _garbage, _emptied, _torn, _newer, _without_a_table])
+@pytest.mark.parametrize("in_use", [True, False])
+def test_whatever_becomes_of_the_file_the_answers_stay(
+    tmp_path: Path, damage: Callable[[Path], None], in_use: bool
+) -> None:
+    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
+    with Store.open(tmp_path / "store") as store:
+        fill(store)
+        agree(store, *DOCUMENTS)
+        if in_use:
+            damage(path)
+            agree(store, *DOCUMENTS)
+            put(store, None, "a", 50)
+            agree(store, *DOCUMENTS)
+    if not in_use:
+        damage(path)
+    with Store.open(tmp_path / "store") as store:
+        agree(store, *DOCUMENTS)
+        put(store, None, "a", 51)
+        agree(store, *DOCUMENTS)
+    with Store.open(tmp_path / "store") as store:
+        assert agree(store, *DOCUMENTS) == 3, "it was made anew"
+
+
+def test_a_file_that_somebody_holds_is_not_waited_for_long(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_PATIENCE", 0.05)
+    fill(store)
+    agree(store, "a")
+    put(store, None, "a", 50)
+    store._indexes.close()
+    holder = sqlite3.connect(tmp_path / "store/.git/gitstate/index-main-notes.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    assert agree(store, *DOCUMENTS) == 0
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert agree(store, *DOCUMENTS) == 3
+
+
+def test_without_git_it_is_made_too(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store, 20)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert agree(store, *DOCUMENTS) == 3
+
+
+def test_what_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store") as store:
+        fill(store)
+    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    with Store.open(tmp_path / "store") as store:
+        assert agree(store, *DOCUMENTS) == 0
+    path.rmdir()
+
+
+def test_it_is_brought_up_to_date_at_close_if_that_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
+
+    def indexed() -> int:
+        database = sqlite3.connect(path)
+        count: int = database.execute("SELECT count(*) FROM revisions").fetchone()[0]
+        database.close()
+        return count
+
+    with Store.open(tmp_path / "store") as store:
+        fill(store)
+    assert indexed() == 16
+    monkeypatch.setattr("gitstate.store.store._INDEXED_AT_CLOSE", 10)
+    with Store.open(tmp_path / "store") as store:
+        fill(store)
+    assert indexed() == 16
+    with Store.open(tmp_path / "store") as store:
+        assert agree(store, *DOCUMENTS) == 3
+    assert indexed() == 31
+
+
+def test_a_forked_child_leaves_it_to_the_parent(store: Store) -> None:
+    fill(store)
+    agree(store, "a")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if store._indexes.revisions(NOTES, "a", "1" * 40) is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert agree(store, *DOCUMENTS) == 3
+
+
+_WRITER = """
+import sys
+from gitstate.store.store import Store
+from tests.store.test_naming import NOTES, put
+with Store.open(sys.argv[1]) as store:
+    for number in range(25):
+        put(store, None, sys.argv[2], number)
+        list(store.history(NOTES, "a"))
+"""
+
+
+def test_writers_readers_and_somebody_who_removes_it(tmp_path: Path) -> None:
+    folder, path = tmp_path / "store", tmp_path / "store/.git/gitstate/index-main-notes.db"
+    with Store.open(folder) as store:
+        fill(store)
+        command = [sys.executable, "-c", textwrap.dedent(_WRITER), str(folder)]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        writers = [subprocess.Popen([*command, document], env=environment) for document in ("a", "b/c")]
+        dice = random.Random(1)
+        while any(writer.poll() is None for writer in writers):
+            if dice.random() < 0.1:
+                for suffix in dice.sample(["", "-wal", "-shm"], 2):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+            start = store.head()
+            for document in DOCUMENTS[:2]:
+                found = [revision.id for revision in store.history(NOTES, document, start)]
+                assert found == walked(store._reader, document, start)
+        assert [writer.wait() for writer in writers] == [0, 0]
+        agree(store, *DOCUMENTS)
+
+
+def test_threads_share_it(store: Store) -> None:
+    fill(store)
+    wrong: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for _ in range(20):
+                agree(store, *DOCUMENTS)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        put(store, None, "a", number)
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("damage", [_removed, _garbage, _torn, _without_a_table])
+def test_what_becomes_of_it_between_two_pages_changes_nothing(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
+    with Store.open(tmp_path / "store") as store:
+        fill(store, 45)
+        expected = walked(store._reader, "a", store.head())
+        found = store.history(NOTES, "a")
+        read = [next(found).id, next(found).id]
+        store._indexes.close()
+        damage(path)
+        read += [revision.id for revision in found]
+        assert read == expected
+        found = store.history(NOTES, "a")
+        read = [next(found).id]
+        git(tmp_path / "store", "update-ref", "refs/heads/main", "HEAD~9")
+        list(store.history(NOTES, "a"))  # makes it anew
+        assert read + [revision.id for revision in found] == expected
