@@ -55,6 +55,8 @@ _NO_DAMAGE = (  # https://sqlite.org/rescode.html
 _PATIENCE = 2.0  # seconds to wait for another process that brings the file up to date
 
 
+_of_parents: list[sqlite3.Connection | None] = []  # https://sqlite.org/howtocorrupt.html, 2.6
+
 _Row: TypeAlias = tuple[int, str, bytes, int]  # its number, the id and the body of the commit, whether it removed
 
 
@@ -123,7 +125,8 @@ class Index:
             self._close()
 
     def forked(self) -> None:
-        """In a forked child: the connection is the parent's."""
+        """In a forked child: the connection is the parent's, and must be neither used nor closed here."""
+        _of_parents.append(self._database)
         self._lock, self._database, self._off = threading.Lock(), None, True
 
     def _pages(self, document: str, key: bytes, rows: "list[_Row]") -> Iterator[Revision]:
