@@ -31,7 +31,7 @@ __all__ = ["Index", "Indexes"]
 
 _log = logging.getLogger("gitstate")
 
-_VERSION = 2
+_VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE head (id TEXT NOT NULL);
 CREATE TABLE revisions (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
