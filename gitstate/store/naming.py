@@ -128,11 +128,10 @@ class Names:
 
     def _before_deletion(self) -> ObjectId:
         for revision in self._revisions():
-            if self._holds(revision.id) or not revision.parents:
-                continue
-            for parent in revision.parents:
-                if self._holds(parent):
-                    return parent
+            removed = revision.removed if revision.removed is not None else not self._holds(revision.id)
+            before = next(filter(self._holds, revision.parents), None) if removed else None
+            if before is not None:
+                return before
         raise RevisionNotFoundError(f"{self._document!r} was never deleted", hint="`gitstate log` lists its revisions")
 
     def _holds(self, commit_id: ObjectId) -> bool:
@@ -171,7 +170,8 @@ def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | 
         return tagged
     found = reader.engine.find(name.lower()) if _PREFIX.fullmatch(name) else []
     if len(found) > 1 and names is not None:
-        found = names.own(found) if len(names.own(found)) == 1 else found
+        own = names.own(found)
+        found = own if len(own) == 1 else found
     if len(found) > 1:
         listed = "; ".join(_told(_read(reader, commit_id)) for commit_id in found[:_LISTED])
         raise RevisionNotFoundError(f"revision {name!r} is ambiguous: {listed}", hint="give more digits")
