@@ -29,7 +29,7 @@ _INTEGERS = range(-(2**63), 2**63)
 def write_sqlite(contents: Contents, rows: Iterable[Row], path: Path) -> None:
     """Write rows into a new SQLite file, in the tables ``checkpoints`` and ``executions``; states are JSON text.
 
-    What SQLite cannot say is written as text: integers beyond 64 bits, and a lone surrogate as ``\\udXXX``.
+    What SQLite cannot say: a lone surrogate is written as ``\\udXXX``, and an integer beyond 64 bits left out.
 
     Raises:
         StorageError: The disk refused.
@@ -66,7 +66,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, dict):
         return json.dumps(value)
     if isinstance(value, int) and value not in _INTEGERS:
-        return str(value)
+        return None
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     return value
