@@ -169,7 +169,7 @@ def beside(target: Path, *, force: bool) -> Iterator[Path]:
         if standing is not None and not stat.S_ISREG(standing.st_mode):
             raise InvalidInputError(f"{str(target)!r} is no file", hint="name a file to write")
         if standing is not None and not force:
-            raise ExistsError(f"{str(target)!r} is there already", hint="name another file, or replace it with force")
+            raise ExistsError(f"{str(target)!r} is there already", hint="name another file, or replace it (--force)")
         part = target.with_name(f".gitstate-{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
             yield part
