@@ -17,6 +17,7 @@ from typing import Any, TextIO, TypeAlias
 
 from gitstate.backends import executions
 from gitstate.backends.checkpoints import Checkpoint
+from gitstate.backends.histories import Histories
 from gitstate.engine.files import storage_errors, sync_file
 from gitstate.errors import CorruptionError, ExistsError, InvalidInputError
 from gitstate.format import message
@@ -100,15 +101,15 @@ class Contents:
         }
         return {kind: names for kind, names in kinds.items() if self.what in ("both", f"{kind}s")}
 
-    def rows(self, store: Store, jobs: Collection, job_ids: Iterable[str]) -> Iterator[Row]:
+    def rows(self, store: Store, jobs: Collection, job_ids: list[str]) -> Iterator[Row]:
         """Yield the rows of some jobs, job by job, the newest checkpoint first and then the newest execution."""
-        columns = self.columns()
+        columns, histories = self.columns(), Histories(store, jobs, job_ids)
         for job_id in job_ids:
             if CHECKPOINT in columns:
-                for revision in store.history(jobs, job_id):
+                for revision in histories.checkpoints(job_id):
                     yield CHECKPOINT, self._checkpoint(store, jobs, job_id, revision)
             if EXECUTION in columns:
-                for commit, told in executions.attempts(store, jobs, job_id):
+                for commit, told in histories.executions(job_id):
                     yield EXECUTION, self._execution(store, jobs, job_id, commit, told)
 
     def _checkpoint(self, store: Store, jobs: Collection, job_id: str, revision: Revision) -> dict[str, Any]:

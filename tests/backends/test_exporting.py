@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, InMemoryStateBackend
+from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, SheetStatus
 from gitstate.backends.exchange import ExchangeBackend
 from gitstate.backends.exporting import ExportReport, beside
 from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError, StorageError
+from tests.git import git
 
 TEXTS = ('prompt, "quoted"\nline\r\nü\u2028', "out \ud800\0")
 
@@ -154,6 +155,51 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
         part.write_text("whole")
         assert not target.exists()
     assert target.read_text() == "whole"
+
+
+async def test_many_jobs_have_the_same_rows_as_each_alone(backend: ExchangeBackend) -> None:
+    await fill(backend)
+    for number in range(4):
+        await backend.save(CheckpointState(job_id=f"job {number}", job_name="", total_sheets=2))
+        await backend.record_execution(f"job {number}", 1, 1)
+        await backend.record_execution(f"job {number}", 1, 2, prompt="p")
+    await backend.delete("job 1")
+    await backend.save(CheckpointState(job_id="job 1", job_name="anew", total_sheets=1))
+    await backend.record_execution("job 1", 1, 1)
+    await backend.delete("job 2")
+    await backend.undelete("job 2")
+    await backend.reshard(1)
+    await backend.mark_sheet_status("job 3", 1, SheetStatus.COMPLETED)
+    together = await lines(backend, payloads=True, states=True)
+    each = [await lines(backend, payloads=True, states=True, jobs=[job]) for job in await backend.job_ids()]
+    alone = [row for rows in each for row in rows]
+    assert together == alone
+    counts = [await backend.get_execution_history_count(f"job {number}") for number in range(4)]
+    assert counts == [2, 1, 2, 2]
+    assert [
+        sum((row["type"], row["job_id"]) == ("execution", f"job {number}") for row in together) for number in range(4)
+    ] == counts
+
+
+async def test_commits_of_other_people_and_merges_are_exported_as_the_log_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    async with GitStateBackend(path) as backend:
+        for number in range(5):
+            await backend.save(CheckpointState(job_id=f"job{number}", job_name="", total_sheets=2))
+        await backend.flush()
+        for merged in (False, True):
+            if merged:
+                git(path, "checkout", "-q", "-b", "side", "HEAD~1")
+                git(path, "commit", "-q", "--allow-empty", "-m", "aside")
+                git(path, "checkout", "-q", "main")
+                git(path, "merge", "-q", "--no-edit", "side")
+            else:
+                git(path, "rm", "-q", "-r", "jobs/job1")
+                git(path, "commit", "-q", "-m", "by hand")
+            rows = await lines(backend, what="checkpoints", jobs=[f"job{number}" for number in range(5)])
+            for number in range(5):
+                mine = [row["revision"] for row in rows if row["job_id"] == f"job{number}"]
+                assert mine == [each.revision for each in await backend.history(f"job{number}")]
 
 
 async def test_progress_tells_of_each_job(backend: ExchangeBackend) -> None:
