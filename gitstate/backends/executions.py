@@ -17,20 +17,34 @@ from gitstate.format.message import Event, Message
 from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
 
-__all__ = ["Execution", "attempts", "outcome", "page"]
+__all__ = ["ID_BITS", "Execution", "attempts", "facts", "page", "payload_of"]
 
-_ID_BITS = 52  # exact in every language: also where all numbers are floats
+ID_BITS = 52
+"""So large may the id of an execution be: exact in every language, also where all numbers are floats."""
+_RECORD = (
+    "id",
+    "job_id",
+    "sheet_num",
+    "attempt_num",
+    "prompt",
+    "output",
+    "exit_code",
+    "duration_seconds",
+    "executed_at",
+)
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 
 def _new_id() -> int:
     """Draw the id of an execution: 52 bits, not zero, the same on every clone and after a rewrite of history."""
-    return secrets.randbelow(2**_ID_BITS - 1) + 1
+    return secrets.randbelow(2**ID_BITS - 1) + 1
 
 
 @dataclass(frozen=True)
 class Execution:
     """One attempt at a sheet, to be recorded; :meth:`edit` is the write.
+
+    ``executed_at`` (aware) is for an attempt that was made elsewhere, and before; None: when it is written.
 
     Raises:
         InvalidInputError: A number is out of range or no number, or a text is no text.
@@ -44,6 +58,7 @@ class Execution:
     exit_code: int | None
     duration_seconds: float | None
     id: int = field(default_factory=_new_id)
+    executed_at: datetime | None = None
 
     def __post_init__(self) -> None:
         for name, number in (("sheet", self.sheet_num), ("attempt", self.attempt_num)):
@@ -79,7 +94,7 @@ class Execution:
             (message.EXECUTION, str(self.id)),
             (message.SHEET, str(self.sheet_num)),
             (message.ATTEMPT, str(self.attempt_num)),
-            (message.TIME, clock.now().isoformat()),
+            (message.TIME, (self.executed_at or clock.now()).isoformat()),
             (message.EXIT_CODE, None if self.exit_code is None else str(self.exit_code)),
             (message.DURATION, None if duration is None else repr(float(duration))),
             (message.PROMPT_BYTES, None if prompt is None else str(len(prompt))),
@@ -131,26 +146,32 @@ def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> 
     return (told.get(message.SOURCE) or told.get(message.UNDOES)) if ours else None
 
 
-def outcome(told: Message) -> tuple[float | None, int | None]:
-    """Return the seconds that an execution took and its exit code, as its commit tells them."""
-    return _seconds(told), _integer(told, message.EXIT_CODE)
-
-
-def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
-    """Return the record of one execution, its prompt and output read from the tree of its commit."""
-    sheet_num = _integer(told, message.SHEET)
-    snapshot = store.snapshot(collection, job_id, revision)
+def facts(job_id: str, told: Message) -> dict[str, Any]:
+    """Return what the commit of an execution says of it: the record without prompt and output."""
     return {
         "id": _integer(told, message.EXECUTION),
         "job_id": job_id,
-        "sheet_num": sheet_num,
+        "sheet_num": _integer(told, message.SHEET),
         "attempt_num": _integer(told, message.ATTEMPT),
-        "prompt": _text(snapshot, sheet_num, "prompt", told.get(message.PROMPT_BYTES)),
-        "output": _text(snapshot, sheet_num, "output", told.get(message.OUTPUT_BYTES)),
         "exit_code": _integer(told, message.EXIT_CODE),
         "duration_seconds": _seconds(told),
         "executed_at": _time(told),
     }
+
+
+def payload_of(snapshot: Snapshot | None, told: Message) -> dict[str, Any]:
+    """Return prompt and output of an execution, read from the tree of its commit."""
+    sheet_num = _integer(told, message.SHEET)
+    return {
+        "prompt": _text(snapshot, sheet_num, "prompt", told.get(message.PROMPT_BYTES)),
+        "output": _text(snapshot, sheet_num, "output", told.get(message.OUTPUT_BYTES)),
+    }
+
+
+def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
+    """Return the record of one execution, its keys in the order in which consumers know them."""
+    said = facts(job_id, told) | payload_of(store.snapshot(collection, job_id, revision), told)
+    return {name: said[name] for name in _RECORD}
 
 
 def page(

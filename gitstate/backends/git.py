@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from gitstate.backends.exchange import ExchangeBackend
 from gitstate.backends.models import CheckpointState
-from gitstate.backends.rewind import RewindBackend
 from gitstate.store.store import Store
 
 __all__ = ["GitStateBackend"]
@@ -15,7 +15,7 @@ __all__ = ["GitStateBackend"]
 _log = logging.getLogger("gitstate")
 
 
-class GitStateBackend(RewindBackend):
+class GitStateBackend(ExchangeBackend):
     """Keeps the states of jobs in a git repository: every save is a commit, every commit can be read with plain git.
 
     Args:

@@ -2,14 +2,14 @@
 
 from pydantic import BaseModel
 
+from gitstate.backends.exchange import ExchangeBackend
 from gitstate.backends.models import CheckpointState
-from gitstate.backends.rewind import RewindBackend
 from gitstate.store.store import Store
 
 __all__ = ["InMemoryStateBackend"]
 
 
-class InMemoryStateBackend(RewindBackend):
+class InMemoryStateBackend(ExchangeBackend):
     """Keeps states in memory, with the behaviour of :class:`gitstate.GitStateBackend`, history included.
 
     Args:

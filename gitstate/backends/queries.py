@@ -58,8 +58,8 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     if snapshot is None:
         return {}
     job: Any = snapshot.content().value
-    told = [executions.outcome(each) for _, each in executions.attempts(store, jobs, job_id)]
-    durations = [seconds for seconds, _ in told if seconds is not None]
+    told = [executions.facts(job_id, each) for _, each in executions.attempts(store, jobs, job_id)]
+    durations = [each["duration_seconds"] for each in told if each["duration_seconds"] is not None]
     total, completed = job.get("total_sheets") or 0, _completed(job)
     return {
         "total_sheets": total,
@@ -68,7 +68,7 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
         "total_retries": job.get("total_retry_count") or 0,
         "total_executions": len(told),
         "avg_duration_seconds": sum(durations) / len(durations) if durations else None,
-        "successful_executions": sum(exit_code == 0 for _, exit_code in told),
+        "successful_executions": sum(each["exit_code"] == 0 for each in told),
     }
 
 

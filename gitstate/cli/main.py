@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import completion, demo, diffs, failures, history, jobs, pins, rewind, stores, upkeep, why
+from gitstate.cli import completion, demo, diffs, exchange, failures, history, jobs, pins, rewind, stores, upkeep, why
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -80,6 +80,8 @@ for command in (
     rewind.fork,
     rewind.forks,
     jobs.delete,
+    exchange.export,
+    exchange.import_,
     upkeep.verify,
     upkeep.gc,
     upkeep.reshard,
