@@ -83,7 +83,7 @@ def _seconds(sheet: Mapping[str, Any]) -> float | None:
         return _sane(said)
     try:
         start, end = (datetime.fromisoformat(sheet[name]) for name in ("started_at", "completed_at"))
-        return _sane((end - start).total_seconds())
+        return _sane(round((end - start).total_seconds(), 3))
     except (KeyError, TypeError, ValueError):
         return None
 
