@@ -92,10 +92,10 @@ class _Rows:
 
     def add_execution(self, execution: Recorded, checkpoint: Checkpoint) -> None:
         """Add an execution, or join it to the attempt that ended later."""
-        if not execution.sheet_num or not execution.attempt_num or execution.id in self._ids:
+        key = execution.sheet_num or 0, execution.attempt_num or 0
+        if min(key) < 1 or execution.id in self._ids:  # no record of ours, or one that stands in several commits
             return
         self._ids.add(execution.id)
-        key = execution.sheet_num, execution.attempt_num
         row = Attempt(*key, None, execution.duration_seconds, execution.exit_code, None, checkpoint, execution.id)
         ended = self._ended.get(key)
         if not ended:

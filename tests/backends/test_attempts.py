@@ -254,6 +254,10 @@ async def test_trailers_are_what_the_format_says_and_those_of_others_do_not_coun
         file.write_text(file.read_text().replace('"nightly",\n  "created', '"Mine",\n  "created'))
         git(folder, "commit", "-qam", "Edit\n\nGitstate-Job: other\nGitstate-Ended: 3 1 failed")
         assert len(await backend.attempts("nightly")) == 2
+        forged = "Gitstate-Job: nightly\nGitstate-Execution: 7\nGitstate-Sheet: -1\nGitstate-Attempt: 1"
+        git(folder, "commit", "-q", "--allow-empty", "-m", f"Edit\n\n{forged}")
+        assert len(await backend.attempts("nightly")) == 2
+        assert await backend.get_execution_history_count("nightly") == 1, "it is a record, of no sheet"
 
 
 @pytest.mark.parametrize(
