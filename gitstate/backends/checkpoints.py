@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from gitstate import clock
+from gitstate.backends.endings import Ended, endings_of
 from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
@@ -23,7 +24,8 @@ class Checkpoint:
     """A revision of a job: its commit id, when (UTC) and by whom, and what the commit says.
 
     ``event`` is one of :class:`gitstate.format.message.Event`, or ``edited`` for a commit that somebody made with git;
-    ``status`` and ``progress`` (``"2/10"``) are the job's after it; ``message`` is the body of the commit's message.
+    ``status`` and ``progress`` (``"2/10"``) are the job's after it; ``message`` is the body of the commit's message;
+    ``ended`` are the attempts that ended with it, 50 at most.
     """
 
     revision: str
@@ -34,6 +36,7 @@ class Checkpoint:
     status: str | None
     progress: str | None
     message: str
+    ended: tuple[Ended, ...] = ()
 
     @classmethod
     def of(cls, job_id: str, revision: Revision) -> "Checkpoint":
@@ -49,6 +52,7 @@ class Checkpoint:
             status=said.get(message.STATUS) if ours else None,
             progress=said.get(message.PROGRESS) if ours else None,
             message=said.body,
+            ended=endings_of(said) if ours else (),
         )
 
 

@@ -7,6 +7,7 @@ the job as it will be then; the store's writer runs it. So marks and saves from 
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ from gitstate import clock
 from gitstate.backends import executions, marks, recovery, saves
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
-from gitstate.backends.executions import Execution
+from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.marks import sheet_status
 from gitstate.backends.models import CheckpointState, SheetStatus, next_sheet
@@ -147,19 +148,29 @@ class DocumentBackend(StateBackend):
 
     # Writing
 
-    async def save(self, state: CheckpointState) -> None:
+    async def save(
+        self, state: CheckpointState, *, execution: ExecutionRecord | Mapping[str, Any] | None = None
+    ) -> None:
         """Make the state durable, as one commit; ``state.updated_at`` becomes now.
 
         When the job moved since this object was loaded or last saved, both changes are merged field by field; the
         object itself does not take over what others changed, a load shows it. A state that was not loaded from here
         replaces the job, and history keeps what was there.
 
+        Args:
+            state: The state.
+            execution: An attempt at a sheet that is recorded by the same commit, as :meth:`record_execution` would: an
+                :class:`ExecutionRecord`, whose ``id`` is that of the record, or a mapping with its fields. Save it
+                once: each ``id`` is one execution.
+
         Raises:
             ConflictError: Somebody else changed the same things; nothing was written, ``conflicts`` lists them.
-            InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep.
+            InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep, or the
+                execution is none; nothing was written.
         """
         if not isinstance(state, self._model):
             raise InvalidInputError(f"a {self._model.__name__} is saved here, not a {type(state).__name__}")
+        record = None if execution is None else ExecutionRecord.of(execution)
         stamped = changed(state, {"updated_at": clock.now()})
         encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
         job_id = check_job_id(encoded.value.get("job_id"))
@@ -168,7 +179,7 @@ class DocumentBackend(StateBackend):
         content = Content(value=encoded.value)
         picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
-        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, self._checked, picture))
+        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, self._checked, picture, record))
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
 
@@ -248,9 +259,12 @@ class DocumentBackend(StateBackend):
             InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
         """
         job_id = check_job_id(job_id)
-        execution = Execution(job_id, sheet_num, attempt_num, prompt, output, exit_code, duration_seconds)
-        await self._submit(job_id, execution.edit)
-        return execution.id
+        try:
+            record = ExecutionRecord(sheet_num, attempt_num, prompt, output, exit_code, duration_seconds)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"job {job_id!r}: {error.message}") from error
+        await self._submit(job_id, executions.edit_for(job_id, record))
+        return record.id
 
     async def get_execution_history(
         self, job_id: str, sheet_num: int | None = None, limit: int = 100
@@ -264,7 +278,7 @@ class DocumentBackend(StateBackend):
     async def get_execution_history_count(self, job_id: str) -> int:
         """Return how many executions of a job are recorded."""
         job_id = check_job_id(job_id)
-        return await asyncio.to_thread(lambda: sum(1 for _ in executions.attempts(self._store, self._jobs, job_id)))
+        return await asyncio.to_thread(lambda: sum(1 for _ in executions.recorded(self._store, self._jobs, job_id)))
 
     # Artifacts
 

@@ -1,23 +1,37 @@
-"""Executions: one commit each. The record is in the trailers, prompt and output are files of that commit's tree."""
+"""Executions: one commit each, that of a save or one of their own.
+
+The record is in the trailers, prompt and output are files of that commit's tree.
+"""
 
 import math
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitstate import clock
+from gitstate.backends.lives import present_life
 from gitstate.backends.subjects import message_for
-from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
+from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
-from gitstate.store.documents import Collection, Draft, Revision, Snapshot
+from gitstate.store.documents import Collection, Draft, Edit, Snapshot
 from gitstate.store.store import Store
 
-__all__ = ["ID_BITS", "Execution", "attempts", "facts", "page", "payload_of"]
+__all__ = [
+    "ID_BITS",
+    "ExecutionRecord",
+    "Recorded",
+    "edit_for",
+    "facts",
+    "page",
+    "payload_of",
+    "recorded",
+    "recorded_by",
+]
 
 ID_BITS = 52
 """So large may the id of an execution be: exact in every language, also where all numbers are floats."""
@@ -32,6 +46,7 @@ _RECORD = (
     "duration_seconds",
     "executed_at",
 )
+_LARGE = 10**18  # no sheet, attempt or exit code is that large
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 
@@ -41,54 +56,78 @@ def _new_id() -> int:
 
 
 @dataclass(frozen=True)
-class Execution:
-    """One attempt at a sheet, to be recorded; :meth:`edit` is the write.
+class ExecutionRecord:
+    """One attempt at a sheet, to be recorded once. ``id`` is the integer that its record has.
 
-    ``executed_at`` (aware) is for an attempt that was made elsewhere, and before; None: when it is written.
+    Args:
+        sheet_num: The sheet, from 1.
+        attempt_num: Which attempt at the sheet, from 1.
+        prompt: What was asked.
+        output: What came of it.
+        exit_code: The exit status of the attempt's process.
+        duration_seconds: How long it took.
+        executed_at: When it was made (aware), of one that was made elsewhere and before; None: when it is written.
+        id: The integer; one of its own if none is given.
 
     Raises:
         InvalidInputError: A number is out of range or no number, or a text is no text.
     """
 
-    job_id: str
     sheet_num: int
     attempt_num: int
-    prompt: str | None
-    output: str | None
-    exit_code: int | None
-    duration_seconds: float | None
-    id: int = field(default_factory=_new_id)
-    executed_at: datetime | None = None
+    prompt: str | None = None
+    output: str | None = None
+    exit_code: int | None = None
+    duration_seconds: float | None = None
+    executed_at: datetime | None = field(default=None, kw_only=True)
+    id: int = field(default_factory=_new_id, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, number in (("sheet", self.sheet_num), ("attempt", self.attempt_num)):
-            if not _is_integer(number) or number < 1:
-                raise InvalidInputError(f"{name} {number!r} of job {self.job_id!r} is no number from 1 up")
-        if self.exit_code is not None and not _is_integer(self.exit_code):
-            raise InvalidInputError(f"the exit code {self.exit_code!r} of job {self.job_id!r} is no number")
+            if not _is_integer(number) or not 1 <= number < _LARGE:
+                raise InvalidInputError(f"the {name} of an execution is a number from 1 up, not {number!r}")
+        if self.exit_code is not None and not (_is_integer(self.exit_code) and abs(self.exit_code) < _LARGE):
+            raise InvalidInputError(f"the exit code of an execution is an integer, not {self.exit_code!r}")
         if self.duration_seconds is not None and not _is_duration(self.duration_seconds):
             raise InvalidInputError(
-                f"the duration {self.duration_seconds!r} of job {self.job_id!r} is no number of seconds"
+                f"the duration of an execution is a number of seconds, not {self.duration_seconds!r}"
             )
         for name, text in (("prompt", self.prompt), ("output", self.output)):
             if text is not None and not isinstance(text, str):
                 raise InvalidInputError(f"the {name} of an execution is a text, not {type(text).__name__}")
 
-    def edit(self, current: Snapshot | None) -> Draft:
-        """Draft the commit of this execution; JobNotFoundError when there is no job."""
-        if current is None:
-            raise JobNotFoundError(f"there is no job {self.job_id!r}", hint="save its state before its executions")
-        outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
-        text = f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
-        payloads = {"prompt": _payload(self.prompt), "output": _payload(self.output)}
-        value = current.content().value
-        return Draft(
-            message_for(self.job_id, Event.EXECUTION, text, value, trailers=self._trailers(payloads)),
-            attachments={_path(self.sheet_num, name): content for name, content in payloads.items()},
-        )
+    @classmethod
+    def of(cls, given: "ExecutionRecord | Mapping[str, Any]") -> "ExecutionRecord":
+        """Return a record as it is, or made of a mapping with these keys.
 
-    def _trailers(self, payloads: Mapping[str, bytes | None]) -> tuple[tuple[str, str], ...]:
-        prompt, output = payloads["prompt"], payloads["output"]
+        Raises:
+            InvalidInputError: It is neither, a key is unknown, or sheet or attempt is missing.
+        """
+        if isinstance(given, ExecutionRecord):
+            return given
+        if not isinstance(given, Mapping):
+            raise InvalidInputError(f"an execution is an ExecutionRecord or a mapping, not {type(given).__name__}")
+        known = [each.name for each in fields(cls) if not each.kw_only]
+        unknown = [key for key in given if key not in known]
+        missing = [key for key in ("sheet_num", "attempt_num") if key not in given]
+        if unknown or missing:
+            wrong = f"has no {missing[0]}" if missing else f"has no place for {unknown[0]!r}"
+            raise InvalidInputError(f"an execution {wrong}", hint=f"its keys are {', '.join(known)}")
+        return cls(**given)
+
+    @property
+    def told(self) -> str:
+        """The execution in a few words."""
+        outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
+        return f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
+
+    def attachments(self) -> dict[str, bytes | None]:
+        """Return the files of its prompt and output, by path; None where there is none."""
+        texts = {"prompt": self.prompt, "output": self.output}
+        return {_path(self.sheet_num, name): _payload(text) for name, text in texts.items()}
+
+    def trailers(self) -> tuple[tuple[str, str], ...]:
+        """Return all else of it, as the trailers of the commit that records it."""
         duration = self.duration_seconds
         said = (
             (message.EXECUTION, str(self.id)),
@@ -97,53 +136,55 @@ class Execution:
             (message.TIME, (self.executed_at or clock.now()).isoformat()),
             (message.EXIT_CODE, None if self.exit_code is None else str(self.exit_code)),
             (message.DURATION, None if duration is None else repr(float(duration))),
-            (message.PROMPT_BYTES, None if prompt is None else str(len(prompt))),
-            (message.OUTPUT_BYTES, None if output is None else str(len(output))),
+            (message.PROMPT_BYTES, _size(self.prompt)),
+            (message.OUTPUT_BYTES, _size(self.output)),
         )
         return tuple((key, value) for key, value in said if value is not None)
 
 
-def attempts(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
+def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
+    """Return the write that records an execution of a job; it raises JobNotFoundError when there is no job."""
+
+    def edit(current: Snapshot | None) -> Draft:
+        if current is None:
+            raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
+        value = current.content().value
+        told = message_for(job_id, Event.EXECUTION, record.told, value, trailers=record.trailers())
+        return Draft(told, attachments=record.attachments())
+
+    return edit
+
+
+class Recorded(NamedTuple):
+    """What the trailers of a commit say of the execution that it records; None where that cannot be read."""
+
+    id: int
+    sheet_num: int | None
+    attempt_num: int | None
+    exit_code: int | None
+    duration_seconds: float | None
+
+
+def recorded_by(collection: Collection, job_id: str, told: Message) -> Recorded | None:
+    """Return the execution of a job that a commit records, or None."""
+    number = _integer(told, message.EXECUTION) if told.get(collection.trailer) == job_id else None
+    if number is None:
+        return None
+    sheet, attempt, exit_code = (_integer(told, key) for key in (message.SHEET, message.ATTEMPT, message.EXIT_CODE))
+    return Recorded(number, sheet, attempt, exit_code, _seconds(told))
+
+
+def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
     """Yield the revision and message of each execution in the present life of a job, newest first.
 
-    A job that was deleted and brought back goes on with the life that it had then.
+    A record that stands in several commits, such as one that was saved again or cherry-picked, is one execution.
     """
-    if store.load(collection, job_id) is None:
-        return
-    start: str | None = None
-    births: set[str] = set()
-    while True:
-        try:
-            revisions = store.history(collection, job_id, start)
-        except RevisionNotFoundError:
-            return
-        birth: Revision | None = None
-        for revision in revisions:
-            told = revision.message
-            if told.get(collection.trailer) == job_id and _integer(told, message.EXECUTION) is not None:
-                yield revision.id, told
-            elif _removed(store, collection, job_id, revision):
-                if birth is None:  # the deletion that was taken back
-                    continue
-                break  # an earlier life of the job ended here
-            birth = revision
-        start = None if birth is None or birth.id in births else _brought_back_from(collection, job_id, birth)
-        if birth is None or start is None:
-            return
-        births.add(birth.id)
-
-
-def _removed(store: Store, collection: Collection, job_id: str, revision: Revision) -> bool:
-    if revision.removed is None:
-        return store.snapshot(collection, job_id, revision.id) is None
-    return revision.removed
-
-
-def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> str | None:
-    """Return the revision as which a commit brought a deleted job back, or the deletion that it took back."""
-    told = birth.message
-    ours = told.get(collection.trailer) == job_id and told.get(message.EVENT) in (Event.RESTORED, Event.UNDONE)
-    return (told.get(message.SOURCE) or told.get(message.UNDOES)) if ours else None
+    met: set[int] = set()
+    for revision in present_life(store, collection, job_id):
+        found = recorded_by(collection, job_id, revision.message)
+        if found is not None and found.id not in met:
+            met.add(found.id)
+            yield revision.id, revision.message
 
 
 def facts(job_id: str, told: Message) -> dict[str, Any]:
@@ -180,7 +221,7 @@ def page(
     """Return the records of the newest ``limit`` executions of a job, or of one of its sheets."""
     wanted = (
         (revision, told)
-        for revision, told in attempts(store, collection, job_id)
+        for revision, told in recorded(store, collection, job_id)
         if sheet_num is None or _integer(told, message.SHEET) == sheet_num
     )
     return [_record(store, collection, job_id, *found) for found in islice(wanted, limit)]
@@ -191,11 +232,19 @@ def _is_integer(number: Any) -> bool:
 
 
 def _is_duration(seconds: Any) -> bool:
-    return (_is_integer(seconds) or isinstance(seconds, float)) and math.isfinite(seconds)
+    try:
+        return (_is_integer(seconds) or isinstance(seconds, float)) and math.isfinite(seconds)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def _path(sheet_num: int, name: str) -> str:
     return f"executions/{sheet_num:04d}/{name}.txt"
+
+
+def _size(text: str | None) -> str | None:
+    payload = _payload(text)
+    return None if payload is None else str(len(payload))
 
 
 def _payload(text: str | None) -> bytes | None:

@@ -108,7 +108,7 @@ class Contents:
                 for revision in store.history(jobs, job_id):
                     yield CHECKPOINT, self._checkpoint(store, jobs, job_id, revision)
             if EXECUTION in columns:
-                for commit, told in executions.attempts(store, jobs, job_id):
+                for commit, told in executions.recorded(store, jobs, job_id):
                     yield EXECUTION, self._execution(store, jobs, job_id, commit, told)
 
     def _checkpoint(self, store: Store, jobs: Collection, job_id: str, revision: Revision) -> dict[str, Any]:

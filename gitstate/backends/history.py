@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from gitstate.backends import next_sheets, queries, review, tracing
+from gitstate.backends.attempts import Attempt, attempts
 from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, own_revision, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
 from gitstate.backends.next_sheets import NextSheet
@@ -58,6 +59,26 @@ class HistoryBackend(DocumentBackend):
             return list(islice(found, limit))
 
         return await asyncio.to_thread(work)
+
+    async def attempts(
+        self, job_id: str, sheet_num: int | None = None, limit: int | None = None, *, at: str | None = None
+    ) -> list[Attempt]:
+        """Return the attempts at the sheets of a job or at one of them, newest first, in the life that it has now.
+
+        They are those that a save or a mark saw end, whether or not they were recorded, and the recorded executions.
+
+        Args:
+            job_id: The job.
+            sheet_num: The sheet; None: all.
+            limit: How many at most.
+            at: The attempts until this revision, also of a life that is over; None is the head.
+
+        Raises:
+            RevisionNotFoundError: No revision answers to ``at``, or several do.
+            InvalidInputError: A limit is none.
+        """
+        job_id, limit = check_job_id(job_id), check_limit(limit)
+        return await asyncio.to_thread(attempts, self._store, self._jobs, job_id, sheet_num, limit, at)
 
     async def deleted_jobs(self) -> list[DeletedJob]:
         """Return the jobs that were deleted and are not there again, the one that was deleted last first."""

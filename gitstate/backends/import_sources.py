@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import aiofiles
 
-from gitstate.backends.executions import Execution
+from gitstate.backends.executions import ExecutionRecord
 from gitstate.engine.files import storage_errors
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError
 from gitstate.values import canonical
@@ -49,7 +49,7 @@ class Source(Protocol):
     def jobs(self) -> AsyncIterator[Found]:
         """Yield what is found, jobs and what should be one and is not."""
 
-    def executions(self, found: Found, job_id: str) -> Iterator[Execution]:
+    def executions(self, found: Found, job_id: str) -> Iterator[ExecutionRecord]:
         """Yield the executions of a job, the oldest first; what cannot be one is told in ``found.notes``."""
 
     def notes(self) -> list[str]:
@@ -94,7 +94,7 @@ class JsonFiles:
         for name in self._names:
             yield await self._read(name)
 
-    def executions(self, found: Found, job_id: str) -> Iterator[Execution]:  # noqa: ARG002  # there are none
+    def executions(self, found: Found, job_id: str) -> Iterator[ExecutionRecord]:  # noqa: ARG002  # there are none
         """Yield nothing: files hold states only."""
         return iter(())
 

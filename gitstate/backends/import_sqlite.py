@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from gitstate.backends import import_columns as columns
-from gitstate.backends.executions import ID_BITS, Execution
+from gitstate.backends.executions import ID_BITS, ExecutionRecord
 from gitstate.backends.import_sources import Found
 from gitstate.errors import CorruptionError, InvalidInputError
 
@@ -88,7 +88,7 @@ class SqliteFile:
         for orphan in await asyncio.to_thread(self._orphans):
             yield orphan
 
-    def executions(self, found: Found, job_id: str) -> Iterator[Execution]:
+    def executions(self, found: Found, job_id: str) -> Iterator[ExecutionRecord]:
         """Yield the executions of a job, the oldest first; what cannot be one is told in ``found.notes``."""
         key = self._key(_EXECUTIONS, "job_id", "job")
         if not key:
@@ -217,7 +217,7 @@ def _values(row: _Row, fields: Any) -> _Row:
     return {name: columns.cell(raw, fields.get(name)) for name, raw in row.items() if raw is not None}
 
 
-def _execution(job_id: str, said: _Row, taken: set[int]) -> Execution | None:
+def _execution(job_id: str, said: _Row, taken: set[int]) -> ExecutionRecord | None:
     """Return an execution that a row tells of; None if the row cannot be one."""
     sheet, attempt = _integer(said.get("sheet_num")), _integer(said.get("attempt_num"))
     if sheet is None or attempt is None:
@@ -230,8 +230,7 @@ def _execution(job_id: str, said: _Row, taken: set[int]) -> Execution | None:
         number = _derived_id([*origin, again])
     try:
         prompt, output = (_decoded(said.get(name)) for name in ("prompt", "output"))
-        return Execution(
-            job_id,
+        return ExecutionRecord(
             sheet,
             attempt,
             prompt,

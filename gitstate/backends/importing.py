@@ -7,7 +7,7 @@ so an import that was interrupted goes on when it is run again, and one that was
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,13 +15,12 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from gitstate.backends import executions
-from gitstate.backends.executions import Execution
+from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.import_columns import JOB_NAMES, fields_of, renamed, with_times
 from gitstate.backends.import_sources import Found, JsonFiles, Source, is_sqlite
 from gitstate.backends.import_sqlite import SqliteFile
 from gitstate.backends.subjects import message_for
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
-from gitstate.format import message
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Draft, Snapshot
@@ -34,7 +33,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many jobs are done, and of how many."""
 
 _TOGETHER = 16  # so many jobs, or executions of one, wait together to be written
-_ENDS = (f"{message.EVENT}: {Event.DELETED}".encode(), f"{message.EVENT}: {Event.UNDONE}".encode())
 
 
 @dataclass(frozen=True)
@@ -104,10 +102,6 @@ class Import:
     path: Path
     replace: bool = False
     dry_run: bool = False
-    _recorded: "_Recorded" = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._recorded = _Recorded(self.store, self.jobs)
 
     async def run(self, progress: Progress | None = None) -> ImportReport:
         """Import all that is there. One job that cannot be imported stops no other."""
@@ -208,49 +202,23 @@ class Import:
             value = self.codec.encode(self.codec.decode(value))
         return (value, "") if isinstance(value, dict) else (None, "")
 
+    def _recorded(self, job_id: str) -> frozenset[int]:
+        """Return the ids of the executions that a job has."""
+        told = executions.recorded(self.store, self.jobs, job_id)
+        return frozenset(executions.facts(job_id, said)["id"] for _, said in told)
+
     async def _record(self, source: Source, job: _Candidate) -> int:
         """Record the executions of a job that are not recorded yet, and return how many."""
-        known = frozenset() if job.outcome == "imported" else await asyncio.to_thread(self._recorded.of, job.job_id)
+        known = frozenset() if job.outcome == "imported" else await asyncio.to_thread(self._recorded, job.job_id)
         coming = (each for each in source.executions(job.found, job.job_id) if each.id not in known)
         count = 0
         while page := await asyncio.to_thread(_page, coming):
             if not self.dry_run:
-                futures = [self.store.submit(self.jobs, job.job_id, execution.edit) for execution in page]
+                edits = [executions.edit_for(job.job_id, each) for each in page]
+                futures = [self.store.submit(self.jobs, job.job_id, edit) for edit in edits]
                 await asyncio.gather(*map(asyncio.wrap_future, futures))
             count += len(page)
         return count
-
-
-class _Recorded:
-    """The ids of the executions that jobs have; one walk over the history finds those of all."""
-
-    def __init__(self, store: Store, jobs: Collection) -> None:
-        self._store = store
-        self._jobs = jobs
-        self._ids: dict[str, set[int]] | None = None
-        self._had_ends: set[str] = set()  # jobs of several lives perhaps
-
-    def of(self, job_id: str) -> frozenset[int]:
-        """Return the ids of the executions in the present life of a job."""
-        if self._ids is None:
-            self._ids = self._walk()
-        if job_id not in self._had_ends:
-            return frozenset(self._ids.get(job_id, ()))
-        told = executions.attempts(self._store, self._jobs, job_id)
-        return frozenset(number for _, said in told if (number := executions.facts(job_id, said)["id"]) is not None)
-
-    def _walk(self) -> dict[str, set[int]]:
-        ids: dict[str, set[int]] = {}
-        for revision in self._store.walk(f"{message.EXECUTION}: ".encode(), *_ENDS):
-            job_id, said = revision.message.get(self._jobs.trailer), revision.message
-            if job_id is None:
-                continue
-            number = executions.facts(job_id, said)["id"]
-            if number is None:
-                self._had_ends.add(job_id)
-            else:
-                ids.setdefault(job_id, set()).add(number)
-        return ids
 
 
 def _open(path: Path, codec: Codec[Any]) -> Source:
@@ -261,5 +229,5 @@ def _open(path: Path, codec: Codec[Any]) -> Source:
     return JsonFiles(path.resolve())
 
 
-def _page(coming: Iterator[Execution]) -> list[Execution]:
+def _page(coming: Iterator[ExecutionRecord]) -> list[ExecutionRecord]:
     return list(islice(coming, _TOGETHER))

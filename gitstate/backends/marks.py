@@ -12,6 +12,7 @@ from pydantic import ConfigDict, PrivateAttr
 
 from gitstate import clock
 from gitstate.backends.checked import Checked
+from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.models import DONE, CheckpointState, JobStatus, SheetState, SheetStatus
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError
@@ -64,7 +65,9 @@ def edit_for(
             codec.check(value, before if current.value_id in checked else {})
         except CorruptionError as error:
             raise InvalidInputError(f"sheet {sheet_num} of job {job_id!r} cannot be marked: {error.message}") from error
-        message = message_for(job_id, Event.SHEET, told(before, value), value)
+        text, changed = told(before, value)
+        trailers = ending_trailers(ended(before, value, changed))
+        message = message_for(job_id, Event.SHEET, text, value, trailers=trailers)
         return Draft(message, value=Content(value=value), observer=checked)
 
     return edit

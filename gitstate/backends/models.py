@@ -19,6 +19,7 @@ from gitstate.errors import InvalidInputError
 __all__ = [
     "DONE",
     "RESULT_FIELDS",
+    "RUNNING",
     "TERMINAL",
     "CheckpointState",
     "JobStatus",
@@ -70,6 +71,13 @@ class SheetStatus(StrEnum):
 
 TERMINAL = (SheetStatus.COMPLETED, SheetStatus.FAILED, SheetStatus.SKIPPED, SheetStatus.CANCELLED)
 DONE = (SheetStatus.COMPLETED, SheetStatus.SKIPPED)
+RUNNING = (  # an attempt has begun; one that is to be tried again may yet be given up
+    SheetStatus.DISPATCHED,
+    SheetStatus.IN_PROGRESS,
+    SheetStatus.WAITING,
+    SheetStatus.RETRY_SCHEDULED,
+    SheetStatus.FERMATA,
+)
 _PASSED_OVER = (*DONE, SheetStatus.CANCELLED)  # no run processes these again
 RESULT_FIELDS = (  # of a sheet: what an attempt leaves behind, and the next one clears
     "completed_at",

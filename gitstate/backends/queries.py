@@ -58,7 +58,7 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     if snapshot is None:
         return {}
     job: Any = snapshot.content().value
-    told = [executions.facts(job_id, each) for _, each in executions.attempts(store, jobs, job_id)]
+    told = [executions.facts(job_id, each) for _, each in executions.recorded(store, jobs, job_id)]
     durations = [each["duration_seconds"] for each in told if each["duration_seconds"] is not None]
     total, completed = job.get("total_sheets") or 0, _completed(job)
     return {

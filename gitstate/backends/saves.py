@@ -1,10 +1,12 @@
 """What a save makes of a job: created, replaced, saved as it is, or merged with what others saved meanwhile."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gitstate.backends.checked import Checked
+from gitstate.backends.endings import ended, ending_trailers
+from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Picture
 from gitstate.backends.rewound import rewound_since
 from gitstate.backends.rules import JOB_RULES, REWIND_RULES
@@ -29,13 +31,22 @@ class _Save:
 
     picture: Picture
     checked: Checked
+    execution: ExecutionRecord | None = None
     merged: bool = False
 
     def draft(self, event: Event, before: dict[str, Value] | None, value: Content, note: str = "") -> Draft:
         """Draft the commit that makes ``value`` out of ``before``."""
-        text = told(before, value.value) + (", merged" if event is Event.MERGED else "")
-        message = message_for(self.picture.document, event, text, value.value, body=note)
-        return Draft(message, value=value, observer=self)
+        text, changed = told(before, value.value)
+        trailers = ending_trailers(ended(before, value.value, changed))
+        executed, attachments = self.execution, {}
+        if executed is not None:
+            if str(executed.sheet_num) not in changed:
+                text = executed.told if text == "saved" else f"{text}, {executed.told}"
+            trailers, attachments = executed.trailers() + trailers, executed.attachments()
+        if event is Event.MERGED:
+            text += ", merged"
+        message = message_for(self.picture.document, event, text, value.value, body=note, trailers=trailers)
+        return Draft(message, value=value, attachments=attachments, observer=self)
 
     def applied(self, value_id: str, revision: str) -> None:
         """A save behind this one is based on it. What was merged is not what the picture shows."""
@@ -51,12 +62,12 @@ class _Save:
         self.picture.publish()
 
 
-def edit_for(codec: Codec[Any], checked: Checked, picture: Picture) -> Edit:
-    """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded.
+def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: ExecutionRecord | None = None) -> Edit:
+    """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
 
     The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged.
     """
-    job_id, ours, save = picture.document, picture.content, _Save(picture, checked)
+    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
 
     def edit(current: Snapshot | None) -> Draft:
         base = picture.base()
@@ -76,7 +87,7 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture) -> Edit:
         value = _merged(codec, job_id, normal, ours.value, theirs, REWIND_RULES if went_back else JOB_RULES)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
-        return _Save(picture, checked, merged=True).draft(Event.MERGED, theirs, Content(value=value))
+        return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=value))
 
     return edit
 

@@ -1,39 +1,46 @@
 """What a commit of a job says: the subject that a reviewer wants in ``git log --oneline``, and the trailers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitstate.backends.models import DONE, SheetStatus
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 
-__all__ = ["message_for", "progress", "told"]
+__all__ = ["Told", "attempt_of", "message_for", "progress", "sheets_of", "status_of", "told"]
 
 _DONE = tuple(status.value for status in DONE)
 _LISTED = 3  # so many changed sheets are named one by one
 _NAMED = 60  # so many characters of a job id are shown; the trailer has it whole
 
 
+class Told(NamedTuple):
+    """What a save changed: a few words, and the keys of the sheets that have another status or attempt."""
+
+    text: str
+    changed: list[str]
+
+
 def progress(value: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many sheets of a job are completed or skipped, and how many it has."""
-    sheets = _sheets(value)
+    sheets = sheets_of(value)
     statuses = [sheet.get("status") for sheet in sheets.values() if isinstance(sheet, dict)]
     done = sum(map(statuses.count, _DONE)) if sheets else _number(value.get("last_completed_sheet"))
     return done, _number(value.get("total_sheets"))
 
 
-def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Told:
     """Say in a few words what a save changed: sheets with another status or attempt first, the job's status else."""
-    old, new = _sheets(before or {}), _sheets(after)
+    old, new = sheets_of(before or {}), sheets_of(after)
     differing = [key for key, sheet in new.items() if sheet is not old.get(key)]
-    changed = [key for key in differing if _status(new[key]) is not None and _moved(old.get(key), new[key])]
+    changed = [key for key in differing if status_of(new[key]) is not None and _moved(old.get(key), new[key])]
     if before is None:
-        started = [key for key in changed if _status(new[key]) != SheetStatus.PENDING.value]
-        return "created" if not started else f"created, {_sheets_told(started, new)}"
+        started = [key for key in changed if status_of(new[key]) != SheetStatus.PENDING.value]
+        return Told("created" if not started else f"created, {_sheets_told(started, new)}", changed)
     if changed:
-        return _sheets_told(changed, new)
+        return Told(_sheets_told(changed, new), changed)
     status = after.get("status")
-    return str(status) if status != before.get("status") and status is not None else "saved"
+    return Told(str(status) if status != before.get("status") and status is not None else "saved", changed)
 
 
 def message_for(
@@ -57,35 +64,38 @@ def message_for(
     return Message(subject, body, (*facts, *trailers))
 
 
+def sheets_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sheets of a job's value, none if it has no such field."""
+    sheets = value.get("sheets")
+    return sheets if isinstance(sheets, dict) else {}
+
+
+def status_of(sheet: Any) -> str | None:
+    """Return the status of a sheet, None if it has none."""
+    status = sheet.get("status") if isinstance(sheet, dict) else None
+    return status if isinstance(status, str) else None
+
+
+def attempt_of(sheet: Any) -> int:
+    """Return how many attempts at a sheet began, 0 if it does not say."""
+    return _number(sheet.get("attempt_count")) if isinstance(sheet, dict) else 0
+
+
 def _moved(before: Any, after: Any) -> bool:
     """Whether a sheet has another status; or another attempt: one that was interrupted is in progress once more."""
-    return (_status(before), _attempt(before)) != (_status(after), _attempt(after))
+    return (status_of(before), attempt_of(before)) != (status_of(after), attempt_of(after))
 
 
 def _sheets_told(keys: list[str], sheets: Mapping[str, Any]) -> str:
     if len(keys) == 1:
         sheet = sheets[keys[0]]
-        attempt = _attempt(sheet)
-        return f"sheet {keys[0]} {_status(sheet)}" + (f", attempt {attempt}" if attempt > 1 else "")
-    statuses = {_status(sheets[key]) for key in keys}
+        attempt = attempt_of(sheet)
+        return f"sheet {keys[0]} {status_of(sheet)}" + (f", attempt {attempt}" if attempt > 1 else "")
+    statuses = {status_of(sheets[key]) for key in keys}
     if len(statuses) > 1:
         return f"{len(keys)} sheets changed"
     listed = ", ".join(keys) if len(keys) <= _LISTED else f"{keys[0]} to {keys[-1]}"
     return f"sheets {listed} {statuses.pop()}"
-
-
-def _sheets(value: Mapping[str, Any]) -> dict[str, Any]:
-    sheets = value.get("sheets")
-    return sheets if isinstance(sheets, dict) else {}
-
-
-def _status(sheet: Any) -> str | None:
-    status = sheet.get("status") if isinstance(sheet, dict) else None
-    return status if isinstance(status, str) else None
-
-
-def _attempt(sheet: Any) -> int:
-    return _number(sheet.get("attempt_count")) if isinstance(sheet, dict) else 0
 
 
 def _number(value: Any) -> int:

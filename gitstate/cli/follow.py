@@ -8,7 +8,7 @@ import click
 
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.git import GitStateBackend
-from gitstate.cli.history import checkpoint_json
+from gitstate.cli.history import checkpoint_json, what
 from gitstate.cli.output import clean, moment, short
 
 __all__ = ["follow_job"]
@@ -62,4 +62,4 @@ def _print_one(checkpoint: Checkpoint, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(checkpoint_json(checkpoint)))
     else:
-        click.echo(f"{short(checkpoint.revision)}  {moment(checkpoint.time)}  {clean(checkpoint.subject)}")
+        click.echo(f"{short(checkpoint.revision)}  {moment(checkpoint.time)}  {clean(what(checkpoint))}")

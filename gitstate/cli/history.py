@@ -1,6 +1,7 @@
 """The verb that looks at the history of a job."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from gitstate.backends.forks import Fork
     from gitstate.backends.git import GitStateBackend
 
-__all__ = ["checkpoint_json", "log"]
+__all__ = ["checkpoint_json", "log", "what"]
 
+_COUNTED = " sheets changed"  # says a subject that has no room for more
 _FIRST = 10  # checkpoints that are shown before what follows
 
 
@@ -87,7 +89,19 @@ def checkpoint_json(checkpoint: "Checkpoint") -> dict[str, Any]:
         "status": checkpoint.status,
         "progress": checkpoint.progress,
         "message": checkpoint.message,
+        "ended": [asdict(each) for each in checkpoint.ended],
     }
+
+
+def what(checkpoint: "Checkpoint") -> str:
+    """Return what a checkpoint did: its subject, and which attempts ended where that only counts the sheets."""
+    if _COUNTED not in checkpoint.subject or not checkpoint.ended:
+        return checkpoint.subject
+    sheets: dict[str, list[str]] = {}
+    for each in checkpoint.ended:
+        sheets.setdefault(each.status, []).append(str(each.sheet))
+    told = [f"sheet{'s' * (len(keys) > 1)} {', '.join(keys)} {status}" for status, keys in sheets.items()]
+    return f"{checkpoint.subject}: {'; '.join(told)}"
 
 
 def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json: bool) -> None:
@@ -100,7 +114,7 @@ def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json:
     if as_json:
         print_json([checkpoint_json(each) | {"pins": names.get(each.revision, [])} for each in checkpoints])
     elif checkpoints:
-        _print_rows([(c.revision, moment(c.time), c.subject) for c in checkpoints], names)
+        _print_rows([(c.revision, moment(c.time), what(c)) for c in checkpoints], names)
     else:
         note("No checkpoint is like that.")
     if len(checkpoints) == limit and not as_json:
@@ -128,7 +142,7 @@ def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
     if limit is not None and cut:
         shown = shown[: numbers[limit - 1] + 1]
     found = [(row.lanes, row.checkpoint) for row in shown]
-    table = [(found.revision, moment(found.time), found.subject) if found else ("", "", "") for _, found in found]
+    table = [(found.revision, moment(found.time), what(found)) if found else ("", "", "") for _, found in found]
     _print_rows(table, _names(pins), lanes=[lanes for lanes, _ in found])
     if cut:
         note(f"The newest {limit} only.")

@@ -13,7 +13,21 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import completion, demo, diffs, exchange, failures, history, jobs, pins, rewind, stores, upkeep, why
+from gitstate.cli import (
+    attempts,
+    completion,
+    demo,
+    diffs,
+    exchange,
+    failures,
+    history,
+    jobs,
+    pins,
+    rewind,
+    stores,
+    upkeep,
+    why,
+)
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -68,6 +82,7 @@ for command in (
     jobs.show,
     why.next_,
     history.log,
+    attempts.attempts,
     diffs.diff,
     diffs.compare,
     why.blame,

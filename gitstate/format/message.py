@@ -15,6 +15,7 @@ from gitstate.errors import InvalidInputError
 __all__ = [
     "ATTEMPT",
     "DURATION",
+    "ENDED",
     "EVENT",
     "EXECUTION",
     "EXIT_CODE",
@@ -44,6 +45,7 @@ DURATION = "Gitstate-Duration"  # seconds
 TIME = "Gitstate-Time"  # ISO 8601 with offset
 PROMPT_BYTES = "Gitstate-Prompt-Bytes"
 OUTPUT_BYTES = "Gitstate-Output-Bytes"
+ENDED = "Gitstate-Ended"  # of an attempt: SHEET ATTEMPT STATUS, and the seconds that it took if they are known
 SOURCE = "Gitstate-Source"  # the commit whose state, or a part of it, was brought back
 UNDOES = "Gitstate-Undoes"  # the commit that was taken back
 ORIGIN = "Gitstate-Origin"  # of a fork: JOB@COMMIT, with all digits of the commit id
@@ -109,6 +111,10 @@ class Message:
     def get(self, key: str) -> str | None:
         """Return the value of the first trailer with this key, or None."""
         return next((value for name, value in self.trailers if name == key), None)
+
+    def all(self, key: str) -> list[str]:
+        """Return the values of all trailers with this key, in their order."""
+        return [value for name, value in self.trailers if name == key]
 
     def to_bytes(self) -> bytes:
         """Return the message as it stands in a commit: UTF-8, LF, no NUL, the trailers as the last paragraph."""

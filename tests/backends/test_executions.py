@@ -1,11 +1,21 @@
 """Executions: what is recorded comes back exactly, and git shows it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend
+from gitstate import (
+    CheckpointState,
+    ConflictError,
+    GitStateBackend,
+    InvalidInputError,
+    JobNotFoundError,
+    SheetStatus,
+)
+from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.rewind import RewindBackend
+from gitstate.errors import StaleError
 from tests.git import git
 
 
@@ -104,6 +114,162 @@ async def test_an_execution_is_no_change_of_the_state(backend: RewindBackend) ->
     state.metadata["mine"] = 1
     await backend.save(state)  # nothing to merge with
     assert [point.event for point in await backend.history("nightly")] == ["saved", "execution", "created"]
+
+
+async def test_50_megabytes_come_back_exactly(backend: RewindBackend) -> None:
+    prompt, output = "line\n" * 10_000_000, "\0 \udc80 ü" * 7_142_858
+    assert len(output.encode("utf-8", "surrogatepass")) >= 50_000_000 == len(prompt)
+    await backend.save(job())
+    await backend.record_execution("nightly", 1, 1, prompt, output)
+    (found,) = await backend.get_execution_history("nightly")
+    assert found["prompt"] == prompt and found["output"] == output
+
+
+async def test_an_execution_of_a_job_that_is_not_stored(backend: RewindBackend) -> None:
+    await backend.save(job())
+    await backend.delete("nightly")
+    for job_id in ("unknown", "nightly"):
+        with pytest.raises(JobNotFoundError, match=job_id):
+            await backend.record_execution(job_id, 1, 1)
+        assert await backend.get_execution_history_count(job_id) == 0
+
+
+WRONG: list[dict[str, Any]] = [
+    {"sheet_num": 0, "attempt_num": 1},
+    {"sheet_num": 1, "attempt_num": 0},
+    {"sheet_num": 1, "attempt_num": -1},
+    {"sheet_num": True, "attempt_num": 1},
+    {"sheet_num": 10**18, "attempt_num": 1},
+    {"sheet_num": 1, "attempt_num": 1.0},
+    {"sheet_num": 1, "attempt_num": 1, "exit_code": "1"},
+    {"sheet_num": 1, "attempt_num": 1, "exit_code": -(10**18)},
+    {"sheet_num": 1, "attempt_num": 1, "duration_seconds": float("nan")},
+    {"sheet_num": 1, "attempt_num": 1, "duration_seconds": 10**400},
+    {"sheet_num": 1, "attempt_num": 1, "prompt": b"bytes"},
+    {"sheet_num": 1, "attempt_num": 1, "output": 1},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+async def test_what_is_no_execution_writes_nothing(backend: RewindBackend, wrong: dict[str, Any]) -> None:
+    state = job()
+    await backend.save(state)
+    stamp = state.updated_at
+    with pytest.raises(InvalidInputError):
+        await backend.record_execution("nightly", **wrong)
+    with pytest.raises(InvalidInputError):
+        await backend.save(state, execution=wrong)
+    assert state.updated_at == stamp
+    assert len(await backend.history("nightly")) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({}, "no sheet_num"),
+        ({"sheet_num": 1}, "no attempt_num"),
+        ({"sheet_num": 1, "attempt_num": 1, "promt": ""}, "no place for 'promt'"),
+        ({"sheet_num": 1, "attempt_num": 1, "id": 7}, "no place for 'id'"),
+        ((1, 1), "a mapping, not tuple"),
+    ],
+)
+async def test_a_save_with_what_is_no_execution_says_why(backend: RewindBackend, wrong: Any, says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        await backend.save(job(), execution=wrong)
+    assert await backend.load("nightly") is None
+
+
+async def test_a_save_and_its_execution_are_one_commit(backend: RewindBackend) -> None:
+    state = job()
+    state.mark_sheet_started(2)
+    await backend.save(state)
+    state.mark_sheet_failed(2, "no column")
+    record = ExecutionRecord(2, 1, prompt="look\n", output="\0 \ud800", exit_code=-9, duration_seconds=0.125)
+    await backend.save(state, execution=record)
+    newest, _ = await backend.history("nightly")
+    assert (newest.event, newest.subject) == ("saved", "nightly: sheet 2 failed (0/9 done)")
+    (found,) = await backend.get_execution_history("nightly")
+    del found["executed_at"]
+    assert found == {
+        "id": record.id,
+        "job_id": "nightly",
+        "sheet_num": 2,
+        "attempt_num": 1,
+        "prompt": "look\n",
+        "output": "\0 \ud800",
+        "exit_code": -9,
+        "duration_seconds": 0.125,
+    }
+    assert await backend.get_execution_history_count("nightly") == 1
+    before = await backend.load("nightly", at="~1")
+    assert before is not None and before.sheets[2].status == SheetStatus.IN_PROGRESS, "it is a save to ~1"
+    await backend.save(state, execution={"sheet_num": 1, "attempt_num": 1, "exit_code": 0})
+    assert (await backend.history("nightly", 1))[0].subject == "nightly: executed sheet 1, attempt 1, exit 0 (0/9 done)"
+    assert [one["sheet_num"] for one in await backend.get_execution_history("nightly")] == [1, 2]
+
+
+async def test_the_first_save_of_a_job_may_record_an_execution(backend: RewindBackend) -> None:
+    await backend.save(job(), execution=ExecutionRecord(1, 1, output="first"))
+    (point,) = await backend.history("nightly")
+    assert (point.event, point.subject) == ("created", "nightly: created, executed sheet 1, attempt 1 (0/9 done)")
+    assert [found["output"] for found in await backend.get_execution_history("nightly")] == ["first"]
+
+
+async def test_a_save_that_is_merged_records_its_execution_once(backend: RewindBackend) -> None:
+    state = job()
+    await backend.save(state)
+    await backend.mark_sheet_status("nightly", 1, SheetStatus.COMPLETED)
+    state.metadata["mine"] = True
+    await backend.save(state, execution=ExecutionRecord(3, 1))
+    newest = (await backend.history("nightly", 1))[0]
+    assert newest.event == "merged"
+    assert newest.subject == "nightly: executed sheet 3, attempt 1, merged (1/9 done)"
+    assert await backend.get_execution_history_count("nightly") == 1
+
+
+async def test_a_save_that_is_made_anew_records_its_execution_once(
+    backend: RewindBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When somebody's git moved the branch between reading and swapping, the edit runs again."""
+    state = job()
+    await backend.save(state)
+    engine: Any = backend.store._engine
+    publish, refused = engine.publish, []
+
+    def refuse_once(*words: Any, **named: Any) -> None:
+        if not refused:
+            refused.append(named)
+            raise StaleError("moved")
+        publish(*words, **named)
+
+    monkeypatch.setattr(engine, "publish", refuse_once)
+    record = ExecutionRecord(3, 1, output="once")
+    await backend.save(state, execution=record)
+    assert refused
+    assert [found["id"] for found in await backend.get_execution_history("nightly")] == [record.id]
+
+
+async def test_a_record_that_is_saved_twice_is_one_execution(backend: RewindBackend) -> None:
+    """A save whose error came after the branch had moved is tried again by its caller."""
+    state, record = job(), ExecutionRecord(1, 1, output="once")
+    await backend.save(state, execution=record)
+    await backend.save(state, execution=record)
+    assert [found["output"] for found in await backend.get_execution_history("nightly")] == ["once"]
+    assert await backend.get_execution_history_count("nightly") == 1
+    assert len(await backend.attempts("nightly")) == 1
+
+
+async def test_a_save_that_conflicts_records_nothing(backend: RewindBackend) -> None:
+    one = job()
+    await backend.save(one)
+    other = await backend.load("nightly")
+    assert other is not None
+    other.config_path = "theirs"
+    await backend.save(other)
+    one.config_path = "ours"
+    with pytest.raises(ConflictError):
+        await backend.save(one, execution=ExecutionRecord(1, 1))
+    assert await backend.get_execution_history_count("nightly") == 0
 
 
 async def test_a_forged_record_in_the_message_of_another_job_does_not_count(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, She
 from gitstate.backends.exchange import ExchangeBackend
 from gitstate.backends.exporting import ExportReport, beside
 from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError, StorageError
+from gitstate.format.message import Message
+from gitstate.store.documents import Draft
 from tests.git import git
 
 TEXTS = ('prompt, "quoted"\nline\r\nü\u2028', "out \ud800\0")
@@ -114,7 +116,15 @@ async def test_sqlite_is_a_database_with_a_table_of_each(backend: ExchangeBacken
 
 async def test_numbers_that_sqlite_does_not_have_are_left_out(backend: ExchangeBackend, tmp_path: Path) -> None:
     await fill(backend)
-    await backend.record_execution("nightly", 1, 3, exit_code=2**70)
+    said = (
+        ("Gitstate-Job", "nightly"),
+        ("Gitstate-Execution", "7"),
+        ("Gitstate-Sheet", "1"),
+        ("Gitstate-Attempt", "3"),
+    )
+    trailers = tuple((f"Gitstate-{key}", value) for key, value in said.items())
+    by_hand = Draft(Message("by hand", trailers=trailers), attachments={"executions/x": b""})
+    backend.store.submit(backend._jobs, "nightly", lambda _: by_hand).result()
     await backend.export(tmp_path / "out.db", format="sqlite", what="executions")
     with closing(sqlite3.connect(tmp_path / "out.db")) as made:
         assert made.execute("SELECT exit_code FROM executions WHERE attempt_num = 3").fetchall() == [(None,)]

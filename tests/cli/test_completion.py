@@ -121,7 +121,7 @@ def test_other_shells_are_given_the_ids_as_they_are(odd: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["show", "log", "diff", "compare", "rollback", "restore", "undo", "fork", "forks", "delete"]
+    "verb", ["show", "log", "attempts", "diff", "compare", "rollback", "restore", "undo", "fork", "forks", "delete"]
 )
 def test_every_verb_offers_the_jobs(store: Path, verb: str) -> None:
     assert list(offered("--store", store, verb, "")) == ["nightly", "weekly"]

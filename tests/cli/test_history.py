@@ -38,7 +38,7 @@ def test_log_as_json_is_one_array(gitstate: Gitstate, store: Path) -> None:
     checkpoints = json.loads(gitstate("log", "nightly", "--json", "--store", store).out)
     assert [checkpoint["subject"] for checkpoint in checkpoints] == SUBJECTS
     newest, _, oldest = checkpoints
-    told = {"revision", "time", "author", "event", "subject", "status", "progress", "message", "pins"}
+    told = {"revision", "time", "author", "event", "subject", "status", "progress", "message", "ended", "pins"}
     assert newest.keys() == told
     assert (newest["event"], newest["status"], newest["progress"]) == ("saved", "running", "1/3")
     assert (oldest["event"], oldest["author"], len(oldest["revision"])) == ("created", "A Tester", 40)

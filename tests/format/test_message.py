@@ -116,3 +116,9 @@ def test_prose_with_colons_is_no_trailer() -> None:
 def test_a_key_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(InvalidInputError, match="key"):
         Message("a", trailers=((key, "b"),))
+
+
+def test_a_key_may_stand_several_times() -> None:
+    said = Message("a", trailers=((message.ENDED, "1 1 failed"), (message.JOB, "j"), (message.ENDED, "2 1 failed")))
+    assert Message.parse(said.to_bytes()).all(message.ENDED) == ["1 1 failed", "2 1 failed"]
+    assert (said.get(message.ENDED), said.all(message.EVENT)) == ("1 1 failed", [])
