@@ -33,6 +33,7 @@ from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
 from gitstate.store.verify import Report, Validate
+from gitstate.store.watching import Cursor, Watcher
 from gitstate.store.worktree import Worktree, show
 from gitstate.store.writer import Writer
 
@@ -209,6 +210,24 @@ class Store:
     def changed(self, collection: Collection, revision: Revision) -> list[str]:
         """Return the documents that a revision made, changed or deleted."""
         return walks.changed(self._reader, collection, revision)
+
+    def watch(self, collection: Collection, since: str | None = None, document: str = "") -> Watcher:
+        """Return what tells of each revision that comes ``since`` one, the head by default.
+
+        ``since`` is the text of a :class:`gitstate.store.watching.Cursor`, with which a watcher goes on where another
+        one stopped, or names a revision as :meth:`resolve` takes it, of a document if one is named.
+
+        Raises:
+            RevisionNotFoundError: No revision answers to the name, or several do, or one of the cursor's is gone.
+            InvalidInputError: It is no text, or needs a document.
+            StoreNotFoundError: The branch, or the whole repository, is gone.
+        """
+        cursor = Cursor.parse(since) if isinstance(since, str) else None
+        if cursor is None:
+            cursor = Cursor((self.resolve(since, collection if document else None, document),))
+        for commit_id in cursor.commits:
+            self.resolve(commit_id)
+        return Watcher(self._reader, collection, cursor)
 
     def paths(self, at: str | None = None) -> Iterator[str]:
         """Yield the path of every file in the committed tree."""
