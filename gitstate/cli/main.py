@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 import gitstate
-from gitstate.cli import completion, demo, diffs, failures, history, jobs, pins, rewind, stores, upkeep, why
+from gitstate.cli import completion, demo, diffs, failures, history, jobs, pins, rewind, stores, upkeep, watch, why
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
@@ -68,6 +68,8 @@ for command in (
     jobs.show,
     why.next_,
     history.log,
+    watch.watch,
+    watch.top,
     diffs.diff,
     diffs.compare,
     why.blame,
