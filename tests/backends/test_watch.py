@@ -34,6 +34,10 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
+def start(*words: str | Path | int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", WRITER, *map(str, words)])
+
+
 async def take(news: AsyncIterator[NewCheckpoint], count: int) -> list[NewCheckpoint]:
     """Return the next ones; that they do not come is an error."""
     async with asyncio.timeout(TIME_LIMIT):
@@ -125,20 +129,22 @@ async def test_the_loop_ends_when_the_backend_is_closed() -> None:
 
 
 async def test_cancelled_or_left_it_leaves_nothing_behind(backend: RewindBackend) -> None:
-    await save(backend, "a")
+    start = await save(backend, "a")
+    made = await save(backend, "a", config_path="x")
     before = asyncio.all_tasks()
     news = backend.watch()
-    waiting = asyncio.create_task(anext(news))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(take(news, 1))
     await asyncio.sleep(0.02)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async for _ in backend.watch(since=(await backend.history("a"))[-1].revision + "+" + backend.store.head()):
+    async for each in backend.watch(since=start):
+        assert each.checkpoint.revision == made
         break
-    async with aclosing(backend.watch()) as other:
-        made = await save(backend, "a")
+    async with aclosing(backend.watch(since=start)) as other:
         assert revisions(await take(other, 1)) == [made]
     await news.aclose()
+    await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
 
 
@@ -147,16 +153,16 @@ async def test_each_commit_of_four_processes_comes_once_and_in_order(tmp_path: P
     folder, saves = tmp_path / "state", 25
     jobs = [f"job-{number}" for number in range(4)]
     async with GitStateBackend(folder, durability=durability) as backend:
-        start = backend.store.head()
+        first = backend.store.head()
         news, of_one = backend.watch(), backend.watch(jobs[1])
-        writers = [subprocess.Popen([sys.executable, "-c", WRITER, folder, job, str(saves)]) for job in jobs]
+        writers = [start(folder, job, saves) for job in jobs]
         told = await take(news, 4 * saves * 2)
         assert [writer.wait(TIME_LIMIT) for writer in writers] == [0] * 4
         ours = [each for each in told if each.job_id == jobs[1]]
         assert await take(of_one, 2 * saves) == ours
         await news.aclose()
         await of_one.aclose()
-    order = git(folder, "rev-list", "--reverse", "--first-parent", f"{start}..HEAD").split()
+    order = git(folder, "rev-list", "--reverse", "--first-parent", f"{first}..HEAD").split()
     assert revisions(told) == order
     assert [each.checkpoint.event for each in ours] == ["created", "execution"] + ["saved", "execution"] * (saves - 1)
 
