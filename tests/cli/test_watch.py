@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
+from gitstate.cli import top
 from tests.cli.conftest import Gitstate
 from tests.cli.test_terminal import COLUMNS, Terminal
 
@@ -102,6 +104,30 @@ def test_top_says_when_nothing_runs(gitstate: Gitstate, tmp_path: Path) -> None:
     ):
         ran = gitstate("top", *arguments, "--store", tmp_path / "state")
         assert (ran.status, ran.out, ran.err) == (0, "", said)
+
+
+async def test_top_reads_only_the_jobs_that_changed(store: Path) -> None:
+    async with GitStateBackend(store) as backend:
+        board = top._Board(backend, every=True)
+        collecting = asyncio.create_task(board.collect(backend.watch()))
+        await asyncio.sleep(0)
+        await board.fill()
+        with (
+            mock.patch.object(backend, "load", wraps=backend.load) as load,
+            mock.patch.object(backend, "list_jobs", wraps=backend.list_jobs) as list_jobs,
+        ):
+            await board.refresh()
+            for number in range(3):
+                await backend.record_execution("nightly", 1, number + 1)
+            await backend.delete("weekly")
+            async with asyncio.timeout(20):
+                while len(board._changed) < 2:  # noqa: ASYNC110  # the board has no event to wait for
+                    await asyncio.sleep(0.02)
+            await board.refresh()
+            assert sorted(call.args for call in load.call_args_list) == [("nightly",), ("weekly",)]
+            assert list_jobs.call_count == 0
+        assert [(row.job_id, row.event) for row in board.rows()] == [("nightly", "executed sheet 1, attempt 3")]
+    await collecting  # it ends with the backend
 
 
 def shown_once(terminal: Terminal, holds: Callable[[str], bool]) -> str:
