@@ -1,13 +1,13 @@
 """Looking back at jobs: their checkpoints, what differs between them, and which one did what."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from gitstate.backends import next_sheets, queries, review, tracing
+from gitstate.backends import next_sheets, queries, review, tracing, watching
 from gitstate.backends.attempts import Attempt, attempts
 from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, own_revision, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
@@ -17,11 +17,13 @@ from gitstate.backends.rewound import value_of
 from gitstate.backends.sides import Finder, Sides
 from gitstate.backends.subjects import progress
 from gitstate.backends.tracing import Bisection, Blame, Predicate
+from gitstate.backends.watching import NewCheckpoint
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.store.changes import changed_files
 
 __all__ = ["HistoryBackend"]
 
+_HEADS = (None, "@", "HEAD")
 _LISTED = 5  # so many jobs are named in an error
 
 
@@ -79,6 +81,30 @@ class HistoryBackend(DocumentBackend):
         """
         job_id, limit = check_job_id(job_id), check_limit(limit)
         return await asyncio.to_thread(attempts, self._store, self._jobs, job_id, sheet_num, limit, at)
+
+    def watch(self, job_id: str | None = None, *, since: str | None = None) -> AsyncGenerator[NewCheckpoint, None]:
+        """Yield each checkpoint and execution as it comes, of all jobs or of one, from this process or any other.
+
+        Each comes once, parents before their children: none is lost or doubled, also when histories are merged, reset
+        or amended, and when a loop is left and :attr:`NewCheckpoint.cursor` of the last one is the ``since`` of the
+        next. A commit that changed several jobs comes once for each, in the order of their ids. The loop ends when the
+        backend is closed; what was written and not told by then, the next loop tells.
+
+        Args:
+            job_id: The job; it need not be there yet. None: all jobs.
+            since: A cursor, or a revision, of which all that is not in its history is new; it is looked up when the
+                loop begins. None is the head at the moment of the call.
+
+        Raises:
+            ClosedError: The backend was closed before the call. What follows is raised in the loop.
+            RevisionNotFoundError: No revision answers to ``since``, or several do, or it is there no more.
+            InvalidInputError: ``since`` is no text, or counts the revisions of one job, and none is named.
+            StoreNotFoundError: The branch, or the whole repository, is gone.
+            CorruptionError: A commit or tree is missing or damaged.
+        """
+        job_id = None if job_id is None else check_job_id(job_id)
+        head = self._store.head()
+        return watching.follow(self._store, self._jobs, job_id, head if since in _HEADS else since)
 
     async def deleted_jobs(self) -> list[DeletedJob]:
         """Return the jobs that were deleted and are not there again, the one that was deleted last first."""

@@ -1,21 +1,23 @@
-"""The checkpoints of a job as they come, from whatever process."""
+"""The checkpoints of a job, or of all, as they come, from whatever process."""
 
-import asyncio
 import json
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import click
 
+from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.git import GitStateBackend
+from gitstate.backends.watching import NewCheckpoint
 from gitstate.cli.history import checkpoint_json, what
 from gitstate.cli.output import clean, moment, short
+from gitstate.store.moments import moment as named
 
-__all__ = ["follow_job"]
+__all__ = ["follow_job", "print_new"]
 
 _OVER = ("completed", "failed", "cancelled")  # statuses at which nothing follows by itself
-_LOOK_EVERY = 0.2  # seconds between two looks at the branch
-_RECENT = 100  # newest checkpoints among which new ones are looked for: others may bring older ones with a merge
 
 
 async def follow_job(backend: GitStateBackend, job: str, limit: int, wanted: dict[str, Any], *, as_json: bool) -> None:
@@ -30,36 +32,53 @@ async def follow_job(backend: GitStateBackend, job: str, limit: int, wanted: dic
     """
     job_id = await backend.find_job(job)
     head = backend.store.head()
-    shown = {each.revision for each in await backend.history(job_id, _RECENT)}
-    news = (await backend.history(job_id, limit, **wanted))[::-1]
-    while True:
-        for checkpoint in news:
-            _print_one(checkpoint, as_json=as_json)
-        if await _is_over(backend, job_id):
+    for checkpoint in (await backend.history(job_id, limit, at=head, **wanted))[::-1]:
+        _print_one(checkpoint, as_json=as_json)
+    if _is_over((await backend.history(job_id, 1, at=head))[0]):
+        return
+    async for new in backend.watch(job_id, since=head):
+        if _is_wanted(new.checkpoint, wanted):
+            _print_one(new.checkpoint, as_json=as_json)
+        if _is_over(new.checkpoint) and (await backend.history(job_id, 1))[0].revision == new.checkpoint.revision:
             return
-        head = await _moved(backend, head)
-        recent = [each for each in await backend.history(job_id, _RECENT) if each.revision not in shown]
-        shown.update(each.revision for each in recent)
-        chosen = {each.revision for each in await backend.history(job_id, _RECENT, **wanted)} if recent else set()
-        news = [each for each in reversed(recent) if each.revision in chosen]
 
 
-async def _moved(backend: GitStateBackend, head: str) -> str:
-    """Wait until the branch stands elsewhere, and return where."""
-    while True:
-        await asyncio.sleep(_LOOK_EVERY)
-        if (moved := backend.store.head()) != head:
-            return moved
+async def print_new(news: AsyncIterator[NewCheckpoint], limit: int | None, *, as_json: bool) -> None:
+    """Print checkpoints as they come, so many at most, each on a line with its job."""
+    left = limit
+    async for new in news:
+        if as_json:
+            _print_json({"job": new.job_id, **checkpoint_json(new.checkpoint), "cursor": new.cursor})
+        else:
+            _print_one(new.checkpoint, of=new.job_id)
+        left = None if left is None else left - 1
+        if left == 0:
+            return
 
 
-async def _is_over(backend: GitStateBackend, job_id: str) -> bool:
+def _is_over(checkpoint: Checkpoint) -> bool:
     """Whether nothing follows by itself: the job is over, or gone."""
-    newest = await backend.history(job_id, 1)
-    return newest[0].event == "deleted" or newest[0].status in _OVER
+    return checkpoint.event == "deleted" or checkpoint.status in _OVER
 
 
-def _print_one(checkpoint: Checkpoint, *, as_json: bool) -> None:
+def _is_wanted(checkpoint: Checkpoint, wanted: dict[str, Any]) -> bool:
+    """Whether a checkpoint that came is one that the filters let through; it is newer than any revision."""
+    bound = wanted.get("after")
+    after: datetime | None = None if bound is None else named(bound, clock.now())
+    events = wanted.get("events")
+    return (after is None or checkpoint.time > after) and (not events or checkpoint.event in events)
+
+
+def _print_one(checkpoint: Checkpoint, *, of: str = "", as_json: bool = False) -> None:
+    """Print a checkpoint on a line; the job that it is ``of`` is named when its subject does not."""
     if as_json:
-        click.echo(json.dumps(checkpoint_json(checkpoint)))
-    else:
-        click.echo(f"{short(checkpoint.revision)}  {moment(checkpoint.time)}  {clean(what(checkpoint))}")
+        _print_json(checkpoint_json(checkpoint))
+        return
+    subject = clean(what(checkpoint))
+    if of and checkpoint.event == "edited":
+        subject = f"{clean(of)}: {subject}"
+    click.echo(f"{short(checkpoint.revision)}  {moment(checkpoint.time)}  {subject}")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value))

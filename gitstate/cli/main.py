@@ -26,6 +26,7 @@ from gitstate.cli import (
     rewind,
     stores,
     upkeep,
+    watch,
     why,
 )
 from gitstate.cli.output import clean
@@ -83,6 +84,8 @@ for command in (
     why.next_,
     history.log,
     attempts.attempts,
+    watch.watch,
+    watch.top,
     diffs.diff,
     diffs.compare,
     why.blame,

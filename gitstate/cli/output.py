@@ -12,6 +12,7 @@ import click
 
 __all__ = [
     "clean",
+    "colour_of",
     "coloured",
     "draws_lines",
     "has_colours",
@@ -62,6 +63,11 @@ def has_colours(stream: TextIO) -> bool:
 def coloured(text: str, colour: str, stream: TextIO) -> str:
     """Return a text in a colour, where the stream shows colours."""
     return click.style(text, fg=colour) if has_colours(stream) else text
+
+
+def colour_of(word: str) -> str:
+    """Return the colour in which a status is shown; empty for a text that has none."""
+    return _COLOURS.get(word, "")
 
 
 def moment(time: datetime | None) -> str:

@@ -15,7 +15,20 @@ from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
-__all__ = ["any_ref", "create", "delete", "forget", "logged", "names", "read", "read_head", "restore", "swap", "target"]
+__all__ = [
+    "any_ref",
+    "create",
+    "delete",
+    "forget",
+    "logged",
+    "names",
+    "read",
+    "read_head",
+    "refuse_a_project",
+    "restore",
+    "swap",
+    "target",
+]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _LINE = re.compile(rb"[0-9a-f]{40} [0-9a-f]{40} [^\n]*\n")  # of a reflog
@@ -78,6 +91,20 @@ def read_head(repository: Repository) -> str | None:
 def any_ref(repository: Repository) -> str | None:
     """Return the name of some branch, tag or other ref, or None: nothing was ever committed or fetched."""
     return next(names(repository), None)
+
+
+def refuse_a_project(repository: Repository) -> None:
+    """Nobody means to keep state on a new ``main`` beside the other branches of a project."""
+    with files.storage_errors(repository.common_dir):
+        try:
+            other = None if read(repository, repository.ref) else any_ref(repository)
+        except CorruptionError:
+            return  # the branch is there, and the engine makes it good or says why not
+    if other is not None:
+        raise UnsupportedError(
+            f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",
+            hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+        )
 
 
 def names(repository: Repository, below: str = "refs/") -> Iterator[str]:

@@ -13,7 +13,6 @@ from typing import Self
 
 from gitstate.engine import graph, refs, trees
 from gitstate.engine.base import Engine, Settled
-from gitstate.engine.files import storage_errors
 from gitstate.engine.git import GitEngine
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import ObjectId
@@ -21,10 +20,8 @@ from gitstate.engine.repository import Repository, open_repository
 from gitstate.engine.upkeep import GcReport
 from gitstate.errors import (
     ClosedError,
-    CorruptionError,
     InvalidInputError,
     StoreNotFoundError,
-    UnsupportedError,
 )
 from gitstate.format.version import FormatVersion
 from gitstate.store import history, naming, reshard, verify, walks
@@ -34,6 +31,7 @@ from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
 from gitstate.store.verify import Report, Validate
+from gitstate.store.watching import Cursor, Watcher
 from gitstate.store.worktree import Worktree, show
 from gitstate.store.writer import Writer
 
@@ -97,7 +95,7 @@ class Store:
             raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full" or "normal"')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
         if create and branch == _DEFAULT_BRANCH:
-            _refuse_a_project(repository)
+            refs.refuse_a_project(repository)
         engine = GitEngine(repository, durable=durability == "full")
         store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None, repository)
         try:
@@ -216,6 +214,20 @@ class Store:
         """Return the documents that a revision made, changed or deleted."""
         return walks.changed(self._reader, collection, revision)
 
+    def watch(self, collection: Collection, since: str | None = None, document: str = "") -> Watcher:
+        """Return what tells of each revision that comes ``since`` one, the head by default.
+
+        ``since`` is the text of a :class:`gitstate.store.watching.Cursor`, with which a watcher goes on where another
+        one stopped, or names a revision as :meth:`resolve` takes it, of a document if one is named. Raises as that
+        does, also when a commit of the cursor's is gone.
+        """
+        cursor = Cursor.parse(since) if isinstance(since, str) else None
+        if cursor is None:
+            cursor = Cursor((self.resolve(since, collection if document else None, document),))
+        for commit_id in cursor.commits:
+            self.resolve(commit_id)
+        return Watcher(self._reader, collection, cursor)
+
     def paths(self, at: str | None = None) -> Iterator[str]:
         """Yield the path of every file in the committed tree."""
         root = graph.read(self._engine, self.resolve(at)).tree
@@ -277,13 +289,8 @@ class Store:
         return verify.check_repository(self._repository, collections, validate, repair=repair, worktree=self._worktree)
 
     def gc(self) -> GcReport:
-        """Pack all objects anew, so that they take less room, while others go on to read and write.
-
-        No object is dropped, whether anything reaches it or not.
-
-        Raises:
-            BusyError: Another process does upkeep, or writes, for too long.
-            StorageError: The disk refused, or git failed; every object is still there.
+        """Pack all objects anew, so that they take less room, while others go on to read and write. No object is
+        dropped, whether anything reaches it or not. Raises as :meth:`gitstate.engine.base.Engine.gc` does.
         """
         self._check_open()
         self._writer.drain()
@@ -314,20 +321,6 @@ class Store:
         self._closing = threading.Lock()
         self._writer.abandon(self._closed)
         self._indexes.forked()
-
-
-def _refuse_a_project(repository: Repository) -> None:
-    """Nobody means to keep state on a new ``main`` beside the other branches of a project."""
-    with storage_errors(repository.common_dir):
-        try:
-            other = None if refs.read(repository, repository.ref) else refs.any_ref(repository)
-        except CorruptionError:
-            return  # the branch is there, and the engine makes it good or says why not
-    if other is not None:
-        raise UnsupportedError(
-            f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",
-            hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
-        )
 
 
 def _shut(writer: Writer, indexes: Indexes, worktree: Worktree | None, engine: Engine) -> None:

@@ -116,12 +116,7 @@ async def test_sqlite_is_a_database_with_a_table_of_each(backend: ExchangeBacken
 
 async def test_numbers_that_sqlite_does_not_have_are_left_out(backend: ExchangeBackend, tmp_path: Path) -> None:
     await fill(backend)
-    said = (
-        ("Gitstate-Job", "nightly"),
-        ("Gitstate-Execution", "7"),
-        ("Gitstate-Sheet", "1"),
-        ("Gitstate-Attempt", "3"),
-    )
+    said = {"Job": "nightly", "Execution": "7", "Sheet": "1", "Attempt": "3", "Exit-Code": str(2**70)}
     trailers = tuple((f"Gitstate-{key}", value) for key, value in said.items())
     by_hand = Draft(Message("by hand", trailers=trailers), attachments={"executions/x": b""})
     backend.store.submit(backend._jobs, "nightly", lambda _: by_hand).result()

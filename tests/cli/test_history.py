@@ -147,6 +147,42 @@ def test_follow_of_a_job_that_is_over_shows_its_last_checkpoints_and_ends(gitsta
     assert len(ran.out.splitlines()) == 1
 
 
+def test_follow_shows_what_the_filters_let_through_however_much_comes_at_once(store: Path) -> None:
+    async def go_on(attempts: range) -> None:
+        async with GitStateBackend(store) as backend:
+            for attempt in attempts:
+                await backend.record_execution("nightly", 2, attempt)
+            if attempts.stop > 2:
+                state = await backend.load("nightly")
+                assert state is not None
+                state.mark_job_failed("no space left")
+                await backend.save(state)
+
+    asyncio.run(go_on(range(1, 2)))
+    command = [
+        sys.executable,
+        "-m",
+        "gitstate.cli.main",
+        "log",
+        "nightly",
+        "--follow",
+        "--event",
+        "execution",
+        "--after",
+        "1 hour ago",
+        "--json",
+    ]
+    with subprocess.Popen([*command, "--store", store], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [json.loads(process.stdout.readline())]  # it follows from here on
+        asyncio.run(go_on(range(2, 151)))
+        told += [json.loads(line) for line in process.stdout]
+        assert process.wait(20) == 0
+    assert [each["subject"].split(", ")[1] for each in told] == [
+        f"attempt {number} (1/3 done)" for number in range(1, 151)
+    ]
+
+
 def test_follow_can_be_interrupted(store: Path) -> None:
     command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "--store", store]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -10,6 +10,7 @@ import sys
 import termios
 import time
 from pathlib import Path
+from typing import Self
 
 COLUMNS = 80
 TIME_LIMIT = 20  # seconds
@@ -23,42 +24,70 @@ main()
 """
 
 
+class Terminal:
+    """``gitstate`` on a terminal, as long as it is entered; what it showed can be read at any time."""
+
+    def __init__(self, *arguments: str | Path, **variables: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        unwanted = ("NO_COLOR", "COLUMNS", "CI", "LESS", "PAGER", "GITSTATE_PAGER")
+        pager = {} if "PAGER" in variables else {"GITSTATE_PAGER": ""}
+        environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CONTROLLED, *map(str, arguments)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment | {"TERM": "xterm-256color"} | pager | variables,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._shown = b""
+        self._open = True
+
+    def read(self) -> str:
+        """Return all that was shown so far, after a wait of a tenth of a second at most."""
+        if self._open and select.select([self._master], [], [], 0.1)[0]:
+            try:
+                chunk = os.read(self._master, 4096)
+            except OSError:
+                chunk = b""  # the terminal is closed when the process has ended
+            self._open = bool(chunk)
+            self._shown += chunk
+        return self._shown.decode(errors="replace").replace("\r\n", "\n")
+
+    def write(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def wait(self) -> int:
+        """Read to the end, and return the exit status."""
+        deadline = time.monotonic() + TIME_LIMIT
+        while self._open and time.monotonic() < deadline:
+            self.read()
+        if self._open:
+            self._process.kill()
+        return self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._open = False
+        os.close(self._master)
+
+
 def on_terminal(*arguments: str | Path, answer: str = "", **variables: str) -> tuple[int, str]:
     """Run ``gitstate`` on a terminal; give the answer when it asks; return its exit status and what it showed."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    unwanted = ("NO_COLOR", "COLUMNS", "CI", "LESS", "PAGER", "GITSTATE_PAGER")
-    pager = {} if "PAGER" in variables else {"GITSTATE_PAGER": ""}
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    with subprocess.Popen(
-        [sys.executable, "-c", _CONTROLLED, *map(str, arguments)],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environment | {"TERM": "xterm-256color"} | pager | variables,
-        start_new_session=True,
-    ) as process:
-        os.close(slave)
-        shown, deadline = b"", time.monotonic() + TIME_LIMIT
-        try:
-            while time.monotonic() < deadline:
-                if not select.select([master], [], [], 0.1)[0]:
-                    continue
-                chunk = os.read(master, 4096)
-                if not chunk:
-                    break
-                shown += chunk
-                if answer and shown.rstrip().endswith(b"]:"):
-                    time.sleep(0.2)  # a signal between the prompt and the read would only be seen after the read
-                    os.write(master, answer.encode())
-                    answer = ""
-        except OSError:
-            pass  # the terminal is closed when the process has ended
-        finally:
-            os.close(master)
-            if time.monotonic() >= deadline:
-                process.kill()
-    return process.returncode, shown.decode().replace("\r\n", "\n")
+    with Terminal(*arguments, **variables) as terminal:
+        deadline = time.monotonic() + TIME_LIMIT
+        while answer and time.monotonic() < deadline:
+            if terminal.read().rstrip().endswith("]:"):
+                time.sleep(0.2)  # a signal between the prompt and the read would only be seen after the read
+                terminal.write(answer)
+                break
+        return terminal.wait(), terminal.read()
 
 
 def test_tables_fit_the_terminal(store: Path) -> None:
