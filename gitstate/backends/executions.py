@@ -23,6 +23,7 @@ from gitstate.store.store import Store
 
 __all__ = [
     "ID_BITS",
+    "RECORD",
     "ExecutionRecord",
     "Recorded",
     "edit_for",
@@ -35,7 +36,7 @@ __all__ = [
 
 ID_BITS = 52
 """So large may the id of an execution be: exact in every language, also where all numbers are floats."""
-_RECORD = (
+RECORD = (
     "id",
     "job_id",
     "sheet_num",
@@ -46,6 +47,7 @@ _RECORD = (
     "duration_seconds",
     "executed_at",
 )
+"""The keys of a record, in the order in which consumers know them."""
 _LARGE = 10**18  # no sheet, attempt or exit code is that large
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
@@ -212,7 +214,7 @@ def payload_of(snapshot: Snapshot | None, told: Message) -> dict[str, Any]:
 def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
     """Return the record of one execution, its keys in the order in which consumers know them."""
     said = facts(job_id, told) | payload_of(store.snapshot(collection, job_id, revision), told)
-    return {name: said[name] for name in _RECORD}
+    return {name: said[name] for name in RECORD}
 
 
 def page(

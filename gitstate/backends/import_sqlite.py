@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from gitstate.backends import import_columns as columns
-from gitstate.backends.executions import ID_BITS, ExecutionRecord
+from gitstate.backends.executions import ID_BITS, RECORD, ExecutionRecord
 from gitstate.backends.import_sources import Found
 from gitstate.errors import CorruptionError, InvalidInputError
 
@@ -27,17 +27,6 @@ __all__ = ["SqliteFile"]
 
 _JOBS, _SHEETS, _EXECUTIONS = "jobs", "sheets", "execution_history"
 _PAGE = 64  # rows that are read at once
-_KNOWN = (
-    "id",
-    "job_id",
-    "sheet_num",
-    "attempt_num",
-    "prompt",
-    "output",
-    "exit_code",
-    "duration_seconds",
-    "executed_at",
-)
 _Row = dict[str, Any]
 
 
@@ -96,7 +85,7 @@ class SqliteFile:
         ids: set[int] = set()
         left_out = timeless = 0
         for row in self._rows(_EXECUTIONS, key, found.key, ("executed_at", "created_at", "timestamp", "id")):
-            said = columns.renamed(row, columns.EXECUTION_NAMES, dict.fromkeys(_KNOWN))
+            said = columns.renamed(row, columns.EXECUTION_NAMES, dict.fromkeys(RECORD))
             execution = _execution(job_id, said, ids)
             if execution is None:
                 left_out += 1
@@ -114,7 +103,7 @@ class SqliteFile:
     def notes(self) -> list[str]:
         """Name the columns of executions that are not kept."""
         there = dict.fromkeys(self._tables[_EXECUTIONS])
-        unknown = columns.renamed(there, columns.EXECUTION_NAMES, dict.fromkeys(_KNOWN)).keys() - {*_KNOWN, "job"}
+        unknown = columns.renamed(there, columns.EXECUTION_NAMES, dict.fromkeys(RECORD)).keys() - {*RECORD, "job"}
         return [f"of executions, these columns are not kept: {', '.join(sorted(unknown))}"] if unknown else []
 
     def close(self) -> None:
