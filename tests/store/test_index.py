@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitstate import errors
 from gitstate.engine import trees
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, Signature
@@ -391,3 +393,56 @@ def test_what_becomes_of_it_between_two_pages_changes_nothing(tmp_path: Path, da
         git(tmp_path / "store", "update-ref", "refs/heads/main", "HEAD~9")
         list(store.history(NOTES, "a"))  # makes it anew
         assert read + [revision.id for revision in found] == expected
+
+
+def test_names_that_look_like_what_git_says_between_them(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(store)
+    store.flush()
+    (folder / "notes/a/job.json\n").write_text("not the root file\n")
+    (folder / "notes/mine").mkdir()
+    (folder / "notes/mine/job.json\n").write_text("no document\n")
+    for odd in ("\x02é", "\x02abc", "\x02" + "1" * 40, "D", "\x02" + "1" * 39 + "\n"):
+        (folder / "notes" / odd).write_text("a name that parts commits\n")
+        (folder / "notes/a/job.json").write_text(f'{{"id": "a", "n": {len(odd)}00}}\n')
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "by hand")
+    (folder / "notes/a/job.json\n").unlink()
+    git(folder, "commit", "-qam", "by hand")
+    assert agree(store, *DOCUMENTS, "mine") == 4
+
+
+@pytest.mark.parametrize("size", [150, 330, 800])
+def test_a_git_that_dies_while_it_speaks(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    fill(store, 20)
+    program = tmp_path / "bin/git"
+    program.parent.mkdir()
+    real = shutil.which("git")
+    program.write_text(f'#!/bin/sh\n[ "$1" = log ] || exec {real} "$@"\n{real} "$@" | head -c {size}\nkill -9 $$\n')
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+        assert agree(store, *DOCUMENTS) == 3
+
+
+def test_a_document_that_went_with_a_change_of_the_format_file(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(store)
+    store.flush()
+    (folder / "gitstate.json").write_bytes((folder / "gitstate.json").read_bytes() + b"\n")
+    git(folder, "rm", "-q", "notes/a/job.json")
+    git(folder, "commit", "-qam", "by hand")
+    for number in range(2):
+        (folder / "notes/a").mkdir(exist_ok=True)
+        (folder / "notes/a/README").write_text(f"{number}\n")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "by hand")
+    assert agree(store, *DOCUMENTS) == 3
+
+
+def test_a_store_that_is_closed_tells_of_no_deleted_documents(store: Store) -> None:
+    store.close()
+    with pytest.raises(errors.ClosedError):
+        store.deleted(NOTES)
