@@ -55,7 +55,7 @@ _NO_DAMAGE = (  # https://sqlite.org/rescode.html
 _PATIENCE = 2.0  # seconds to wait for another process that brings the file up to date
 
 
-_of_parents: list[sqlite3.Connection | None] = []  # https://sqlite.org/howtocorrupt.html, 2.6
+_of_parents: list[tuple[Path | None, sqlite3.Connection]] = []  # https://sqlite.org/howtocorrupt.html, 2.6
 
 _Row: TypeAlias = tuple[int, str, bytes, int]  # its number, the id and the body of the commit, whether it removed
 
@@ -70,7 +70,7 @@ class Index:
     """
 
     def __init__(self, path: Path | None, reader: Reader, collection: Collection) -> None:
-        self._path = path
+        self._path = None if path is None else Path(os.path.realpath(path))
         self._reader = reader
         self._collection = collection
         self._lock = threading.Lock()
@@ -85,7 +85,9 @@ class Index:
                 with self._open() as database:
                     self._catch_up(database)
                     found = database.execute("SELECT seq FROM revisions WHERE id = ?", (start,)).fetchone()
-                    tangled = database.execute("SELECT 1 FROM tangled WHERE document = ?", (key,)).fetchone()
+                    folder = names.encode(document).encode()
+                    query = "SELECT 1 FROM tangled WHERE document IN (?, ?)"
+                    tangled = database.execute(query, (key, folder)).fetchone()
                     if found is None or tangled is not None:
                         return None
                     return self._pages(document, key, self._page(database, key, found[0] + 1))
@@ -126,7 +128,8 @@ class Index:
 
     def forked(self) -> None:
         """In a forked child: the connection is the parent's, and must be neither used nor closed here."""
-        _of_parents.append(self._database)
+        if self._database is not None:
+            _of_parents.append((self._path, self._database))
         self._lock, self._database, self._off = threading.Lock(), None, True
 
     def _pages(self, document: str, key: bytes, rows: "list[_Row]") -> Iterator[Revision]:
@@ -168,6 +171,9 @@ class Index:
             yield self._database
 
     def _connect(self) -> sqlite3.Connection:
+        if self._path is not None and any(path == self._path for path, _ in _of_parents):
+            # SQLite believes that it has the parent's locks, and others would remove what it writes.
+            raise ClosedError(f"{self._path} was open in the process that forked this one")
         where = ":memory:" if self._path is None else os.fspath(self._path)
         database = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
@@ -232,6 +238,8 @@ class Index:
             rows = [(touch.document.encode("utf-8", "surrogatepass"), seq, touch.removed) for touch in touches]
             touched += rows
             latest += [row for row, touch in zip(rows, touches, strict=True) if touch.changed]
+            # A folder whose name was cut, and whose file tells no id, comes by that name; who asks knows whose it is.
+            tangled += [row[:1] for row, touch in zip(rows, touches, strict=True) if names.is_cut(touch.document)]
             if len(step.commit.parents) > 1:
                 merges.append((seq,))
                 tangled += [(key,) for key, _, _ in rows]

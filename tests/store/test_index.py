@@ -446,3 +446,32 @@ def test_a_store_that_is_closed_tells_of_no_deleted_documents(store: Store) -> N
     store.close()
     with pytest.raises(errors.ClosedError):
         store.deleted(NOTES)
+
+
+@pytest.mark.parametrize("wrong", ["{", '{"id": "a"}'])
+def test_a_document_whose_cut_folder_does_not_tell_its_id(store: Store, tmp_path: Path, wrong: str) -> None:
+    folder, long = tmp_path / "store", DOCUMENTS[2]
+    fill(store)
+    store.flush()
+    root = folder / NOTES.folder(long, 0) / "job.json"
+    right = root.read_text()
+    for text in (wrong, f"{wrong}\n", right):
+        root.write_text(text)
+        git(folder, "commit", "-qam", "by hand")
+    assert agree(store, *DOCUMENTS) == 2
+    assert [snapshot.document for snapshot in store.documents(NOTES, git(folder, "rev-parse", "HEAD~1").strip())].count("a") == 1
+
+
+def test_a_forked_child_that_opens_the_store_again_does_without_it(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    agree(store, "a")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with Store.open(tmp_path / "store") as own:
+                code = agree(own, *DOCUMENTS)
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert agree(store, *DOCUMENTS) == 3
