@@ -52,6 +52,7 @@ _NO_DAMAGE = (  # https://sqlite.org/rescode.html
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_NOMEM,
 )
+_SUFFIXES = ("", "-wal", "-shm")
 _PATIENCE = 2.0  # seconds to wait for another process that brings the file up to date
 
 
@@ -75,6 +76,7 @@ class Index:
         self._collection = collection
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._opened: list[tuple[int, int] | None] = []  # which files those are that it opened
         self._off = False
 
     def revisions(self, document: str, start: ObjectId) -> Iterator[Revision] | None:
@@ -166,8 +168,15 @@ class Index:
         with self._lock:
             if self._off:
                 raise ClosedError("the index belongs to the process that forked this one")
+            if self._database is not None and self._opened != (now := self._files()):
+                self._close()
+                if now[0] == self._opened[0]:  # only what belongs to it was removed: it may lack anything
+                    self._remove()
             if self._database is None:
+                if None in self._files()[:1]:
+                    self._remove()  # what is left of a file that is gone
                 self._database = self._connect()
+                self._opened = self._files()
             yield self._database
 
     def _connect(self) -> sqlite3.Connection:
@@ -202,9 +211,24 @@ class Index:
         """Remove the file, whatever it is."""
         with self._lock:
             self._close()
-            for suffix in ("", "-wal", "-shm") if self._path is not None else ():
-                with suppress(OSError):
-                    os.unlink(f"{self._path}{suffix}")
+            self._remove()
+
+    def _remove(self) -> None:
+        for suffix in _SUFFIXES if self._path is not None else ():
+            with suppress(OSError):
+                os.unlink(f"{self._path}{suffix}")
+
+    def _files(self) -> list[tuple[int, int] | None]:
+        """Return what tells the files that are there now from others of the same names."""
+        found: list[tuple[int, int] | None] = []
+        for suffix in _SUFFIXES if self._path is not None else ():
+            try:
+                status = os.stat(f"{self._path}{suffix}")
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino))
+        return found
 
     # Catching up
 

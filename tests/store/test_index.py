@@ -459,7 +459,8 @@ def test_a_document_whose_cut_folder_does_not_tell_its_id(store: Store, tmp_path
         root.write_text(text)
         git(folder, "commit", "-qam", "by hand")
     assert agree(store, *DOCUMENTS) == 2
-    assert [snapshot.document for snapshot in store.documents(NOTES, git(folder, "rev-parse", "HEAD~1").strip())].count("a") == 1
+    before = git(folder, "rev-parse", "HEAD~1").strip()
+    assert [snapshot.document for snapshot in store.documents(NOTES, before)].count("a") == 1
 
 
 def test_a_forked_child_that_opens_the_store_again_does_without_it(store: Store, tmp_path: Path) -> None:
@@ -474,4 +475,21 @@ def test_a_forked_child_that_opens_the_store_again_does_without_it(store: Store,
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
+    assert agree(store, *DOCUMENTS) == 3
+
+
+@pytest.mark.parametrize("suffixes", [["-wal"], ["-shm"], ["-wal", "-shm"], [""]])
+def test_files_that_are_removed_while_they_are_in_use_are_noticed(
+    store: Store, tmp_path: Path, suffixes: list[str]
+) -> None:
+    fill(store)
+    agree(store, *DOCUMENTS)
+    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
+    for suffix in suffixes:
+        path.with_name(path.name + suffix).unlink()
+    assert agree(store, *DOCUMENTS) == 3
+    assert all(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal", "-shm"))
+    with Store.open(tmp_path / "store") as other:
+        put(other, None, "a", 1)
+        assert agree(other, *DOCUMENTS) == 3
     assert agree(store, *DOCUMENTS) == 3
