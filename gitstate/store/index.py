@@ -123,10 +123,11 @@ class Index:
         with suppress(sqlite3.Error, OSError, GitStateError, TooFar), self._open() as database:
             self._catch_up(database, at_most)
 
-    def close(self) -> None:
-        """Close the file. It opens again when it is asked."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Close the file. It opens again when it is asked, unless it was for good."""
         with self._lock:
             self._close()
+            self._off = self._off or for_good
 
     def forked(self) -> None:
         """In a forked child: the connection is the parent's, and must be neither used nor closed here."""
@@ -167,7 +168,7 @@ class Index:
         """Give the connection to one thread at a time."""
         with self._lock:
             if self._off:
-                raise ClosedError("the index belongs to the process that forked this one")
+                raise ClosedError("the index is closed, or belongs to the process that forked this one")
             if self._database is not None and self._opened != (now := self._files()):
                 self._close()
                 if now[0] == self._opened[0]:  # only what belongs to it was removed: it may lack anything
@@ -311,9 +312,9 @@ class Indexes:
             index.update(at_most=at_most)
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files, for good."""
         for index in list(self._indexes.values()):
-            index.close()
+            index.close(for_good=True)
 
     def forked(self) -> None:
         """In a forked child: the connections are the parent's."""

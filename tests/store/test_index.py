@@ -266,7 +266,7 @@ def test_a_file_that_somebody_holds_is_not_waited_for_long(
     fill(store)
     agree(store, "a")
     put(store, None, "a", 50)
-    store._indexes.close()
+    store._indexes.of(NOTES).close()
     holder = sqlite3.connect(tmp_path / "store/.git/gitstate/index-main-notes.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert agree(store, *DOCUMENTS) == 0
@@ -384,7 +384,7 @@ def test_what_becomes_of_it_between_two_pages_changes_nothing(tmp_path: Path, da
         expected = walked(store._reader, "a", store.head())
         found = store.history(NOTES, "a")
         read = [next(found).id, next(found).id]
-        store._indexes.close()
+        store._indexes.of(NOTES).close()
         damage(path)
         read += [revision.id for revision in found]
         assert read == expected
@@ -493,3 +493,13 @@ def test_files_that_are_removed_while_they_are_in_use_are_noticed(
         put(other, None, "a", 1)
         assert agree(other, *DOCUMENTS) == 3
     assert agree(store, *DOCUMENTS) == 3
+
+
+def test_who_goes_on_to_read_a_history_when_the_store_is_closed_opens_no_file(store: Store) -> None:
+    fill(store, 45)
+    expected = walked(store._reader, "a", store.head())
+    found = store.history(NOTES, "a")
+    read = [next(found).id]
+    store.close()
+    assert read + [revision.id for revision in found] == expected
+    assert store._indexes.of(NOTES)._database is None
