@@ -184,6 +184,9 @@ class Index:
         if self._path is not None and any(path == self._path for path, _ in _of_parents):
             # SQLite believes that it has the parent's locks, and others would remove what it writes.
             raise ClosedError(f"{self._path} was open in the process that forked this one")
+        if self._path is not None:
+            with suppress(FileExistsError):
+                os.mkdir(self._path.parent)  # a clone that nobody wrote to has none
         where = ":memory:" if self._path is None else os.fspath(self._path)
         database = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:

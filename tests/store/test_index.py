@@ -503,3 +503,10 @@ def test_who_goes_on_to_read_a_history_when_the_store_is_closed_opens_no_file(st
     store.close()
     assert read + [revision.id for revision in found] == expected
     assert store._indexes.of(NOTES)._database is None
+
+
+def test_a_clone_that_nobody_wrote_to_has_one_too(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    git(tmp_path, "clone", "-q", "store", "clone")
+    with Store.open(tmp_path / "clone", create=False) as clone:
+        assert agree(clone, *DOCUMENTS) == 3
