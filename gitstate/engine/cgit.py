@@ -30,7 +30,7 @@ OLDEST = (2, 32)
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
-_SEVERAL = 500  # ids of objects that are asked for at once: their text fits in any pipe
+_SEVERAL = 500  # objects that are asked for at once
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
@@ -162,68 +162,99 @@ def commits(objects: Path, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
 
     It ends with the history, or early when git cannot go on.
     """
-    for record in _said(objects, ["rev-list", "--header", start], b"\0"):
-        yield record[:40].decode("ascii"), record[41:]
+    with suppress(OSError, StorageError):
+        for record in _said(objects, ["rev-list", "--header", start]):
+            yield record[:40].decode("ascii"), record[41:]
 
 
 def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tuple[ObjectId, bytes, dict[str, bool]]]:
     """Yield ids, bodies and files as :meth:`gitstate.engine.base.Engine.line` does; nothing where there is no git.
 
-    A file's name may hold what parts the commits here: see that each follows from the one before.
+    It ends early when git cannot go on. Of a commit that is given, all files are.
     """
-    command = ["log", "--first-parent", "-m", "--name-status", "--no-renames", "-z", "--format=%x02%H", start]
-    records = _said(objects, command + ([f"^{until}"] if until else []), b"\x02")
-    next(records, None)  # what stands before the first mark
+    records = _changes(objects, [start] + ([f"^{until}"] if until else []))
     while several := list(islice(records, _SEVERAL)):
-        ids = [record[:40].decode("ascii") for record in several]
-        for commit_id, body, record in zip(ids, _bodies(objects, ids), several, strict=False):
-            words = [word.decode("utf-8", "surrogateescape") for word in record[40:].strip(b"\0\n").split(b"\0")]
-            yield commit_id, body, {path: status != "D" for status, path in zip(words[::2], words[1::2], strict=False)}
+        ids = [commit_id for commit_id, _ in several]
+        given = 0
+        for body, (commit_id, changed) in zip(_bodies(objects, ids), several, strict=False):
+            yield commit_id, body, changed
+            given += 1
+        if given < len(several):
+            return
+
+
+def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, dict[str, bool]]]:
+    """Yield each commit on the line of first parents with the files that differ from the first parent's.
+
+    A path may hold any byte but the one that ends it, so what a word is is told by where it stands.
+    """
+    command = ["log", "--first-parent", "-m", "--name-status", "--no-renames", "-z", "--format=%x02%H", *commits]
+    commit_id, changed = "", dict[str, bool]()
+    with suppress(OSError, StorageError):
+        words = _said(objects, command)
+        for word in words:
+            if word.startswith(b"\x02"):
+                if commit_id:
+                    yield commit_id, changed
+                commit_id, changed = word[1:].decode("ascii"), {}
+            else:
+                path = next(words, b"").decode("utf-8", "surrogateescape")
+                changed[path] = word.strip() != b"D"
+        if commit_id:
+            yield commit_id, changed
 
 
 def _bodies(objects: Path, ids: Sequence[ObjectId]) -> Iterator[bytes]:
     """Yield the bodies of objects; it ends at one that git cannot read."""
-    with _run(objects, ["cat-file", "--batch"], "".join(f"{each}\n" for each in ids).encode()) as stream:
+    with suppress(OSError), _run(objects, ["cat-file", "--batch"], "".join(f"{each}\n" for each in ids)) as git:
+        stream = _output(git)
         while (header := stream.readline()) and len(words := header.split()) == 3:
-            yield stream.read(int(words[2]))
-            stream.read(1)
+            body = stream.read(int(words[2]))
+            if stream.read(1) != b"\n":
+                return
+            yield body
 
 
-def _said(objects: Path, arguments: list[str], mark: bytes) -> Iterator[bytes]:
-    """Yield what git says, parted by a mark; the last part if it is not empty."""
+def _said(objects: Path, arguments: list[str]) -> Iterator[bytes]:
+    """Yield what git says, each of which ends with a NUL.
+
+    Raises:
+        StorageError: It failed, so that there may be more.
+    """
     rest = b""
-    with suppress(OSError), _run(objects, arguments) as stream:
+    with _run(objects, arguments) as git:
+        stream = _output(git)
         while chunk := stream.read1(_CHUNK):
-            *records, rest = (rest + chunk).split(mark)
+            *records, rest = (rest + chunk).split(b"\0")
             yield from records
-    if rest:
-        yield rest
+        if git is not None and git.wait() != 0:
+            raise StorageError(f"`git {arguments[0]}` failed: exit status {git.returncode}")
+
+
+def _output(git: "subprocess.Popen[bytes] | None") -> BufferedReader:
+    return BufferedReader(BytesIO()) if git is None else git.stdout  # type: ignore[return-value]  # a pipe
 
 
 @contextmanager
-def _run(objects: Path, arguments: list[str], told: bytes = b"") -> Iterator[BufferedReader]:
-    """Run git on some objects; give what it says, which is nothing where there is no git.
-
-    ``told`` is what it reads, at most what a pipe takes.
-    """
+def _run(objects: Path, arguments: list[str], told: str = "") -> "Iterator[subprocess.Popen[bytes] | None]":
+    """Run git on some objects; give the process, None where there is no git. ``told`` is what it reads."""
     program = shutil.which("git")
     if program is None:
-        yield BufferedReader(BytesIO())
+        yield None
         return
     with tempfile.TemporaryDirectory(prefix="gitstate-") as folder:
         _make_repository(Path(folder))
         environment = _environment(Path(folder)) | {"GIT_OBJECT_DIRECTORY": os.fspath(objects.absolute())}
-        with subprocess.Popen(  # noqa: S603 - as above
-            [program, *arguments],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as process:
+        stdin = Path(folder) / "stdin"  # no pipe: it may take less than is told, and git waits for us to listen
+        stdin.write_text(told)
+        with (
+            open(stdin, "rb") as source,
+            subprocess.Popen(  # noqa: S603 - as above
+                [program, *arguments], env=environment, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            ) as process,
+        ):
             try:
-                with suppress(BrokenPipeError), process.stdin as stdin:  # type: ignore[union-attr]  # a pipe
-                    stdin.write(told)
-                yield process.stdout  # type: ignore[misc]  # as above
+                yield process
             finally:
                 process.kill()
 

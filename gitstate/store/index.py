@@ -52,10 +52,11 @@ _NO_DAMAGE = (  # https://sqlite.org/rescode.html
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_NOMEM,
 )
+_SUFFIXES = ("", "-wal", "-shm")
 _PATIENCE = 2.0  # seconds to wait for another process that brings the file up to date
 
 
-_of_parents: list[sqlite3.Connection | None] = []  # https://sqlite.org/howtocorrupt.html, 2.6
+_of_parents: list[tuple[Path | None, sqlite3.Connection]] = []  # https://sqlite.org/howtocorrupt.html, 2.6
 
 _Row: TypeAlias = tuple[int, str, bytes, int]  # its number, the id and the body of the commit, whether it removed
 
@@ -70,11 +71,12 @@ class Index:
     """
 
     def __init__(self, path: Path | None, reader: Reader, collection: Collection) -> None:
-        self._path = path
+        self._path = None if path is None else Path(os.path.realpath(path))
         self._reader = reader
         self._collection = collection
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._opened: list[tuple[int, int] | None] = []  # which files those are that it opened
         self._off = False
 
     def revisions(self, document: str, start: ObjectId) -> Iterator[Revision] | None:
@@ -85,7 +87,9 @@ class Index:
                 with self._open() as database:
                     self._catch_up(database)
                     found = database.execute("SELECT seq FROM revisions WHERE id = ?", (start,)).fetchone()
-                    tangled = database.execute("SELECT 1 FROM tangled WHERE document = ?", (key,)).fetchone()
+                    folder = names.encode(document).encode()
+                    query = "SELECT 1 FROM tangled WHERE document IN (?, ?)"
+                    tangled = database.execute(query, (key, folder)).fetchone()
                     if found is None or tangled is not None:
                         return None
                     return self._pages(document, key, self._page(database, key, found[0] + 1))
@@ -119,14 +123,16 @@ class Index:
         with suppress(sqlite3.Error, OSError, GitStateError, TooFar), self._open() as database:
             self._catch_up(database, at_most)
 
-    def close(self) -> None:
-        """Close the file. It opens again when it is asked."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Close the file. It opens again when it is asked, unless it was for good."""
         with self._lock:
             self._close()
+            self._off = self._off or for_good
 
     def forked(self) -> None:
         """In a forked child: the connection is the parent's, and must be neither used nor closed here."""
-        _of_parents.append(self._database)
+        if self._database is not None:
+            _of_parents.append((self._path, self._database))
         self._lock, self._database, self._off = threading.Lock(), None, True
 
     def _pages(self, document: str, key: bytes, rows: "list[_Row]") -> Iterator[Revision]:
@@ -162,12 +168,25 @@ class Index:
         """Give the connection to one thread at a time."""
         with self._lock:
             if self._off:
-                raise ClosedError("the index belongs to the process that forked this one")
+                raise ClosedError("the index is closed, or belongs to the process that forked this one")
+            if self._database is not None and self._opened != (now := self._files()):
+                self._close()
+                if now[0] == self._opened[0]:  # only what belongs to it was removed: it may lack anything
+                    self._remove()
             if self._database is None:
+                if None in self._files()[:1]:
+                    self._remove()  # what is left of a file that is gone
                 self._database = self._connect()
+                self._opened = self._files()
             yield self._database
 
     def _connect(self) -> sqlite3.Connection:
+        if self._path is not None and any(path == self._path for path, _ in _of_parents):
+            # SQLite believes that it has the parent's locks, and others would remove what it writes.
+            raise ClosedError(f"{self._path} was open in the process that forked this one")
+        if self._path is not None:
+            with suppress(FileExistsError):
+                os.mkdir(self._path.parent)  # a clone that nobody wrote to has none
         where = ":memory:" if self._path is None else os.fspath(self._path)
         database = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
@@ -196,9 +215,24 @@ class Index:
         """Remove the file, whatever it is."""
         with self._lock:
             self._close()
-            for suffix in ("", "-wal", "-shm") if self._path is not None else ():
-                with suppress(OSError):
-                    os.unlink(f"{self._path}{suffix}")
+            self._remove()
+
+    def _remove(self) -> None:
+        for suffix in _SUFFIXES if self._path is not None else ():
+            with suppress(OSError):
+                os.unlink(f"{self._path}{suffix}")
+
+    def _files(self) -> list[tuple[int, int] | None]:
+        """Return what tells the files that are there now from others of the same names."""
+        found: list[tuple[int, int] | None] = []
+        for suffix in _SUFFIXES if self._path is not None else ():
+            try:
+                status = os.stat(f"{self._path}{suffix}")
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino))
+        return found
 
     # Catching up
 
@@ -232,6 +266,8 @@ class Index:
             rows = [(touch.document.encode("utf-8", "surrogatepass"), seq, touch.removed) for touch in touches]
             touched += rows
             latest += [row for row, touch in zip(rows, touches, strict=True) if touch.changed]
+            # A folder whose name was cut, and whose file tells no id, comes by that name; who asks knows whose it is.
+            tangled += [row[:1] for row, touch in zip(rows, touches, strict=True) if names.is_cut(touch.document)]
             if len(step.commit.parents) > 1:
                 merges.append((seq,))
                 tangled += [(key,) for key, _, _ in rows]
@@ -279,9 +315,9 @@ class Indexes:
             index.update(at_most=at_most)
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files, for good."""
         for index in list(self._indexes.values()):
-            index.close()
+            index.close(for_good=True)
 
     def forked(self) -> None:
         """In a forked child: the connections are the parent's."""

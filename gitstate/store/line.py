@@ -101,7 +101,9 @@ class _Follower:
         named = None if files is None or self._levels is None else self._named(commit, files, self._levels)
         if named is not None:
             return named
-        differing = self._reader.differing(self._collection, before, commit.tree)
+        differing = list(self._reader.differing(self._collection, before, commit.tree))
+        for document, _, _ in differing:
+            self._there.pop(document, None)
         return [Touch(document, now is None, changed=True) for document, _, now in differing]
 
     def _tree_before(self, commit: Commit) -> ObjectId | None:

@@ -179,17 +179,18 @@ class Reader:
         document = names.decode(name)
         if document is None and names.is_cut(name):
             # The root file tells; where it cannot, the name of the folder says at least which document is broken.
-            document = self._id_in_root_file(collection, tree) or name
+            document = self._id_in_root_file(collection, name, tree) or name
         return document
 
-    def _id_in_root_file(self, collection: Collection, tree: ObjectId) -> str | None:
+    def _id_in_root_file(self, collection: Collection, name: str, tree: ObjectId) -> str | None:
+        """Return the id that stands in a document, if its folder has the name of that."""
         try:
             entry = trees.find(self.source, tree, collection.layout.root)
             value = None if entry is None else canonical.loads(self.source.read(entry.id, "blob"))
         except CorruptionError:
             return None
         document = value.get(collection.id_field) if isinstance(value, dict) else None
-        return document if isinstance(document, str) and document else None
+        return document if isinstance(document, str) and document and names.encode(document) == name else None
 
     def _holds_document(self, collection: Collection, tree: ObjectId) -> bool:
         """Whether a folder holds a document: a file of its value, the root file as a rule, and not only others'."""

@@ -175,6 +175,7 @@ class Store:
 
     def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""
+        self._check_open()
         known = self._indexes.of(collection).deleted()
         return walks.deleted(self._reader, collection, self.head()) if known is None else iter(known)
 

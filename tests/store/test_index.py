@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitstate import errors
 from gitstate.engine import trees
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, Signature
@@ -264,7 +266,7 @@ def test_a_file_that_somebody_holds_is_not_waited_for_long(
     fill(store)
     agree(store, "a")
     put(store, None, "a", 50)
-    store._indexes.close()
+    store._indexes.of(NOTES).close()
     holder = sqlite3.connect(tmp_path / "store/.git/gitstate/index-main-notes.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert agree(store, *DOCUMENTS) == 0
@@ -382,7 +384,7 @@ def test_what_becomes_of_it_between_two_pages_changes_nothing(tmp_path: Path, da
         expected = walked(store._reader, "a", store.head())
         found = store.history(NOTES, "a")
         read = [next(found).id, next(found).id]
-        store._indexes.close()
+        store._indexes.of(NOTES).close()
         damage(path)
         read += [revision.id for revision in found]
         assert read == expected
@@ -391,3 +393,120 @@ def test_what_becomes_of_it_between_two_pages_changes_nothing(tmp_path: Path, da
         git(tmp_path / "store", "update-ref", "refs/heads/main", "HEAD~9")
         list(store.history(NOTES, "a"))  # makes it anew
         assert read + [revision.id for revision in found] == expected
+
+
+def test_names_that_look_like_what_git_says_between_them(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(store)
+    store.flush()
+    (folder / "notes/a/job.json\n").write_text("not the root file\n")
+    (folder / "notes/mine").mkdir()
+    (folder / "notes/mine/job.json\n").write_text("no document\n")
+    for odd in ("\x02é", "\x02abc", "\x02" + "1" * 40, "D", "\x02" + "1" * 39 + "\n"):
+        (folder / "notes" / odd).write_text("a name that parts commits\n")
+        (folder / "notes/a/job.json").write_text(f'{{"id": "a", "n": {len(odd)}00}}\n')
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "by hand")
+    (folder / "notes/a/job.json\n").unlink()
+    git(folder, "commit", "-qam", "by hand")
+    assert agree(store, *DOCUMENTS, "mine") == 4
+
+
+@pytest.mark.parametrize("size", [150, 330, 800])
+def test_a_git_that_dies_while_it_speaks(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    fill(store, 20)
+    program = tmp_path / "bin/git"
+    program.parent.mkdir()
+    real = shutil.which("git")
+    program.write_text(f'#!/bin/sh\n[ "$1" = log ] || exec {real} "$@"\n{real} "$@" | head -c {size}\nkill -9 $$\n')
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+        assert agree(store, *DOCUMENTS) == 3
+
+
+def test_a_document_that_went_with_a_change_of_the_format_file(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    fill(store)
+    store.flush()
+    (folder / "gitstate.json").write_bytes((folder / "gitstate.json").read_bytes() + b"\n")
+    git(folder, "rm", "-q", "notes/a/job.json")
+    git(folder, "commit", "-qam", "by hand")
+    for number in range(2):
+        (folder / "notes/a").mkdir(exist_ok=True)
+        (folder / "notes/a/README").write_text(f"{number}\n")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "by hand")
+    assert agree(store, *DOCUMENTS) == 3
+
+
+def test_a_store_that_is_closed_tells_of_no_deleted_documents(store: Store) -> None:
+    store.close()
+    with pytest.raises(errors.ClosedError):
+        store.deleted(NOTES)
+
+
+@pytest.mark.parametrize("wrong", ["{", '{"id": "a"}'])
+def test_a_document_whose_cut_folder_does_not_tell_its_id(store: Store, tmp_path: Path, wrong: str) -> None:
+    folder, long = tmp_path / "store", DOCUMENTS[2]
+    fill(store)
+    store.flush()
+    root = folder / NOTES.folder(long, 0) / "job.json"
+    right = root.read_text()
+    for text in (wrong, f"{wrong}\n", right):
+        root.write_text(text)
+        git(folder, "commit", "-qam", "by hand")
+    assert agree(store, *DOCUMENTS) == 2
+    before = git(folder, "rev-parse", "HEAD~1").strip()
+    assert [snapshot.document for snapshot in store.documents(NOTES, before)].count("a") == 1
+
+
+def test_a_forked_child_that_opens_the_store_again_does_without_it(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    agree(store, "a")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with Store.open(tmp_path / "store") as own:
+                code = agree(own, *DOCUMENTS)
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert agree(store, *DOCUMENTS) == 3
+
+
+@pytest.mark.parametrize("suffixes", [["-wal"], ["-shm"], ["-wal", "-shm"], [""]])
+def test_files_that_are_removed_while_they_are_in_use_are_noticed(
+    store: Store, tmp_path: Path, suffixes: list[str]
+) -> None:
+    fill(store)
+    agree(store, *DOCUMENTS)
+    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
+    for suffix in suffixes:
+        path.with_name(path.name + suffix).unlink()
+    assert agree(store, *DOCUMENTS) == 3
+    assert all(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal", "-shm"))
+    with Store.open(tmp_path / "store") as other:
+        put(other, None, "a", 1)
+        assert agree(other, *DOCUMENTS) == 3
+    assert agree(store, *DOCUMENTS) == 3
+
+
+def test_who_goes_on_to_read_a_history_when_the_store_is_closed_opens_no_file(store: Store) -> None:
+    fill(store, 45)
+    expected = walked(store._reader, "a", store.head())
+    found = store.history(NOTES, "a")
+    read = [next(found).id]
+    store.close()
+    assert read + [revision.id for revision in found] == expected
+    assert store._indexes.of(NOTES)._database is None
+
+
+def test_a_clone_that_nobody_wrote_to_has_one_too(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    git(tmp_path, "clone", "-q", "store", "clone")
+    with Store.open(tmp_path / "clone", create=False) as clone:
+        assert agree(clone, *DOCUMENTS) == 3
