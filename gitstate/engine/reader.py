@@ -23,6 +23,7 @@ _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
+_MOVES = 10  # and so often may the pack that it was found in be gone before it was read, on a busy machine
 _OPEN = 2  # object stores at a time, whatever the number of threads: each has four descriptors for every pack
 
 
@@ -127,18 +128,20 @@ class ObjectReader:
     def _attempt(self, action: Callable[[DiskObjectStore], _T], what: str) -> _T:
         """Run ``action``; again, with packs looked for anew, when a pack was moved under it."""
         # Only words are kept of an error: its traceback would hold on to the mapped pack, which then cannot be closed.
-        missing, reason = True, ""
-        for _ in range(_ATTEMPTS):
+        missing, reason, missed = True, "", 0
+        for _ in range(_MOVES):
             with self._borrow() as store:
                 try:
                     return action(store)
                 except (KeyError, FileNotFoundError):
-                    missing = True
+                    missing, missed = True, missed + 1
                 except OSError:
                     raise
                 except Exception as error:  # noqa: BLE001 - dulwich tells of moved and of damaged packs in a dozen ways
                     missing, reason = False, f"{type(error).__name__}: {error}"
                 self._forget(store)
+            if missed == _ATTEMPTS:
+                break
         if missing:
             raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT)
         raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT)
