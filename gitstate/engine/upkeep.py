@@ -214,11 +214,9 @@ def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
         worthwhile = bool(loose or gathered or len(bases) > 1 or plain.intersection(bases))
         try:
             done = _pack_all(repository, git, bases if worthwhile else [], loose, lock)
-        except StorageError:
-            used = [*loose.values(), *(base + suffix for base in bases for suffix in (".idx", ".pack"))]
-            there = all(map(os.path.exists, used))
-            if there or attempt == _ATTEMPTS:
-                raise  # otherwise a person's git packed or pruned at the same time
+        except StorageError:  # a person's git may pack or prune at the same time, and puts packs of one name in place
+            if attempt == _ATTEMPTS:
+                raise
         else:
             break
     return done
