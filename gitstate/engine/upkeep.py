@@ -217,6 +217,7 @@ def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
         except StorageError:  # a person's git may pack or prune at the same time, and puts packs of one name in place
             if attempt == _ATTEMPTS:
                 raise
+            time.sleep(0.2 * attempt)  # what the other git is in the middle of ends meanwhile
         else:
             break
     return done
