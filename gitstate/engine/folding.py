@@ -25,6 +25,7 @@ __all__ = [
     "Tier",
     "due",
     "exchange",
+    "forget_stale_index",
     "join",
     "kept",
     "packs_in",
@@ -84,7 +85,7 @@ def packs_in(folder: Path) -> dict[str, int]:
     with os.scandir(folder) as found:
         for entry in found:
             with suppress(FileNotFoundError):  # somebody's git repacks
-                if entry.name.endswith(".pack"):
+                if entry.name.endswith(".pack") and not entry.name.startswith("."):  # git is about to rename such a one
                     sizes[entry.path[:-5]] = entry.stat().st_size
     return sizes
 
@@ -98,6 +99,7 @@ def kept(base: str) -> bool:
 def workshop(repository: Repository, name: str, lock: Lock) -> Iterator[Path]:
     """Give an empty folder to make packs in; what a dead process left there is cleared away first."""
     remove_leftovers(repository, name, lock)
+    forget_stale_index(repository)
     folder = place(repository, name)
     folder.mkdir()
     try:
@@ -214,7 +216,16 @@ def _remove(base: str) -> None:
         files.remove(base + suffix)
 
 
-def _forget_multi_pack_index(folder: Path, going: Sequence[str]) -> None:
+def forget_stale_index(repository: Repository) -> bool:
+    """Remove git's index of many packs if it names one that is gone; return whether it did.
+
+    Such a one is left when git began to write it before packs were exchanged, and ended after. git then misses the
+    objects that it looks for in the lost pack, even if another pack of the same index has them.
+    """
+    return _forget_multi_pack_index(repository.objects / "pack", [])
+
+
+def _forget_multi_pack_index(folder: Path, going: Sequence[str]) -> bool:
     """Remove git's index of many packs if it names one that goes or is gone; git reads well without, and makes another.
 
     https://git-scm.com/docs/gitformat-pack#_multi_pack_index_midx_files_have_the_following_format
@@ -224,8 +235,10 @@ def _forget_multi_pack_index(folder: Path, going: Sequence[str]) -> None:
     try:
         content = files.read(folder / "multi-pack-index")
     except FileNotFoundError:
-        return
+        return False
     bases = {os.path.join(folder, os.fsdecode(name)) for name in _NAMES.findall(content)}
-    if any(base in going or not os.path.exists(base + ".pack") for base in bases):
+    stale = any(base in going or not os.path.exists(base + ".pack") for base in bases)
+    if stale:
         for path in [folder / "multi-pack-index", *folder.glob("multi-pack-index-*")]:
             files.remove(path)
+    return stale

@@ -214,10 +214,11 @@ def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
         worthwhile = bool(loose or gathered or len(bases) > 1 or plain.intersection(bases))
         try:
             done = _pack_all(repository, git, bases if worthwhile else [], loose, lock)
-        except StorageError:  # a person's git may pack or prune at the same time, and puts packs of one name in place
-            if attempt == _ATTEMPTS:
-                raise
-            time.sleep(0.2 * attempt)  # what the other git is in the middle of ends meanwhile
+        except StorageError:
+            used = [*loose.values(), *(base + suffix for base in bases for suffix in (".idx", ".pack"))]
+            disturbed = not all(map(os.path.exists, used)) or folding.forget_stale_index(repository)
+            if attempt == _ATTEMPTS or not disturbed:
+                raise  # otherwise a person's git packed, pruned or indexed at the same time
         else:
             break
     return done

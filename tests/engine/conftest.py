@@ -1,5 +1,6 @@
 """Repositories to try the engine on, and real git to judge what it left there."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -80,3 +81,17 @@ def engine(request: pytest.FixtureRequest, open_engine: OpenEngine) -> Iterator[
     made = MemoryEngine() if request.param == "memory" else open_engine()
     yield made
     made.close()
+
+
+def fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, version: str = "2.39.5") -> None:
+    """Let another program be the git that is found; see :func:`real_git`."""
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nif [ "$1" = version ]; then echo "git version {version}"; exit; fi\n{script}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def real_git() -> str:
+    """Return the path of git."""
+    return subprocess.check_output(["which", "git"], text=True).strip()

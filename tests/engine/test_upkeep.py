@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,13 +12,12 @@ import pytest
 
 from gitstate.engine import packs, upkeep
 from gitstate.engine.folding import FOLD_AT
-from gitstate.engine.git import GitEngine
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import BusyError, StorageError
-from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+from tests.engine.conftest import OpenEngine, fake_git, git, packs_of, real_git, save
 
 BIG = 1_100_000  # bytes of a pack that is worth to be packed with deltas
 # The children run nothing but the engine, which takes no lock of another thread of this process.
@@ -63,15 +61,6 @@ def check_whole(repository: Repository, *bodies: bytes) -> None:
 
 def sizes_of(repository: Repository) -> list[int]:
     return sorted(path.stat().st_size for path in folder_of(repository).glob("*.pack"))
-
-
-def fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, version: str = "2.39.5") -> None:
-    """Let another program be the git that is found."""
-    program = tmp_path / "bin" / "git"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nif [ "$1" = version ]; then echo "git version {version}"; exit; fi\n{script}\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
 
 
 def pack_now(repository: Repository) -> bool:
@@ -211,48 +200,6 @@ def test_a_git_that_fails_is_quoted_and_changes_nothing(
         assert "out of luck" in caplog.text
     check_whole(repository, *bodies)
     assert len(sizes_of(repository)) == 4
-
-
-def test_gc_begins_again_when_a_person_s_git_took_what_it_was_packing(
-    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = open_engine()
-    store = tmp_path / "store"
-    for n in range(3):
-        save(engine, {"a": b"%d" % n})
-    git(store, "repack", "-adq")
-    head = save(engine, {"a": b"last"})
-    done = tmp_path / "done"
-    meanwhile = f"touch {done}; unset GIT_DIR; {real_git()} -C {store} repack -adq; exit 128"
-    with monkeypatch.context() as patch:
-        fake_git(tmp_path, patch, f'if [ ! -e {done} ]; then {meanwhile}; else exec {real_git()} "$@"; fi')
-        report = engine.gc()
-    assert done.exists()
-    assert report.packs_after == 1
-    assert engine.read(head, "commit")
-
-
-def test_gc_begins_again_when_only_the_index_of_a_pack_is_gone_yet(
-    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = open_engine()
-    store = tmp_path / "store"
-    head = save(engine, {"a": b"1"})
-    git(store, "repack", "-adq")
-    (theirs,) = (store / ".git/objects/pack").glob("*.idx")
-    save(engine, {"a": b"2"})
-    away = tmp_path / "away.idx"
-    with monkeypatch.context() as patch:
-        fake_git(
-            tmp_path, patch, f'if [ ! -e {away} ]; then mv {theirs} {away}; exit 128; else exec {real_git()} "$@"; fi'
-        )
-        engine.gc()
-    away.rename(theirs)
-    assert engine.read(head, "commit")
-
-
-def real_git() -> str:
-    return subprocess.check_output(["which", "git"], text=True).strip()
 
 
 def test_what_failed_is_not_tried_again_at_once(
@@ -439,70 +386,3 @@ def test_a_death_in_the_middle_blocks_nobody_and_leaves_nothing(repository: Repo
     upkeep.gc(repository, nullcontext)
     assert len(sizes_of(repository)) == 1
     check_whole(repository, *bodies)
-
-
-def work_until_told(said: Path, work: Callable[[int], str | None], stop: Path) -> int:
-    """Start a process that works until ``stop`` exists and writes down what each turn says; return its id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            with open(said, "w", buffering=1) as file:
-                turn = 0
-                while not stop.exists():
-                    file.write(f"{work(turn)}\n")
-                    turn += 1
-        except BaseException as error:
-            Path(f"{said}.failed").write_text(repr(error))
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
-def test_everybody_s_upkeep_at_once_loses_nothing(open_engine: OpenEngine, tmp_path: Path) -> None:
-    """Two writers and a reader, while we and a person's git pack, prune and index under them."""
-    store = tmp_path / "store"
-    first = open_engine()
-    for n in range(40):
-        save(first, {"first": b"%d" % n})
-    first.close()
-    repository = open_repository(store)
-    stop = tmp_path / "stop"
-    engines: dict[str, GitEngine] = {}
-
-    def engine(name: str) -> GitEngine:
-        return engines.setdefault(name, GitEngine(repository))
-
-    def write_as(name: str) -> Callable[[int], str]:
-        return lambda turn: save(engine(name), {f"{name}/{turn % 7}": b"%d" % turn * 50})
-
-    def read_all(turn: int) -> None:
-        assert content(engine("reader"), "first") == b"39"
-        old = GitObject("blob", b"%d" % (turn % 40))
-        assert engine("reader").read(old.id, "blob") == old.body
-
-    workers = {name: work_until_told(tmp_path / name, write_as(name), stop) for name in ("one", "two")}
-    workers["reader"] = work_until_told(tmp_path / "reader", lambda turn: read_all(turn), stop)
-    try:
-        lock = engine("gc").lock
-        for _ in range(4):
-            upkeep.gc(repository, lock)
-            git(store, "multi-pack-index", "write")
-            upkeep.tidy(repository, lock)
-            run_leniently(store, "repack", "-adq")
-            git(store, "pack-refs", "--all")
-            run_leniently(store, "gc", "--prune=now", "-q")
-            upkeep.tidy(repository, lock)
-            upkeep.gc(repository, lock)
-    finally:
-        stop.touch()
-        statuses = {name: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for name, child in workers.items()}
-    engine("gc").close()
-    assert statuses == dict.fromkeys(workers, 0), [path.read_text() for path in tmp_path.glob("*.failed")]
-    acknowledged = {line for name in ("one", "two") for line in (tmp_path / name).read_text().split()}
-    assert len(acknowledged) > 50
-    assert acknowledged <= set(git(store, "rev-list", "main").split())
-
-
-def run_leniently(store: Path, *arguments: str) -> None:
-    """Run a person's git, which may find that a pack went while it read; that is no loss."""
-    subprocess.run(["git", *arguments], cwd=store, check=False, capture_output=True)
