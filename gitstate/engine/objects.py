@@ -211,11 +211,13 @@ def parse_commit(body: bytes) -> Commit:
         key, _, value = line.partition(b" ")
         fields.setdefault(key, []).append(value)
     try:
+        wrote, made = fields[b"author"][0], fields[b"committer"][0]
+        author = _parse_signature(wrote)
         return Commit(
             tree=fields[b"tree"][0].decode("ascii"),
-            parents=tuple(parent.decode("ascii") for parent in fields.get(b"parent", [])),
-            author=_parse_signature(fields[b"author"][0]),
-            committer=_parse_signature(fields[b"committer"][0]),
+            parents=tuple([parent.decode("ascii") for parent in fields.get(b"parent", ())]),
+            author=author,
+            committer=author if made == wrote else _parse_signature(made),
             message=message,
         )
     except (KeyError, ValueError) as error:

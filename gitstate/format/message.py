@@ -75,6 +75,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)")
 _TRAILER_LIKE = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from")
 _PLAIN = re.compile(r"(?!\")[!-~](?:[ -~]*[!-~])?")
+_TAME = re.compile(r"(?![#]|---)[!-~]+(?: [!-~]+)*")  # a line that is harmless as it is, unless it holds scissors
 _BREAK = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _SPACES = re.compile(r"\s+")
 # What a terminal would obey or UTF-8 cannot say: controls, overrides of the direction of text, lone surrogates.
@@ -136,6 +137,8 @@ class Message:
 
 
 def _one_line(text: str) -> str:
+    if len(text) <= _SUBJECT_LIMIT and _TAME.fullmatch(text) and ">8" not in text:
+        return text
     line = _HARMFUL.sub("\ufffd", _SPACES.sub(" ", text[: 4 * _SUBJECT_LIMIT])).strip()
     line = _SCISSORS.sub(" > 8 ", line) or "(no subject)"
     if line.startswith(("#", "---")):
