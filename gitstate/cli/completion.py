@@ -111,6 +111,7 @@ def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -
     from gitstate.cli.output import clean
     from gitstate.store.history import revisions
     from gitstate.store.pins import Pins
+    from gitstate.store.trails import Trail
 
     offered = dict(_RELATIVE)
     job_id = _job(ctx)
@@ -118,7 +119,7 @@ def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -
         if job_id:
             for pin in Pins(store.reader.engine, store.jobs, job_id).all():
                 offered[pin.name] = f"pin of {pin.revision[:_SHORT_ID]}"
-            for revision in islice(revisions(store.reader, store.jobs, job_id, store.head), _NEWEST):
+            for revision in islice(revisions(store.reader, Trail(store.jobs, job_id, store.head)), _NEWEST):
                 offered[revision.id[:_SHORT_ID]] = clean(revision.message.subject)
     return _items(offered, incomplete, helps=offered)
 

@@ -1,43 +1,71 @@
-"""The revisions of a document."""
+"""The revisions of a document, all of them or those that somebody asks for: from the index, or by walking."""
 
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from gitstate.engine import graph
 from gitstate.engine.objects import Commit, ObjectId
 from gitstate.format.message import Message
-from gitstate.store.documents import Collection, Revision, Snapshot
+from gitstate.store.documents import Revision, Snapshot
 from gitstate.store.reader import Reader
+from gitstate.store.trails import Span, Trail
 
-__all__ = ["revisions"]
+__all__ = ["Part", "lives", "revisions", "values", "walked"]
+
+Part: TypeAlias = Callable[[Snapshot], str | None]
+"""Tells apart what a snapshot holds of a part of the document; None: nothing."""
 
 
-def revisions(
-    reader: Reader,
-    collection: Collection,
-    document: str,
-    start: ObjectId | None,
-    part: Callable[[Snapshot], str | None] | None = None,
-) -> Iterator[Revision]:
-    """Yield the revisions of a document that ``start`` has in its history, newest first, deletions among them.
+def revisions(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[Revision]:
+    """Yield the revisions of a trail, newest first, deletions among them.
 
     The index knows them, if it can be had. Else they are found by walking, so that the time grows with all commits of
     the store, not only with the document's own.
 
     Args:
         reader: Where the commits are.
-        collection: The document's collection.
-        document: Its id.
-        start: The commit to begin at; None: there is none.
-        part: Tells apart what a snapshot holds of a part of the document (None: nothing). Only revisions that changed
-            the part are yielded, and of those that were merged only what the merge took. None: the whole document.
+        trail: What is asked for.
+        part: Only revisions that changed this part are yielded, and of those that were merged only what the merge
+            took. None: the whole document.
     """
+    index = reader.index(trail.collection)
+    found = None if index is None else index.revisions(trail)
+    if found is None:
+        yield from walked(reader, trail, part)
+    else:
+        yield from found if part is None else _of_part(reader, trail, found, part)
 
-    if start is None:
-        return
-    known = reader.indexed(collection, document, start)
-    if known is not None:
-        yield from known if part is None else _of_part(reader, collection, document, known, part)
-        return
+
+def values(reader: Reader, trail: Trail) -> list[str]:
+    """Return what the revisions of a trail say with its key, that of the newest first."""
+    index = reader.index(trail.collection)
+    found = None if index is None else index.values(trail)
+    if found is None:
+        found = [said for each in walked(reader, trail) if (said := each.message.get(trail.key or "")) is not None]
+    return found
+
+
+def lives(reader: Reader, trail: Trail) -> list[Span]:
+    """Return the last life that a document had at the start of a trail; an empty list if it had none.
+
+    A document's life ends where it was removed, and a later revision begins another one.
+    """
+    index = reader.index(trail.collection)
+    found = None if index is None else index.lives(trail)
+    if found is not None:
+        return found
+    life: list[ObjectId] = []
+    for revision in walked(reader, trail):
+        if reader.snapshot(trail.collection, trail.document, revision.id) is not None:
+            life.append(revision.id)
+        elif life:
+            break
+    return [Span(life[0], life[-1])] if life else []
+
+
+def walked(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[Revision]:
+    """Yield the revisions of a trail as a walk over the commits finds them."""
+    collection, document = trail.collection, trail.document
     said = f"{collection.trailer}: ".encode()
     own = Message("", trailers=((collection.trailer, document),)).to_bytes().rpartition(b"\n\n")[2]
 
@@ -53,23 +81,27 @@ def revisions(
     def claims(commit: Commit) -> bool:
         return part is None and Message.parse(commit.message).get(collection.trailer) == document
 
-    for commit_id, commit in graph.history(reader.engine, start, graph.Place(locate, is_elsewhere, claims)):
-        yield Revision.of(commit_id, commit)
+    for commit_id, commit in graph.history(reader.engine, trail.start, graph.Place(locate, is_elsewhere, claims)):
+        revision = Revision.of(commit_id, commit)
+        if trail.holds(revision.message):
+            yield revision
+        if commit_id == trail.until:
+            return
 
 
-def _of_part(
-    reader: Reader,
-    collection: Collection,
-    document: str,
-    known: Iterator[Revision],
-    part: Callable[[Snapshot], str | None],
-) -> Iterator[Revision]:
-    """Yield those of some revisions, each of which follows from the one before, that changed a part."""
+def _of_part(reader: Reader, trail: Trail, found: Iterator[Revision], part: Part) -> Iterator[Revision]:
+    """Yield those of some revisions, each of which follows from the one after it, that changed a part."""
 
-    def told(commit_id: ObjectId) -> str | None:
-        snapshot = reader.snapshot(collection, document, commit_id)
+    def told(revision: Revision) -> str | None:
+        snapshot = reader.snapshot(trail.collection, trail.document, revision.id)
         return None if snapshot is None else part(snapshot)
 
-    for revision in known:
-        if told(revision.id) != (told(revision.parents[0]) if revision.parents else None):
-            yield revision
+    newer: Revision | None = None
+    after: str | None = None
+    for revision in found:
+        now = told(revision)
+        if newer is not None and after != now:
+            yield newer
+        newer, after = revision, now
+    if newer is not None and after is not None:
+        yield newer

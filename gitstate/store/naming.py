@@ -22,6 +22,7 @@ from gitstate.store.history import revisions
 from gitstate.store.moments import moment
 from gitstate.store.pins import TAGS, Pins
 from gitstate.store.reader import FORMAT_FILE, Reader
+from gitstate.store.trails import Trail
 
 __all__ = ["Names", "resolve"]
 
@@ -105,7 +106,7 @@ class Names:
         return [commit_id for commit_id, each in found if each.message.get(self._collection.trailer) == self._document]
 
     def _revisions(self, start: ObjectId | None = None) -> Iterator[Revision]:
-        return revisions(self._reader, self._collection, self._document, start or self._reader.head())
+        return revisions(self._reader, Trail(self._collection, self._document, start or self._reader.head()))
 
     def _states(self, start: ObjectId | None = None) -> Iterator[Revision]:
         """Yield the revisions that are states; an execution is recorded beside one."""

@@ -10,7 +10,8 @@ from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedErro
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
 from gitstate.store.content import ContentCache
-from gitstate.store.documents import Collection, Revision, Snapshot
+from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.trails import Known
 from gitstate.values import canonical
 
 __all__ = ["FORMAT_FILE", "Reader"]
@@ -26,8 +27,8 @@ class Reader:
         self.source: Source = engine
         self.contents = ContentCache()
         self._formats: dict[ObjectId, FormatVersion] = {}
-        self.indexed: Callable[[Collection, str, ObjectId], Iterator[Revision] | None] = lambda *_: None
-        """Gives the revisions of a document from an index, if there is one that knows them."""
+        self.index: Callable[[Collection], Known | None] = lambda _: None
+        """Gives the index of a collection, if there is one."""
         self._checked: ObjectId | None = None  # a head that is a store's
 
     def over(self, source: Source) -> "Reader":

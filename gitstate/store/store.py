@@ -4,7 +4,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +26,11 @@ from gitstate.errors import (
 from gitstate.format.version import FormatVersion
 from gitstate.store import history, naming, reshard, verify, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
-from gitstate.store.index import Indexes
+from gitstate.store.index.indexes import Indexes
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
+from gitstate.store.trails import Span, Trail
 from gitstate.store.verify import Report, Validate
 from gitstate.store.watching import Cursor, Watcher
 from gitstate.store.worktree import Worktree, show
@@ -56,7 +57,7 @@ class Store:
         self._writer = Writer(engine, self._reader)
         private = None if repository is None else repository.private
         self._indexes = Indexes(private, "" if repository is None else repository.branch, self._reader)
-        self._reader.indexed = self._indexes.revisions
+        self._reader.index = self._indexes.revisions
         self._closed = ""
         self.created = False  # whether this object made the store
         self._closing = threading.Lock()
@@ -176,7 +177,7 @@ class Store:
     def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""
         self._check_open()
-        known = self._indexes.of(collection).deleted()
+        known = self._indexes.of(collection).revisions.deleted()
         return walks.deleted(self._reader, collection, self.head()) if known is None else iter(known)
 
     def history(
@@ -185,15 +186,34 @@ class Store:
         document: str,
         at: str | None = None,
         *,
-        part: Callable[[Snapshot], str | None] | None = None,
+        part: history.Part | None = None,
+        until: ObjectId | None = None,
+        key: str | None = None,
+        value: str | None = None,
     ) -> Iterator[Revision]:
         """Yield the revisions of a document, newest first, its deletions and earlier lives too.
 
-        ``part`` tells apart what snapshots hold of a part of it: then only revisions that changed this part; see
-        :func:`gitstate.store.history.revisions`.
+        Args:
+            collection: Its collection.
+            document: Its id.
+            at: The revision to begin at, the head by default.
+            part: Tells apart what snapshots hold of a part of it: then only revisions that changed this part.
+            until: The last of its revisions that is yielded.
+            key: Only revisions with such a trailer.
+            value: And with that value.
         """
         start = self.resolve(at, collection, document)
-        return history.revisions(self._reader, collection, document, start, part)
+        return history.revisions(self._reader, Trail(collection, document, start, until, key, value), part)
+
+    def values(self, collection: Collection, document: str, key: str, span: Span) -> list[str]:
+        """Return what the revisions in a life of a document say with a trailer, that of the newest first."""
+        self._check_open()
+        return history.values(self._reader, Trail(collection, document, *span, key))
+
+    def life(self, collection: Collection, document: str, at: str | None = None) -> Span | None:
+        """Return the last life that a document had at a revision: its newest revision and the one that began it."""
+        start = self.resolve(at, collection, document)
+        return next(iter(history.lives(self._reader, Trail(collection, document, start))), None)
 
     def pins(self, collection: Collection, document: str) -> Pins:
         """Return the names that revisions of a document have, to be looked at and changed."""

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ from gitstate.engine import trees
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, Signature
 from gitstate.format.version import FormatVersion
-from gitstate.store import history, index, line
+from gitstate.store import history
 from gitstate.store.documents import Collection
-from gitstate.store.index import Index
+from gitstate.store.index import database, line, revisions
+from gitstate.store.index.indexes import Index
 from gitstate.store.reader import Reader
 from gitstate.store.store import Store
+from gitstate.store.trails import Span, Trail
 from tests.git import git
 from tests.store.test_naming import NOTES, put
 
@@ -34,13 +37,14 @@ DOCUMENTS = ("a", "b/c", "x" * 200)
 @pytest.fixture(autouse=True)
 def _soon_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "_ONE_BY_ONE", 5)
-    monkeypatch.setattr(index, "_PAGE", 4)
+    monkeypatch.setattr(revisions, "_PAGE", 4)
+    monkeypatch.setattr(revisions, "_AT_ONCE", 7)
 
 
 def walked(reader: Reader, document: str, start: str, collection: Collection = NOTES) -> list[str]:
     """The history as it is found without an index."""
     plain = Reader(reader.engine)
-    return [revision.id for revision in history.revisions(plain, collection, document, start)]
+    return [revision.id for revision in history.walked(plain, Trail(collection, document, start))]
 
 
 def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int:
@@ -48,7 +52,7 @@ def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int
     answers = 0
     for start in starts or [store.head()]:
         for document in documents:
-            found = store._indexes.revisions(NOTES, document, start)
+            found = store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, document, start))
             if found is not None:
                 told = [(each.id, each.removed) for each in found]
                 assert [commit_id for commit_id, _ in told] == walked(store._reader, document, start)
@@ -56,6 +60,14 @@ def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int
                 assert [removed for _, removed in told] == gone
                 answers += 1
             assert [each.id for each in store.history(NOTES, document, start)] == walked(store._reader, document, start)
+            plain, trail = Reader(store._reader.engine), Trail(NOTES, document, start)
+            assert store._indexes.of(NOTES).revisions.lives(trail) in (None, history.lives(plain, trail))
+            for key, value in (("Gitstate-Event", None), ("Gitstate-Event", "execution"), ("Gitstate-Note", None)):
+                trail = Trail(NOTES, document, start, None, key, value)
+                expected = [each.id for each in history.walked(plain, trail)]
+                assert [each.id for each in history.revisions(store._reader, trail)] == expected
+                if value is None:
+                    assert history.values(store._reader, trail) == history.values(plain, trail)
     return answers
 
 
@@ -95,22 +107,44 @@ def test_it_says_what_a_look_at_every_commit_says(
         says = {"true": document, "nothing": document, "lies": "b/c" if document == "a" else "a"}.get(way, "")
         made.append(_commit(engine, list(dict.fromkeys(parents)), files, says))
     _compare(reader, known, made[-4:])
-    known.close()
+    known.database.close()
 
 
 def _compare(reader: Reader, known: Index, starts: list[str]) -> None:
     for start in starts:
         for document in ("a", "b/c", "nobody's", "never"):
-            found = known.revisions(document, start)
+            found = known.revisions.revisions(Trail(NOTES, document, start))
             if found is not None:
                 assert [revision.id for revision in found] == _exact(reader, document, start)
-    known_gone = known.deleted()
+                _compare_trailers(reader, known, document, start)
+    known_gone = known.revisions.deleted()
     if known_gone is not None:
         tellers = {document: _exact(reader, document, reader.head()) for document in ("a", "b/c", "nobody's")}
         gone = [name for name in tellers if tellers[name] and reader.snapshot(NOTES, name, reader.head()) is None]
         assert sorted(name for name, _ in known_gone) == [
             name for name in gone if any(reader.snapshot(NOTES, name, each) for each in tellers[name])
         ]
+
+
+def _compare_trailers(reader: Reader, known: Index, document: str, start: str) -> None:
+    silent = Reader(reader.engine)
+    exact = [
+        history.Revision.of(each, history.graph.read(reader.engine, each)) for each in _exact(reader, document, start)
+    ]
+    for until in [None, *(revision.id for revision in exact[1:3])]:
+        reached = exact[: 1 + [each.id for each in exact].index(until)] if until else exact
+        for key, value in (("Gitstate-Count", None), ("Gitstate-Count", "1"), ("Gitstate-Count", "9"), ("Other", None)):
+            trail = Trail(NOTES, document, start, until, key, value)
+            saying = [each for each in reached if trail.holds(each.message)]
+            found = known.revisions.revisions(trail)
+            assert found is not None
+            assert [each.id for each in found] == [each.id for each in saying]
+            if value is None:
+                assert known.revisions.values(trail) == [each.message.get(key) for each in saying]
+    there = [silent.snapshot(NOTES, document, each.id) is not None for each in exact]
+    left = dropwhile(lambda pair: not pair[1], zip(exact, there, strict=True))
+    life = [each.id for each, _ in takewhile(lambda pair: pair[1], left)]
+    assert known.revisions.lives(Trail(NOTES, document, start)) == ([Span(life[0], life[-1])] if life else [])
 
 
 def _exact(reader: Reader, document: str, start: str) -> list[str]:
@@ -131,7 +165,8 @@ def _tree(engine: MemoryEngine, commit_id: str) -> str:
 def _commit(engine: MemoryEngine, parents: list[str], files: dict[str, bytes | None], says: str) -> str:
     edited = trees.edit(engine, _tree(engine, parents[0]) if parents else None, files)
     who = Signature("a", "a@example.org", 1_700_000_000 + len(engine._objects))
-    told = f"change\n\nGitstate-Note: {says}\n" if says else "change\n"
+    count = len(engine._objects) % 3
+    told = f"change\n\nGitstate-Note: {says}\nGitstate-Count: {count}\nGitstate-Count: 9\n" if says else "change\n"
     made = Commit(edited.id, tuple(parents), who, who, told.encode()).to_object()
     engine.publish([*edited.objects, made], expected=engine.head(), new=made.id, note="")
     return made.id
@@ -183,7 +218,7 @@ def test_a_document_that_a_merge_changed_is_walked_and_the_others_are_not(store:
     git(folder, "checkout", "-q", "main")
     git(folder, "merge", "-q", "-X", "theirs", "--no-edit", "side")
     fill(store, 6)
-    assert store._indexes.revisions(NOTES, "a", store.head()) is None
+    assert store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, "a", store.head())) is None
     assert agree(store, *DOCUMENTS) == 2
 
 
@@ -262,11 +297,11 @@ def test_whatever_becomes_of_the_file_the_answers_stay(
 def test_a_file_that_somebody_holds_is_not_waited_for_long(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_PATIENCE", 0.05)
+    monkeypatch.setattr(database, "_PATIENCE", 0.05)
     fill(store)
     agree(store, "a")
     put(store, None, "a", 50)
-    store._indexes.of(NOTES).close()
+    store._indexes.of(NOTES).database.close()
     holder = sqlite3.connect(tmp_path / "store/.git/gitstate/index-main-notes.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert agree(store, *DOCUMENTS) == 0
@@ -319,7 +354,7 @@ def test_a_forked_child_leaves_it_to_the_parent(store: Store) -> None:
     agree(store, "a")
     child = os.fork()
     if child == 0:
-        os._exit(0 if store._indexes.revisions(NOTES, "a", "1" * 40) is None else 1)
+        os._exit(0 if store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, "a", "1" * 40)) is None else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert agree(store, *DOCUMENTS) == 3
 
@@ -327,6 +362,7 @@ def test_a_forked_child_leaves_it_to_the_parent(store: Store) -> None:
 _WRITER = """
 import sys
 from gitstate.store.store import Store
+from gitstate.store.trails import Span, Trail
 from tests.store.test_naming import NOTES, put
 with Store.open(sys.argv[1]) as store:
     for number in range(25):
@@ -384,7 +420,7 @@ def test_what_becomes_of_it_between_two_pages_changes_nothing(tmp_path: Path, da
         expected = walked(store._reader, "a", store.head())
         found = store.history(NOTES, "a")
         read = [next(found).id, next(found).id]
-        store._indexes.of(NOTES).close()
+        store._indexes.of(NOTES).database.close()
         damage(path)
         read += [revision.id for revision in found]
         assert read == expected
@@ -502,7 +538,7 @@ def test_who_goes_on_to_read_a_history_when_the_store_is_closed_opens_no_file(st
     read = [next(found).id]
     store.close()
     assert read + [revision.id for revision in found] == expected
-    assert store._indexes.of(NOTES)._database is None
+    assert store._indexes.of(NOTES).database._connection is None
 
 
 def test_a_clone_that_nobody_wrote_to_has_one_too(store: Store, tmp_path: Path) -> None:

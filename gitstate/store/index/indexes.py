@@ -1,0 +1,76 @@
+"""The indexes of a store, one for each collection: made when they are asked for, kept up, closed."""
+
+from pathlib import Path
+
+from gitstate.format import names
+from gitstate.store.documents import Collection
+from gitstate.store.index import revisions
+from gitstate.store.index.database import Database
+from gitstate.store.index.revisions import Revisions
+from gitstate.store.reader import Reader
+
+__all__ = ["Index", "Indexes"]
+
+_VERSION = 2
+
+
+class Index:
+    """The index of one collection.
+
+    Args:
+        path: The file; None: in memory.
+        reader: Where the commits are.
+        collection: Whose documents it knows.
+    """
+
+    def __init__(self, path: Path | None, reader: Reader, collection: Collection) -> None:
+        self.database = Database(path, revisions.SCHEMA, _VERSION)
+        self.revisions = Revisions(self.database, reader, collection)
+
+
+class Indexes:
+    """The indexes of a store.
+
+    Args:
+        folder: Where the files are; None: in memory.
+        branch: The branch that holds the store.
+        reader: Where the commits are.
+    """
+
+    def __init__(self, folder: Path | None, branch: str, reader: Reader) -> None:
+        self._folder = folder
+        self._branch = branch
+        self._reader = reader
+        self._indexes: dict[str, Index] = {}
+
+    def of(self, collection: Collection) -> Index:
+        """Return the index of a collection."""
+        found = self._indexes.get(collection.name)
+        if found is None:
+            found = self._indexes.setdefault(collection.name, Index(self._path(collection), self._reader, collection))
+        return found
+
+    def revisions(self, collection: Collection) -> Revisions:
+        """Return what is known of the revisions in a collection."""
+        return self.of(collection).revisions
+
+    def _path(self, collection: Collection) -> Path | None:
+        if self._folder is None:
+            return None
+        return self._folder / f"index-{names.ref_encode(self._branch)}-{names.ref_encode(collection.name)}.db"
+
+    def update(self, *, at_most: int) -> None:
+        """Bring all that are in use to the head, if no more commits than that are new to them."""
+        for index in list(self._indexes.values()):
+            if not index.database.in_memory:
+                index.revisions.update(at_most=at_most)
+
+    def close(self) -> None:
+        """Close all files, for good."""
+        for index in list(self._indexes.values()):
+            index.database.close(for_good=True)
+
+    def forked(self) -> None:
+        """In a forked child: the connections are the parent's."""
+        for index in list(self._indexes.values()):
+            index.database.forked()

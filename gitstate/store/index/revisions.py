@@ -1,0 +1,278 @@
+"""Which commits are the history of which document, and what their trailers say.
+
+Known are the commits on the line of first parents from the head, and which documents of one collection each changed. Of
+a document that a merge changed nothing more is known than that: its history is no line, and is walked.
+"""
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeAlias, TypeVar
+
+from gitstate.engine.base import Step
+from gitstate.engine.objects import ObjectId, parse_commit
+from gitstate.errors import GitStateError
+from gitstate.format import names
+from gitstate.format.message import Message
+from gitstate.store import history
+from gitstate.store.documents import Collection, Revision
+from gitstate.store.index import line
+from gitstate.store.index.database import Database, transaction
+from gitstate.store.index.line import TooFar, Touch
+from gitstate.store.reader import Reader
+from gitstate.store.trails import Span, Trail
+
+__all__ = ["SCHEMA", "Revisions"]
+
+SCHEMA = """
+CREATE TABLE head (id TEXT, is_far INTEGER NOT NULL);
+CREATE TABLE revisions (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
+CREATE TABLE touched (
+document BLOB NOT NULL, seq INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (document, seq)) WITHOUT ROWID;
+CREATE INDEX removals ON touched (document, seq) WHERE gone;
+CREATE TABLE latest (document BLOB PRIMARY KEY, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE told (
+document BLOB NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, value BLOB NOT NULL,
+PRIMARY KEY (document, key, seq, place)) WITHOUT ROWID;
+CREATE TABLE merges (seq INTEGER PRIMARY KEY);
+CREATE TABLE tangled (document BLOB PRIMARY KEY) WITHOUT ROWID"""
+
+_EMPTY = [f"DELETE FROM {table}" for table in ("revisions", "touched", "latest", "told", "merges", "tangled")]  # noqa: S608
+_PAGE = 200  # revisions that are read at once
+_AT_ONCE = 2000  # and that are inserted
+
+_ALL = """
+SELECT seq, id, body, gone FROM touched JOIN revisions USING (seq)
+WHERE document = :document AND seq BETWEEN :oldest AND :newest ORDER BY seq DESC LIMIT :limit"""
+_SAYING = """
+SELECT seq, id, body, gone FROM told JOIN touched USING (document, seq) JOIN revisions USING (seq)
+WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest
+AND CASE WHEN :value IS NULL THEN place = 0 ELSE value = :value END ORDER BY seq DESC LIMIT :limit"""
+_VALUES = """
+SELECT value FROM told WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest AND place = 0
+ORDER BY seq DESC"""
+_LIFE = """
+WITH last (seq) AS (SELECT max(seq) FROM touched WHERE document = :document AND seq <= :newest AND NOT gone),
+ended (seq) AS (
+SELECT coalesce(max(seq), 0) FROM touched WHERE document = :document AND gone AND seq < (SELECT seq FROM last)),
+born (seq) AS (
+SELECT min(seq) FROM touched WHERE document = :document AND seq > (SELECT seq FROM ended))
+SELECT (SELECT id FROM revisions WHERE seq = last.seq), (SELECT id FROM revisions WHERE seq = born.seq)
+FROM last, born WHERE last.seq IS NOT NULL"""
+_DELETED = """
+SELECT document, id, body FROM latest JOIN revisions USING (seq) WHERE gone ORDER BY seq DESC, document"""
+
+T = TypeVar("T")
+_Row: TypeAlias = tuple[int, str, bytes, int]  # its number, the id and the body of the commit, whether it removed
+_Parameters: TypeAlias = dict[str, object]
+
+
+@dataclass
+class _New:
+    """What is new, as rows of the tables."""
+
+    revisions: list[tuple[int, str, bytes]] = field(default_factory=list)
+    touched: list[tuple[bytes, int, bool]] = field(default_factory=list)
+    latest: list[tuple[bytes, int, bool]] = field(default_factory=list)
+    told: list[tuple[bytes, bytes, int, int, bytes]] = field(default_factory=list)
+    merges: list[tuple[int]] = field(default_factory=list)
+    tangled: list[tuple[bytes]] = field(default_factory=list)
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        connection.executemany("INSERT INTO revisions VALUES (?, ?, ?)", self.revisions)
+        connection.executemany("INSERT INTO touched VALUES (?, ?, ?)", self.touched)
+        connection.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", self.latest)
+        connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?)", self.told)
+        connection.executemany("INSERT INTO merges VALUES (?)", self.merges)
+        connection.executemany("INSERT OR IGNORE INTO tangled VALUES (?)", self.tangled)
+
+
+class Revisions:
+    """The revisions of the documents of one collection. Safe to use from any thread.
+
+    Whatever is asked is answered as a walk would, or with None: then it must be walked.
+
+    Args:
+        database: Where the tables of :data:`SCHEMA` are.
+        reader: Where the commits are.
+        collection: Whose documents it knows.
+    """
+
+    def __init__(self, database: Database, reader: Reader, collection: Collection) -> None:
+        self._database = database
+        self._reader = reader
+        self._collection = collection
+
+    def revisions(self, trail: Trail) -> Iterator[Revision] | None:
+        """Return the revisions of a trail, newest first."""
+
+        def first(connection: sqlite3.Connection, bounds: _Parameters) -> Iterator[Revision]:
+            return self._pages(trail, bounds, _page(connection, bounds))
+
+        return self._ask(trail, first)
+
+    def values(self, trail: Trail) -> list[str] | None:
+        """Return what the revisions of a trail say with its key, that of the newest first."""
+
+        def values(connection: sqlite3.Connection, bounds: _Parameters) -> list[str]:
+            return [_text(value) for (value,) in connection.execute(_VALUES, bounds)]
+
+        return self._ask(trail, values)
+
+    def lives(self, trail: Trail) -> list[Span] | None:
+        """Return the last life that a document had at the start of a trail; an empty list if it had none."""
+
+        def lives(connection: sqlite3.Connection, bounds: _Parameters) -> list[Span]:
+            return [Span(*row) for row in connection.execute(_LIFE, bounds)]
+
+        return self._ask(trail, lives)
+
+    def deleted(self) -> list[tuple[str, Revision]] | None:
+        """Return each document that is there no more, with the revision that removed it, the newest first."""
+
+        def deleted(connection: sqlite3.Connection) -> list[tuple[str, Revision]] | None:
+            self._catch_up(connection)
+            if connection.execute("SELECT 1 FROM merges").fetchone() is not None:
+                return None  # a side that was merged may have made and removed documents
+            rows: list[tuple[bytes, str, bytes]] = connection.execute(_DELETED).fetchall()
+            return [(_text(key), Revision.of(commit_id, parse_commit(body))) for key, commit_id, body in rows]
+
+        return self._database.ask(deleted)
+
+    def update(self, *, at_most: int) -> None:
+        """Bring it to the head, if that can be done and no more commits than that are new.
+
+        If there are more, this does nothing any more until somebody asked.
+        """
+        with suppress(sqlite3.Error, OSError, GitStateError), self._database.open() as connection:
+            known = connection.execute("SELECT id, is_far FROM head").fetchone() or (None, False)
+            if not known[1]:
+                try:
+                    self._catch_up(connection, at_most)
+                except TooFar:
+                    _set_head(connection, known[0], is_far=True)
+
+    def _ask(self, trail: Trail, question: Callable[[sqlite3.Connection, _Parameters], T]) -> T | None:
+        def asked(connection: sqlite3.Connection) -> T | None:
+            self._catch_up(connection)
+            bounds = _bounds(connection, trail)
+            return None if bounds is None else question(connection, bounds)
+
+        return self._database.ask(asked)
+
+    def _pages(self, trail: Trail, bounds: _Parameters, rows: "list[_Row]") -> Iterator[Revision]:
+        while rows:
+            for _, commit_id, body, gone in rows:
+                yield replace(Revision.of(commit_id, parse_commit(body)), removed=bool(gone))
+            if len(rows) < _PAGE:
+                return
+            seq, last = rows[-1][:2]
+
+            def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> "list[_Row] | None":
+                standing = connection.execute("SELECT id FROM revisions WHERE seq = ?", (seq,)).fetchone()
+                return _page(connection, bounds | {"newest": seq - 1}) if standing == (last,) else None
+
+            found = self._database.ask(following)
+            if found is None:  # it was made anew meanwhile, or is gone
+                yield from islice(history.walked(self._reader, trail._replace(start=last)), 1, None)
+                return
+            rows = found
+
+    # Catching up
+
+    def _catch_up(self, connection: sqlite3.Connection, at_most: int = sys.maxsize - 1) -> None:
+        head = self._reader.head()
+        if _head(connection) == head:
+            return
+        with transaction(connection):
+            known = _head(connection)
+            if known == head:
+                return  # somebody else was faster
+            steps = line.steps(self._reader.engine, head, known, at_most)
+            if steps is None:  # history was rewritten
+                for statement in _EMPTY:
+                    connection.execute(statement)
+                steps = line.steps(self._reader.engine, head, None, at_most) or []
+            self._insert(connection, steps)
+            _set_head(connection, head, is_far=False)
+
+    def _insert(self, connection: sqlite3.Connection, steps: list[Step]) -> None:
+        seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM revisions").fetchone()[0]
+        new = _New()
+        for step, touches in line.followed(self._reader, self._collection, reversed(steps)):
+            seq += 1
+            if len(new.revisions) == _AT_ONCE:
+                new.insert(connection)
+                new = _New()
+            new.revisions.append((seq, step.id, step.body))
+            rows = [(_bytes(touch.document), seq, touch.removed) for touch in touches]
+            new.touched += rows
+            new.latest += [row for row, touch in zip(rows, touches, strict=True) if touch.changed]
+            new.told += self._told(seq, step, touches)
+            # A folder whose name was cut, and whose file tells no id, comes by that name; who asks knows whose it is.
+            new.tangled += [row[:1] for row, touch in zip(rows, touches, strict=True) if names.is_cut(touch.document)]
+            if len(step.commit.parents) > 1:
+                new.merges.append((seq,))
+                new.tangled += [(key,) for key, _, _ in rows]
+        new.insert(connection)
+
+    def _told(self, seq: int, step: Step, touches: list[Touch]) -> Iterator[tuple[bytes, bytes, int, int, bytes]]:
+        """Yield the trailers of a commit, if the document that they are of is one that it touched."""
+        if not touches:
+            return
+        said = Message.parse(step.commit.message)
+        document = said.get(self._collection.trailer)
+        if document is not None and any(touch.document == document for touch in touches):
+            places: dict[str, int] = {}
+            for key, value in dict.fromkeys(said.trailers):
+                place = places[key] = places.get(key, -1) + 1
+                yield _bytes(document), _bytes(key), seq, place, _bytes(value)
+
+
+def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters | None:
+    """Return the parameters of the queries about a trail; None: not all of it is known."""
+    key = _bytes(trail.document)
+    query = "SELECT 1 FROM tangled WHERE document IN (?, ?)"
+    if connection.execute(query, (key, names.encode(trail.document).encode())).fetchone() is not None:
+        return None
+    newest, oldest = _seq(connection, trail.start), 1 if trail.until is None else _seq(connection, trail.until)
+    if newest is None or oldest is None:
+        return None
+    return {
+        "document": key,
+        "newest": newest,
+        "oldest": oldest,
+        "key": None if trail.key is None else _bytes(trail.key),
+        "value": None if trail.value is None else _bytes(trail.value),
+        "limit": _PAGE,
+    }
+
+
+def _page(connection: sqlite3.Connection, bounds: _Parameters) -> "list[_Row]":
+    return connection.execute(_ALL if bounds["key"] is None else _SAYING, bounds).fetchall()
+
+
+def _seq(connection: sqlite3.Connection, commit_id: ObjectId) -> int | None:
+    found = connection.execute("SELECT seq FROM revisions WHERE id = ?", (commit_id,)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _head(connection: sqlite3.Connection) -> ObjectId | None:
+    found: tuple[ObjectId | None] | None = connection.execute("SELECT id FROM head").fetchone()
+    return None if found is None else found[0]
+
+
+def _set_head(connection: sqlite3.Connection, head: ObjectId | None, *, is_far: bool) -> None:
+    connection.execute("DELETE FROM head")
+    connection.execute("INSERT INTO head VALUES (?, ?)", (head, is_far))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")

@@ -1,0 +1,52 @@
+"""Which revisions of a document are asked for, and who may know them without a walk."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from gitstate.engine.objects import ObjectId
+from gitstate.format.message import Message
+from gitstate.store.documents import Collection, Revision
+
+__all__ = ["Known", "Span", "Trail"]
+
+
+class Trail(NamedTuple):
+    """The revisions of a document that ``start`` has in its history, down to ``until`` (its own, and the last of them).
+
+    With a ``key`` only those whose message has such a trailer of the document, with that ``value`` if there is one.
+    """
+
+    collection: Collection
+    document: str
+    start: ObjectId
+    until: ObjectId | None = None
+    key: str | None = None
+    value: str | None = None
+
+    def holds(self, said: Message) -> bool:
+        """Whether a message is one of those that are asked for."""
+        if self.key is None:
+            return True
+        if said.get(self.collection.trailer) != self.document:
+            return False
+        return said.get(self.key) is not None if self.value is None else self.value in said.all(self.key)
+
+
+class Span(NamedTuple):
+    """A life of a document: its newest revision, and the one that began it."""
+
+    newest: ObjectId
+    oldest: ObjectId
+
+
+class Known(Protocol):
+    """What an index answers; None: it cannot, and the history is walked."""
+
+    def revisions(self, trail: Trail) -> Iterator[Revision] | None:
+        """Return the revisions of a trail, newest first."""
+
+    def values(self, trail: Trail) -> list[str] | None:
+        """Return what the revisions of a trail say with its key, that of the newest first."""
+
+    def lives(self, trail: Trail) -> list[Span] | None:
+        """Return the last life that the document had at the start of a trail; an empty list if it had none."""
