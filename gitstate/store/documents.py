@@ -15,6 +15,7 @@ from gitstate.format import names
 from gitstate.format.layout import Layout
 from gitstate.format.message import Message
 from gitstate.store.content import Content, ContentCache, Key
+from gitstate.store.selection import Summary
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 
@@ -29,13 +30,15 @@ class Collection:
     """A top folder of documents of one kind.
 
     ``layout`` says how a value becomes files, ``id_field`` in which field of the value a document's id stands, and
-    ``trailer`` which trailer names the document that a commit is about.
+    ``trailer`` which trailer names the document that a commit is about. ``summarize`` makes the summary of a snapshot;
+    it is given the message of the commit that changed the document last, if that is known and says that it is about it.
     """
 
     name: str
     layout: Layout
     id_field: str
     trailer: str
+    summarize: "Callable[[Snapshot, Message | None], Summary] | None" = None
 
     def folder(self, document: str, fanout: int) -> str:
         """Return the path of a document's folder in a tree where documents lie under so many levels of folders."""

@@ -30,6 +30,7 @@ from gitstate.store.index.indexes import Indexes
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
+from gitstate.store.selection import Selected, Selection
 from gitstate.store.trails import Span, Trail
 from gitstate.store.verify import Report, Validate
 from gitstate.store.watching import Cursor, Watcher
@@ -173,6 +174,17 @@ class Store:
     def documents(self, collection: Collection, at: str | None = None) -> Iterator[Snapshot]:
         """Yield every document of a collection."""
         return self._reader.documents(collection, self.resolve(at))
+
+    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[str]]:
+        """Return the documents that are asked for by what they say of themselves, and a sentence of each that cannot be
+        read.
+
+        Raises:
+            CorruptionError: A commit or tree is missing or damaged.
+            StoreNotFoundError: The branch, or the whole repository, is gone.
+        """
+        self._check_open()
+        return self._indexes.select(collection, selection)
 
     def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""

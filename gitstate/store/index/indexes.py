@@ -4,10 +4,12 @@ from pathlib import Path
 
 from gitstate.format import names
 from gitstate.store.documents import Collection
-from gitstate.store.index import revisions
+from gitstate.store.index import revisions, summaries
 from gitstate.store.index.database import Database
 from gitstate.store.index.revisions import Revisions
+from gitstate.store.index.summaries import Summaries
 from gitstate.store.reader import Reader
+from gitstate.store.selection import Selected, Selection
 
 __all__ = ["Index", "Indexes"]
 
@@ -24,8 +26,9 @@ class Index:
     """
 
     def __init__(self, path: Path | None, reader: Reader, collection: Collection) -> None:
-        self.database = Database(path, revisions.SCHEMA, _VERSION)
+        self.database = Database(path, f"{revisions.SCHEMA};{summaries.SCHEMA}", _VERSION)
         self.revisions = Revisions(self.database, reader, collection)
+        self.summaries = Summaries(self.database, self.revisions, reader, collection)
 
 
 class Indexes:
@@ -42,12 +45,32 @@ class Indexes:
         self._branch = branch
         self._reader = reader
         self._indexes: dict[str, Index] = {}
+        self._spares: dict[str, Index] = {}
 
     def of(self, collection: Collection) -> Index:
         """Return the index of a collection."""
         found = self._indexes.get(collection.name)
         if found is None:
             found = self._indexes.setdefault(collection.name, Index(self._path(collection), self._reader, collection))
+        return found
+
+    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[str]]:
+        """Return the documents that are asked for, and what is said of those that cannot be read.
+
+        Raises:
+            CorruptionError: A commit or tree is missing or damaged.
+            StoreNotFoundError: The branch, or the whole repository, is gone.
+        """
+        found = self.of(collection).summaries.select(selection)
+        if found is None:  # the file cannot be had
+            found = self._spare(collection).summaries.select_or_raise(selection)
+        return found
+
+    def _spare(self, collection: Collection) -> Index:
+        """Return an index in memory."""
+        found = self._spares.get(collection.name)
+        if found is None:
+            found = self._spares.setdefault(collection.name, Index(None, self._reader, collection))
         return found
 
     def revisions(self, collection: Collection) -> Revisions:
@@ -67,7 +90,7 @@ class Indexes:
 
     def close(self) -> None:
         """Close all files, for good."""
-        for index in list(self._indexes.values()):
+        for index in [*self._indexes.values(), *self._spares.values()]:
             index.database.close(for_good=True)
 
     def forked(self) -> None:

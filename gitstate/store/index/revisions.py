@@ -62,6 +62,9 @@ born (seq) AS (
 SELECT min(seq) FROM touched WHERE document = :document AND seq > (SELECT seq FROM ended))
 SELECT (SELECT id FROM revisions WHERE seq = last.seq), (SELECT id FROM revisions WHERE seq = born.seq)
 FROM last, born WHERE last.seq IS NOT NULL"""
+_LAST = """
+SELECT body FROM latest JOIN revisions USING (seq)
+WHERE document = ? AND document NOT IN (SELECT document FROM tangled)"""
 _DELETED = """
 SELECT document, id, body FROM latest JOIN revisions USING (seq) WHERE gone ORDER BY seq DESC, document"""
 
@@ -134,7 +137,7 @@ class Revisions:
         """Return each document that is there no more, with the revision that removed it, the newest first."""
 
         def deleted(connection: sqlite3.Connection) -> list[tuple[str, Revision]] | None:
-            self._catch_up(connection)
+            self.catch_up(connection)
             if connection.execute("SELECT 1 FROM merges").fetchone() is not None:
                 return None  # a side that was merged may have made and removed documents
             rows: list[tuple[bytes, str, bytes]] = connection.execute(_DELETED).fetchall()
@@ -148,16 +151,21 @@ class Revisions:
         If there are more, this does nothing any more until somebody asked.
         """
         with suppress(sqlite3.Error, OSError, GitStateError), self._database.open() as connection:
-            known = connection.execute("SELECT id, is_far FROM head").fetchone() or (None, False)
-            if not known[1]:
-                try:
-                    self._catch_up(connection, at_most)
-                except TooFar:
-                    _set_head(connection, known[0], is_far=True)
+            known, is_far = connection.execute("SELECT id, is_far FROM head").fetchone() or (None, False)
+            if not is_far and not self.catch_up(connection, at_most):
+                _set_head(connection, known, is_far=True)
+
+    def last_message(self, connection: sqlite3.Connection, document: str) -> Message | None:
+        """Return what the commit that changed a document last says of it; None if it says nothing of it, or may be
+        another one.
+        """
+        found = connection.execute(_LAST, (_bytes(document),)).fetchone()
+        said = None if found is None else Message.parse(parse_commit(found[0]).message)
+        return said if said is not None and said.get(self._collection.trailer) == document else None
 
     def _ask(self, trail: Trail, question: Callable[[sqlite3.Connection, _Parameters], T]) -> T | None:
         def asked(connection: sqlite3.Connection) -> T | None:
-            self._catch_up(connection)
+            self.catch_up(connection)
             bounds = _bounds(connection, trail)
             return None if bounds is None else question(connection, bounds)
 
@@ -183,21 +191,29 @@ class Revisions:
 
     # Catching up
 
-    def _catch_up(self, connection: sqlite3.Connection, at_most: int = sys.maxsize - 1) -> None:
-        head = self._reader.head()
-        if _head(connection) == head:
-            return
+    def catch_up(self, connection: sqlite3.Connection, at_most: int = sys.maxsize - 1) -> bool:
+        """Bring it to the head; if more commits than ``at_most`` are new, do nothing and return False."""
+        if _head(connection) == self._reader.head():
+            return True
         with transaction(connection):
-            known = _head(connection)
-            if known == head:
-                return  # somebody else was faster
+            return self.bring(connection, at_most) is not None
+
+    def bring(self, connection: sqlite3.Connection, at_most: int) -> ObjectId | None:
+        """Bring it to the head in a transaction, and return the head; if more commits are new, do nothing: None."""
+        head, known = self._reader.head(), _head(connection)
+        if known == head:
+            return head  # somebody else was faster
+        try:
             steps = line.steps(self._reader.engine, head, known, at_most)
             if steps is None:  # history was rewritten
+                steps = line.steps(self._reader.engine, head, None, at_most) or []
                 for statement in _EMPTY:
                     connection.execute(statement)
-                steps = line.steps(self._reader.engine, head, None, at_most) or []
-            self._insert(connection, steps)
-            _set_head(connection, head, is_far=False)
+        except TooFar:
+            return None
+        self._insert(connection, steps)
+        _set_head(connection, head, is_far=False)
+        return head
 
     def _insert(self, connection: sqlite3.Connection, steps: list[Step]) -> None:
         seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM revisions").fetchone()[0]

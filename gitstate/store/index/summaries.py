@@ -1,0 +1,177 @@
+"""What each document says of itself, so that those that are asked for are found without reading any.
+
+The table stands for one root tree. Of another one, only the documents are read whose trees differ, and of these as
+little as the collection's ``summarize`` needs.
+"""
+
+import json
+import sqlite3
+
+from gitstate.engine import graph
+from gitstate.engine.objects import ObjectId
+from gitstate.errors import GitStateError, StateCorruptionError
+from gitstate.format.message import Message
+from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.index.database import Database, transaction
+from gitstate.store.index.revisions import Revisions
+from gitstate.store.reader import Reader
+from gitstate.store.selection import ORDERS, Selected, Selection
+from gitstate.values.canonical import Value
+
+__all__ = ["SCHEMA", "Summaries"]
+
+SCHEMA = """
+CREATE TABLE summarized (root TEXT NOT NULL);
+CREATE TABLE summaries (
+document BLOB PRIMARY KEY, name TEXT NOT NULL, state TEXT, saved REAL NOT NULL, created REAL NOT NULL,
+failed INTEGER NOT NULL, errors TEXT NOT NULL, facts TEXT) WITHOUT ROWID;
+CREATE INDEX newest ON summaries (saved DESC, document DESC)"""
+
+_COLUMNS = dict(zip(ORDERS, ("saved", "created", "name", "document"), strict=True))
+_UPWARDS = ("name", "id")  # so these are sorted, if not the other way round
+_WANTED = """
+SELECT document, {column}, facts FROM summaries WHERE facts IS NOT NULL
+AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+AND (:name IS NULL OR name GLOB :name OR CAST(document AS TEXT) GLOB :name)
+AND (:since IS NULL OR saved >= :since) AND (:until IS NULL OR saved < :until) AND failed >= :failed
+AND (:error IS NULL OR instr(lower(errors), lower(:error)))
+AND (:after IS NULL OR ({column}, document) {beyond} (:after, :document))
+ORDER BY {column} {way}, document {way} LIMIT :limit"""
+_QUERIES = {
+    (order, up): _WANTED.format(column=column, beyond=">" if up else "<", way="ASC" if up else "DESC")
+    for order, column in _COLUMNS.items()
+    for up in (True, False)
+}
+_NEW = 2000  # commits at most that are looked into for what they say; with more, documents are read
+
+
+class Summaries:
+    """The summaries of one collection. Safe to use from any thread.
+
+    Args:
+        database: Where the tables of :data:`SCHEMA` are.
+        revisions: What is known of the documents' revisions there.
+        reader: Where the documents are.
+        collection: Whose they are.
+    """
+
+    def __init__(self, database: Database, revisions: Revisions, reader: Reader, collection: Collection) -> None:
+        self._database = database
+        self._revisions = revisions
+        self._reader = reader
+        self._collection = collection
+
+    def select(self, selection: Selection) -> tuple[list[Selected], list[str]] | None:
+        """Return the documents that are asked for, and what is said of those that cannot be read; None: no answer."""
+        return self._database.ask(lambda connection: self._select(connection, selection))
+
+    def select_or_raise(self, selection: Selection) -> tuple[list[Selected], list[str]]:
+        """Return the same, or say why it cannot be had.
+
+        Raises:
+            CorruptionError: A commit or tree is missing or damaged.
+            StoreNotFoundError: The branch, or the whole repository, is gone.
+        """
+        with self._database.open() as connection:
+            return self._select(connection, selection)
+
+    def _select(self, connection: sqlite3.Connection, selection: Selection) -> tuple[list[Selected], list[str]]:
+        self._catch_up(connection)
+        query = _QUERIES[selection.order, (selection.order in _UPWARDS) != selection.reverse]
+        rows: list[tuple[bytes, float | str | bytes, str]] = connection.execute(
+            query, _parameters(selection)
+        ).fetchall()
+        facts: list[dict[str, Value]] = json.loads(f"[{','.join([row[2] for row in rows])}]")
+        found = [
+            Selected(document := _text(key), said, (place if isinstance(place, float | str) else document, document))
+            for (key, place, _), said in zip(rows, facts, strict=True)
+        ]
+        unreadable = connection.execute("SELECT errors FROM summaries WHERE facts IS NULL ORDER BY document")
+        return found, [error for (error,) in unreadable]
+
+    # Catching up
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        unreadable = connection.execute("SELECT document FROM summaries WHERE facts IS NULL").fetchall()
+        if not unreadable and _root(connection) == self._tree(self._reader.head()):
+            return
+        with transaction(connection):
+            indexed = self._revisions.bring(connection, _NEW)
+            head = indexed or self._reader.head()
+            root = self._tree(head)
+            changed = self._differing(connection, _root(connection), root)
+            for (key,) in unreadable:  # what was missing may be there now
+                changed.setdefault(_text(key), self._reader.locate(root, self._collection, _text(key)))
+            for document, tree in changed.items():
+                said = self._revisions.last_message(connection, document) if indexed else None
+                self._put(connection, document, None if tree is None else self._snapshot(document, head, tree), said)
+            connection.execute("DELETE FROM summarized")
+            connection.execute("INSERT INTO summarized VALUES (?)", (root,))
+
+    def _tree(self, head: ObjectId) -> ObjectId:
+        return graph.read(self._reader.source, head).tree
+
+    def _snapshot(self, document: str, head: ObjectId, tree: ObjectId) -> Snapshot:
+        return self._reader.snapshot_of(self._collection, document, head, tree)
+
+    def _differing(
+        self, connection: sqlite3.Connection, known: ObjectId | None, root: ObjectId
+    ) -> dict[str, ObjectId | None]:
+        """Return the documents that are not as they were, and their trees; all, if what was is gone."""
+        try:
+            if known is not None:
+                return {document: now for document, _, now in self._reader.differing(self._collection, known, root)}
+        except GitStateError:
+            pass
+        connection.execute("DELETE FROM summaries")
+        return {document: tree for document, _, tree in self._reader.places(self._collection, root)}
+
+    def _put(
+        self, connection: sqlite3.Connection, document: str, snapshot: Snapshot | None, said: Message | None
+    ) -> None:
+        """Make the row of a document: of one that cannot be read it has no facts, but the error."""
+        key = document.encode("utf-8", "surrogatepass")
+        if snapshot is None or self._collection.summarize is None:
+            connection.execute("DELETE FROM summaries WHERE document = ?", (key,))
+            return
+        row: tuple[object, ...]
+        try:
+            summary = self._collection.summarize(snapshot, said)
+        except StateCorruptionError as error:
+            row = (key, "", None, 0.0, 0.0, 0, _tame(error.message), None)
+        else:
+            errors = _tame("\n".join(summary.errors))
+            state = None if summary.state is None else _tame(summary.state)
+            facts = json.dumps(summary.facts)
+            row = (key, _tame(summary.name), state, summary.saved, summary.created, summary.failed, errors, facts)
+        connection.execute("INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _parameters(selection: Selection) -> dict[str, object]:
+    place, document = selection.after or (None, "")
+    is_document = selection.order == "id" and place is not None
+    return {
+        "states": None if selection.states is None else json.dumps(selection.states),
+        "name": None if selection.name is None else _tame(selection.name).replace("[!", "[^"),
+        "since": selection.since,
+        "until": selection.until,
+        "failed": selection.failed,
+        "error": None if selection.error is None else _tame(selection.error),
+        "after": document.encode("utf-8", "surrogatepass") if is_document else place,
+        "document": document.encode("utf-8", "surrogatepass"),
+        "limit": -1 if selection.limit is None else selection.limit,
+    }
+
+
+def _root(connection: sqlite3.Connection) -> ObjectId | None:
+    found: tuple[ObjectId] | None = connection.execute("SELECT root FROM summarized").fetchone()
+    return None if found is None else found[0]
+
+
+def _tame(text: str) -> str:
+    """Return a text without what SQLite cannot keep."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
