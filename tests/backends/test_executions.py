@@ -16,6 +16,9 @@ from gitstate import (
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import StaleError
+from gitstate.format.codec import Codec
+from gitstate.format.message import EVENT, JOB, UNDOES, Event, Message
+from gitstate.store.documents import Draft
 from tests.git import git
 
 
@@ -281,6 +284,18 @@ async def test_a_forged_record_in_the_message_of_another_job_does_not_count(tmp_
         git(folder, "add", ".")
         git(folder, "commit", "-qm", "Notes\n\nGitstate-Job: nightly\nGitstate-Execution: 7\nGitstate-Sheet: 1")
         assert await backend.get_execution_history("nightly") == []
+
+
+@pytest.mark.parametrize("source", ["", "~9", "never\udcff", "~0", "0" * 40])
+async def test_a_job_that_says_falsely_that_it_was_brought_back_has_its_executions(tmp_path: Path, source: str) -> None:
+    forged = ((JOB, "nightly"), (EVENT, Event.UNDONE.value), (UNDOES, source))
+    value = Codec(CheckpointState).encode(job())
+    async with GitStateBackend(tmp_path / "state") as backend:
+        draft = Draft(Message("forged", trailers=forged), value=value)
+        backend.store.submit(backend._jobs, "nightly", lambda _: draft).result()
+        await backend.record_execution("nightly", 1, 1)
+        assert await backend.get_execution_history_count("nightly") == 1
+        assert len(await backend.attempts("nightly")) == 1
 
 
 async def test_git_shows_how_an_attempt_differs_from_the_last_one(tmp_path: Path) -> None:
