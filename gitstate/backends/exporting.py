@@ -7,6 +7,7 @@ import csv
 import json
 import logging
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,8 @@ _log = logging.getLogger("gitstate")
 FORMATS = ("jsonl", "csv", "sqlite")
 WHAT = ("checkpoints", "executions", "both")
 CHECKPOINT, EXECUTION = "checkpoint", "execution"
+
+_COUNT = re.compile(r"[0-9]{1,19}")
 
 Row: TypeAlias = tuple[str, dict[str, Any]]
 """What a row is of, :data:`CHECKPOINT` or :data:`EXECUTION`, and its columns by name."""
@@ -132,9 +135,8 @@ class Contents:
         self, store: Store, jobs: Collection, job_id: str, commit: str, told: message.Message
     ) -> dict[str, Any]:
         said = executions.facts(job_id, told) | {"revision": commit}
-        for name, key in (("prompt_bytes", message.PROMPT_BYTES), ("output_bytes", message.OUTPUT_BYTES)):
-            size = told.get(key) or ""
-            said[name] = int(size) if size.isascii() and size.isdecimal() and len(size) < 20 else None
+        said |= {"prompt_bytes": _count(told.get(message.PROMPT_BYTES))}
+        said |= {"output_bytes": _count(told.get(message.OUTPUT_BYTES))}
         row = {name: said[name] for name in _EXECUTION_COLUMNS}
         return row | executions.payload_of(store.snapshot(jobs, job_id, commit), told) if self.payloads else row
 
@@ -199,7 +201,12 @@ def counted(
 
 def _progress(text: str | None) -> tuple[int | None, int | None]:
     done, _, total = (text or "").partition("/")
-    return (int(done), int(total)) if done.isdecimal() and total.isdecimal() else (None, None)
+    return _count(done), _count(total)
+
+
+def _count(text: str | None) -> int | None:
+    """Return the number that a trailer says; None where it says none, or one that counts nothing."""
+    return int(text) if text is not None and _COUNT.fullmatch(text) else None
 
 
 def _state(store: Store, jobs: Collection, job_id: str, revision: str) -> dict[str, Any] | None:
