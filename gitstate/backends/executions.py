@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -72,7 +72,7 @@ class ExecutionRecord:
         id: The integer; one of its own if none is given.
 
     Raises:
-        InvalidInputError: A number is out of range or no number, or a text is no text.
+        InvalidInputError: A number is out of range or no number, a text is no text, or a time is none or naive.
     """
 
     sheet_num: int
@@ -94,6 +94,10 @@ class ExecutionRecord:
             raise InvalidInputError(
                 f"the duration of an execution is a number of seconds, not {self.duration_seconds!r}"
             )
+        if not _is_integer(self.id) or not 1 <= self.id < 2**ID_BITS:
+            raise InvalidInputError(f"the id of an execution is a number from 1 to 2**{ID_BITS} - 1, not {self.id!r}")
+        if self.executed_at is not None and not _is_moment(self.executed_at):
+            raise InvalidInputError(f"the time of an execution is an aware datetime, not {self.executed_at!r}")
         for name, text in (("prompt", self.prompt), ("output", self.output)):
             if text is not None and not isinstance(text, str):
                 raise InvalidInputError(f"the {name} of an execution is a text, not {type(text).__name__}")
@@ -135,7 +139,7 @@ class ExecutionRecord:
             (message.EXECUTION, str(self.id)),
             (message.SHEET, str(self.sheet_num)),
             (message.ATTEMPT, str(self.attempt_num)),
-            (message.TIME, (self.executed_at or clock.now()).isoformat()),
+            (message.TIME, (self.executed_at or clock.now()).astimezone(UTC).isoformat()),
             (message.EXIT_CODE, None if self.exit_code is None else str(self.exit_code)),
             (message.DURATION, None if duration is None else repr(float(duration))),
             (message.PROMPT_BYTES, _size(self.prompt)),
@@ -237,6 +241,13 @@ def _is_duration(seconds: Any) -> bool:
     try:
         return (_is_integer(seconds) or isinstance(seconds, float)) and math.isfinite(seconds)
     except OverflowError:  # an integer that no float can hold
+        return False
+
+
+def _is_moment(time: Any) -> bool:
+    try:
+        return isinstance(time, datetime) and time.utcoffset() is not None and bool(time.astimezone(UTC))
+    except OverflowError:  # in UTC it is of the year 0 or 10000
         return False
 
 

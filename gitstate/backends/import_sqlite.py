@@ -227,9 +227,9 @@ def _execution(job_id: str, said: _Row, taken: set[int]) -> ExecutionRecord | No
             exit_code=said.get("exit_code"),
             duration_seconds=said.get("duration_seconds"),
             id=number,
-            executed_at=None if time is None else (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC),
+            executed_at=None if time is None else (time if time.tzinfo else time.replace(tzinfo=UTC)),
         )
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 

@@ -1,5 +1,6 @@
 """Executions: what is recorded comes back exactly, and git shows it."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,35 @@ async def test_what_is_no_execution_writes_nothing(backend: RewindBackend, wrong
         await backend.save(state, execution=wrong)
     assert state.updated_at == stamp
     assert len(await backend.history("nightly")) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": 0},
+        {"id": 2**52},
+        {"id": -1},
+        {"id": True},
+        {"id": "7"},
+        {"id": 7.0},
+        {"id": None},
+        {"executed_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # naive
+        {"executed_at": "2026-01-01T00:00:00+00:00"},
+        {"executed_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))},  # in UTC of no year
+    ],
+    ids=repr,
+)
+def test_a_record_has_an_id_and_a_time_that_can_be_read_again(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="of an execution is"):
+        ExecutionRecord(1, 1, **wrong)
+
+
+@pytest.mark.parametrize("number", [1, 2**52 - 1])
+async def test_the_time_of_a_record_is_written_in_utc(backend: RewindBackend, number: int) -> None:
+    elsewhere = datetime(2026, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    await backend.save(job(), execution=ExecutionRecord(1, 1, executed_at=elsewhere, id=number))
+    (found,) = await backend.get_execution_history("nightly")
+    assert (found["id"], found["executed_at"]) == (number, "2025-12-31T20:00:00+00:00")
 
 
 @pytest.mark.parametrize(
