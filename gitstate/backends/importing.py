@@ -20,6 +20,7 @@ from gitstate.backends.import_columns import JOB_NAMES, fields_of, renamed, with
 from gitstate.backends.import_sources import Found, JsonFiles, Source, is_sqlite
 from gitstate.backends.import_sqlite import SqliteFile
 from gitstate.backends.subjects import message_for
+from gitstate.engine.files import storage_errors
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
@@ -222,11 +223,12 @@ class Import:
 
 
 def _open(path: Path, codec: Codec[Any]) -> Source:
-    if path.is_dir():
-        return JsonFiles(path)
-    if is_sqlite(path):
-        return SqliteFile(path, codec.model)
-    return JsonFiles(path.resolve())
+    with storage_errors(path):
+        if path.is_dir():
+            return JsonFiles(path)
+        if is_sqlite(path):
+            return SqliteFile(path, codec.model)
+        return JsonFiles(path.resolve())
 
 
 def _page(coming: Iterator[ExecutionRecord]) -> list[ExecutionRecord]:
