@@ -127,25 +127,24 @@ class ExecutionRecord:
         outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
         return f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
 
-    def attachments(self) -> dict[str, bytes | None]:
-        """Return the files of its prompt and output, by path; None where there is none."""
-        texts = {"prompt": self.prompt, "output": self.output}
-        return {_path(self.sheet_num, name): _payload(text) for name, text in texts.items()}
+    def written(self) -> tuple[tuple[tuple[str, str], ...], dict[str, bytes | None]]:
+        """Return what the commit that records it has: trailers, and prompt and output as files, None for one to remove.
 
-    def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Return all else of it, as the trailers of the commit that records it."""
-        duration = self.duration_seconds
-        said = (
-            (message.EXECUTION, str(self.id)),
-            (message.SHEET, str(self.sheet_num)),
-            (message.ATTEMPT, str(self.attempt_num)),
-            (message.TIME, (self.executed_at or clock.now()).astimezone(UTC).isoformat()),
-            (message.EXIT_CODE, None if self.exit_code is None else str(self.exit_code)),
-            (message.DURATION, None if duration is None else repr(float(duration))),
-            (message.PROMPT_BYTES, _size(self.prompt)),
-            (message.OUTPUT_BYTES, _size(self.output)),
-        )
-        return tuple((key, value) for key, value in said if value is not None)
+        Both at once: a text may be large, and is encoded for its size and for its file.
+        """
+        prompt, output = _payload(self.prompt), _payload(self.output)
+        said = {
+            message.EXECUTION: self.id,
+            message.SHEET: self.sheet_num,
+            message.ATTEMPT: self.attempt_num,
+            message.TIME: (self.executed_at or clock.now()).astimezone(UTC).isoformat(),
+            message.EXIT_CODE: self.exit_code,
+            message.DURATION: None if self.duration_seconds is None else float(self.duration_seconds),
+            message.PROMPT_BYTES: None if prompt is None else len(prompt),
+            message.OUTPUT_BYTES: None if output is None else len(output),
+        }
+        trailers = tuple((key, str(value)) for key, value in said.items() if value is not None)
+        return trailers, {_path(self.sheet_num, "prompt"): prompt, _path(self.sheet_num, "output"): output}
 
 
 def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
@@ -154,9 +153,9 @@ def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
     def edit(current: Snapshot | None) -> Draft:
         if current is None:
             raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
-        value = current.content().value
-        told = message_for(job_id, Event.EXECUTION, record.told, value, trailers=record.trailers())
-        return Draft(told, attachments=record.attachments())
+        trailers, attachments = record.written()
+        told = message_for(job_id, Event.EXECUTION, record.told, current.content().value, trailers=trailers)
+        return Draft(told, attachments=attachments)
 
     return edit
 
@@ -253,11 +252,6 @@ def _is_moment(time: Any) -> bool:
 
 def _path(sheet_num: int, name: str) -> str:
     return f"executions/{sheet_num:04d}/{name}.txt"
-
-
-def _size(text: str | None) -> str | None:
-    payload = _payload(text)
-    return None if payload is None else str(len(payload))
 
 
 def _payload(text: str | None) -> bytes | None:
