@@ -55,7 +55,7 @@ def attempts(
             rows.part()
         for ended in checkpoint.ended:
             rows.add_ended(ended, checkpoint)
-        execution = recorded_by(jobs, job_id, revision.message)
+        execution = recorded_by(jobs, job_id, revision)
         if execution is not None:
             rows.add_execution(execution, checkpoint)
     wanted = (row for row in rows.found if row is not None and sheet_num in (None, row.sheet))

@@ -17,8 +17,8 @@ from gitstate.backends.lives import present_life
 from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
-from gitstate.format.message import Event, Message
-from gitstate.store.documents import Collection, Draft, Edit, Snapshot
+from gitstate.format.message import Event
+from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 
 __all__ = [
@@ -27,9 +27,8 @@ __all__ = [
     "ExecutionRecord",
     "Recorded",
     "edit_for",
-    "facts",
+    "integer",
     "page",
-    "payload_of",
     "recorded",
     "recorded_by",
 ]
@@ -161,75 +160,72 @@ def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
 
 
 class Recorded(NamedTuple):
-    """What the trailers of a commit say of the execution that it records; None where that cannot be read."""
+    """What a commit says of the execution that it records; None where that cannot be read.
 
+    The fields are the columns of an export, in their order.
+    """
+
+    job_id: str
     id: int
     sheet_num: int | None
     attempt_num: int | None
     exit_code: int | None
     duration_seconds: float | None
+    executed_at: str | None
+    prompt_bytes: int | None
+    output_bytes: int | None
+    revision: str
+
+    def payload(self, store: Store, collection: Collection) -> dict[str, str | None]:
+        """Return its prompt and output, read from the tree of the commit."""
+        snapshot = store.snapshot(collection, self.job_id, self.revision)
+        return {
+            "prompt": None if self.prompt_bytes is None else _text(snapshot, self.sheet_num, "prompt"),
+            "output": None if self.output_bytes is None else _text(snapshot, self.sheet_num, "output"),
+        }
 
 
-def recorded_by(collection: Collection, job_id: str, told: Message) -> Recorded | None:
+def recorded_by(collection: Collection, job_id: str, revision: Revision) -> Recorded | None:
     """Return the execution of a job that a commit records, or None."""
-    number = _integer(told, message.EXECUTION) if told.get(collection.trailer) == job_id else None
+    said = dict(reversed(revision.message.trailers))  # of several alike the first counts
+    number = integer(said.get(message.EXECUTION)) if said.get(collection.trailer) == job_id else None
     if number is None:
         return None
-    sheet, attempt, exit_code = (_integer(told, key) for key in (message.SHEET, message.ATTEMPT, message.EXIT_CODE))
-    return Recorded(number, sheet, attempt, exit_code, _seconds(told))
+    return Recorded(
+        job_id,
+        number,
+        integer(said.get(message.SHEET)),
+        integer(said.get(message.ATTEMPT)),
+        integer(said.get(message.EXIT_CODE)),
+        _seconds(said.get(message.DURATION)),
+        _time(said.get(message.TIME)),
+        integer(said.get(message.PROMPT_BYTES)),
+        integer(said.get(message.OUTPUT_BYTES)),
+        revision.id,
+    )
 
 
-def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
-    """Yield the revision and message of each execution in the present life of a job, newest first.
+def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Recorded]:
+    """Yield the executions in the present life of a job, newest first.
 
     A record that stands in several commits, such as one that was saved again or cherry-picked, is one execution.
     """
     met: set[int] = set()
     for revision in present_life(store, collection, job_id):
-        found = recorded_by(collection, job_id, revision.message)
+        found = recorded_by(collection, job_id, revision)
         if found is not None and found.id not in met:
             met.add(found.id)
-            yield revision.id, revision.message
-
-
-def facts(job_id: str, told: Message) -> dict[str, Any]:
-    """Return what the commit of an execution says of it: the record without prompt and output."""
-    return {
-        "id": _integer(told, message.EXECUTION),
-        "job_id": job_id,
-        "sheet_num": _integer(told, message.SHEET),
-        "attempt_num": _integer(told, message.ATTEMPT),
-        "exit_code": _integer(told, message.EXIT_CODE),
-        "duration_seconds": _seconds(told),
-        "executed_at": _time(told),
-    }
-
-
-def payload_of(snapshot: Snapshot | None, told: Message) -> dict[str, Any]:
-    """Return prompt and output of an execution, read from the tree of its commit."""
-    sheet_num = _integer(told, message.SHEET)
-    return {
-        "prompt": _text(snapshot, sheet_num, "prompt", told.get(message.PROMPT_BYTES)),
-        "output": _text(snapshot, sheet_num, "output", told.get(message.OUTPUT_BYTES)),
-    }
-
-
-def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
-    """Return the record of one execution, its keys in the order in which consumers know them."""
-    said = facts(job_id, told) | payload_of(store.snapshot(collection, job_id, revision), told)
-    return {name: said[name] for name in RECORD}
+            yield found
 
 
 def page(
     store: Store, collection: Collection, job_id: str, sheet_num: int | None, limit: int | None
 ) -> list[dict[str, Any]]:
     """Return the records of the newest ``limit`` executions of a job, or of one of its sheets."""
-    wanted = (
-        (revision, told)
-        for revision, told in recorded(store, collection, job_id)
-        if sheet_num is None or _integer(told, message.SHEET) == sheet_num
-    )
-    return [_record(store, collection, job_id, *found) for found in islice(wanted, limit)]
+    found = recorded(store, collection, job_id)
+    wanted = (each for each in found if sheet_num is None or each.sheet_num == sheet_num)
+    rows = (each._asdict() | each.payload(store, collection) for each in islice(wanted, limit))
+    return [{name: row[name] for name in RECORD} for row in rows]
 
 
 def _is_integer(number: Any) -> bool:
@@ -258,10 +254,8 @@ def _payload(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "surrogatepass")
 
 
-def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str, size: str | None) -> str | None:
-    if snapshot is None or sheet_num is None or size is None:
-        return None
-    content = snapshot.read(_path(sheet_num, name))
+def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str) -> str | None:
+    content = None if snapshot is None or sheet_num is None else snapshot.read(_path(sheet_num, name))
     if content is None:
         return None
     try:
@@ -273,21 +267,20 @@ def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str, size: str
 # Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.
 
 
-def _integer(told: Message, key: str) -> int | None:
-    text = told.get(key)
+def integer(text: str | None) -> int | None:
+    """Return the integer that a trailer says, None if it says none."""
     return int(text) if text is not None and _INTEGER.fullmatch(text) else None
 
 
-def _seconds(told: Message) -> float | None:
+def _seconds(text: str | None) -> float | None:
     try:
-        seconds = float(told.get(message.DURATION) or "nan")
+        seconds = float(text or "nan")
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) else None
 
 
-def _time(told: Message) -> str | None:
-    text = told.get(message.TIME)
+def _time(text: str | None) -> str | None:
     try:
         return None if text is None else datetime.fromisoformat(text).isoformat()
     except ValueError:

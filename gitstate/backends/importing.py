@@ -205,8 +205,7 @@ class Import:
 
     def _recorded(self, job_id: str) -> frozenset[int]:
         """Return the ids of the executions that a job has."""
-        told = executions.recorded(self.store, self.jobs, job_id)
-        return frozenset(executions.facts(job_id, said)["id"] for _, said in told)
+        return frozenset(each.id for each in executions.recorded(self.store, self.jobs, job_id))
 
     async def _record(self, source: Source, job: _Candidate) -> int:
         """Record the executions of a job that are not recorded yet, and return how many."""

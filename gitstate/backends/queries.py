@@ -58,17 +58,17 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     if snapshot is None:
         return {}
     job: Any = snapshot.content().value
-    told = [executions.facts(job_id, each) for _, each in executions.recorded(store, jobs, job_id)]
-    durations = [each["duration_seconds"] for each in told if each["duration_seconds"] is not None]
+    recorded = list(executions.recorded(store, jobs, job_id))
+    durations = [each.duration_seconds for each in recorded if each.duration_seconds is not None]
     total, completed = job.get("total_sheets") or 0, _completed(job)
     return {
         "total_sheets": total,
         "completed_sheets": completed,
         "success_rate": 100.0 * completed / total if total else 0.0,
         "total_retries": job.get("total_retry_count") or 0,
-        "total_executions": len(told),
+        "total_executions": len(recorded),
         "avg_duration_seconds": sum(durations) / len(durations) if durations else None,
-        "successful_executions": sum(each["exit_code"] == 0 for each in told),
+        "successful_executions": sum(each.exit_code == 0 for each in recorded),
     }
 
 

@@ -126,7 +126,7 @@ async def test_numbers_that_sqlite_does_not_have_are_left_out(backend: ExchangeB
         assert made.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("executions",)]
 
 
-@pytest.mark.parametrize("number", ["9" * 5000, "²", "٣", "-1", "", "x"])
+@pytest.mark.parametrize("number", ["9" * 5000, "²", "٣", "", "x"])
 async def test_a_trailer_that_is_no_number_is_left_out(backend: ExchangeBackend, number: str) -> None:
     await fill(backend)
     said = {"Job": "nightly", "Progress": f"{number}/{number}", "Execution": "7", "Sheet": "1", "Prompt-Bytes": number}
