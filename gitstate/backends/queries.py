@@ -9,6 +9,7 @@ from typing import Any
 from gitstate.backends import executions
 from gitstate.backends.models import JobStatus, SheetStatus
 from gitstate.backends.states import cause_of_death
+from gitstate.backends.subjects import sheets_of, status_of
 from gitstate.errors import InvalidInputError, StateCorruptionError
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.store import Store
@@ -105,8 +106,8 @@ def _saved(summary: dict[str, Any]) -> datetime:
 
 
 def _completed(job: dict[str, Any]) -> int:
-    sheets = job.get("sheets")
-    if not isinstance(sheets, dict) or not sheets:
+    sheets = sheets_of(job)
+    if not sheets:
         last = job.get("last_completed_sheet")
         return last if isinstance(last, int) else 0
-    return sum(isinstance(each, dict) and each.get("status") == SheetStatus.COMPLETED for each in sheets.values())
+    return sum(status_of(each) == SheetStatus.COMPLETED for each in sheets.values())
