@@ -7,7 +7,7 @@ functions of anything that has the fields.
 
 import os
 import socket
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, get_args
 
@@ -97,11 +97,7 @@ RESULT_FIELDS = (  # of a sheet: what an attempt leaves behind, and the next one
 )
 
 
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-Time = Annotated[datetime, AfterValidator(_aware)]  # a naive time is taken as UTC
+Time = Annotated[datetime, AfterValidator(clock.aware)]
 
 
 class _Model(BaseModel):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from gitstate import clock
 from gitstate.backends import executions
 from gitstate.backends.models import JobStatus, SheetStatus
 from gitstate.backends.states import cause_of_death
@@ -78,7 +79,7 @@ def since_when(since: Any) -> datetime | None:
     time = instant(since) if isinstance(since, str) else since
     if since is not None and not isinstance(time, datetime):
         raise InvalidInputError(f"{since!r} is no time", hint="give a datetime, or write 2026-03-01T09:30:00Z")
-    return time if time is None or time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return None if time is None else clock.aware(time)
 
 
 def _roots(store: Store, jobs: Collection) -> Iterator[dict[str, Any]]:
@@ -97,7 +98,7 @@ def _root(snapshot: Snapshot) -> dict[str, Any]:
 
 def _summary(job: dict[str, Any]) -> dict[str, Any]:
     summary = {key: job.get(field) for key, field in _FIELDS.items()}
-    reason = cause_of_death(SimpleNamespace(**{name: job.get(name) for name in ("status", "pid", "host")}))
+    reason = cause_of_death(SimpleNamespace(**job))
     return summary if reason is None else summary | {"status": JobStatus.PAUSED.value, "error_message": reason}
 
 
