@@ -71,7 +71,7 @@ def value_of(snapshot: Snapshot | None) -> dict[str, Value] | None:
 def refuse_if_running(job_id: str, current: Snapshot | None, *, force: bool) -> None:
     """Raise BusyError when a process of this host runs the job, unless it is forced."""
     value: dict[str, Any] = value_of(current) or {}
-    if not force and runs_here(SimpleNamespace(**{name: value.get(name) for name in ("status", "pid", "host")})):
+    if not force and runs_here(SimpleNamespace(**value)):
         raise BusyError(
             f"job {job_id!r} is running: process {value['pid']} of this host is alive; nothing was changed",
             hint="stop it first; or use --force (force=True): its next save is then refused where both changed",
