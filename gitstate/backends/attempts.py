@@ -9,15 +9,13 @@ from gitstate.backends.endings import Ended
 from gitstate.backends.executions import Recorded, recorded_by
 from gitstate.backends.lives import present_life
 from gitstate.backends.models import SheetStatus
+from gitstate.backends.rewound import GOES_BACK
 from gitstate.errors import CorruptionError
-from gitstate.format.message import Event
 from gitstate.store.documents import Collection
 from gitstate.store.store import Store
 from gitstate.values import canonical
 
 __all__ = ["Attempt", "attempts"]
-
-_GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE)
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,11 @@ def attempts(
     rows = _Rows()
     for revision in present_life(store, jobs, job_id, at):
         checkpoint = Checkpoint.of(job_id, revision)
-        if checkpoint.event in _GOES_BACK:
+        if checkpoint.event in GOES_BACK:
             rows.part()
         for ended in checkpoint.ended:
             rows.add_ended(ended, checkpoint)
-        execution = recorded_by(jobs, job_id, revision.message)
+        execution = recorded_by(jobs, job_id, revision)
         if execution is not None:
             rows.add_execution(execution, checkpoint)
     wanted = (row for row in rows.found if row is not None and sheet_num in (None, row.sheet))

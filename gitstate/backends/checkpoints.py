@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from gitstate import clock
@@ -169,7 +169,6 @@ def _after(
 def _bound(store: Store, jobs: Collection, job_id: str, name: str | datetime | None) -> Revision | datetime | None:
     """Return the time that a bound names, or the job's own revision."""
     if isinstance(name, datetime):
-        return name if name.tzinfo is not None else name.replace(tzinfo=UTC)
-    if name is None or (isinstance(name, str) and (time := moment(name, clock.now())) is not None):
-        return None if name is None else time
-    return own_revision(store, jobs, job_id, name)
+        return clock.aware(name)
+    time = moment(name, clock.now()) if isinstance(name, str) else None
+    return time if time is not None or name is None else own_revision(store, jobs, job_id, name)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
-from gitstate.backends import artifacts
 from gitstate.backends.checkpoints import own_revision
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.export_sqlite import write_sqlite
@@ -127,5 +126,7 @@ class ExchangeBackend(RewindBackend):
             CorruptionError: The database is damaged.
             StorageError: The path cannot be read, or the disk refused.
         """
-        run = Import(self._store, self._jobs, self._codec, artifacts.folder(path), replace=replace, dry_run=dry_run)
+        if not isinstance(path, (str, os.PathLike)):
+            raise InvalidInputError(f"what is imported is the path of a file or of a folder, not {path!r}")
+        run = Import(self._store, self._jobs, self._codec, Path(path), replace=replace, dry_run=dry_run)
         return await run.run(progress)

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ from gitstate.backends.lives import present_life
 from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
-from gitstate.format.message import Event, Message
-from gitstate.store.documents import Collection, Draft, Edit, Snapshot
+from gitstate.format.message import Event
+from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 
 __all__ = [
@@ -27,9 +27,8 @@ __all__ = [
     "ExecutionRecord",
     "Recorded",
     "edit_for",
-    "facts",
+    "integer",
     "page",
-    "payload_of",
     "recorded",
     "recorded_by",
 ]
@@ -72,7 +71,7 @@ class ExecutionRecord:
         id: The integer; one of its own if none is given.
 
     Raises:
-        InvalidInputError: A number is out of range or no number, or a text is no text.
+        InvalidInputError: A number is out of range or no number, a text is no text, or a time is none or naive.
     """
 
     sheet_num: int
@@ -94,6 +93,10 @@ class ExecutionRecord:
             raise InvalidInputError(
                 f"the duration of an execution is a number of seconds, not {self.duration_seconds!r}"
             )
+        if not _is_integer(self.id) or not 1 <= self.id < 2**ID_BITS:
+            raise InvalidInputError(f"the id of an execution is a number from 1 to 2**{ID_BITS} - 1, not {self.id!r}")
+        if self.executed_at is not None and not _is_moment(self.executed_at):
+            raise InvalidInputError(f"the time of an execution is an aware datetime, not {self.executed_at!r}")
         for name, text in (("prompt", self.prompt), ("output", self.output)):
             if text is not None and not isinstance(text, str):
                 raise InvalidInputError(f"the {name} of an execution is a text, not {type(text).__name__}")
@@ -123,25 +126,24 @@ class ExecutionRecord:
         outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
         return f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
 
-    def attachments(self) -> dict[str, bytes | None]:
-        """Return the files of its prompt and output, by path; None where there is none."""
-        texts = {"prompt": self.prompt, "output": self.output}
-        return {_path(self.sheet_num, name): _payload(text) for name, text in texts.items()}
+    def written(self) -> tuple[tuple[tuple[str, str], ...], dict[str, bytes | None]]:
+        """Return what the commit that records it has: trailers, and prompt and output as files, None for one to remove.
 
-    def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Return all else of it, as the trailers of the commit that records it."""
-        duration = self.duration_seconds
-        said = (
-            (message.EXECUTION, str(self.id)),
-            (message.SHEET, str(self.sheet_num)),
-            (message.ATTEMPT, str(self.attempt_num)),
-            (message.TIME, (self.executed_at or clock.now()).isoformat()),
-            (message.EXIT_CODE, None if self.exit_code is None else str(self.exit_code)),
-            (message.DURATION, None if duration is None else repr(float(duration))),
-            (message.PROMPT_BYTES, _size(self.prompt)),
-            (message.OUTPUT_BYTES, _size(self.output)),
-        )
-        return tuple((key, value) for key, value in said if value is not None)
+        Both at once: a text may be large, and is encoded for its size and for its file.
+        """
+        prompt, output = _payload(self.prompt), _payload(self.output)
+        said = {
+            message.EXECUTION: self.id,
+            message.SHEET: self.sheet_num,
+            message.ATTEMPT: self.attempt_num,
+            message.TIME: (self.executed_at or clock.now()).astimezone(UTC).isoformat(),
+            message.EXIT_CODE: self.exit_code,
+            message.DURATION: None if self.duration_seconds is None else float(self.duration_seconds),
+            message.PROMPT_BYTES: None if prompt is None else len(prompt),
+            message.OUTPUT_BYTES: None if output is None else len(output),
+        }
+        trailers = tuple((key, str(value)) for key, value in said.items() if value is not None)
+        return trailers, {_path(self.sheet_num, "prompt"): prompt, _path(self.sheet_num, "output"): output}
 
 
 def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
@@ -150,83 +152,80 @@ def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
     def edit(current: Snapshot | None) -> Draft:
         if current is None:
             raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
-        value = current.content().value
-        told = message_for(job_id, Event.EXECUTION, record.told, value, trailers=record.trailers())
-        return Draft(told, attachments=record.attachments())
+        trailers, attachments = record.written()
+        told = message_for(job_id, Event.EXECUTION, record.told, current.content().value, trailers=trailers)
+        return Draft(told, attachments=attachments)
 
     return edit
 
 
 class Recorded(NamedTuple):
-    """What the trailers of a commit say of the execution that it records; None where that cannot be read."""
+    """What a commit says of the execution that it records; None where that cannot be read.
 
+    The fields are the columns of an export, in their order.
+    """
+
+    job_id: str
     id: int
     sheet_num: int | None
     attempt_num: int | None
     exit_code: int | None
     duration_seconds: float | None
+    executed_at: str | None
+    prompt_bytes: int | None
+    output_bytes: int | None
+    revision: str
+
+    def payload(self, store: Store, collection: Collection) -> dict[str, str | None]:
+        """Return its prompt and output, read from the tree of the commit."""
+        snapshot = store.snapshot(collection, self.job_id, self.revision)
+        return {
+            "prompt": None if self.prompt_bytes is None else _text(snapshot, self.sheet_num, "prompt"),
+            "output": None if self.output_bytes is None else _text(snapshot, self.sheet_num, "output"),
+        }
 
 
-def recorded_by(collection: Collection, job_id: str, told: Message) -> Recorded | None:
+def recorded_by(collection: Collection, job_id: str, revision: Revision) -> Recorded | None:
     """Return the execution of a job that a commit records, or None."""
-    number = _integer(told, message.EXECUTION) if told.get(collection.trailer) == job_id else None
+    said = dict(reversed(revision.message.trailers))  # of several alike the first counts
+    number = integer(said.get(message.EXECUTION)) if said.get(collection.trailer) == job_id else None
     if number is None:
         return None
-    sheet, attempt, exit_code = (_integer(told, key) for key in (message.SHEET, message.ATTEMPT, message.EXIT_CODE))
-    return Recorded(number, sheet, attempt, exit_code, _seconds(told))
+    return Recorded(
+        job_id,
+        number,
+        integer(said.get(message.SHEET)),
+        integer(said.get(message.ATTEMPT)),
+        integer(said.get(message.EXIT_CODE)),
+        _seconds(said.get(message.DURATION)),
+        _time(said.get(message.TIME)),
+        integer(said.get(message.PROMPT_BYTES)),
+        integer(said.get(message.OUTPUT_BYTES)),
+        revision.id,
+    )
 
 
-def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[str, Message]]:
-    """Yield the revision and message of each execution in the present life of a job, newest first.
+def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Recorded]:
+    """Yield the executions in the present life of a job, newest first.
 
     A record that stands in several commits, such as one that was saved again or cherry-picked, is one execution.
     """
     met: set[int] = set()
     for revision in present_life(store, collection, job_id):
-        found = recorded_by(collection, job_id, revision.message)
+        found = recorded_by(collection, job_id, revision)
         if found is not None and found.id not in met:
             met.add(found.id)
-            yield revision.id, revision.message
-
-
-def facts(job_id: str, told: Message) -> dict[str, Any]:
-    """Return what the commit of an execution says of it: the record without prompt and output."""
-    return {
-        "id": _integer(told, message.EXECUTION),
-        "job_id": job_id,
-        "sheet_num": _integer(told, message.SHEET),
-        "attempt_num": _integer(told, message.ATTEMPT),
-        "exit_code": _integer(told, message.EXIT_CODE),
-        "duration_seconds": _seconds(told),
-        "executed_at": _time(told),
-    }
-
-
-def payload_of(snapshot: Snapshot | None, told: Message) -> dict[str, Any]:
-    """Return prompt and output of an execution, read from the tree of its commit."""
-    sheet_num = _integer(told, message.SHEET)
-    return {
-        "prompt": _text(snapshot, sheet_num, "prompt", told.get(message.PROMPT_BYTES)),
-        "output": _text(snapshot, sheet_num, "output", told.get(message.OUTPUT_BYTES)),
-    }
-
-
-def _record(store: Store, collection: Collection, job_id: str, revision: str, told: Message) -> dict[str, Any]:
-    """Return the record of one execution, its keys in the order in which consumers know them."""
-    said = facts(job_id, told) | payload_of(store.snapshot(collection, job_id, revision), told)
-    return {name: said[name] for name in RECORD}
+            yield found
 
 
 def page(
     store: Store, collection: Collection, job_id: str, sheet_num: int | None, limit: int | None
 ) -> list[dict[str, Any]]:
     """Return the records of the newest ``limit`` executions of a job, or of one of its sheets."""
-    wanted = (
-        (revision, told)
-        for revision, told in recorded(store, collection, job_id)
-        if sheet_num is None or _integer(told, message.SHEET) == sheet_num
-    )
-    return [_record(store, collection, job_id, *found) for found in islice(wanted, limit)]
+    found = recorded(store, collection, job_id)
+    wanted = (each for each in found if sheet_num is None or each.sheet_num == sheet_num)
+    rows = (each._asdict() | each.payload(store, collection) for each in islice(wanted, limit))
+    return [{name: row[name] for name in RECORD} for row in rows]
 
 
 def _is_integer(number: Any) -> bool:
@@ -240,23 +239,23 @@ def _is_duration(seconds: Any) -> bool:
         return False
 
 
+def _is_moment(time: Any) -> bool:
+    try:
+        return isinstance(time, datetime) and time.utcoffset() is not None and bool(time.astimezone(UTC))
+    except OverflowError:  # in UTC it is of the year 0 or 10000
+        return False
+
+
 def _path(sheet_num: int, name: str) -> str:
     return f"executions/{sheet_num:04d}/{name}.txt"
-
-
-def _size(text: str | None) -> str | None:
-    payload = _payload(text)
-    return None if payload is None else str(len(payload))
 
 
 def _payload(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "surrogatepass")
 
 
-def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str, size: str | None) -> str | None:
-    if snapshot is None or sheet_num is None or size is None:
-        return None
-    content = snapshot.read(_path(sheet_num, name))
+def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str) -> str | None:
+    content = None if snapshot is None or sheet_num is None else snapshot.read(_path(sheet_num, name))
     if content is None:
         return None
     try:
@@ -268,21 +267,20 @@ def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str, size: str
 # Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.
 
 
-def _integer(told: Message, key: str) -> int | None:
-    text = told.get(key)
+def integer(text: str | None) -> int | None:
+    """Return the integer that a trailer says, None if it says none."""
     return int(text) if text is not None and _INTEGER.fullmatch(text) else None
 
 
-def _seconds(told: Message) -> float | None:
+def _seconds(text: str | None) -> float | None:
     try:
-        seconds = float(told.get(message.DURATION) or "nan")
+        seconds = float(text or "nan")
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) else None
 
 
-def _time(told: Message) -> str | None:
-    text = told.get(message.TIME)
+def _time(text: str | None) -> str | None:
     try:
         return None if text is None else datetime.fromisoformat(text).isoformat()
     except ValueError:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
-from gitstate.backends import executions
 from gitstate.backends.checkpoints import Checkpoint
+from gitstate.backends.executions import Recorded, integer, recorded
 from gitstate.engine.files import storage_errors, sync_file
 from gitstate.errors import CorruptionError, ExistsError, InvalidInputError
-from gitstate.format import message
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
 
@@ -57,18 +56,7 @@ _CHECKPOINT_COLUMNS = (
     "total_sheets",
     "message",
 )
-_EXECUTION_COLUMNS = (
-    "job_id",
-    "id",
-    "sheet_num",
-    "attempt_num",
-    "exit_code",
-    "duration_seconds",
-    "executed_at",
-    "prompt_bytes",
-    "output_bytes",
-    "revision",
-)
+_EXECUTION_COLUMNS = Recorded._fields
 
 
 @dataclass(frozen=True)
@@ -108,12 +96,13 @@ class Contents:
                 for revision in store.history(jobs, job_id):
                     yield CHECKPOINT, self._checkpoint(store, jobs, job_id, revision)
             if EXECUTION in columns:
-                for commit, told in executions.recorded(store, jobs, job_id):
-                    yield EXECUTION, self._execution(store, jobs, job_id, commit, told)
+                for found in recorded(store, jobs, job_id):
+                    payload = found.payload(store, jobs) if self.payloads else {}
+                    yield EXECUTION, found._asdict() | payload
 
     def _checkpoint(self, store: Store, jobs: Collection, job_id: str, revision: Revision) -> dict[str, Any]:
         checkpoint = Checkpoint.of(job_id, revision)
-        done, total = _progress(checkpoint.progress)
+        done, _, total = (checkpoint.progress or "").partition("/")
         row = {
             "job_id": job_id,
             "revision": checkpoint.revision,
@@ -122,21 +111,11 @@ class Contents:
             "event": checkpoint.event,
             "subject": checkpoint.subject,
             "status": checkpoint.status,
-            "completed_sheets": done,
-            "total_sheets": total,
+            "completed_sheets": integer(done),
+            "total_sheets": integer(total),
             "message": checkpoint.message,
         }
         return row | {"state": _state(store, jobs, job_id, revision.id)} if self.states else row
-
-    def _execution(
-        self, store: Store, jobs: Collection, job_id: str, commit: str, told: message.Message
-    ) -> dict[str, Any]:
-        said = executions.facts(job_id, told) | {"revision": commit}
-        for name, key in (("prompt_bytes", message.PROMPT_BYTES), ("output_bytes", message.OUTPUT_BYTES)):
-            size = told.get(key) or ""
-            said[name] = int(size) if size.isascii() and size.isdecimal() and len(size) < 20 else None
-        row = {name: said[name] for name in _EXECUTION_COLUMNS}
-        return row | executions.payload_of(store.snapshot(jobs, job_id, commit), told) if self.payloads else row
 
 
 def write_text(form: str, contents: Contents, rows: Iterable[Row], stream: TextIO) -> None:
@@ -195,11 +174,6 @@ def counted(
         yield kind, row
     if progress is not None:
         progress(len(job_ids), len(job_ids))
-
-
-def _progress(text: str | None) -> tuple[int | None, int | None]:
-    done, _, total = (text or "").partition("/")
-    return (int(done), int(total)) if done.isdecimal() and total.isdecimal() else (None, None)
 
 
 def _state(store: Store, jobs: Collection, job_id: str, revision: str) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import aiofiles
 
+from gitstate import clock
 from gitstate.backends.executions import ExecutionRecord
-from gitstate.engine.files import storage_errors
-from gitstate.errors import CorruptionError, GitStateError, InvalidInputError
+from gitstate.errors import GitStateError, InvalidInputError
 from gitstate.values import canonical
 
 __all__ = ["MAX_BYTES", "Found", "JsonFiles", "Source", "is_sqlite"]
@@ -63,27 +63,24 @@ def is_sqlite(path: Path) -> bool:
     """Whether a file says that it is an SQLite database.
 
     Raises:
-        StorageError: It cannot be read.
+        OSError: It cannot be read.
         InvalidInputError: It is neither file nor folder.
     """
-    with storage_errors(path):
-        if not path.is_file():
-            path.stat()  # for its error, where there is nothing
-            raise InvalidInputError(f"{str(path)!r} is neither a file nor a folder")
-        with path.open("rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InvalidInputError(f"{str(path)!r} is neither a file nor a folder")
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 class JsonFiles:
     """The files of a folder whose names end in ``.json``, or one file whatever its name. Their order is by name."""
 
     def __init__(self, path: Path) -> None:
-        with storage_errors(path):
-            self._folder = path if path.is_dir() else path.parent
-            is_folder = path.is_dir()
-            names = [name for name in os.listdir(path) if name.endswith(".json")] if is_folder else [path.name]
-            self._names = sorted(names)
-            self._real = self._folder.resolve()
+        is_folder = path.is_dir()
+        self._folder = path if is_folder else path.parent
+        names = [name for name in os.listdir(path) if name.endswith(".json")] if is_folder else [path.name]
+        self._names = sorted(names)
+        self._real = self._folder.resolve()
 
     def total(self) -> int:
         """Return how many files there are."""
@@ -106,7 +103,7 @@ class JsonFiles:
         """Hold nothing."""
 
     async def _read(self, name: str) -> Found:
-        path, written = self._folder / name, datetime.now(UTC)
+        path, written = self._folder / name, clock.now()
         try:
             problem, written = await asyncio.to_thread(self._look, path)
             if problem:
@@ -118,7 +115,7 @@ class JsonFiles:
             value = await asyncio.to_thread(canonical.loads, data)
         except OSError as error:
             return Found(name, None, written, f"it cannot be read: {error.strerror or error}")
-        except (CorruptionError, GitStateError) as error:
+        except GitStateError as error:
             return Found(name, None, written, error.message)
         if not isinstance(value, dict):
             return Found(name, None, written, "it holds no JSON object")
@@ -126,10 +123,10 @@ class JsonFiles:
 
     def _look(self, path: Path) -> tuple[str, datetime]:
         """Return why a file is not even opened, or nothing, and when it was last written."""
-        if path.is_symlink() and not path.resolve().is_relative_to(self._real):
-            return "it is a link that leads out of the folder", datetime.now(UTC)
         found = path.stat()
         written = datetime.fromtimestamp(int(found.st_mtime), UTC)
+        if path.is_symlink() and not path.resolve().is_relative_to(self._real):
+            return "it is a link that leads out of the folder", written
         if not stat.S_ISREG(found.st_mode):
             return "it is no file", written
         return (_too_large(found.st_size) if found.st_size > MAX_BYTES else ""), written

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from gitstate import clock
 from gitstate.backends import import_columns as columns
 from gitstate.backends.executions import ID_BITS, RECORD, ExecutionRecord
 from gitstate.backends.import_sources import Found
@@ -227,9 +228,9 @@ def _execution(job_id: str, said: _Row, taken: set[int]) -> ExecutionRecord | No
             exit_code=said.get("exit_code"),
             duration_seconds=said.get("duration_seconds"),
             id=number,
-            executed_at=None if time is None else (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC),
+            executed_at=None if time is None else clock.aware(time),
         )
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 

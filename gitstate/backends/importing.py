@@ -20,6 +20,7 @@ from gitstate.backends.import_columns import JOB_NAMES, fields_of, renamed, with
 from gitstate.backends.import_sources import Found, JsonFiles, Source, is_sqlite
 from gitstate.backends.import_sqlite import SqliteFile
 from gitstate.backends.subjects import message_for
+from gitstate.engine.files import storage_errors
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
@@ -204,8 +205,7 @@ class Import:
 
     def _recorded(self, job_id: str) -> frozenset[int]:
         """Return the ids of the executions that a job has."""
-        told = executions.recorded(self.store, self.jobs, job_id)
-        return frozenset(executions.facts(job_id, said)["id"] for _, said in told)
+        return frozenset(each.id for each in executions.recorded(self.store, self.jobs, job_id))
 
     async def _record(self, source: Source, job: _Candidate) -> int:
         """Record the executions of a job that are not recorded yet, and return how many."""
@@ -222,11 +222,12 @@ class Import:
 
 
 def _open(path: Path, codec: Codec[Any]) -> Source:
-    if path.is_dir():
-        return JsonFiles(path)
-    if is_sqlite(path):
-        return SqliteFile(path, codec.model)
-    return JsonFiles(path.resolve())
+    with storage_errors(path):
+        if path.is_dir():
+            return JsonFiles(path)
+        if is_sqlite(path):
+            return SqliteFile(path, codec.model)
+        return JsonFiles(path.resolve())
 
 
 def _page(coming: Iterator[ExecutionRecord]) -> list[ExecutionRecord]:

@@ -19,9 +19,9 @@ def present_life(store: Store, collection: Collection, job_id: str, at: str | No
     Raises:
         RevisionNotFoundError: No revision answers to ``at``, or several do.
     """
-    if store.load(collection, job_id, at) is None:
+    start = store.resolve(at, collection, job_id)
+    if store.snapshot(collection, job_id, start) is None:
         return
-    start = at
     births: set[str] = set()
     while True:
         try:
@@ -36,10 +36,11 @@ def present_life(store: Store, collection: Collection, job_id: str, at: str | No
                 break  # an earlier life of the job ended here
             yield revision
             birth = revision
-        start = None if birth is None or birth.id in births else _brought_back_from(collection, job_id, birth)
-        if birth is None or start is None:
+        source = None if birth is None or birth.id in births else _brought_back_from(collection, job_id, birth)
+        if birth is None or source is None:
             return
         births.add(birth.id)
+        start = source
 
 
 def _removed(store: Store, collection: Collection, job_id: str, revision: Revision) -> bool:
@@ -55,4 +56,4 @@ def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> 
     """Return the revision as which a commit brought a deleted job back, or the deletion that it took back."""
     told = birth.message
     ours = told.get(collection.trailer) == job_id and told.get(message.EVENT) in (Event.RESTORED, Event.UNDONE)
-    return (told.get(message.SOURCE) or told.get(message.UNDOES)) if ours else None
+    return (told.get(message.SOURCE) or told.get(message.UNDOES) or None) if ours else None

@@ -7,7 +7,7 @@ functions of anything that has the fields.
 
 import os
 import socket
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, get_args
 
@@ -18,6 +18,7 @@ from gitstate.errors import InvalidInputError
 
 __all__ = [
     "DONE",
+    "PASSED_OVER",
     "RESULT_FIELDS",
     "RUNNING",
     "TERMINAL",
@@ -78,7 +79,7 @@ RUNNING = (  # an attempt has begun; one that is to be tried again may yet be gi
     SheetStatus.RETRY_SCHEDULED,
     SheetStatus.FERMATA,
 )
-_PASSED_OVER = (*DONE, SheetStatus.CANCELLED)  # no run processes these again
+PASSED_OVER = (*DONE, SheetStatus.CANCELLED)  # no run processes these again
 RESULT_FIELDS = (  # of a sheet: what an attempt leaves behind, and the next one clears
     "completed_at",
     "exit_code",
@@ -96,11 +97,7 @@ RESULT_FIELDS = (  # of a sheet: what an attempt leaves behind, and the next one
 )
 
 
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-Time = Annotated[datetime, AfterValidator(_aware)]  # a naive time is taken as UTC
+Time = Annotated[datetime, AfterValidator(clock.aware)]
 
 
 class _Model(BaseModel):
@@ -365,7 +362,7 @@ def next_sheet(state: Any) -> int | None:
         return following if following in numbers else None
     statuses = {number: _text(sheets[number].status) for number in sorted(sheets) if number in numbers}
     interrupted = (number for number, status in statuses.items() if status == SheetStatus.IN_PROGRESS)
-    open_sheets = (number for number in numbers if statuses.get(number) not in _PASSED_OVER)
+    open_sheets = (number for number in numbers if statuses.get(number) not in PASSED_OVER)
     return next(interrupted, None) or next(open_sheets, None)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitstate.backends.models import JobStatus, SheetStatus, next_sheet, runs_here
+from gitstate.backends.models import PASSED_OVER, JobStatus, SheetStatus, next_sheet, runs_here
 
 __all__ = ["NextSheet", "PassedOver", "explain"]
 
@@ -78,7 +78,7 @@ def _passed_over(state: Any, chosen: int | None, sheets: Any, number: int) -> Pa
     last = getattr(state, "last_completed_sheet", 0) or 0
     if not sheets and number <= last:
         return PassedOver(number, SheetStatus.COMPLETED.value, f"the last completed sheet is {last}")
-    if status in (SheetStatus.COMPLETED, SheetStatus.SKIPPED, SheetStatus.CANCELLED):
+    if status in PASSED_OVER:
         said = getattr(sheets[number], "error_message", None) if status != SheetStatus.COMPLETED else None
         return PassedOver(number, status, f"it is {status}" + (f": {said}" if said else ""))
     waits = f"sheet {chosen} comes first" if chosen is not None else "the job is over"

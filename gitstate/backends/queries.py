@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from gitstate import clock
 from gitstate.backends import executions
 from gitstate.backends.models import JobStatus, SheetStatus
 from gitstate.backends.states import cause_of_death
+from gitstate.backends.subjects import sheets_of, status_of
 from gitstate.errors import InvalidInputError, StateCorruptionError
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.store import Store
@@ -58,17 +60,17 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     if snapshot is None:
         return {}
     job: Any = snapshot.content().value
-    told = [executions.facts(job_id, each) for _, each in executions.recorded(store, jobs, job_id)]
-    durations = [each["duration_seconds"] for each in told if each["duration_seconds"] is not None]
+    recorded = list(executions.recorded(store, jobs, job_id))
+    durations = [each.duration_seconds for each in recorded if each.duration_seconds is not None]
     total, completed = job.get("total_sheets") or 0, _completed(job)
     return {
         "total_sheets": total,
         "completed_sheets": completed,
         "success_rate": 100.0 * completed / total if total else 0.0,
         "total_retries": job.get("total_retry_count") or 0,
-        "total_executions": len(told),
+        "total_executions": len(recorded),
         "avg_duration_seconds": sum(durations) / len(durations) if durations else None,
-        "successful_executions": sum(each["exit_code"] == 0 for each in told),
+        "successful_executions": sum(each.exit_code == 0 for each in recorded),
     }
 
 
@@ -77,7 +79,7 @@ def since_when(since: Any) -> datetime | None:
     time = instant(since) if isinstance(since, str) else since
     if since is not None and not isinstance(time, datetime):
         raise InvalidInputError(f"{since!r} is no time", hint="give a datetime, or write 2026-03-01T09:30:00Z")
-    return time if time is None or time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return None if time is None else clock.aware(time)
 
 
 def _roots(store: Store, jobs: Collection) -> Iterator[dict[str, Any]]:
@@ -96,7 +98,7 @@ def _root(snapshot: Snapshot) -> dict[str, Any]:
 
 def _summary(job: dict[str, Any]) -> dict[str, Any]:
     summary = {key: job.get(field) for key, field in _FIELDS.items()}
-    reason = cause_of_death(SimpleNamespace(**{name: job.get(name) for name in ("status", "pid", "host")}))
+    reason = cause_of_death(SimpleNamespace(**job))
     return summary if reason is None else summary | {"status": JobStatus.PAUSED.value, "error_message": reason}
 
 
@@ -105,8 +107,8 @@ def _saved(summary: dict[str, Any]) -> datetime:
 
 
 def _completed(job: dict[str, Any]) -> int:
-    sheets = job.get("sheets")
-    if not isinstance(sheets, dict) or not sheets:
+    sheets = sheets_of(job)
+    if not sheets:
         last = job.get("last_completed_sheet")
         return last if isinstance(last, int) else 0
-    return sum(isinstance(each, dict) and each.get("status") == SheetStatus.COMPLETED for each in sheets.values())
+    return sum(status_of(each) == SheetStatus.COMPLETED for each in sheets.values())

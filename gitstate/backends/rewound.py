@@ -15,6 +15,7 @@ from gitstate.store.walks import walk
 from gitstate.values.canonical import Value
 
 __all__ = [
+    "GOES_BACK",
     "Planner",
     "Rewound",
     "files_of",
@@ -27,7 +28,7 @@ __all__ = [
     "value_of",
 ]
 
-_GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE)
+GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE)
 _SHORT_ID = 10  # digits of a commit id in a subject
 
 
@@ -70,7 +71,7 @@ def value_of(snapshot: Snapshot | None) -> dict[str, Value] | None:
 def refuse_if_running(job_id: str, current: Snapshot | None, *, force: bool) -> None:
     """Raise BusyError when a process of this host runs the job, unless it is forced."""
     value: dict[str, Any] = value_of(current) or {}
-    if not force and runs_here(SimpleNamespace(**{name: value.get(name) for name in ("status", "pid", "host")})):
+    if not force and runs_here(SimpleNamespace(**value)):
         raise BusyError(
             f"job {job_id!r} is running: process {value['pid']} of this host is alive; nothing was changed",
             hint="stop it first; or use --force (force=True): its next save is then refused where both changed",
@@ -89,10 +90,10 @@ def rewound_since(current: Snapshot, revision: str | None) -> bool:
     """Tell whether somebody went back with a job since a revision of it; None: nobody knows since when."""
     if revision is None:
         return False
-    words = [f"{message.EVENT}: {event}".encode() for event in _GOES_BACK]
+    words = [f"{message.EVENT}: {event}".encode() for event in GOES_BACK]
     since = walk(current.source, current.revision, until=revision, holding=words)
     told = (found.message for found in since)
-    return any(each.get(message.JOB) == current.document and each.get(message.EVENT) in _GOES_BACK for each in told)
+    return any(each.get(message.JOB) == current.document and each.get(message.EVENT) in GOES_BACK for each in told)
 
 
 def files_of(older: Snapshot, current: Snapshot | None, *, attachments: bool = False) -> dict[str, bytes | None]:

@@ -37,12 +37,11 @@ class _Save:
     def draft(self, event: Event, before: dict[str, Value] | None, value: Content, note: str = "") -> Draft:
         """Draft the commit that makes ``value`` out of ``before``."""
         text, changed = told(before, value.value)
-        trailers = ending_trailers(ended(before, value.value, changed))
-        executed, attachments = self.execution, {}
-        if executed is not None:
-            if str(executed.sheet_num) not in changed:
-                text = executed.told if text == "saved" else f"{text}, {executed.told}"
-            trailers, attachments = executed.trailers() + trailers, executed.attachments()
+        executed = self.execution
+        trailers, attachments = ((), {}) if executed is None else executed.written()
+        trailers += ending_trailers(ended(before, value.value, changed))
+        if executed is not None and str(executed.sheet_num) not in changed:
+            text = executed.told if text == "saved" else f"{text}, {executed.told}"
         if event is Event.MERGED:
             text += ", merged"
         message = message_for(self.picture.document, event, text, value.value, body=note, trailers=trailers)

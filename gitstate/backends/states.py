@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gitstate import clock
 from gitstate.backends.models import JobStatus, is_zombie
 
 __all__ = ["cause_of_death", "changed", "laid_to_rest", "updated_at"]
@@ -39,9 +40,7 @@ def laid_to_rest(state: Any) -> Any:
 def updated_at(state: Any) -> datetime:
     """Return when a state was last saved; one that does not say is older than all others."""
     time = getattr(state, "updated_at", None)
-    if not isinstance(time, datetime):
-        return datetime.min.replace(tzinfo=UTC)
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return clock.aware(time) if isinstance(time, datetime) else datetime.min.replace(tzinfo=UTC)
 
 
 def _like(standing: Any, status: JobStatus) -> Any:

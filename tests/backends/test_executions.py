@@ -1,5 +1,6 @@
 """Executions: what is recorded comes back exactly, and git shows it."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from gitstate import (
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import StaleError
+from gitstate.format.codec import Codec
+from gitstate.format.message import EVENT, JOB, UNDOES, Event, Message
+from gitstate.store.documents import Draft
 from tests.git import git
 
 
@@ -164,6 +168,35 @@ async def test_what_is_no_execution_writes_nothing(backend: RewindBackend, wrong
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": 0},
+        {"id": 2**52},
+        {"id": -1},
+        {"id": True},
+        {"id": "7"},
+        {"id": 7.0},
+        {"id": None},
+        {"executed_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # naive
+        {"executed_at": "2026-01-01T00:00:00+00:00"},
+        {"executed_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))},  # in UTC of no year
+    ],
+    ids=repr,
+)
+def test_a_record_has_an_id_and_a_time_that_can_be_read_again(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="of an execution is"):
+        ExecutionRecord(1, 1, **wrong)
+
+
+@pytest.mark.parametrize("number", [1, 2**52 - 1])
+async def test_the_time_of_a_record_is_written_in_utc(backend: RewindBackend, number: int) -> None:
+    elsewhere = datetime(2026, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    await backend.save(job(), execution=ExecutionRecord(1, 1, executed_at=elsewhere, id=number))
+    (found,) = await backend.get_execution_history("nightly")
+    assert (found["id"], found["executed_at"]) == (number, "2025-12-31T20:00:00+00:00")
+
+
+@pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({}, "no sheet_num"),
@@ -281,6 +314,18 @@ async def test_a_forged_record_in_the_message_of_another_job_does_not_count(tmp_
         git(folder, "add", ".")
         git(folder, "commit", "-qm", "Notes\n\nGitstate-Job: nightly\nGitstate-Execution: 7\nGitstate-Sheet: 1")
         assert await backend.get_execution_history("nightly") == []
+
+
+@pytest.mark.parametrize("source", ["", "~9", "never\udcff", "~0", "0" * 40])
+async def test_a_job_that_says_falsely_that_it_was_brought_back_has_its_executions(tmp_path: Path, source: str) -> None:
+    forged = ((JOB, "nightly"), (EVENT, Event.UNDONE.value), (UNDOES, source))
+    value = Codec(CheckpointState).encode(job())
+    async with GitStateBackend(tmp_path / "state") as backend:
+        draft = Draft(Message("forged", trailers=forged), value=value)
+        backend.store.submit(backend._jobs, "nightly", lambda _: draft).result()
+        await backend.record_execution("nightly", 1, 1)
+        assert await backend.get_execution_history_count("nightly") == 1
+        assert len(await backend.attempts("nightly")) == 1
 
 
 async def test_git_shows_how_an_attempt_differs_from_the_last_one(tmp_path: Path) -> None:

@@ -126,6 +126,18 @@ async def test_numbers_that_sqlite_does_not_have_are_left_out(backend: ExchangeB
         assert made.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("executions",)]
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "²", "٣", "", "x"])
+async def test_a_trailer_that_is_no_number_is_left_out(backend: ExchangeBackend, number: str) -> None:
+    await fill(backend)
+    said = {"Job": "nightly", "Progress": f"{number}/{number}", "Execution": "7", "Sheet": "1", "Prompt-Bytes": number}
+    forged = Message("by hand", trailers=tuple((f"Gitstate-{key}", value) for key, value in said.items()))
+    draft = Draft(forged, attachments={"executions/x": b""})
+    backend.store.submit(backend._jobs, "nightly", lambda _: draft).result()
+    rows = await lines(backend, jobs=["nightly"])
+    assert (rows[0]["completed_sheets"], rows[0]["total_sheets"]) == (None, None)
+    assert [row["prompt_bytes"] for row in rows if row.get("id") == 7] == [None]
+
+
 async def test_a_file_that_is_there_is_replaced_only_by_force(backend: ExchangeBackend, tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
     target.write_text("mine")

@@ -90,6 +90,7 @@ async def test_what_cannot_be_imported_is_named_and_stops_nothing(
     (source / "i-dangling.json").symlink_to("nothing")
     (source / "j-folder.json").mkdir()
     os.mkfifo(source / "k-pipe.json")
+    (source / "l-loop.json").symlink_to("l-loop.json")
     report = await backend.import_from(source)
     assert report.count("imported") == 1 and report.count("skipped") == len(report.jobs) - 1
     told = reasons(report)
@@ -105,6 +106,7 @@ async def test_what_cannot_be_imported_is_named_and_stops_nothing(
         "i-dangling.json": "No such file",
         "j-folder.json": "it is no file",
         "k-pipe.json": "it is no file",
+        "l-loop.json": "Too many levels of symbolic links",
         "z-nightly.json": "",
     }.items():
         assert reason in told.pop(name)
@@ -206,6 +208,12 @@ async def test_a_state_that_cannot_be_read_is_replaced_only_if_asked_for(tmp_pat
 async def test_a_path_that_holds_nothing_of_the_kind_is_an_error(backend: ExchangeBackend, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="none"):
         await backend.import_from(tmp_path / "none")
+    (tmp_path / "loop").symlink_to("loop")
+    for refused in (tmp_path / "loop", tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "y"):
+        with pytest.raises(StorageError):
+            await backend.import_from(refused)
+    with pytest.raises(InvalidInputError, match="the path of a file or of a folder, not 7"):
+        await backend.import_from(7)  # type: ignore[arg-type]
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InvalidInputError, match="neither a file nor a folder"):
         await backend.import_from(tmp_path / "pipe")
