@@ -10,10 +10,9 @@ from gitstate.backends.executions import Recorded, recorded_by
 from gitstate.backends.lives import present_life
 from gitstate.backends.models import SheetStatus
 from gitstate.backends.rewound import GOES_BACK
-from gitstate.errors import CorruptionError
+from gitstate.backends.summaries import error_of_sheet
 from gitstate.store.documents import Collection
 from gitstate.store.store import Store
-from gitstate.values import canonical
 
 __all__ = ["Attempt", "attempts"]
 
@@ -118,10 +117,4 @@ def _with_error(store: Store, jobs: Collection, job_id: str, row: Attempt) -> At
     snapshot = store.snapshot(jobs, job_id, row.checkpoint.revision) if row.status == SheetStatus.FAILED else None
     if snapshot is None:
         return row
-    try:
-        text = snapshot.read(jobs.layout.path_of(("sheets", str(row.sheet))))
-        sheet = None if text is None else canonical.loads(text)
-    except CorruptionError:
-        return row
-    error = sheet.get("error_message") if isinstance(sheet, dict) else None
-    return replace(row, error=error if isinstance(error, str) else None)
+    return replace(row, error=error_of_sheet(snapshot, row.sheet))

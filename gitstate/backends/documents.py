@@ -7,7 +7,8 @@ the job as it will be then; the store's writer runs it. So marks and saves from 
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from itertools import islice
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -22,6 +23,7 @@ from gitstate.backends.marks import sheet_status
 from gitstate.backends.models import CheckpointState, SheetStatus, next_sheet
 from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.subjects import message_for
+from gitstate.backends.summaries import summarize
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format import message
 from gitstate.format.codec import Codec
@@ -51,7 +53,8 @@ class DocumentBackend(StateBackend):
         self._store = store
         self._codec = Codec(model)
         self._model = model
-        self._jobs = Collection("jobs", Layout(shape=self._codec.shape), id_field="job_id", trailer=message.JOB)
+        layout = Layout(shape=self._codec.shape)
+        self._jobs = Collection("jobs", layout, id_field="job_id", trailer=message.JOB, summarize=summarize)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
@@ -273,12 +276,19 @@ class DocumentBackend(StateBackend):
         sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
         """
         job_id = check_job_id(job_id)
-        return await asyncio.to_thread(executions.page, self._store, self._jobs, job_id, sheet_num, check_limit(limit))
+        found = executions.records(self._store, self._jobs, job_id, sheet_num)
+        return await asyncio.to_thread(list, islice(found, check_limit(limit)))
+
+    async def executions(self, job_id: str, sheet_num: int | None = None) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield what :meth:`get_execution_history` returns, one by one, so that many large ones need little memory."""
+        found = executions.records(self._store, self._jobs, check_job_id(job_id), sheet_num)
+        while record := await asyncio.to_thread(next, found, None):
+            yield record
 
     async def get_execution_history_count(self, job_id: str) -> int:
         """Return how many executions of a job are recorded."""
         job_id = check_job_id(job_id)
-        return await asyncio.to_thread(lambda: sum(1 for _ in executions.recorded(self._store, self._jobs, job_id)))
+        return await asyncio.to_thread(executions.count, self._store, self._jobs, job_id)
 
     # Artifacts
 

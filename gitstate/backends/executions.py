@@ -9,11 +9,10 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 from gitstate import clock
-from gitstate.backends.lives import present_life
+from gitstate.backends.lives import spans
 from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
@@ -26,11 +25,12 @@ __all__ = [
     "RECORD",
     "ExecutionRecord",
     "Recorded",
+    "count",
     "edit_for",
     "integer",
-    "page",
     "recorded",
     "recorded_by",
+    "records",
 ]
 
 ID_BITS = 52
@@ -211,21 +211,28 @@ def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Reco
     A record that stands in several commits, such as one that was saved again or cherry-picked, is one execution.
     """
     met: set[int] = set()
-    for revision in present_life(store, collection, job_id):
-        found = recorded_by(collection, job_id, revision)
-        if found is not None and found.id not in met:
-            met.add(found.id)
-            yield found
+    for span in spans(store, collection, job_id):
+        for revision in store.history(collection, job_id, span.newest, until=span.oldest, key=message.EXECUTION):
+            found = recorded_by(collection, job_id, revision)
+            if found is not None and found.id not in met:
+                met.add(found.id)
+                yield found
 
 
-def page(
-    store: Store, collection: Collection, job_id: str, sheet_num: int | None, limit: int | None
-) -> list[dict[str, Any]]:
-    """Return the records of the newest ``limit`` executions of a job, or of one of its sheets."""
-    found = recorded(store, collection, job_id)
-    wanted = (each for each in found if sheet_num is None or each.sheet_num == sheet_num)
-    rows = (each._asdict() | each.payload(store, collection) for each in islice(wanted, limit))
-    return [{name: row[name] for name in RECORD} for row in rows]
+def count(store: Store, collection: Collection, job_id: str) -> int:
+    """Return how many executions there are in the present life of a job."""
+    met: set[int | None] = {None}
+    for span in spans(store, collection, job_id):
+        met.update(map(integer, store.values(collection, job_id, message.EXECUTION, span)))
+    return len(met) - 1
+
+
+def records(store: Store, collection: Collection, job_id: str, sheet_num: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the records of the executions of a job, or of one of its sheets, newest first."""
+    for found in recorded(store, collection, job_id):
+        if sheet_num in (None, found.sheet_num):
+            row = found._asdict() | found.payload(store, collection)
+            yield {name: row[name] for name in RECORD}
 
 
 def _is_integer(number: Any) -> bool:

@@ -5,17 +5,19 @@ from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any
+from typing import Any, Unpack
 
 from gitstate.backends import next_sheets, queries, review, tracing, watching
 from gitstate.backends.attempts import Attempt, attempts
 from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, own_revision, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
 from gitstate.backends.next_sheets import NextSheet
+from gitstate.backends.queries import JobFilters, JobPage
 from gitstate.backends.review import JobComparison, JobDiff
 from gitstate.backends.rewound import value_of
 from gitstate.backends.sides import Finder, Sides
 from gitstate.backends.subjects import progress
+from gitstate.backends.summaries import FIELDS
 from gitstate.backends.tracing import Bisection, Blame, Predicate
 from gitstate.backends.watching import NewCheckpoint
 from gitstate.errors import InvalidInputError, JobNotFoundError
@@ -24,6 +26,7 @@ from gitstate.store.changes import changed_files
 __all__ = ["HistoryBackend"]
 
 _HEADS = (None, "@", "HEAD")
+_STREAMED = 500  # jobs that are read at once
 _LISTED = 5  # so many jobs are named in an error
 
 
@@ -156,11 +159,14 @@ class HistoryBackend(DocumentBackend):
     # Asking
 
     async def query_jobs(
-        self, status: str | None = None, since: str | datetime | None = None, limit: int | None = 50
+        self,
+        status: "str | Iterable[str] | None" = None,
+        since: str | datetime | None = None,
+        limit: int | None = 50,
     ) -> list[dict[str, Any]]:
-        """Return a summary of each job, newest update first, without reading its sheets: dictionaries with ``id, name,
+        """Return a summary of each job, newest update first, without reading a state: dictionaries with ``id, name,
         status, total_sheets, last_completed_sheet, created_at, updated_at, completed_at, error_message``, times as they
-        are stored (ISO 8601).
+        are stored (ISO 8601). :meth:`job_page` knows more filters.
 
         Args:
             status: Only jobs with this status; it counts by its value, so any enum works.
@@ -170,9 +176,37 @@ class HistoryBackend(DocumentBackend):
         Raises:
             InvalidInputError: The time or the limit is none.
         """
-        time, limit = queries.since_when(since), check_limit(limit)
-        found = await asyncio.to_thread(queries.summaries, self._store, self._jobs, status=status, since=time)
-        return found[:limit]
+        found = await self.job_page(limit, status=status, since=since)
+        return [{key: job[key] for key in FIELDS} for job in found.jobs]
+
+    async def job_page(
+        self, limit: int | None = 50, cursor: str | None = None, **filters: Unpack[JobFilters]
+    ) -> JobPage:
+        """Return summaries of the jobs that are asked for, and a cursor to those that follow; no state is read.
+
+        A job that is saved between two pages may come on none or on both of them. One that cannot be read is told of in
+        the log and left out.
+
+        Args:
+            limit: How many at most; None: all.
+            cursor: That of the page before, to the same filters.
+            filters: See :class:`gitstate.backends.queries.JobFilters`.
+
+        Raises:
+            InvalidInputError: A filter, the limit or the cursor is none.
+        """
+        return await asyncio.to_thread(queries.page, self._store, self._jobs, filters, check_limit(limit), cursor)
+
+    async def each_job(self, **filters: Unpack[JobFilters]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the summaries of all jobs that are asked for, a page at a time. Raises as :meth:`job_page` does."""
+        cursor: str | None = None
+        while True:
+            found = await self.job_page(_STREAMED, cursor, **filters)
+            for job in found.jobs:
+                yield job
+            if found.cursor is None:
+                return
+            cursor = found.cursor
 
     async def get_job_statistics(self, job_id: str) -> dict[str, Any]:
         """Return the numbers of a job: ``total_sheets, completed_sheets, success_rate`` (percent of the sheets that are

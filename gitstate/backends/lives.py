@@ -7,49 +7,41 @@ from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
+from gitstate.store.trails import Span
 
-__all__ = ["present_life"]
+__all__ = ["present_life", "spans"]
 
 
-def present_life(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Revision]:
-    """Yield the revisions of the life that a job has at a revision (None: the head), newest first; none if it has none.
+def spans(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Span]:
+    """Yield the spans of history that are the life of a job at a revision (None: the head), the newest first.
 
-    A job that was deleted and brought back goes on with the life that it had then.
+    There is one as a rule, and none of a job that is not there. A job that was deleted and brought back goes on with
+    the life that it had then.
 
     Raises:
         RevisionNotFoundError: No revision answers to ``at``, or several do.
     """
-    start = store.resolve(at, collection, job_id)
-    if store.snapshot(collection, job_id, start) is None:
+    start: str | None = store.resolve(at, collection, job_id)
+    if store.snapshot(collection, job_id, str(start)) is None:
         return
     births: set[str] = set()
-    while True:
+    while start is not None:
         try:
-            revisions = store.history(collection, job_id, start)
+            span = store.life(collection, job_id, start)
         except RevisionNotFoundError:
             return
-        birth: Revision | None = None
-        for revision in revisions:
-            if _removed(store, collection, job_id, revision):
-                if birth is None:  # the deletion that was taken back
-                    continue
-                break  # an earlier life of the job ended here
-            yield revision
-            birth = revision
-        source = None if birth is None or birth.id in births else _brought_back_from(collection, job_id, birth)
-        if birth is None or source is None:
+        if span is None:
             return
+        yield span
+        birth = next(store.history(collection, job_id, span.oldest, until=span.oldest))
+        start = None if birth.id in births else _brought_back_from(collection, job_id, birth)
         births.add(birth.id)
-        start = source
 
 
-def _removed(store: Store, collection: Collection, job_id: str, revision: Revision) -> bool:
-    """Whether a job is not there after a revision; after an execution of it it is, so that need not be looked up."""
-    if revision.removed is not None:
-        return revision.removed
-    told = revision.message
-    executes = told.get(collection.trailer) == job_id and told.get(message.EXECUTION) is not None
-    return not executes and store.snapshot(collection, job_id, revision.id) is None
+def present_life(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Revision]:
+    """Yield the revisions of the life that a job has at a revision, newest first. Raises as :func:`spans` does."""
+    for span in spans(store, collection, job_id, at):
+        yield from store.history(collection, job_id, span.newest, until=span.oldest)
 
 
 def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> str | None:

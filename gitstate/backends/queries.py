@@ -1,53 +1,116 @@
-"""What dashboards ask: a summary of each job, read from its root file alone, and the numbers of one job."""
+"""What dashboards ask: which jobs there are, by what they say of themselves, and the numbers of one job."""
 
+import base64
+import json
 import logging
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypedDict
 
 from gitstate import clock
 from gitstate.backends import executions
-from gitstate.backends.models import JobStatus, SheetStatus
+from gitstate.backends.models import JobStatus
 from gitstate.backends.states import cause_of_death
-from gitstate.backends.subjects import sheets_of, status_of
-from gitstate.errors import InvalidInputError, StateCorruptionError
-from gitstate.store.documents import Collection, Snapshot
+from gitstate.backends.summaries import FIELDS
+from gitstate.errors import InvalidInputError
+from gitstate.store.documents import Collection
+from gitstate.store.selection import ORDERS, Selected, Selection
 from gitstate.store.store import Store
 from gitstate.values.joins import instant
 
-__all__ = ["since_when", "statistics", "summaries"]
+__all__ = ["JobFilters", "JobPage", "matching", "page", "since_when", "statistics"]
 
 _log = logging.getLogger("gitstate")
 
-_FIELDS = {
-    "id": "job_id",
-    "name": "job_name",
-    "status": "status",
-    "total_sheets": "total_sheets",
-    "last_completed_sheet": "last_completed_sheet",
-    "created_at": "created_at",
-    "updated_at": "updated_at",
-    "completed_at": "completed_at",
-    "error_message": "error_message",
-}
-"""The keys of a summary, and the fields of a job that they show."""
+_AT_ONCE = 200  # jobs that are asked for, if more than the page needs may be left out
 
 
-def summaries(
-    store: Store, jobs: Collection, *, status: Any = None, since: datetime | None = None
-) -> list[dict[str, Any]]:
-    """Return a summary of each job with a status and saved since a time, the one that was saved last first.
+class JobFilters(TypedDict, total=False):
+    """Which jobs are asked for, and in which order; all of these at once.
 
-    A job that cannot be read is told of in the log and left out.
+    Keys:
+        status: A status or several; they count by their values, so any enum works. A job whose process is gone counts
+            as paused.
+        name: A pattern that the id or the name matches: ``*``, ``?`` and ``[abc]``.
+        since: Saved then or later: a datetime, or ISO 8601.
+        until: Saved before.
+        failed: With at least so many sheets that failed.
+        stale: Recorded as running, and not saved for so long (seconds, or a timedelta); also with its process gone.
+        error: With this text in an error of the job or of one of its sheets that failed (20 at most), in either case.
+        order: ``"saved"`` or ``"created"``, newest first, or ``"name"`` or ``"id"``.
+        reverse: The other way round.
     """
-    wanted = getattr(status, "value", status)
-    found = [
-        each
-        for each in map(_summary, _roots(store, jobs))
-        if (wanted is None or each["status"] == wanted) and (since is None or _saved(each) >= since)
-    ]
-    return sorted(found, key=_saved, reverse=True)
+
+    status: "str | Iterable[str] | None"
+    name: str | None
+    since: "str | datetime | None"
+    until: "str | datetime | None"
+    failed: int
+    stale: "float | timedelta | None"
+    error: str | None
+    order: str
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Some of the jobs that were asked for; ``cursor`` leads to those that follow, None if there are none.
+
+    A job is a dictionary with ``id, name, status, total_sheets, last_completed_sheet, created_at, updated_at,
+    completed_at, error_message``, times as they are stored (ISO 8601), and ``done_sheets`` (completed or skipped) and
+    ``failed_sheets``.
+    """
+
+    jobs: list[dict[str, Any]]
+    cursor: str | None
+
+
+def page(store: Store, jobs: Collection, filters: JobFilters, limit: int | None, cursor: str | None) -> JobPage:
+    """Return the first jobs that are asked for, or those behind a cursor. Raises as :func:`matching` does."""
+    rows: list[Selected] = []
+    for row in matching(store, jobs, filters, limit, cursor):
+        if len(rows) == limit:
+            return JobPage([shown(each) for each in rows], _cursor(filters, rows[-1]) if rows else cursor)
+        rows.append(row)
+    return JobPage([shown(each) for each in rows], None)
+
+
+def matching(
+    store: Store, jobs: Collection, filters: JobFilters, limit: int | None = None, cursor: str | None = None
+) -> Iterator[Selected]:
+    """Yield the jobs that are asked for, behind a cursor if there is one.
+
+    A job that cannot be read is told of in the log and left out. ``limit`` says how many are needed as a rule.
+
+    Raises:
+        InvalidInputError: A filter, or the cursor, is none.
+    """
+    statuses = _statuses(filters.get("status"))
+    selection = _selection(filters, statuses)
+    if cursor is not None:
+        selection = replace(selection, after=_place(filters, cursor))
+    at_once = None if limit is None else limit + 1 if statuses is None else max(limit + 1, _AT_ONCE)
+    selection = replace(selection, limit=at_once)
+    while True:
+        rows, unreadable = store.select(jobs, selection)
+        if selection.after is None:
+            for reason in unreadable:
+                _log.warning("left out of the list: %s", reason)
+        for row in rows:
+            if statuses is None or _standing(row.facts)[0] in statuses:
+                yield row
+        if at_once is None or len(rows) < at_once:
+            return
+        selection = replace(selection, after=rows[-1].place)
+
+
+def shown(row: Selected) -> dict[str, Any]:
+    """Return a job as people see it: one whose process is gone is paused."""
+    summary: dict[str, Any] = {key: row.facts[key] for key in FIELDS}
+    summary["status"], summary["error_message"] = _standing(row.facts)
+    return summary | {"done_sheets": row.facts["done"], "failed_sheets": row.facts["failed"]}
 
 
 def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
@@ -56,18 +119,20 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     Raises:
         StateCorruptionError: Its state cannot be read.
     """
-    snapshot = store.load(jobs, job_id)
-    if snapshot is None:
+    facts: Any = store.facts(jobs, job_id)
+    snapshot = store.load(jobs, job_id) if facts is None else None
+    if snapshot is not None:
+        snapshot.content()  # says what is wrong
+    if not facts:
         return {}
-    job: Any = snapshot.content().value
     recorded = list(executions.recorded(store, jobs, job_id))
     durations = [each.duration_seconds for each in recorded if each.duration_seconds is not None]
-    total, completed = job.get("total_sheets") or 0, _completed(job)
+    total, completed = facts["total_sheets"] or 0, facts["done"] - facts["skipped"]
     return {
         "total_sheets": total,
         "completed_sheets": completed,
         "success_rate": 100.0 * completed / total if total else 0.0,
-        "total_retries": job.get("total_retry_count") or 0,
+        "total_retries": facts["total_retry_count"] or 0,
         "total_executions": len(recorded),
         "avg_duration_seconds": sum(durations) / len(durations) if durations else None,
         "successful_executions": sum(each.exit_code == 0 for each in recorded),
@@ -82,33 +147,76 @@ def since_when(since: Any) -> datetime | None:
     return None if time is None else clock.aware(time)
 
 
-def _roots(store: Store, jobs: Collection) -> Iterator[dict[str, Any]]:
-    for snapshot in store.documents(jobs):
-        try:
-            yield _root(snapshot)
-        except StateCorruptionError as error:
-            _log.warning("left out of the list: %s", error)
+def _selection(filters: JobFilters, statuses: frozenset[str] | None) -> Selection:
+    order, failed = filters.get("order", ORDERS[0]), filters.get("failed", 0)
+    if order not in ORDERS:
+        raise InvalidInputError(f"jobs are not sorted by {order!r}", hint=f"by one of {', '.join(ORDERS)}")
+    if not isinstance(failed, int) or failed < 0:
+        raise InvalidInputError(f"a number of failed sheets is one from 0 up, not {failed!r}")
+    for key in ("name", "error"):
+        if not isinstance(filters.get(key), str | None):
+            raise InvalidInputError(f"the {key} of jobs is a text, not {filters.get(key)!r}")
+    states = statuses if statuses is None or JobStatus.PAUSED not in statuses else statuses | {JobStatus.RUNNING.value}
+    until = since_when(filters.get("until"))
+    stale = _silent(filters.get("stale"))
+    if stale is not None:
+        running = frozenset([JobStatus.RUNNING.value])
+        states = running if states is None else running & states
+        until = stale if until is None else min(until, stale)
+    return Selection(
+        states=None if states is None else tuple(sorted(states)),
+        name=filters.get("name"),
+        since=_seconds(since_when(filters.get("since"))),
+        until=_seconds(until),
+        failed=failed,
+        error=filters.get("error"),
+        order=order,
+        reverse=bool(filters.get("reverse", False)),
+    )
 
 
-def _root(snapshot: Snapshot) -> dict[str, Any]:
-    known = snapshot.known()
-    value: dict[str, Any] = snapshot.part(()) if known is None else known.value
-    return value | {"job_id": snapshot.document}
+def _statuses(status: Any) -> frozenset[str] | None:
+    """Return the values of a status or of several; None: all."""
+    if status is None:
+        return None
+    given = [status] if isinstance(status, str) or not isinstance(status, Iterable) else status
+    return frozenset(str(getattr(each, "value", each)) for each in given)
 
 
-def _summary(job: dict[str, Any]) -> dict[str, Any]:
-    summary = {key: job.get(field) for key, field in _FIELDS.items()}
-    reason = cause_of_death(SimpleNamespace(**job))
-    return summary if reason is None else summary | {"status": JobStatus.PAUSED.value, "error_message": reason}
+def _silent(stale: Any) -> datetime | None:
+    if stale is None:
+        return None
+    try:
+        return clock.now() - (stale if isinstance(stale, timedelta) else timedelta(seconds=stale))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(f"{stale!r} is no time to be silent", hint="give seconds, or a timedelta") from error
 
 
-def _saved(summary: dict[str, Any]) -> datetime:
-    return instant(summary["updated_at"]) or datetime.min.replace(tzinfo=UTC)
+def _seconds(time: datetime | None) -> float | None:
+    return None if time is None else time.timestamp()
 
 
-def _completed(job: dict[str, Any]) -> int:
-    sheets = sheets_of(job)
-    if not sheets:
-        last = job.get("last_completed_sheet")
-        return last if isinstance(last, int) else 0
-    return sum(status_of(each) == SheetStatus.COMPLETED for each in sheets.values())
+def _standing(facts: Any) -> tuple[str | None, str | None]:
+    """Return the status and error of a job, after a look at its process."""
+    reason = cause_of_death(SimpleNamespace(**facts)) if facts["status"] == JobStatus.RUNNING else None
+    return (facts["status"], facts["error_message"]) if reason is None else (JobStatus.PAUSED.value, reason)
+
+
+# A cursor tells the place of the last job, and the order in which that is.
+
+
+def _cursor(filters: JobFilters, last: Selected) -> str:
+    told = [filters.get("order", ORDERS[0]), bool(filters.get("reverse", False)), *last.place]
+    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+
+
+def _place(filters: JobFilters, cursor: Any) -> tuple[float | str, str]:
+    try:
+        order, reverse, place, job_id = json.loads(base64.urlsafe_b64decode(cursor))
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{cursor!r} is no cursor of a page of jobs") from error
+    if not (isinstance(place, float | str) and isinstance(job_id, str)):
+        raise InvalidInputError(f"{cursor!r} is no cursor of a page of jobs")
+    if (order, reverse) != (filters.get("order", ORDERS[0]), bool(filters.get("reverse", False))):
+        raise InvalidInputError("this cursor is of another order", hint="ask in the order of the first page")
+    return place, job_id

@@ -1,14 +1,30 @@
 """What a commit of a job says: the subject that a reviewer wants in ``git log --oneline``, and the trailers."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gitstate.backends.models import DONE, SheetStatus
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 
-__all__ = ["Told", "attempt_of", "message_for", "progress", "sheets_of", "status_of", "told"]
+__all__ = [
+    "Told",
+    "attempt_of",
+    "listed",
+    "message_for",
+    "progress",
+    "sheets_in",
+    "sheets_of",
+    "status_of",
+    "told",
+    "unlisted",
+]
 
+_LISTS = {message.FAILED: SheetStatus.FAILED.value, message.SKIPPED: SheetStatus.SKIPPED.value}
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_SPAN = re.compile(r"([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
+_MANY = 100_000  # sheets of a job
 _DONE = tuple(status.value for status in DONE)
 _LISTED = 3  # so many changed sheets are named one by one
 _NAMED = 60  # so many characters of a job id are shown; the trailer has it whole
@@ -61,7 +77,37 @@ def message_for(
         if value.get("status") is not None:
             facts.append((message.STATUS, str(value["status"])))
         facts.append((message.PROGRESS, f"{done}/{total}"))
+        facts += [(key, listed(numbers)) for key, status in _LISTS.items() if (numbers := sheets_in(value, status))]
     return Message(subject, body, (*facts, *trailers))
+
+
+def sheets_in(value: Mapping[str, Any], status: str) -> list[int]:
+    """Return the numbers of the sheets of a job that have a status, sorted."""
+    sheets = sheets_of(value)
+    return sorted(int(key) for key, sheet in sheets.items() if status_of(sheet) == status and _NUMBER.fullmatch(key))
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Return sorted numbers as people write them: ``3 7-9``."""
+    spans: list[tuple[int, int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1] = spans[-1][0], number
+        else:
+            spans.append((number, number))
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def unlisted(text: str) -> list[int] | None:
+    """Return the numbers that such a text lists, None if it is none."""
+    numbers: list[int] = []
+    for part in text.split(" "):
+        span = _SPAN.fullmatch(part)
+        first, last = (0, 0) if span is None else (int(span[1]), int(span[2] or span[1]))
+        if not 0 < first <= last < first + _MANY:
+            return None
+        numbers += range(first, last + 1)
+    return numbers
 
 
 def sheets_of(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,14 @@ __all__ = [
     "EVENT",
     "EXECUTION",
     "EXIT_CODE",
+    "FAILED",
     "JOB",
     "ORIGIN",
     "OUTPUT_BYTES",
     "PROGRESS",
     "PROMPT_BYTES",
     "SHEET",
+    "SKIPPED",
     "SOURCE",
     "STATUS",
     "TIME",
@@ -37,6 +39,8 @@ JOB = "Gitstate-Job"
 EVENT = "Gitstate-Event"
 STATUS = "Gitstate-Status"
 PROGRESS = "Gitstate-Progress"  # done/total
+FAILED = "Gitstate-Failed"  # the sheets that are failed, if any: 3 7-9
+SKIPPED = "Gitstate-Skipped"  # the sheets that are skipped, if any
 EXECUTION = "Gitstate-Execution"  # its integer id
 SHEET = "Gitstate-Sheet"
 ATTEMPT = "Gitstate-Attempt"

@@ -27,6 +27,7 @@ from gitstate.format.version import FormatVersion
 from gitstate.store import history, naming, reshard, verify, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
 from gitstate.store.index.indexes import Indexes
+from gitstate.store.index.summaries import Facts
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 from gitstate.store.reshard import Resharded
@@ -185,6 +186,13 @@ class Store:
         """
         self._check_open()
         return self._indexes.select(collection, selection)
+
+    def facts(self, collection: Collection, document: str) -> Facts:
+        """Return what a document says of itself: nothing if there is none, None if it cannot be read. Raises as
+        :meth:`select` does.
+        """
+        self._check_open()
+        return self._indexes.facts(collection, document)
 
     def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""

@@ -1,4 +1,4 @@
-"""A backend in memory and one on git, each checked by git after the test."""
+"""A backend in memory and one on git; after the test git checks it, and what its index says of the jobs is compared."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +7,26 @@ import pytest
 
 from gitstate import GitStateBackend, InMemoryStateBackend
 from gitstate.backends.rewind import RewindBackend
+from gitstate.backends.summaries import summarize
+from gitstate.errors import GitStateError, StateCorruptionError
+from gitstate.store.selection import Selection
 from tests.git import fsck
+
+
+def agree_on_jobs(backend: RewindBackend) -> None:
+    """Compare what the index tells of each job with its state."""
+    try:
+        snapshots = list(backend.store.documents(backend._jobs))
+    except GitStateError:
+        return  # the test closed the store, or took it away
+    for snapshot in snapshots:
+        try:
+            expected = summarize(snapshot, None).facts
+        except StateCorruptionError:
+            expected = None
+        assert backend.store.facts(backend._jobs, snapshot.document) == expected
+    found = [row.document for row in backend.store.select(backend._jobs, Selection())[0]]
+    assert set(found) <= {snapshot.document for snapshot in snapshots}
 
 
 @pytest.fixture(params=["memory", "git"])
@@ -16,9 +35,11 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param == "memory":
         async with InMemoryStateBackend() as in_memory:
             yield in_memory
+            agree_on_jobs(in_memory)
         return
     async with GitStateBackend(tmp_path / "state") as on_git:
         yield on_git
+        agree_on_jobs(on_git)
     fsck(tmp_path / "state")
 
 
@@ -27,4 +48,5 @@ async def git_backend(tmp_path: Path) -> AsyncIterator[GitStateBackend]:
     """A backend on git, empty."""
     async with GitStateBackend(tmp_path / "state") as on_git:
         yield on_git
+        agree_on_jobs(on_git)
     fsck(tmp_path / "state")

@@ -1,17 +1,22 @@
 """The indexes of a store, one for each collection: made when they are asked for, kept up, closed."""
 
+from collections.abc import Callable
 from pathlib import Path
+from sqlite3 import Connection
+from typing import TypeVar
 
 from gitstate.format import names
 from gitstate.store.documents import Collection
 from gitstate.store.index import revisions, summaries
 from gitstate.store.index.database import Database
 from gitstate.store.index.revisions import Revisions
-from gitstate.store.index.summaries import Summaries
+from gitstate.store.index.summaries import Facts, Summaries
 from gitstate.store.reader import Reader
 from gitstate.store.selection import Selected, Selection
 
 __all__ = ["Index", "Indexes"]
+
+T = TypeVar("T")
 
 _VERSION = 2
 
@@ -28,7 +33,7 @@ class Index:
     def __init__(self, path: Path | None, reader: Reader, collection: Collection) -> None:
         self.database = Database(path, f"{revisions.SCHEMA};{summaries.SCHEMA}", _VERSION)
         self.revisions = Revisions(self.database, reader, collection)
-        self.summaries = Summaries(self.database, self.revisions, reader, collection)
+        self.summaries = Summaries(self.revisions, reader, collection)
 
 
 class Indexes:
@@ -61,9 +66,22 @@ class Indexes:
             CorruptionError: A commit or tree is missing or damaged.
             StoreNotFoundError: The branch, or the whole repository, is gone.
         """
-        found = self.of(collection).summaries.select(selection)
-        if found is None:  # the file cannot be had
-            found = self._spare(collection).summaries.select_or_raise(selection)
+        return self._answer(collection, lambda index, connection: index.summaries.select(connection, selection))
+
+    def facts(self, collection: Collection, document: str) -> Facts:
+        """Return what a document says of itself: nothing if there is none, None if it cannot be read. Raises as
+        :meth:`select` does.
+        """
+        return self._answer(collection, lambda index, connection: (index.summaries.facts(connection, document),))[0]
+
+    def _answer(self, collection: Collection, question: Callable[[Index, Connection], T]) -> T:
+        """Return the answer from the file, or from memory if that cannot be had."""
+        index = self.of(collection)
+        found = index.database.ask(lambda connection: question(index, connection))
+        if found is None:
+            spare = self._spare(collection)
+            with spare.database.open() as connection:
+                found = question(spare, connection)
         return found
 
     def _spare(self, collection: Collection) -> Index:

@@ -5,20 +5,24 @@ little as the collection's ``summarize`` needs.
 """
 
 import json
+import re
 import sqlite3
+from typing import TypeAlias
 
 from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import GitStateError, StateCorruptionError
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.index.database import Database, transaction
+from gitstate.store.index.database import transaction
 from gitstate.store.index.revisions import Revisions
 from gitstate.store.reader import Reader
 from gitstate.store.selection import ORDERS, Selected, Selection
 from gitstate.values.canonical import Value
 
-__all__ = ["SCHEMA", "Summaries"]
+__all__ = ["SCHEMA", "Facts", "Summaries"]
+
+Facts: TypeAlias = dict[str, Value] | None
 
 SCHEMA = """
 CREATE TABLE summarized (root TEXT NOT NULL);
@@ -42,40 +46,28 @@ _QUERIES = {
     for order, column in _COLUMNS.items()
     for up in (True, False)
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NEW = 2000  # commits at most that are looked into for what they say; with more, documents are read
 
 
 class Summaries:
     """The summaries of one collection. Safe to use from any thread.
 
+    The questions are for :meth:`gitstate.store.index.database.Database.ask`, which gives the connection.
+
     Args:
-        database: Where the tables of :data:`SCHEMA` are.
-        revisions: What is known of the documents' revisions there.
+        revisions: What is known of the documents' revisions in the same file.
         reader: Where the documents are.
         collection: Whose they are.
     """
 
-    def __init__(self, database: Database, revisions: Revisions, reader: Reader, collection: Collection) -> None:
-        self._database = database
+    def __init__(self, revisions: Revisions, reader: Reader, collection: Collection) -> None:
         self._revisions = revisions
         self._reader = reader
         self._collection = collection
 
-    def select(self, selection: Selection) -> tuple[list[Selected], list[str]] | None:
-        """Return the documents that are asked for, and what is said of those that cannot be read; None: no answer."""
-        return self._database.ask(lambda connection: self._select(connection, selection))
-
-    def select_or_raise(self, selection: Selection) -> tuple[list[Selected], list[str]]:
-        """Return the same, or say why it cannot be had.
-
-        Raises:
-            CorruptionError: A commit or tree is missing or damaged.
-            StoreNotFoundError: The branch, or the whole repository, is gone.
-        """
-        with self._database.open() as connection:
-            return self._select(connection, selection)
-
-    def _select(self, connection: sqlite3.Connection, selection: Selection) -> tuple[list[Selected], list[str]]:
+    def select(self, connection: sqlite3.Connection, selection: Selection) -> tuple[list[Selected], list[str]]:
+        """Return the documents that are asked for, and what is said of those that cannot be read."""
         self._catch_up(connection)
         query = _QUERIES[selection.order, (selection.order in _UPWARDS) != selection.reverse]
         rows: list[tuple[bytes, float | str | bytes, str]] = connection.execute(
@@ -88,6 +80,14 @@ class Summaries:
         ]
         unreadable = connection.execute("SELECT errors FROM summaries WHERE facts IS NULL ORDER BY document")
         return found, [error for (error,) in unreadable]
+
+    def facts(self, connection: sqlite3.Connection, document: str) -> Facts:
+        """Return what a document says of itself: nothing if there is none, None if it cannot be read."""
+        self._catch_up(connection)
+        query = "SELECT facts FROM summaries WHERE document = ?"
+        found = connection.execute(query, (_bytes(document),)).fetchone()
+        facts: Facts = {} if found is None else None if found[0] is None else json.loads(found[0])
+        return facts
 
     # Catching up
 
@@ -130,7 +130,7 @@ class Summaries:
         self, connection: sqlite3.Connection, document: str, snapshot: Snapshot | None, said: Message | None
     ) -> None:
         """Make the row of a document: of one that cannot be read it has no facts, but the error."""
-        key = document.encode("utf-8", "surrogatepass")
+        key = _bytes(document)
         if snapshot is None or self._collection.summarize is None:
             connection.execute("DELETE FROM summaries WHERE document = ?", (key,))
             return
@@ -157,8 +157,8 @@ def _parameters(selection: Selection) -> dict[str, object]:
         "until": selection.until,
         "failed": selection.failed,
         "error": None if selection.error is None else _tame(selection.error),
-        "after": document.encode("utf-8", "surrogatepass") if is_document else place,
-        "document": document.encode("utf-8", "surrogatepass"),
+        "after": _bytes(document) if is_document else place,
+        "document": _bytes(document),
         "limit": -1 if selection.limit is None else selection.limit,
     }
 
@@ -170,7 +170,11 @@ def _root(connection: sqlite3.Connection) -> ObjectId | None:
 
 def _tame(text: str) -> str:
     """Return a text without what SQLite cannot keep."""
-    return text.encode("utf-8", "replace").decode()
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _bytes(document: str) -> bytes:
+    return document.encode("utf-8", "surrogatepass")
 
 
 def _text(key: bytes) -> str:

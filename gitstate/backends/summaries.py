@@ -1,0 +1,107 @@
+"""What a job says of itself, so that jobs are listed, filtered and counted without a look at their states.
+
+The job's own fields come from its root file; how many sheets are done, failed or skipped from the trailers of its last
+commit. Of a job that somebody changed with git, who writes no trailers, the state is read.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gitstate.backends.models import SheetStatus
+from gitstate.backends.subjects import progress, sheets_in, unlisted
+from gitstate.errors import CorruptionError
+from gitstate.format import message
+from gitstate.format.message import Message
+from gitstate.store.documents import Snapshot
+from gitstate.store.selection import Summary
+from gitstate.values import canonical
+from gitstate.values.joins import instant
+
+__all__ = ["FIELDS", "error_of_sheet", "summarize"]
+
+FIELDS = {
+    "id": "job_id",
+    "name": "job_name",
+    "status": "status",
+    "total_sheets": "total_sheets",
+    "last_completed_sheet": "last_completed_sheet",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+    "completed_at": "completed_at",
+    "error_message": "error_message",
+}
+"""The keys of a summary, and the fields of a job that they show."""
+_MORE = ("total_retry_count", "pid", "host")  # what else is known of a job by its field
+_ERRORS = 20  # sheets that failed whose errors are found
+
+
+class _Counts(NamedTuple):
+    done: int
+    failed: list[int]
+    skipped: list[int]
+
+
+def summarize(snapshot: Snapshot, said: Message | None) -> Summary:
+    """Return the summary of a job; ``said`` is what its last commit says of it, if that is known.
+
+    Raises:
+        StateCorruptionError: The job cannot be read.
+    """
+    job = _root(snapshot)
+    counts = (None if said is None else _told(said)) or _counted(snapshot)
+    facts = {key: job.get(field) for key, field in FIELDS.items()} | {name: job.get(name) for name in _MORE}
+    facts |= {"done": counts.done, "failed": len(counts.failed), "skipped": len(counts.skipped)}
+    sheets = (error_of_sheet(snapshot, number) for number in counts.failed[:_ERRORS])
+    return Summary(
+        facts=facts,
+        name=str(job.get("job_name") or ""),
+        state=None if job.get("status") is None else str(job["status"]),
+        saved=_seconds(job.get("updated_at")),
+        created=_seconds(job.get("created_at")),
+        failed=len(counts.failed),
+        errors=tuple(str(error) for error in (job.get("error_message"), *sheets) if error),
+    )
+
+
+def error_of_sheet(snapshot: Snapshot, number: int) -> str | None:
+    """Return the error of a sheet, None if it has none or cannot be read; of the state only its file is read."""
+    known = snapshot.known()
+    try:
+        if known is not None:
+            sheet = known.value.get("sheets", {}).get(str(number))  # type: ignore[union-attr]  # an object, or it raises
+        else:
+            text = snapshot.read(snapshot.collection.layout.path_of(("sheets", str(number))))
+            sheet = None if text is None else canonical.loads(text)
+    except (CorruptionError, AttributeError):
+        return None
+    error = sheet.get("error_message") if isinstance(sheet, dict) else None
+    return error if isinstance(error, str) else None
+
+
+def _root(snapshot: Snapshot) -> Mapping[str, Any]:
+    known = snapshot.known()
+    value: dict[str, Any] = snapshot.part(()) if known is None else known.value
+    return value | {"job_id": snapshot.document}
+
+
+def _told(said: Message) -> _Counts | None:
+    """Return what a commit says of the sheets; None: it does not, or not in a way that can be read."""
+    done = (said.get(message.PROGRESS) or "").partition("/")[0]
+    lists = [None if text is None else unlisted(text) for text in (said.get(message.FAILED), said.get(message.SKIPPED))]
+    texts = [said.get(key) for key in (message.FAILED, message.SKIPPED)]
+    if not (done.isascii() and done.isdecimal() and len(done) < 10):
+        return None
+    if any(text is not None and numbers is None for text, numbers in zip(texts, lists, strict=True)):
+        return None
+    return _Counts(int(done), lists[0] or [], lists[1] or [])
+
+
+def _counted(snapshot: Snapshot) -> _Counts:
+    value = snapshot.content().value
+    failed, skipped = (sheets_in(value, status.value) for status in (SheetStatus.FAILED, SheetStatus.SKIPPED))
+    return _Counts(progress(value)[0], failed, skipped)
+
+
+def _seconds(time: Any) -> float:
+    moment = instant(time)
+    return 0.0 if moment is None else moment.timestamp()

@@ -1,0 +1,302 @@
+"""Which jobs are found by what they say of themselves: filters, orders, pages, and what becomes of the index."""
+
+import asyncio
+import fnmatch
+import random
+import socket
+import string
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, JobStatus
+from gitstate.backends.queries import JobFilters
+from gitstate.backends.rewind import RewindBackend
+from gitstate.backends.subjects import listed, unlisted
+from gitstate.errors import CorruptionError, InvalidInputError
+from tests.git import git
+
+_WORDS = ("nightly", "Weekly", "report-[1]", "naïve ünï", "odd\ud800", "a*b")
+
+
+def job(job_id: str, sheets: int = 6, **fields: Any) -> CheckpointState:
+    return CheckpointState(**{"job_id": job_id, "job_name": f"The {job_id}", "total_sheets": sheets} | fields)
+
+
+def some_jobs(seed: int, count: int) -> list[CheckpointState]:
+    dice = random.Random(seed)
+    made = []
+    for number in range(count):
+        state = job(f"{dice.choice(_WORDS)}-{number}", status=dice.choice(list(JobStatus)))
+        for sheet in dice.sample(range(1, 7), dice.randrange(5)):
+            dice.choice(
+                [
+                    lambda n, state=state: state.mark_sheet_failed(n, dice.choice(["No Space left", "timeout", "ünï"])),
+                    lambda n, state=state: state.mark_sheet_skipped(n),
+                    lambda n, state=state: state.mark_sheet_completed(n),
+                ]
+            )(sheet)
+        state.status = dice.choice(list(JobStatus))
+        made.append(state)
+    return made
+
+
+def ids(jobs: Iterable[dict[str, Any]]) -> list[str]:
+    return [each["id"] for each in jobs]
+
+
+def expected(states: list[CheckpointState], filters: JobFilters) -> list[str]:
+    """The answer as a look at all states gives it."""
+
+    def is_wanted(state: CheckpointState) -> bool:
+        failed = [sheet for sheet in state.sheets.values() if sheet.status.value == "failed"]
+        errors = [state.error_message or "", *(sheet.error_message or "" for sheet in failed)]
+        pattern = filters.get("name")
+        names = [text.replace("\ud800", "\ufffd") for text in (state.job_id, state.job_name)]
+        lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+        return (
+            (filters.get("status") is None or state.status in filters["status"])  # type: ignore[operator]
+            and (
+                pattern is None or any(fnmatch.fnmatchcase(name, pattern.replace("\ud800", "\ufffd")) for name in names)
+            )
+            and len(failed) >= filters.get("failed", 0)
+            and ((filters.get("error") or "").translate(lower) in "\n".join(errors).translate(lower))
+        )
+
+    order, reverse = filters.get("order", "saved"), filters.get("reverse", False)
+    keys: dict[str, Any] = {
+        "saved": lambda state: state.updated_at,
+        "created": lambda state: state.created_at,
+        "name": lambda state: state.job_name.replace("\ud800", "\ufffd").encode(),
+        "id": lambda state: state.job_id.encode("utf-8", "surrogatepass"),
+    }
+    return [
+        state.job_id
+        for state in sorted(
+            filter(is_wanted, states),
+            key=lambda state: (keys[order](state), state.job_id.encode("utf-8", "surrogatepass")),
+            reverse=(order in ("saved", "created")) != reverse,
+        )
+    ]
+
+
+_FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.lists(st.sampled_from(list(JobStatus)), max_size=3),
+        "name": st.sampled_from(["*", "night*", "*ly-?", "The [nW]*", "*[!0-4]", "report*", "*\ud800*", ""]),
+        "failed": st.integers(0, 3),
+        "error": st.sampled_from(["space", "NO SPACE", "timeout", "Ü", "ü", "", "%"]),
+        "order": st.sampled_from(["saved", "created", "name", "id"]),
+        "reverse": st.booleans(),
+    },
+)
+
+
+class Filled:
+    """A store of many jobs."""
+
+    def __init__(self, folder: Path, states: list[CheckpointState]) -> None:
+        self.folder = folder
+        self.states = states
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    folder = tmp_path_factory.mktemp("many") / "state"
+    states = some_jobs(1, 40)
+
+    async def fill() -> None:
+        async with GitStateBackend(folder) as backend:
+            await asyncio.gather(*map(backend.save, states))
+
+    asyncio.run(fill())
+    return Filled(folder, states)
+
+
+@settings(max_examples=60)
+@given(filters=_FILTERS, limit=st.integers(1, 15))
+def test_filters_orders_and_pages_find_what_a_look_at_all_states_finds(
+    many: Filled, filters: JobFilters, limit: int
+) -> None:
+    async def ask() -> list[str]:
+        async with GitStateBackend(many.folder, create=False) as backend:
+            whole = await backend.job_page(None, **filters)
+            assert whole.cursor is None
+            cursor, paged = None, []
+            while True:
+                page = await backend.job_page(limit, cursor, **filters)
+                assert len(page.jobs) == limit or page.cursor is None
+                paged += page.jobs
+                cursor = page.cursor
+                if cursor is None:
+                    break
+            assert paged == whole.jobs == [each async for each in backend.each_job(**filters)]
+            return ids(paged)
+
+    assert asyncio.run(ask()) == expected(many.states, filters)
+
+
+async def test_what_a_page_tells_of_a_job(backend: RewindBackend) -> None:
+    state = job("nightly")
+    state.mark_sheet_completed(1)
+    state.mark_sheet_skipped(2)
+    state.mark_sheet_failed(4, "no space")
+    state.mark_sheet_failed(5, "no space")
+    await backend.save(state)
+    (told,) = (await backend.job_page()).jobs
+    assert (told["done_sheets"], told["failed_sheets"], told["total_sheets"]) == (2, 2, 6)
+    assert datetime.fromisoformat(told["updated_at"]) == state.updated_at
+    await backend.delete("nightly")
+    assert (await backend.job_page()).jobs == []
+
+
+async def test_jobs_that_run_and_are_silent(backend: RewindBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = job("gone", status=JobStatus.RUNNING, pid=2**22 + 1, host=socket.gethostname())
+    for state in (job("runs", status=JobStatus.RUNNING), gone, job("done", status=JobStatus.COMPLETED)):
+        await backend.save(state)
+    assert (await backend.job_page(stale=60)).jobs == []
+    later = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr("gitstate.clock.now", lambda: later)
+    await backend.save(job("new", status=JobStatus.RUNNING))
+    for stale in (60, 60.0, timedelta(minutes=1)):
+        assert ids((await backend.job_page(stale=stale)).jobs) == ["gone", "runs"]
+    assert ids((await backend.job_page(stale=60, until=later - timedelta(days=1))).jobs) == []
+    assert ids((await backend.job_page(stale=60, status=["running"])).jobs) == ["runs"]
+    assert ids((await backend.job_page(status=["running"])).jobs) == ["new", "runs"]
+    assert ids((await backend.job_page(status="paused")).jobs) == ["gone"]
+    assert ids((await backend.job_page(1, status=["paused", "completed"])).jobs) == ["done"]
+
+
+async def test_a_job_that_somebody_changed_with_git_is_told_as_it_is(git_backend: GitStateBackend) -> None:
+    state = job("nightly")
+    state.mark_sheet_failed(3, "no space")
+    await git_backend.save(state)
+    await git_backend.flush()
+    folder = git_backend.store.path
+    assert folder is not None
+    assert "Gitstate-Failed: 3\n" in git(folder, "log", "-1", "--format=%B")
+    sheet = folder / "jobs/nightly/sheets/0003.json"
+    sheet.write_text(sheet.read_text().replace('"failed"', '"completed"'))
+    git(folder, "commit", "-qam", "it was fine")
+    (told,) = (await git_backend.job_page()).jobs
+    assert (told["done_sheets"], told["failed_sheets"]) == (1, 0)
+    git(folder, "reset", "-q", "--hard", "HEAD~1")
+    (told,) = (await git_backend.job_page(failed=1)).jobs
+    assert (told["done_sheets"], told["failed_sheets"]) == (0, 1)
+    git(
+        folder,
+        "commit",
+        "-q",
+        "--amend",
+        "-m",
+        "nightly: mine\n\nGitstate-Job: nightly\nGitstate-Progress: 1/6\nGitstate-Failed: x",
+    )
+    assert ids((await git_backend.job_page(failed=1)).jobs) == ["nightly"]
+
+
+@pytest.mark.parametrize("way", ["removed", "garbage", "a folder"])
+async def test_whatever_becomes_of_the_index_the_jobs_are_found(tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "state"
+    path = folder / ".git/gitstate/index-main-jobs.db"
+    async with GitStateBackend(folder) as backend:
+        await backend.save(job("first", status=JobStatus.FAILED))
+        assert ids((await backend.job_page(status="failed")).jobs) == ["first"]
+        path.unlink()
+        if way == "garbage":
+            path.write_bytes(b"no database" * 1000)
+        elif way == "a folder":
+            path.mkdir()
+        for number in range(2):
+            await backend.save(job(f"job-{number}", status=JobStatus.FAILED))
+            assert len((await backend.job_page(status="failed")).jobs) == number + 2
+        await backend.delete("first")
+        assert ids((await backend.job_page(status="failed")).jobs) == ["job-1", "job-0"]
+        assert (await backend.get_job_statistics("job-1"))["total_sheets"] == 6
+        assert await backend.get_job_statistics("first") == {}
+    if way == "a folder":
+        path.rmdir()
+
+
+async def test_a_job_that_can_be_read_again_comes_back(
+    git_backend: GitStateBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await git_backend.save(job("nightly"))
+    folder = git_backend.store.path
+    assert folder is not None
+    root = git(folder, "rev-parse", "HEAD:jobs/nightly/job.json").strip()
+    async with GitStateBackend(folder) as fresh:
+        engine, read = fresh.store._engine, fresh.store._engine.read
+
+        def damaged(object_id: str, kind: Any) -> bytes:
+            if object_id == root:
+                raise CorruptionError(f"object {object_id} is missing")
+            return read(object_id, kind)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "read", damaged)
+            assert (await fresh.job_page()).jobs == []
+            assert root in caplog.text
+        assert ids((await fresh.job_page()).jobs) == ["nightly"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"order": "size"},
+        {"failed": -1},
+        {"failed": "2"},
+        {"name": 7},
+        {"error": b"x"},
+        {"stale": "long"},
+        {"stale": float("nan")},
+        {"since": "soon"},
+        {"until": 3},
+    ],
+)
+async def test_a_filter_that_is_none_is_refused(backend: RewindBackend, wrong: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        await backend.job_page(**wrong)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bm8=", "WzFd", 7, "WyJzYXZlZCIsIGZhbHNlLCBudWxsLCAiYSJd", "é"])
+async def test_a_cursor_that_is_none_is_refused(backend: RewindBackend, cursor: Any) -> None:
+    with pytest.raises(InvalidInputError, match="cursor"):
+        await backend.job_page(cursor=cursor)
+
+
+async def test_a_cursor_leads_on_in_its_own_order_only(backend: RewindBackend) -> None:
+    for number in range(3):
+        await backend.save(job(f"job-{number}"))
+    page = await backend.job_page(2)
+    assert (ids(page.jobs), page.cursor is None) == (["job-2", "job-1"], False)
+    with pytest.raises(InvalidInputError, match="another order"):
+        await backend.job_page(2, page.cursor, order="id")
+    await backend.delete("job-1")
+    assert ids((await backend.job_page(2, page.cursor)).jobs) == ["job-0"]
+    assert (await backend.job_page(0)).jobs == []
+
+
+@given(st.lists(st.integers(1, 60), unique=True))
+def test_numbers_are_listed_and_read_again(numbers: list[int]) -> None:
+    assert unlisted(listed(sorted(numbers))) == (sorted(numbers) if numbers else None)
+
+
+@pytest.mark.parametrize("text", ["", "0", "a", "3-", "-3", "5-4", "1-999999999", "1  2", "1,2", "٣"])
+def test_what_is_no_list_of_numbers(text: str) -> None:
+    assert unlisted(text) is None
+
+
+async def test_large_histories_of_executions_are_streamed() -> None:
+    async with InMemoryStateBackend() as backend:
+        await backend.save(job("nightly"))
+        for number in range(5):
+            await backend.record_execution("nightly", number % 2 + 1, 1, output=f"{number}")
+        assert [each["output"] async for each in backend.executions("nightly")] == ["4", "3", "2", "1", "0"]
+        assert [each["output"] async for each in backend.executions("nightly", 2)] == ["3", "1"]
+        assert [each async for each in backend.executions("never")] == []
