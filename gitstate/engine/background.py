@@ -19,7 +19,7 @@ from gitstate.engine.locks import alone
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
 
-__all__ = ["Background", "checkpoint"]
+__all__ = ["Background", "checkpoint", "delay"]
 
 _log = logging.getLogger("gitstate")
 
@@ -91,29 +91,36 @@ def _sync_file(path: Path) -> None:
         files.sync_file(path)
 
 
+def delay(journal: Journal) -> float:
+    """Return in how many seconds a checkpoint is due, after something was published."""
+    is_full = len(journal.records) % _RECORDS == _RECORDS - 1 or journal.is_half_full
+    return 0.0 if is_full else _SECONDS
+
+
 class Background:
-    """The thread that does the work.
+    """The thread that does such work.
 
     Args:
         work: What is to be done some time after a publish; it is told whether this is the last time.
+        name: That of the thread.
     """
 
-    def __init__(self, work: Callable[[bool], None]) -> None:
+    def __init__(self, work: Callable[[bool], None], name: str) -> None:
         self._work = work
+        self._name = name
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._due = 0.0  # when work is due, by the monotonic clock; 0: there is none
         self.is_stopping = False
 
-    def published(self, journal: Journal) -> None:
-        """Say that something was published. Never fails: what was published is there."""
-        full = len(journal.records) % _RECORDS == _RECORDS - 1 or journal.is_half_full
+    def due_in(self, seconds: float) -> None:
+        """Say that work is due in so long at the latest. Never fails: what was published is there."""
         with self._changed:
-            if self.is_stopping or (self._due and self._thread is not None and not full):
+            if self.is_stopping or (self._due and self._thread is not None and seconds):
                 return
-            self._due = 1.0 if full else time.monotonic() + _SECONDS
+            self._due = time.monotonic() + seconds
             if self._thread is None:
-                self._thread = _started(self._run, "gitstate-background")
+                self._thread = _started(self._run, self._name)
             self._changed.notify_all()
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from gitstate.engine import cgit, files, leftovers, locks, packs, refs, settling, upkeep
-from gitstate.engine.background import Background, checkpoint
+from gitstate.engine.background import Background, checkpoint, delay
 from gitstate.engine.base import Engine, Settled, Step
 from gitstate.engine.check import Problem
 from gitstate.engine.identity import Identity
@@ -51,7 +51,7 @@ class GitEngine(Engine):
         self._ref_timeout = ref_timeout
         self._lock = StoreLock(self._private / "lock")
         self._journal = Journal(self._private / "journal", durable=durable)
-        self._background = Background(self._tidy)
+        self._background = Background(self._tidy, "gitstate-background")
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
         with files.storage_errors(repository.common_dir):
@@ -138,7 +138,7 @@ class GitEngine(Engine):
                 with suppress(OSError):  # then the next publish makes it
                     self._journal.ensure({self._repository.ref: new})  # from here on a restart is noticed
         self._reader.learn(objects)
-        self._background.published(self._journal)
+        self._background.due_in(delay(self._journal))
 
     def _take_in(self) -> None:
         """Take in what other processes published; under the lock."""

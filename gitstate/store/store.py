@@ -41,7 +41,6 @@ from gitstate.store.writer import Writer
 __all__ = ["Store"]
 
 _DEFAULT_BRANCH = "main"
-_INDEXED_AT_CLOSE = 2000  # commits at most, in a tenth of a second; more are left to who asks for a history
 
 
 class Store:
@@ -56,10 +55,10 @@ class Store:
         self._repository = repository
         self._worktree = worktree
         self._reader = Reader(engine)
-        self._writer = Writer(engine, self._reader)
         private = None if repository is None else repository.private
         self._indexes = Indexes(private, "" if repository is None else repository.branch, self._reader)
         self._reader.index = self._indexes.revisions
+        self._writer = Writer(engine, self._reader, self._indexes.written)
         self._closed = ""
         self.created = False  # whether this object made the store
         self._closing = threading.Lock()
@@ -366,7 +365,6 @@ class Store:
 
 def _shut(writer: Writer, indexes: Indexes, worktree: Worktree | None, engine: Engine) -> None:
     writer.close()
-    indexes.update(at_most=_INDEXED_AT_CLOSE)
     indexes.close()
     show(worktree)
     engine.close()

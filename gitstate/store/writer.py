@@ -41,11 +41,18 @@ class _Request:
 
 
 class Writer:
-    """Runs writes one after another, in the order in which they were submitted."""
+    """Runs writes one after another, in the order in which they were submitted.
 
-    def __init__(self, engine: Engine, reader: Reader) -> None:
+    Args:
+        engine: Where the commits go.
+        reader: Finds the documents.
+        published: Is told, in the writer's thread, that something may have been written.
+    """
+
+    def __init__(self, engine: Engine, reader: Reader, published: Callable[[], None]) -> None:
         self._engine = engine
         self._reader = reader
+        self._published = published
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -135,6 +142,7 @@ class Writer:
             answers = [error] * len(requests)
         for request, answer in zip(requests, answers, strict=True):
             request.answer(answer)
+        self._published()
 
     def _publish(self, requests: list[_Request]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from gitstate.engine.objects import Commit, Signature
 from gitstate.format.version import FormatVersion
 from gitstate.store import history
 from gitstate.store.documents import Collection
-from gitstate.store.index import database, line, revisions
+from gitstate.store.index import database, indexes, line, revisions
 from gitstate.store.index.indexes import Index
 from gitstate.store.reader import Reader
 from gitstate.store.store import Store
@@ -328,25 +330,52 @@ def test_what_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     path.rmdir()
 
 
-def test_it_is_brought_up_to_date_at_close_if_that_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "store/.git/gitstate/index-main-notes.db"
-
-    def indexed() -> int:
-        database = sqlite3.connect(path)
+def _indexed(folder: Path) -> int:
+    """How many revisions are in it by now."""
+    with closing(sqlite3.connect(folder / ".git/gitstate/index-main-notes.db")) as database:
+        if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+            return 0  # it is only about to be made
         count: int = database.execute("SELECT count(*) FROM revisions").fetchone()[0]
-        database.close()
         return count
 
-    with Store.open(tmp_path / "store") as store:
+
+def test_a_store_that_writes_brings_it_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "store"
+    monkeypatch.setattr(indexes, "_DELAY", 0.01)
+    with Store.open(folder) as store:
         fill(store)
-    assert indexed() == 16
-    monkeypatch.setattr("gitstate.store.store._INDEXED_AT_CLOSE", 10)
-    with Store.open(tmp_path / "store") as store:
+        end = time.monotonic() + 20
+        while _indexed(folder) < 16 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert _indexed(folder) == 16, "nobody asked, and nobody closed the store"
+
+
+def test_what_was_written_last_is_in_it_when_the_store_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    with Store.open(folder) as store:
         fill(store)
-    assert indexed() == 16
-    with Store.open(tmp_path / "store") as store:
+    assert _indexed(folder) == 16
+    with Store.open(folder) as store:
         assert agree(store, *DOCUMENTS) == 3
-    assert indexed() == 31
+
+
+def test_what_takes_long_is_left_to_who_asks_and_not_tried_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "store"
+    with Store.open(folder) as store:
+        fill(store)
+    monkeypatch.setattr(indexes, "_AT_MOST", 10)
+    with Store.open(folder) as store:
+        fill(store)
+    assert _indexed(folder) == 16
+    with monkeypatch.context() as patch, Store.open(folder) as store:
+        patch.setattr(line, "steps", None)  # raises when it is called
+        put(store, None, "a", 1)
+    with Store.open(folder) as store:
+        assert agree(store, *DOCUMENTS) == 3
+        put(store, None, "a", 2)
+    assert _indexed(folder) == 33
 
 
 def test_a_forked_child_leaves_it_to_the_parent(store: Store) -> None:

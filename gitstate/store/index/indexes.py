@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import TypeVar
 
+from gitstate.engine.background import Background
 from gitstate.format import names
 from gitstate.store.documents import Collection
 from gitstate.store.index import revisions, summaries
@@ -19,6 +20,8 @@ __all__ = ["Index", "Indexes"]
 T = TypeVar("T")
 
 _VERSION = 2
+_DELAY = 1.0  # seconds from a write to when the indexes are brought to the head
+_AT_MOST = 2000  # commits that are new, in a fifth of a second; more are left to who asks
 
 
 class Index:
@@ -51,6 +54,7 @@ class Indexes:
         self._reader = reader
         self._indexes: dict[str, Index] = {}
         self._spares: dict[str, Index] = {}
+        self._keeper = Background(lambda _: self._update(), "gitstate-index")
 
     def of(self, collection: Collection) -> Index:
         """Return the index of a collection."""
@@ -100,16 +104,20 @@ class Indexes:
             return None
         return self._folder / f"index-{names.ref_encode(self._branch)}-{names.ref_encode(collection.name)}.db"
 
-    def update(self, *, at_most: int) -> None:
-        """Bring all that are in use to the head, if no more commits than that are new to them."""
-        for index in list(self._indexes.values()):
-            if not index.database.in_memory:
-                index.revisions.update(at_most=at_most)
+    def written(self) -> None:
+        """Say that something was written: a moment later the indexes are brought to the head, off the write path."""
+        if self._folder is not None:
+            self._keeper.due_in(_DELAY)
 
     def close(self) -> None:
-        """Close all files, for good."""
+        """Do what is due, and close all files for good."""
+        self._keeper.stop()
         for index in [*self._indexes.values(), *self._spares.values()]:
             index.database.close(for_good=True)
+
+    def _update(self) -> None:
+        for index in list(self._indexes.values()):
+            index.revisions.update(at_most=_AT_MOST)
 
     def forked(self) -> None:
         """In a forked child: the connections are the parent's."""
