@@ -127,14 +127,19 @@ def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
     async def work(backend: "GitStateBackend") -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
         job_id = await backend.find_job(job)
         jobs = list(jobs_of(await backend.forks(job_id)))
-        histories = [await backend.history(each.job_id) for each in jobs]
-        bounds = {name: await _time_of(backend, job_id, wanted[name]) for name in ("before", "after")}
-        filters = {each.job_id: wanted if each.job_id == job_id else {**wanted, **bounds} for each in jobs}
-        chosen = [await backend.history(each, **wanted) for each, wanted in filters.items()]
+        histories = chosen = [await backend.history(each.job_id) for each in jobs]
+        if any(wanted.values()):
+            mine = await backend.history(job_id, **wanted)  # refuses a bound that names nothing
+            bounds = {name: await _time_of(backend, job_id, wanted[name]) for name in ("before", "after")}
+            others = [each.job_id for each in jobs if each.job_id != job_id]
+            chosen = [mine, *[await backend.history(other, **{**wanted, **bounds}) for other in others]]
         pins = [pin for each in jobs for pin in await backend.pins(each.job_id)]
         return jobs, histories, {each.revision for found in chosen for each in found}, pins
 
     jobs, histories, chosen, pins = stores.use(work)
+    if not chosen:
+        note("No checkpoint is like that.")
+        return
     rows = graph(jobs, histories, lines=draws_lines())
     shown = [row for row in rows if row.checkpoint is None or row.checkpoint.revision in chosen]
     numbers = [number for number, row in enumerate(shown) if row.checkpoint is not None]

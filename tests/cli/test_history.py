@@ -110,6 +110,15 @@ def test_the_graph_has_a_lane_for_each_fork(gitstate: Gitstate, store: Path, mon
     assert ran.err == "The newest 4 only.\n"
 
 
+def test_the_graph_refuses_a_bound_before_the_job(gitstate: Gitstate, store: Path) -> None:
+    earlier = git_log(store)[-1]  # the job weekly came after it
+    plain = gitstate("log", "weekly", "--before", earlier, "--store", store)
+    assert plain.status == 3 and "there was no job 'weekly' at revision" in plain.err
+    assert gitstate("log", "weekly", "--graph", "--before", earlier, "--store", store) == plain
+    ran = gitstate("log", "weekly", "--graph", "--before", "an hour ago", "--store", store)
+    assert (ran.status, ran.out, ran.err) == (0, "", "No checkpoint is like that.\n")
+
+
 def test_follow_shows_what_comes_until_the_job_is_over(store: Path) -> None:
     command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "-n", "1", "--json"]
     with subprocess.Popen([*command, "--store", store], stdout=subprocess.PIPE, text=True) as process:
