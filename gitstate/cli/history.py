@@ -10,6 +10,7 @@ from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import draws_lines, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
+from gitstate.errors import JobNotFoundError
 from gitstate.format.message import Event
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
 
     async def work(backend: "GitStateBackend") -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
         job_id = await backend.find_job(job)
-        jobs = list(jobs_of(await backend.forks(job_id)))
+        jobs = list(jobs_of(await _forks(backend, job_id)))
         histories = chosen = [await backend.history(each.job_id) for each in jobs]
         if any(wanted.values()):
             mine = await backend.history(job_id, **wanted)  # refuses a bound that names nothing
@@ -151,6 +152,16 @@ def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
     _print_rows(table, _names(pins), lanes=[lanes for lanes, _ in found])
     if cut:
         note(f"The newest {limit} only.")
+
+
+async def _forks(backend: "GitStateBackend", job_id: str) -> "Fork":
+    """Return the tree of forks in which a job stands; one that was deleted and never forked is a tree of its own."""
+    from gitstate.backends.forks import Fork
+
+    try:
+        return await backend.forks(job_id)
+    except JobNotFoundError:
+        return Fork(job_id, None, None, None, None, None, None, ())
 
 
 async def _time_of(backend: "GitStateBackend", job_id: str, bound: str | None) -> "str | datetime | None":

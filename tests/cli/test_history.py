@@ -119,6 +119,14 @@ def test_the_graph_refuses_a_bound_before_the_job(gitstate: Gitstate, store: Pat
     assert (ran.status, ran.out, ran.err) == (0, "", "No checkpoint is like that.\n")
 
 
+def test_the_graph_of_a_deleted_job_without_forks_is_one_lane(gitstate: Gitstate, store: Path) -> None:
+    gitstate("delete", "nightly", "--store", store)
+    ran = gitstate("log", "nightly", "--graph", "--store", store)
+    assert ran.status == 0
+    assert subjects(ran) == ["nightly: deleted", *SUBJECTS]
+    assert all(line.startswith("●  ") for line in ran.out.splitlines()[1:])
+
+
 def test_follow_shows_what_comes_until_the_job_is_over(store: Path) -> None:
     command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "-n", "1", "--json"]
     with subprocess.Popen([*command, "--store", store], stdout=subprocess.PIPE, text=True) as process:
