@@ -160,17 +160,17 @@ class _Hurried:
         self._until = time.monotonic() + _TIME_LIMIT
 
     def read(self, object_id: "ObjectId", kind: "Kind") -> bytes:
-        if time.monotonic() > self._until:
-            raise TimeoutError
+        self._hurry()
         return self._objects.read(object_id, kind)
 
     def tree(self, tree_id: "ObjectId") -> "Tree":
-        if time.monotonic() > self._until:
-            raise TimeoutError
+        self._hurry()
         return self._objects.tree(tree_id)
 
     def commits(self, start: "ObjectId") -> "Iterator[tuple[ObjectId, bytes]]":
-        return self._objects.commits(start)
+        for each in self._objects.commits(start):
+            self._hurry()
+            yield each
 
     def refs(self, below: str) -> list[str]:
         from gitstate.engine import refs
@@ -182,6 +182,10 @@ class _Hurried:
 
         found = refs.read(self._repository, name)
         return None if found is None else self._objects.peel(found)
+
+    def _hurry(self) -> None:
+        if time.monotonic() > self._until:
+            raise TimeoutError
 
 
 @contextmanager

@@ -4,7 +4,9 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.shell_completion import ZshComplete
@@ -13,6 +15,9 @@ from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli import completion
 from gitstate.cli.main import cli
 from gitstate.cli.stores import Settings
+from gitstate.engine import ancestry
+from gitstate.engine.objects import ObjectId
+from gitstate.engine.reader import ObjectReader
 from tests.cli.conftest import Gitstate
 from tests.stores import leave_damaged
 
@@ -208,6 +213,26 @@ def test_what_takes_too_long_is_left_out(store: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(completion, "_TIME_LIMIT", -1)
     assert offered("--store", store, "show", "") == {}
     assert list(offered("--store", store, "rollback", "nightly", "")) == ["~1", "~2", "@deleted"]
+
+
+def test_commits_that_are_read_in_bulk_take_no_longer(
+    gitstate: Gitstate, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gitstate("--store", store, "delete", "nightly")
+    now, read = 0.0, 0
+    commits = ObjectReader.commits
+
+    def slow(self: ObjectReader, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        nonlocal now, read
+        for each in commits(self, start):
+            now, read = now + 1, read + 1
+            yield each
+
+    monkeypatch.setattr(ancestry, "_ONE_BY_ONE", 1)
+    monkeypatch.setattr(ObjectReader, "commits", slow)
+    monkeypatch.setattr(completion, "time", SimpleNamespace(monotonic=lambda: now))
+    assert offered("--store", store, "undelete", "") == {"nightly": None}, "what was found until then"
+    assert read == 1
 
 
 def test_completing_imports_no_models(store: Path) -> None:
