@@ -8,6 +8,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import print_json
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
@@ -162,9 +163,8 @@ def _comparison_json(found: "JobComparison") -> dict[str, Any]:
 
 
 def _side(side: "JobSide") -> dict[str, Any]:
-    checkpoint = side.checkpoint
-    told = None if checkpoint is None else asdict(checkpoint) | {"time": checkpoint.time.isoformat()}
-    return {"job": side.job_id, "exists": side.exists, "checkpoint": told}
+    checkpoint = side.checkpoint and checkpoint_json(side.checkpoint)
+    return {"job": side.job_id, "exists": side.exists, "checkpoint": checkpoint}
 
 
 def _change(change: "Change") -> dict[str, Any]:

@@ -81,17 +81,7 @@ def log(
 
 def checkpoint_json(checkpoint: "Checkpoint") -> dict[str, Any]:
     """Return a checkpoint as JSON says it."""
-    return {
-        "revision": checkpoint.revision,
-        "time": checkpoint.time.isoformat(),
-        "author": checkpoint.author,
-        "event": checkpoint.event,
-        "subject": checkpoint.subject,
-        "status": checkpoint.status,
-        "progress": checkpoint.progress,
-        "message": checkpoint.message,
-        "ended": [asdict(each) for each in checkpoint.ended],
-    }
+    return asdict(checkpoint) | {"time": checkpoint.time.isoformat()}
 
 
 def what(checkpoint: "Checkpoint") -> str:
