@@ -8,7 +8,7 @@ import click
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.history import checkpoint_json
-from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
+from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds, standing
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError, StateCorruptionError
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState, SheetState
 
 __all__ = ["delete", "list_", "show"]
-
-_RECENT = 10  # checkpoints among which a deletion is looked for: others may have saved the job anew since
 
 
 @click.command("list")
@@ -100,7 +98,7 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
         facts = {"job": job, "event": "deleted", "revision": revision, "before": before, "after": None}
         print_json({**facts, "undo": None if dry_run else way_back})
     elif dry_run:
-        print_fields([("job", job), ("status", _told(before))])
+        print_fields([("job", job), ("status", standing(before))])
         note("It would be deleted. Nothing was written, this was a dry run.")
     else:
         note(f"Deleted job {clean(job)}; its history stays.")
@@ -112,26 +110,20 @@ async def _delete(backend: "GitStateBackend", job: str, *, dry_run: bool) -> tup
     job = await stores.whole_id(backend, job)
     try:
         state = await backend.load(job)
-        there, before = state is not None, _standing(state)
+        there, before = state is not None, _as_json(state)
     except StateCorruptionError:
         there, before = True, None
     if not (there if dry_run else await backend.delete(job)):
         raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    newest = [] if dry_run else await backend.history(job, _RECENT)
-    return before, next((each.revision for each in newest if each.event == "deleted"), None)
+    newest = [] if dry_run else await backend.history(job, 1, events="deleted")
+    return before, newest[0].revision if newest else None
 
 
-def _standing(state: "CheckpointState | None") -> dict[str, Any] | None:
+def _as_json(state: "CheckpointState | None") -> dict[str, Any] | None:
     if state is None:
         return None
     completed, total = state.get_progress()
     return {"status": state.status.value, "completed_sheets": completed, "total_sheets": total}
-
-
-def _told(standing: dict[str, Any] | None) -> str:
-    if standing is None:
-        return "no state that could be read"
-    return f"{standing['status']}, {standing['completed_sheets']}/{standing['total_sheets']} done"
 
 
 def _list_deleted(*, as_json: bool) -> None:

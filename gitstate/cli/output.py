@@ -24,6 +24,7 @@ __all__ = [
     "print_table",
     "seconds",
     "short",
+    "standing",
 ]
 
 _GAP = "  "
@@ -85,6 +86,13 @@ def seconds(duration: float | None) -> str:
 def short(revision: str | None) -> str:
     """Return the digits of a commit id that a line shows; empty when there is none."""
     return "" if revision is None else clean(revision[:_SHORT_ID])
+
+
+def standing(facts: dict[str, Any] | None) -> str:
+    """Return how a job stands, from what JSON says of it: ``running, 2/10 done``."""
+    if facts is None:
+        return "no state that could be read"
+    return f"{clean(facts['status'])}, {facts['completed_sheets']}/{facts['total_sheets']} done"
 
 
 def draws_lines() -> bool:

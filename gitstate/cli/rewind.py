@@ -7,7 +7,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_deleted, complete_job, complete_revision
-from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short
+from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short, standing
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ def _tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
         _print_changes(done)
         note("Nothing was written, this was a dry run.")
     else:
-        was = "" if done.previous is None else f"it was {_standing(done.before)}, "
-        now = "gone" if done.after is None else _standing(done.after)
+        was = "" if done.previous is None else f"it was {standing(_facts(done.before))}, "
+        now = "gone" if done.after is None else standing(_facts(done.after))
         note(f"{what}: {was}now it is {now}.")
         note(f"Revision {short(done.revision)}. To take it back: {way_back}")
 
@@ -220,13 +220,6 @@ def _facts(value: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     completed, total = progress(value)
     return {"status": value.get("status"), "completed_sheets": completed, "total_sheets": total}
-
-
-def _standing(value: dict[str, Any] | None) -> str:
-    facts = _facts(value)
-    if facts is None:
-        return "no state that could be read"
-    return f"{clean(facts['status'])}, {facts['completed_sheets']}/{facts['total_sheets']} done"
 
 
 def _tree_json(tree: "Fork") -> dict[str, Any]:
