@@ -49,12 +49,11 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
     came, - for what went and ~ for what changed. A patch and a unified diff always hold all changes.
     """
 
-    async def work(backend: "GitStateBackend") -> "tuple[JobDiff, dict[str, tuple[bytes, bytes]]]":
-        job_id = await backend.find_job(job)
+    async def work(backend: "GitStateBackend", job_id: str) -> "tuple[JobDiff, dict[str, tuple[bytes, bytes]]]":
         found = await backend.diff(job_id, a, b, volatile=volatile)
         return found, await backend.diff_files(job_id, a, b) if form == "unified" else {}
 
-    found, files = stores.use(work)
+    found, files = stores.use_job(job, work)
     if form == "json":
         print_json(_diff_json(found))
     elif form == "patch":

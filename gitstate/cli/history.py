@@ -96,11 +96,10 @@ def what(checkpoint: "Checkpoint") -> str:
 
 
 def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json: bool) -> None:
-    async def work(backend: "GitStateBackend") -> "tuple[list[Checkpoint], list[Pin]]":
-        job_id = await backend.find_job(job)
+    async def work(backend: "GitStateBackend", job_id: str) -> "tuple[list[Checkpoint], list[Pin]]":
         return await backend.history(job_id, limit, **wanted), await backend.pins(job_id)
 
-    checkpoints, pins = stores.use(work)
+    checkpoints, pins = stores.use_job(job, work)
     names = _names(pins)
     if as_json:
         print_json([checkpoint_json(each) | {"pins": names.get(each.revision, [])} for each in checkpoints])
@@ -115,8 +114,9 @@ def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json:
 def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
     from gitstate.cli.log_graph import graph, jobs_of
 
-    async def work(backend: "GitStateBackend") -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
-        job_id = await backend.find_job(job)
+    async def work(
+        backend: "GitStateBackend", job_id: str
+    ) -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
         jobs = list(jobs_of(await _forks(backend, job_id)))
         histories = chosen = [await backend.history(each.job_id) for each in jobs]
         if any(wanted.values()):
@@ -127,7 +127,7 @@ def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
         pins = [pin for each in jobs for pin in await backend.pins(each.job_id)]
         return jobs, histories, {each.revision for found in chosen for each in found}, pins
 
-    jobs, histories, chosen, pins = stores.use(work)
+    jobs, histories, chosen, pins = stores.use_job(job, work)
     if not chosen:
         note("No checkpoint is like that.")
         return

@@ -58,11 +58,7 @@ def list_(deleted: bool, at: str | None, as_json: bool) -> None:
 @paged()
 def show(job: str, at: str | None, as_json: bool) -> None:
     """Show the state of JOB: the job itself, then its sheets."""
-
-    async def work(backend: "GitStateBackend") -> "CheckpointState | None":
-        return await backend.load(await backend.find_job(job), at=at)
-
-    state = stores.use(work)
+    state = stores.use_job(job, lambda backend, job_id: backend.load(job_id, at=at))
     if state is None:
         where = f"there was no job {job!r} at revision {at}" if at else f"job {job!r} was deleted"
         raise JobNotFoundError(where, hint="`gitstate log` lists what there was; --at @deleted shows the last of it")
@@ -92,7 +88,7 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     ask = not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
     if ask and not click.confirm(f"Delete job {clean(job)}?", err=True):
         click.get_current_context().exit(1)
-    before, revision = stores.use(lambda backend: _delete(backend, job, dry_run=dry_run))
+    before, revision = stores.change_job(job, lambda backend, job_id: _delete(backend, job_id, dry_run=dry_run))
     way_back = stores.command("undelete", job)
     if as_json:
         facts = {"job": job, "event": "deleted", "revision": revision, "before": before, "after": None}
@@ -107,7 +103,6 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
 
 async def _delete(backend: "GitStateBackend", job: str, *, dry_run: bool) -> tuple[dict[str, Any] | None, str | None]:
     """Delete a job; return how it stood, None where that cannot be read, and the commit, None in a dry run."""
-    job = await stores.whole_id(backend, job)
     try:
         state = await backend.load(job)
         there, before = state is not None, _as_json(state)

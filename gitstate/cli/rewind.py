@@ -45,12 +45,9 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
 
     That makes a new revision, so nothing is lost, and works whatever the state of now is. Executions stay.
     """
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        job_id = await stores.whole_id(backend, job)
-        return await backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job, lambda backend, job_id: backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
+    )
     _tell(done, f"Rolled job {clean(job)} back to {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -76,12 +73,12 @@ def restore(
     The rest stays as it is, and what follows from the sheets is made right: a completed job with open sheets is paused,
     for instance.
     """
-    wanted: dict[str, Any] = {"sheets": sheets, "pointers": pointers, "message": message, "force": force}
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        return await backend.restore(await stores.whole_id(backend, job), rev, **wanted, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job,
+        lambda backend, job_id: backend.restore(
+            job_id, rev, sheets=sheets, pointers=pointers, message=message, force=force, dry_run=dry_run
+        ),
+    )
     _tell(done, f"Restored a part of job {clean(job)} from {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -91,11 +88,9 @@ def restore(
 @_common
 def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back after it was deleted: its last state, with its executions."""
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        return await backend.undelete(await stores.whole_id(backend, job), at, message=message, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job, lambda backend, job_id: backend.undelete(job_id, at, message=message, dry_run=dry_run)
+    )
     _tell(done, f"Brought job {clean(job)} back", dry_run=dry_run, as_json=as_json)
 
 
@@ -131,12 +126,10 @@ def fork(
 
     JOB stays as it is. NEW does not run until somebody runs it.
     """
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        job_id = await stores.whole_id(backend, job)
-        return await backend.fork(job_id, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job,
+        lambda backend, job_id: backend.fork(job_id, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run),
+    )
     _tell(done, f"Forked job {clean(new)} from {clean(job)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -148,11 +141,7 @@ def fork(
 @paged()
 def forks(job: str, at: str | None, as_json: bool) -> None:
     """Draw the tree of forks in which JOB stands, from its root."""
-
-    async def work(backend: "GitStateBackend") -> "Fork":
-        return await backend.forks(await backend.find_job(job), at=at)
-
-    tree = stores.use(work)
+    tree = stores.use_job(job, lambda backend, job_id: backend.forks(job_id, at=at))
     if as_json:
         print_json(_tree_json(tree))
     else:
