@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.completion import at_option, complete_job, complete_revision
 from gitstate.cli.output import draws_lines, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
@@ -39,7 +39,7 @@ _FIRST = 10  # checkpoints that are shown before what follows
     multiple=True,
     help="Only checkpoints that did this. Repeatable.",
 )
-@click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
+@at_option
 @click.option("--graph", is_flag=True, help="Show the forks as well, each in a lane of its own.")
 @click.option("--follow", is_flag=True, help="Show new checkpoints as they come; ends with the job.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array; with --follow an object a line.")

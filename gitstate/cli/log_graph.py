@@ -66,16 +66,19 @@ def graph(jobs: Sequence[Fork], histories: Sequence[Sequence[Checkpoint]], *, li
     lanes = [_Lane(job.job_id, job.origin, job.at, job.revision, list(found)) for job, found in pairs]
     signs = _LINES if lines else _ASCII
     shown: set[str] = set()  # jobs
+
+    def open_lanes() -> set[str]:
+        return {each.job_id for each in lanes if each.is_open and each.job_id in shown}
+
     while lane := _next(lanes):
         found = lane.checkpoints[0]
         for fork in lanes:
             if fork.joins and fork.origin == lane.job_id and fork.at == found.revision:
-                marks = {each.job_id for each in lanes if each.is_open and each.job_id in shown}
-                yield Row(_meeting(lanes, lanes.index(lane), lanes.index(fork), marks, signs))
+                yield Row(_meeting(lanes, lanes.index(lane), lanes.index(fork), open_lanes(), signs))
                 fork.joins = False
         lane.checkpoints.pop(0)
         shown.add(lane.job_id)
-        marks = {each.job_id for each in lanes if each.is_open and each.job_id in shown}
+        marks = open_lanes()
         drawn = [signs.dot if each is lane else signs.bar if each.job_id in marks else " " for each in lanes]
         yield Row(" ".join(drawn).rstrip(), lane.job_id, found)
         if found.revision == lane.start:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_deleted, complete_job, complete_revision
+from gitstate.cli.completion import at_option, complete_deleted, complete_job, complete_revision
 from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short, standing
 from gitstate.cli.pager import paged
 
@@ -21,7 +21,6 @@ __all__ = ["fork", "forks", "restore", "rollback", "undelete", "undo"]
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _force = click.option("--force", is_flag=True, help="Also while the job is running.")
-_at = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
 
 
 def _common(command: AnyCommand) -> AnyCommand:
@@ -84,7 +83,7 @@ def restore(
 
 @click.command()
 @click.argument("job", shell_complete=complete_deleted)
-@_at
+@at_option
 @_common
 def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back after it was deleted: its last state, with its executions."""
@@ -116,7 +115,7 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("new")
-@_at
+@at_option
 @click.option("--from-sheet", type=click.IntRange(min=1), metavar="N", help="Open sheet N and all behind it again.")
 @_common
 def fork(
@@ -135,7 +134,7 @@ def fork(
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
-@_at
+@at_option
 @click.option("--json", "as_json", is_flag=True, help="Print the tree as one JSON object.")
 @stores.store_options
 @paged()

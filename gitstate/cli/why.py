@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.completion import at_option, complete_job
 from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import moment, note, print_fields, print_json, print_table, short
 from gitstate.cli.pager import paged
@@ -23,14 +23,13 @@ __all__ = ["bisect", "blame", "next_"]
 
 _NOWHERE = 1  # the exit status when what is looked for was never so
 
-_at = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("pointer")
-@_at
+@at_option
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N only.")
 @_json
 @stores.store_options
@@ -66,7 +65,7 @@ def blame(job: str, pointer: str, at: str | None, limit: int | None, as_json: bo
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("expr")
-@_at
+@at_option
 @_json
 @stores.store_options
 @paged()
@@ -92,7 +91,7 @@ def bisect(job: str, expr: str, at: str | None, as_json: bool) -> None:
 
 @click.command("next")
 @click.argument("job", shell_complete=complete_job)
-@_at
+@at_option
 @_json
 @stores.store_options
 @paged()
