@@ -12,11 +12,15 @@ __all__ = ["Row", "graph", "jobs_of"]
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the graph: its lanes, and the checkpoint beside them; None where lanes only meet."""
+    """A line of the graph: its lanes, and the checkpoint beside them; None where lanes only meet.
+
+    ``parent`` is the checkpoint that it follows: the one before it in its job, or the one that its fork began as.
+    """
 
     lanes: str
     job_id: str = ""
     checkpoint: Checkpoint | None = None
+    parent: str | None = None
 
 
 class _Signs(NamedTuple):
@@ -80,7 +84,9 @@ def graph(jobs: Sequence[Fork], histories: Sequence[Sequence[Checkpoint]], *, li
         shown.add(lane.job_id)
         marks = open_lanes()
         drawn = [signs.dot if each is lane else signs.bar if each.job_id in marks else " " for each in lanes]
-        yield Row(" ".join(drawn).rstrip(), lane.job_id, found)
+        older = lane.checkpoints[0].revision if lane.checkpoints else None
+        parent = lane.at if found.revision == lane.start else older
+        yield Row(" ".join(drawn).rstrip(), lane.job_id, found, parent)
         if found.revision == lane.start:
             lane.has_begun = True
             lane.joins = any(

@@ -110,6 +110,30 @@ def test_the_graph_has_a_lane_for_each_fork(gitstate: Gitstate, store: Path, mon
     assert ran.err == "The newest 4 only.\n"
 
 
+def test_the_graph_as_json_has_the_job_and_the_parent_of_each_checkpoint(gitstate: Gitstate, store: Path) -> None:
+    gitstate("fork", "nightly", "second", "--at", "~1", "--store", store)
+    gitstate("pin", "second", "begun", "--store", store)
+    third, second, first = git_log(store)
+    rows = json.loads(gitstate("log", "nightly", "--graph", "--json", "--store", store).out)
+    parents = {(row["job"], row["revision"]): row["parent"] for row in rows}
+    [forked] = [row for row in rows if row["job"] == "second"]
+    assert parents == {
+        ("nightly", third): second,
+        ("nightly", second): first,
+        ("nightly", first): None,
+        ("second", forked["revision"]): second,
+    }
+    assert forked["pins"] == ["begun"]
+    plain = json.loads(gitstate("log", "second", "--json", "--store", store).out)
+    assert [forked] == [{**each, "job": "second", "parent": second} for each in plain]
+    ran = gitstate("log", "second", "--graph", "--json", "-n", "1", "--after", "~1", "--store", store)
+    assert ran.status == 3, "the fork itself has but one revision"
+    ran = gitstate("log", "nightly", "--graph", "--json", "-n", "1", "--event", "forked", "--store", store)
+    assert (json.loads(ran.out), ran.err) == ([forked], "")
+    ran = gitstate("log", "nightly", "--graph", "--json", "--event", "deleted", "--store", store)
+    assert (json.loads(ran.out), ran.err) == ([], "")
+
+
 def test_the_graph_refuses_a_bound_before_the_job(gitstate: Gitstate, store: Path) -> None:
     earlier = git_log(store)[-1]  # the job weekly came after it
     plain = gitstate("log", "weekly", "--before", earlier, "--store", store)

@@ -85,7 +85,7 @@ def test_show_at_a_revision(gitstate: Gitstate, store: Path) -> None:
         (["show", "nihgtly"], 3, "it may be 'nightly'"),
         (["list", "--at", "~1"], 2, "'~1' counts the revisions of one document"),
         (["list", "--at", "now", "--deleted"], 2, "takes no --at"),
-        (["log", "nightly", "--graph", "--json"], 2, "takes no --at and --json"),
+        (["log", "nightly", "--graph", "--at", "~1"], 2, "takes no --at"),
         (["log", "nightly", "--follow", "--at", "~1"], 2, "takes no --graph"),
         (["log", "nightly", "--event", "gone"], 2, "--event"),
         (["show", ""], 2, "empty"),
