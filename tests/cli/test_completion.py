@@ -18,7 +18,7 @@ from gitstate.cli.stores import Settings
 from gitstate.engine import ancestry
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.reader import ObjectReader
-from tests.cli.conftest import Gitstate
+from tests.cli.conftest import Gitstate, revisions
 from tests.stores import leave_damaged
 
 ODD = ["two words", "a*b", "größe→", "it's", "$HOME", "a;b", "~root", "`id`", 'say "x"', "back\\slash", "{a,b}", "#1"]
@@ -75,12 +75,9 @@ def test_bash_completes_verbs_options_jobs_and_revisions(store: Path) -> None:
     assert in_bash("show", "--a") == ["--at"]
     assert in_bash("--store", store, "show", "") == ["nightly", "weekly"]
     assert in_bash("show", "--store", store, "n") == ["nightly"]
-    assert in_bash("diff", "weekly", "", GITSTATE_STORE=str(store)) == ["\\~1", "\\~2", "@deleted", *revisions(store)]
-
-
-def revisions(store: Path) -> list[str]:
-    command = ["git", "-C", store, "log", "--format=%H", "--", "jobs/weekly"]
-    return [line[:10] for line in subprocess.check_output(command, text=True).split()]
+    [revision] = revisions(store, "weekly")
+    names = in_bash("diff", "weekly", "", GITSTATE_STORE=str(store))
+    assert names == ["\\~1", "\\~2", "@deleted", revision[:10]]
 
 
 def test_what_bash_is_given_means_the_id(odd: Path) -> None:

@@ -3,18 +3,14 @@
 import asyncio
 import json
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from tests.cli.conftest import Gitstate
+from tests.git import git
 from tests.stores import leave_damaged
-
-
-def git(store: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", store, *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def test_list_shows_the_job_that_was_saved_last_first(gitstate: Gitstate, store: Path) -> None:
