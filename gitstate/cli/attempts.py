@@ -12,7 +12,6 @@ from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
     from gitstate.backends.attempts import Attempt
-    from gitstate.backends.git import GitStateBackend
 
 __all__ = ["attempts"]
 
@@ -32,11 +31,7 @@ def attempts(job: str, sheet: int | None, limit: int | None, at: str | None, as_
     an execution was recorded for it. The revision is the checkpoint at which it ended. Those of a job that was deleted
     are listed with --at @deleted.
     """
-
-    async def work(backend: "GitStateBackend") -> "list[Attempt]":
-        return await backend.attempts(await backend.find_job(job), sheet, limit, at=at)
-
-    found = stores.use(work)
+    found = stores.use_job(job, lambda backend, job_id: backend.attempts(job_id, sheet, limit, at=at))
     if as_json:
         print_json([_as_json(each) for each in found])
     elif found:

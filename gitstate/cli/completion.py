@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.output import clean, short
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
     from gitstate.store.documents import Collection
     from gitstate.store.reader import Reader
 
-__all__ = ["complete_deleted", "complete_job", "complete_pin", "complete_revision", "completion"]
+__all__ = ["at_option", "complete_deleted", "complete_job", "complete_pin", "complete_revision", "completion"]
 
 _INSTRUCTION = "_GITSTATE_COMPLETE"  # click's: the shell that asks, and what for
 _TIME_LIMIT = 0.5  # seconds for which the store is read
 _NEWEST = 20  # checkpoints of a job that are offered
-_SHORT_ID = 10  # digits of a commit id that are offered
 _RELATIVE = (
     ("~1", "one checkpoint back"),
     ("~2", "two checkpoints back"),
@@ -108,32 +108,29 @@ def complete_deleted(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 def complete_revision(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Return names of revisions of the job that the command line names: relative ones, and its newest checkpoints."""
-    from gitstate.cli.output import clean
     from gitstate.store.history import revisions
-    from gitstate.store.pins import Pins
     from gitstate.store.trails import Trail
 
     offered = dict(_RELATIVE)
     job_id = _job(ctx)
     with suppress(Exception), _glance(ctx) as store:
         if job_id:
-            for pin in Pins(store.reader.engine, store.jobs, job_id).all():
-                offered[pin.name] = f"pin of {pin.revision[:_SHORT_ID]}"
+            offered.update(_pins(store, job_id))
             for revision in islice(revisions(store.reader, Trail(store.jobs, job_id, store.head)), _NEWEST):
-                offered[revision.id[:_SHORT_ID]] = clean(revision.message.subject)
+                offered[short(revision.id)] = clean(revision.message.subject)
     return _items(offered, incomplete, helps=offered)
 
 
 def complete_pin(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Return the pins of the job that the command line names: those that may be removed."""
-    from gitstate.store.pins import Pins
-
     offered: dict[str, str] = {}
-    job_id = _job(ctx)
     with suppress(Exception), _glance(ctx) as store:
-        for pin in Pins(store.reader.engine, store.jobs, job_id or "").all():
-            offered[pin.name] = f"pin of {pin.revision[:_SHORT_ID]}"
+        offered.update(_pins(store, _job(ctx) or ""))
     return _items(offered, incomplete, helps=offered)
+
+
+at_option = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
+"""The option of the verbs that look at a job as it was."""
 
 
 def _job(ctx: click.Context) -> str | None:
@@ -161,17 +158,17 @@ class _Hurried:
         self._until = time.monotonic() + _TIME_LIMIT
 
     def read(self, object_id: "ObjectId", kind: "Kind") -> bytes:
-        if time.monotonic() > self._until:
-            raise TimeoutError
+        self._hurry()
         return self._objects.read(object_id, kind)
 
     def tree(self, tree_id: "ObjectId") -> "Tree":
-        if time.monotonic() > self._until:
-            raise TimeoutError
+        self._hurry()
         return self._objects.tree(tree_id)
 
     def commits(self, start: "ObjectId") -> "Iterator[tuple[ObjectId, bytes]]":
-        return self._objects.commits(start)
+        for each in self._objects.commits(start):
+            self._hurry()
+            yield each
 
     def refs(self, below: str) -> list[str]:
         from gitstate.engine import refs
@@ -183,6 +180,10 @@ class _Hurried:
 
         found = refs.read(self._repository, name)
         return None if found is None else self._objects.peel(found)
+
+    def _hurry(self) -> None:
+        if time.monotonic() > self._until:
+            raise TimeoutError
 
 
 @contextmanager
@@ -207,6 +208,14 @@ def _glance(ctx: click.Context) -> Iterator[_Glance]:
         yield _Glance(Reader(source), jobs, head, graph.read(source, head).tree)
     finally:
         objects.close()
+
+
+def _pins(store: _Glance, job_id: str) -> "Iterator[tuple[str, str]]":
+    """Yield the pins of a job, each with what it stands for."""
+    from gitstate.store.pins import Pins
+
+    for pin in Pins(store.reader.engine, store.jobs, job_id).all():
+        yield pin.name, f"pin of {short(pin.revision)}"
 
 
 def _items(values: Iterable[str], incomplete: str, *, helps: Mapping[str, str] | None = None) -> "list[CompletionItem]":

@@ -1,6 +1,5 @@
 """The verb ``demo``: where it works, what it shows while it works, and how it ends."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gitstate.cli.output import clean
+from gitstate.cli.output import clean, is_screen
 from gitstate.errors import ExistsError
 
 __all__ = ["demo"]
@@ -70,7 +69,7 @@ def _workplace(into: Path | None) -> Path:
 @contextmanager
 def _progress(total: int, done: int) -> Iterator[Callable[[str, int], None]]:
     """Give a function that shows what a sheet does: a progress bar on a terminal, a line each elsewhere."""
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+    if not is_screen(sys.stdout):
         yield lambda event, number: click.echo(f"  sheet {number} of {total} {event}")
         return
 

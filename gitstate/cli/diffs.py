@@ -8,6 +8,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import print_json
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError
@@ -48,12 +49,11 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
     came, - for what went and ~ for what changed. A patch and a unified diff always hold all changes.
     """
 
-    async def work(backend: "GitStateBackend") -> "tuple[JobDiff, dict[str, tuple[bytes, bytes]]]":
-        job_id = await backend.find_job(job)
+    async def work(backend: "GitStateBackend", job_id: str) -> "tuple[JobDiff, dict[str, tuple[bytes, bytes]]]":
         found = await backend.diff(job_id, a, b, volatile=volatile)
         return found, await backend.diff_files(job_id, a, b) if form == "unified" else {}
 
-    found, files = stores.use(work)
+    found, files = stores.use_job(job, work)
     if form == "json":
         print_json(_diff_json(found))
     elif form == "patch":
@@ -162,9 +162,8 @@ def _comparison_json(found: "JobComparison") -> dict[str, Any]:
 
 
 def _side(side: "JobSide") -> dict[str, Any]:
-    checkpoint = side.checkpoint
-    told = None if checkpoint is None else asdict(checkpoint) | {"time": checkpoint.time.isoformat()}
-    return {"job": side.job_id, "exists": side.exists, "checkpoint": told}
+    checkpoint = side.checkpoint and checkpoint_json(side.checkpoint)
+    return {"job": side.job_id, "exists": side.exists, "checkpoint": checkpoint}
 
 
 def _change(change: "Change") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The verbs that exchange state with other tools: export and import."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job
-from gitstate.cli.output import clean, note, print_json, print_table
+from gitstate.cli.output import clean, counted, is_screen, note, print_json, print_table
 
 if TYPE_CHECKING:
     from gitstate.backends.exporting import ExportReport
@@ -69,8 +68,8 @@ def export(jobs: tuple[str, ...], form: str, what: str, output: str, payloads: b
 
     report = stores.use(work)
     counts = {"checkpoint": report.checkpoints, "execution": report.executions}
-    told = " and ".join(_count(number, word) for word, number in counts.items() if what in ("both", f"{word}s"))
-    note(f"Exported {told} of {_count(report.jobs, 'job')}.")
+    told = " and ".join(counted(number, word) for word, number in counts.items() if what in ("both", f"{word}s"))
+    note(f"Exported {told} of {counted(report.jobs, 'job')}.")
 
 
 @click.command("import")
@@ -119,7 +118,7 @@ def _print_report(report: "ImportReport") -> None:
         note(f"Note: {line}.")
     outcomes = ("imported", "replaced", "unchanged", "skipped")
     counts = [f"{report.count(outcome)} {outcome}" for outcome in outcomes if report.count(outcome)]
-    note(f"Jobs: {', '.join(counts) or 'none'}; {_count(report.executions, 'execution')}.")
+    note(f"Jobs: {', '.join(counts) or 'none'}; {counted(report.executions, 'execution')}.")
     if report.dry_run:
         note("Nothing was written, this was a dry run.")
 
@@ -127,7 +126,7 @@ def _print_report(report: "ImportReport") -> None:
 @contextmanager
 def _progress(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Give a function that shows how many jobs are done; None where nobody watches."""
-    if not shown or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not shown or not is_screen(sys.stderr):
         yield None
         return
 
@@ -138,7 +137,3 @@ def _progress(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None]
     with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

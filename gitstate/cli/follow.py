@@ -10,6 +10,7 @@ import click
 from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.git import GitStateBackend
+from gitstate.backends.models import JobStatus
 from gitstate.backends.watching import NewCheckpoint
 from gitstate.cli.history import checkpoint_json, what
 from gitstate.cli.output import clean, moment, short
@@ -17,7 +18,7 @@ from gitstate.store.moments import moment as named
 
 __all__ = ["follow_job", "print_new"]
 
-_OVER = ("completed", "failed", "cancelled")  # statuses at which nothing follows by itself
+_OVER = [status for status in JobStatus if status.is_terminal]  # nothing follows by itself
 
 
 async def follow_job(backend: GitStateBackend, job: str, limit: int, wanted: dict[str, Any], *, as_json: bool) -> None:

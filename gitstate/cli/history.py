@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.completion import at_option, complete_job, complete_revision
 from gitstate.cli.output import draws_lines, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
+from gitstate.errors import JobNotFoundError
 from gitstate.format.message import Event
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _FIRST = 10  # checkpoints that are shown before what follows
     multiple=True,
     help="Only checkpoints that did this. Repeatable.",
 )
-@click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
+@at_option
 @click.option("--graph", is_flag=True, help="Show the forks as well, each in a lane of its own.")
 @click.option("--follow", is_flag=True, help="Show new checkpoints as they come; ends with the job.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array; with --follow an object a line.")
@@ -58,39 +59,30 @@ def log(
 
     A job that was deleted still has its history. The first column names a checkpoint for every verb that takes a
     revision, and the commit for git. With --graph, a lane of a fork leaves that of its origin at the checkpoint that it
-    began as. Following ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet,
+    began as; with --json as well, each checkpoint has its job and its parent, the checkpoint that it follows in the
+    graph. Following ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet,
     execution, deleted, rolled-back, restored, undone, forked, recovered, merged, imported, edited (by somebody with
     git) and resharded.
     """
     wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None}
     if follow and (graph or at or before):
         raise click.UsageError("--follow shows what comes, so it takes no --graph, --at and --before")
-    if graph and (at or as_json):
-        raise click.UsageError("--graph shows the forks of now to people, so it takes no --at and --json")
+    if graph and at:
+        raise click.UsageError("--graph shows the forks of now, so it takes no --at")
     with paged(not follow):
         if follow:
             from gitstate.cli.follow import follow_job
 
             stores.use(lambda backend: follow_job(backend, job, limit or _FIRST, wanted, as_json=as_json))
         elif graph:
-            _print_graph(job, limit, wanted)
+            _print_graph(job, limit, wanted, as_json=as_json)
         else:
             _print_list(job, limit, {**wanted, "at": at}, as_json=as_json)
 
 
 def checkpoint_json(checkpoint: "Checkpoint") -> dict[str, Any]:
     """Return a checkpoint as JSON says it."""
-    return {
-        "revision": checkpoint.revision,
-        "time": checkpoint.time.isoformat(),
-        "author": checkpoint.author,
-        "event": checkpoint.event,
-        "subject": checkpoint.subject,
-        "status": checkpoint.status,
-        "progress": checkpoint.progress,
-        "message": checkpoint.message,
-        "ended": [asdict(each) for each in checkpoint.ended],
-    }
+    return asdict(checkpoint) | {"time": checkpoint.time.isoformat()}
 
 
 def what(checkpoint: "Checkpoint") -> str:
@@ -105,47 +97,70 @@ def what(checkpoint: "Checkpoint") -> str:
 
 
 def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json: bool) -> None:
-    async def work(backend: "GitStateBackend") -> "tuple[list[Checkpoint], list[Pin]]":
-        job_id = await backend.find_job(job)
+    async def work(backend: "GitStateBackend", job_id: str) -> "tuple[list[Checkpoint], list[Pin]]":
         return await backend.history(job_id, limit, **wanted), await backend.pins(job_id)
 
-    checkpoints, pins = stores.use(work)
+    checkpoints, pins = stores.use_job(job, work)
     names = _names(pins)
     if as_json:
-        print_json([checkpoint_json(each) | {"pins": names.get(each.revision, [])} for each in checkpoints])
+        print_json([_as_json(each, names) for each in checkpoints])
     elif checkpoints:
-        _print_rows([(c.revision, moment(c.time), what(c)) for c in checkpoints], names)
+        _print_rows(checkpoints, names)
     else:
         note("No checkpoint is like that.")
     if len(checkpoints) == limit and not as_json:
         note(f"The newest {limit} only; there may be more.")
 
 
-def _print_graph(job: str, limit: int | None, wanted: dict[str, Any]) -> None:
-    from gitstate.cli.log_graph import graph, jobs_of
+def _print_graph(job: str, limit: int | None, wanted: dict[str, Any], *, as_json: bool) -> None:
+    from gitstate.cli.log_graph import graph
 
-    async def work(backend: "GitStateBackend") -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
-        job_id = await backend.find_job(job)
-        jobs = list(jobs_of(await backend.forks(job_id)))
-        histories = [await backend.history(each.job_id) for each in jobs]
-        bounds = {name: await _time_of(backend, job_id, wanted[name]) for name in ("before", "after")}
-        filters = {each.job_id: wanted if each.job_id == job_id else {**wanted, **bounds} for each in jobs}
-        chosen = [await backend.history(each, **wanted) for each, wanted in filters.items()]
-        pins = [pin for each in jobs for pin in await backend.pins(each.job_id)]
-        return jobs, histories, {each.revision for found in chosen for each in found}, pins
-
-    jobs, histories, chosen, pins = stores.use(work)
+    jobs, histories, chosen, pins = stores.use_job(job, lambda backend, job_id: _tree(backend, job_id, wanted))
     rows = graph(jobs, histories, lines=draws_lines())
     shown = [row for row in rows if row.checkpoint is None or row.checkpoint.revision in chosen]
     numbers = [number for number, row in enumerate(shown) if row.checkpoint is not None]
     cut = limit is not None and len(numbers) > limit
     if limit is not None and cut:
         shown = shown[: numbers[limit - 1] + 1]
-    found = [(row.lanes, row.checkpoint) for row in shown]
-    table = [(found.revision, moment(found.time), what(found)) if found else ("", "", "") for _, found in found]
-    _print_rows(table, _names(pins), lanes=[lanes for lanes, _ in found])
-    if cut:
+    names = _names(pins)
+    if as_json:
+        told = [(row, _as_json(row.checkpoint, names)) for row in shown if row.checkpoint is not None]
+        print_json([{"job": row.job_id, "parent": row.parent, **facts} for row, facts in told])
+    elif numbers:
+        _print_rows([row.checkpoint for row in shown], names, lanes=[row.lanes for row in shown])
+    else:
+        note("No checkpoint is like that.")
+    if cut and not as_json:
         note(f"The newest {limit} only.")
+
+
+async def _tree(
+    backend: "GitStateBackend", job_id: str, wanted: dict[str, Any]
+) -> "tuple[list[Fork], list[list[Checkpoint]], set[str], list[Pin]]":
+    """Return the jobs of the tree of forks in which a job stands, their histories, the revisions that are wanted of
+    these, and their pins.
+    """
+    from gitstate.cli.log_graph import jobs_of
+
+    jobs = list(jobs_of(await _forks(backend, job_id)))
+    histories = chosen = [await backend.history(each.job_id) for each in jobs]
+    if any(wanted.values()):
+        mine = await backend.history(job_id, **wanted)  # refuses a bound that names nothing
+        bounds = {name: await _time_of(backend, job_id, wanted[name]) for name in ("before", "after")}
+        others = [each.job_id for each in jobs if each.job_id != job_id]
+        chosen = [mine, *[await backend.history(other, **wanted | bounds) for other in others]]
+    pins = [pin for each in jobs for pin in await backend.pins(each.job_id)]
+    return jobs, histories, {each.revision for found in chosen for each in found}, pins
+
+
+async def _forks(backend: "GitStateBackend", job_id: str) -> "Fork":
+    """Return the tree of forks in which a job stands; one that was deleted and never forked is a tree of its own."""
+    from gitstate.backends.forks import Fork
+
+    try:
+        return await backend.forks(job_id)
+    except JobNotFoundError:
+        return Fork(job_id, None, None, None, None, None, None, ())
 
 
 async def _time_of(backend: "GitStateBackend", job_id: str, bound: str | None) -> "str | datetime | None":
@@ -158,11 +173,17 @@ async def _time_of(backend: "GitStateBackend", job_id: str, bound: str | None) -
     return (await backend.history(job_id, 1, at=bound))[0].time
 
 
-def _print_rows(rows: Sequence[tuple[str, str, str]], pins: dict[str, list[str]], *, lanes: Sequence[str] = ()) -> None:
-    """Print checkpoints, each with its pins in a column of their own if there are any."""
+def _as_json(checkpoint: "Checkpoint", pins: dict[str, list[str]]) -> dict[str, Any]:
+    return checkpoint_json(checkpoint) | {"pins": pins.get(checkpoint.revision, [])}
+
+
+def _print_rows(
+    checkpoints: "Sequence[Checkpoint | None]", pins: dict[str, list[str]], *, lanes: Sequence[str] = ()
+) -> None:
+    """Print checkpoints, each with its pins in a column of their own if there are any; None is a row of lanes alone."""
     columns = ["revision", "time", "what"]
-    shown = [[short(revision), time, what] for revision, time, what in rows]
-    named = [", ".join(pins.get(revision, ())) for revision, _, _ in rows]
+    shown = [[short(each.revision), moment(each.time), what(each)] if each else ["", "", ""] for each in checkpoints]
+    named = [", ".join(pins.get(each.revision, ())) if each else "" for each in checkpoints]
     if any(named):
         columns.insert(2, "pins")
         for row, names in zip(shown, named, strict=True):

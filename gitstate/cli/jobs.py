@@ -8,7 +8,7 @@ import click
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.history import checkpoint_json
-from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds
+from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds, standing
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError, StateCorruptionError
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState, SheetState
 
 __all__ = ["delete", "list_", "show"]
-
-_RECENT = 10  # checkpoints among which a deletion is looked for: others may have saved the job anew since
 
 
 @click.command("list")
@@ -60,11 +58,7 @@ def list_(deleted: bool, at: str | None, as_json: bool) -> None:
 @paged()
 def show(job: str, at: str | None, as_json: bool) -> None:
     """Show the state of JOB: the job itself, then its sheets."""
-
-    async def work(backend: "GitStateBackend") -> "CheckpointState | None":
-        return await backend.load(await backend.find_job(job), at=at)
-
-    state = stores.use(work)
+    state = stores.use_job(job, lambda backend, job_id: backend.load(job_id, at=at))
     if state is None:
         where = f"there was no job {job!r} at revision {at}" if at else f"job {job!r} was deleted"
         raise JobNotFoundError(where, hint="`gitstate log` lists what there was; --at @deleted shows the last of it")
@@ -94,13 +88,13 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     ask = not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
     if ask and not click.confirm(f"Delete job {clean(job)}?", err=True):
         click.get_current_context().exit(1)
-    before, revision = stores.use(lambda backend: _delete(backend, job, dry_run=dry_run))
+    before, revision = stores.change_job(job, lambda backend, job_id: _delete(backend, job_id, dry_run=dry_run))
     way_back = stores.command("undelete", job)
     if as_json:
         facts = {"job": job, "event": "deleted", "revision": revision, "before": before, "after": None}
         print_json({**facts, "undo": None if dry_run else way_back})
     elif dry_run:
-        print_fields([("job", job), ("status", _told(before))])
+        print_fields([("job", job), ("status", standing(before))])
         note("It would be deleted. Nothing was written, this was a dry run.")
     else:
         note(f"Deleted job {clean(job)}; its history stays.")
@@ -109,29 +103,22 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
 
 async def _delete(backend: "GitStateBackend", job: str, *, dry_run: bool) -> tuple[dict[str, Any] | None, str | None]:
     """Delete a job; return how it stood, None where that cannot be read, and the commit, None in a dry run."""
-    job = await stores.whole_id(backend, job)
     try:
         state = await backend.load(job)
-        there, before = state is not None, _standing(state)
+        there, before = state is not None, _as_json(state)
     except StateCorruptionError:
         there, before = True, None
     if not (there if dry_run else await backend.delete(job)):
         raise JobNotFoundError(f"there is no job {job!r}", hint="`gitstate list` shows which there are")
-    newest = [] if dry_run else await backend.history(job, _RECENT)
-    return before, next((each.revision for each in newest if each.event == "deleted"), None)
+    newest = [] if dry_run else await backend.history(job, 1, events="deleted")
+    return before, newest[0].revision if newest else None
 
 
-def _standing(state: "CheckpointState | None") -> dict[str, Any] | None:
+def _as_json(state: "CheckpointState | None") -> dict[str, Any] | None:
     if state is None:
         return None
     completed, total = state.get_progress()
     return {"status": state.status.value, "completed_sheets": completed, "total_sheets": total}
-
-
-def _told(standing: dict[str, Any] | None) -> str:
-    if standing is None:
-        return "no state that could be read"
-    return f"{standing['status']}, {standing['completed_sheets']}/{standing['total_sheets']} done"
 
 
 def _list_deleted(*, as_json: bool) -> None:

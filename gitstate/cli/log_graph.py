@@ -12,11 +12,15 @@ __all__ = ["Row", "graph", "jobs_of"]
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the graph: its lanes, and the checkpoint beside them; None where lanes only meet."""
+    """A line of the graph: its lanes, and the checkpoint beside them; None where lanes only meet.
+
+    ``parent`` is the checkpoint that it follows: the one before it in its job, or the one that its fork began as.
+    """
 
     lanes: str
     job_id: str = ""
     checkpoint: Checkpoint | None = None
+    parent: str | None = None
 
 
 class _Signs(NamedTuple):
@@ -66,18 +70,23 @@ def graph(jobs: Sequence[Fork], histories: Sequence[Sequence[Checkpoint]], *, li
     lanes = [_Lane(job.job_id, job.origin, job.at, job.revision, list(found)) for job, found in pairs]
     signs = _LINES if lines else _ASCII
     shown: set[str] = set()  # jobs
+
+    def open_lanes() -> set[str]:
+        return {each.job_id for each in lanes if each.is_open and each.job_id in shown}
+
     while lane := _next(lanes):
         found = lane.checkpoints[0]
         for fork in lanes:
             if fork.joins and fork.origin == lane.job_id and fork.at == found.revision:
-                marks = {each.job_id for each in lanes if each.is_open and each.job_id in shown}
-                yield Row(_meeting(lanes, lanes.index(lane), lanes.index(fork), marks, signs))
+                yield Row(_meeting(lanes, lanes.index(lane), lanes.index(fork), open_lanes(), signs))
                 fork.joins = False
         lane.checkpoints.pop(0)
         shown.add(lane.job_id)
-        marks = {each.job_id for each in lanes if each.is_open and each.job_id in shown}
+        marks = open_lanes()
         drawn = [signs.dot if each is lane else signs.bar if each.job_id in marks else " " for each in lanes]
-        yield Row(" ".join(drawn).rstrip(), lane.job_id, found)
+        older = lane.checkpoints[0].revision if lane.checkpoints else None
+        parent = lane.at if found.revision == lane.start else older
+        yield Row(" ".join(drawn).rstrip(), lane.job_id, found, parent)
         if found.revision == lane.start:
             lane.has_begun = True
             lane.joins = any(

@@ -14,8 +14,10 @@ __all__ = [
     "clean",
     "colour_of",
     "coloured",
+    "counted",
     "draws_lines",
     "has_colours",
+    "is_screen",
     "json_text",
     "moment",
     "note",
@@ -24,6 +26,7 @@ __all__ = [
     "print_table",
     "seconds",
     "short",
+    "standing",
 ]
 
 _GAP = "  "
@@ -55,9 +58,14 @@ def clean(text: object) -> str:
     )
 
 
+def is_screen(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that can do more than print lines. One that says nothing of itself cannot."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def has_colours(stream: TextIO) -> bool:
     """Whether a stream is a terminal that has colours, and nobody asked for none (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_screen(stream) and not os.environ.get("NO_COLOR")
 
 
 def coloured(text: str, colour: str, stream: TextIO) -> str:
@@ -82,9 +90,21 @@ def seconds(duration: float | None) -> str:
     return "" if duration is None else f"{duration:.1f}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number of things: ``1 job``, ``2 jobs``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def short(revision: str | None) -> str:
     """Return the digits of a commit id that a line shows; empty when there is none."""
     return "" if revision is None else clean(revision[:_SHORT_ID])
+
+
+def standing(facts: dict[str, Any] | None) -> str:
+    """Return how a job stands, from what JSON says of it: ``running, 2/10 done``."""
+    if facts is None:
+        return "no state that could be read"
+    return f"{clean(facts['status'])}, {facts['completed_sheets']}/{facts['total_sheets']} done"
 
 
 def draws_lines() -> bool:

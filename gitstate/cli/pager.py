@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from gitstate.cli.output import is_screen
 from gitstate.cli.stores import Settings
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def paged(wanted: bool = True) -> Iterator[None]:
 
 
 def _may_page() -> bool:
-    settings = click.get_current_context().find_object(Settings)
-    dumb = os.environ.get("TERM", "dumb") == "dumb"
-    return sys.stdout.isatty() and not dumb and (settings is None or settings.pager)
+    return is_screen(sys.stdout) and click.get_current_context().ensure_object(Settings).pager
 
 
 def _command() -> list[str]:

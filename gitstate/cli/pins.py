@@ -39,15 +39,14 @@ def pin(job: str, name: str | None, rev: str | None, delete: bool, dry_run: bool
     if delete and rev is not None:
         raise click.UsageError("a pin is deleted by its name alone")
 
-    async def work(backend: "GitStateBackend") -> "Pin":
-        job_id = await stores.whole_id(backend, job)
+    async def work(backend: "GitStateBackend", job_id: str) -> "Pin":
         if delete:
             return await backend.unpin(job_id, name, dry_run=dry_run)
         return await backend.pin(job_id, name, rev, dry_run=dry_run)
 
-    done = stores.use(work)
+    done = stores.change_job(job, work)
     if as_json:
-        print_json({"job": done.job_id, "pin": done.name, "revision": done.revision, "deleted": delete})
+        print_json(_as_json(done) | {"deleted": delete})
         return
     what, now = f"{clean(done.name)} of job {clean(done.job_id)}", short(done.revision)
     if dry_run:
@@ -62,11 +61,10 @@ def pin(job: str, name: str | None, rev: str | None, delete: bool, dry_run: bool
 
 
 def _list(job: str, *, as_json: bool) -> None:
-    async def work(backend: "GitStateBackend") -> "tuple[str, list[Pin]]":
-        job_id = await backend.find_job(job)
+    async def work(backend: "GitStateBackend", job_id: str) -> "tuple[str, list[Pin]]":
         return job_id, await backend.pins(job_id)
 
-    job_id, found = stores.use(work)
+    job_id, found = stores.use_job(job, work)
     if as_json:
         print_json([_as_json(each) for each in found])
     elif found:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_deleted, complete_job, complete_revision
-from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short
+from gitstate.cli.completion import at_option, complete_deleted, complete_job, complete_revision
+from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short, standing
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ __all__ = ["fork", "forks", "restore", "rollback", "undelete", "undo"]
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _force = click.option("--force", is_flag=True, help="Also while the job is running.")
-_at = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
 
 
 def _common(command: AnyCommand) -> AnyCommand:
@@ -45,12 +44,9 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
 
     That makes a new revision, so nothing is lost, and works whatever the state of now is. Executions stay.
     """
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        job_id = await stores.whole_id(backend, job)
-        return await backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job, lambda backend, job_id: backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
+    )
     _tell(done, f"Rolled job {clean(job)} back to {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
@@ -76,26 +72,24 @@ def restore(
     The rest stays as it is, and what follows from the sheets is made right: a completed job with open sheets is paused,
     for instance.
     """
-    wanted: dict[str, Any] = {"sheets": sheets, "pointers": pointers, "message": message, "force": force}
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        return await backend.restore(await stores.whole_id(backend, job), rev, **wanted, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job,
+        lambda backend, job_id: backend.restore(
+            job_id, rev, sheets=sheets, pointers=pointers, message=message, force=force, dry_run=dry_run
+        ),
+    )
     _tell(done, f"Restored a part of job {clean(job)} from {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_deleted)
-@_at
+@at_option
 @_common
 def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back after it was deleted: its last state, with its executions."""
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        return await backend.undelete(await stores.whole_id(backend, job), at, message=message, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job, lambda backend, job_id: backend.undelete(job_id, at, message=message, dry_run=dry_run)
+    )
     _tell(done, f"Brought job {clean(job)} back", dry_run=dry_run, as_json=as_json)
 
 
@@ -121,7 +115,7 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("new")
-@_at
+@at_option
 @click.option("--from-sheet", type=click.IntRange(min=1), metavar="N", help="Open sheet N and all behind it again.")
 @_common
 def fork(
@@ -131,28 +125,22 @@ def fork(
 
     JOB stays as it is. NEW does not run until somebody runs it.
     """
-
-    async def work(backend: "GitStateBackend") -> "Rewound":
-        job_id = await stores.whole_id(backend, job)
-        return await backend.fork(job_id, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run)
-
-    done = stores.use(work)
+    done = stores.change_job(
+        job,
+        lambda backend, job_id: backend.fork(job_id, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run),
+    )
     _tell(done, f"Forked job {clean(new)} from {clean(job)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
-@_at
+@at_option
 @click.option("--json", "as_json", is_flag=True, help="Print the tree as one JSON object.")
 @stores.store_options
 @paged()
 def forks(job: str, at: str | None, as_json: bool) -> None:
     """Draw the tree of forks in which JOB stands, from its root."""
-
-    async def work(backend: "GitStateBackend") -> "Fork":
-        return await backend.forks(await backend.find_job(job), at=at)
-
-    tree = stores.use(work)
+    tree = stores.use_job(job, lambda backend, job_id: backend.forks(job_id, at=at))
     if as_json:
         print_json(_tree_json(tree))
     else:
@@ -173,8 +161,8 @@ def _tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
         _print_changes(done)
         note("Nothing was written, this was a dry run.")
     else:
-        was = "" if done.previous is None else f"it was {_standing(done.before)}, "
-        now = "gone" if done.after is None else _standing(done.after)
+        was = "" if done.previous is None else f"it was {standing(_facts(done.before))}, "
+        now = "gone" if done.after is None else standing(_facts(done.after))
         note(f"{what}: {was}now it is {now}.")
         note(f"Revision {short(done.revision)}. To take it back: {way_back}")
 
@@ -220,13 +208,6 @@ def _facts(value: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     completed, total = progress(value)
     return {"status": value.get("status"), "completed_sheets": completed, "total_sheets": total}
-
-
-def _standing(value: dict[str, Any] | None) -> str:
-    facts = _facts(value)
-    if facts is None:
-        return "no state that could be read"
-    return f"{clean(facts['status'])}, {facts['completed_sheets']}/{facts['total_sheets']} done"
 
 
 def _tree_json(tree: "Fork") -> dict[str, Any]:

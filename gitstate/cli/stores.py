@@ -15,7 +15,7 @@ from gitstate.errors import JobNotFoundError, StoreNotFoundError
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
 
-__all__ = ["Settings", "chosen", "command", "init", "store_options", "use", "whole_id"]
+__all__ = ["Settings", "change_job", "chosen", "command", "init", "store_options", "use", "use_job", "whole_id"]
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -76,6 +76,29 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
             return await work(backend)
 
     return asyncio.run(session())
+
+
+def use_job(job: str, work: "Callable[[GitStateBackend, str], Awaitable[T]]") -> T:
+    """Do work that only looks at a job, which is named by its id or the beginning of it; else as :func:`use`.
+
+    Raises:
+        JobNotFoundError: No job answers to the name, or several do.
+        StoreNotFoundError: There is no store.
+    """
+
+    async def found(backend: "GitStateBackend") -> T:
+        return await work(backend, await backend.find_job(job))
+
+    return use(found)
+
+
+def change_job(job: str, work: "Callable[[GitStateBackend, str], Awaitable[T]]") -> T:
+    """Do work that changes a job, which is named by its whole id; else as :func:`use_job`."""
+
+    async def found(backend: "GitStateBackend") -> T:
+        return await work(backend, await whole_id(backend, job))
+
+    return use(found)
 
 
 def chosen() -> tuple[Path, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import failures, stores
-from gitstate.cli.output import clean, coloured, note, print_json
+from gitstate.cli.output import clean, coloured, counted, note, print_json
 
 if TYPE_CHECKING:
     from gitstate.store.reshard import Resharded
@@ -72,7 +72,7 @@ def reshard(levels: int, dry_run: bool, as_json: bool) -> None:
     elif done is None:
         note(f"The fanout is {levels} already.")
     elif dry_run:
-        click.echo(f"{_count(done.moved, 'job')} would move; the fanout is {done.before} and would be {levels}.")
+        click.echo(f"{counted(done.moved, 'job')} would move; the fanout is {done.before} and would be {levels}.")
         note("Nothing was written, this was a dry run.")
     else:
         note(f"Moved all jobs; the fanout is {levels}.")
@@ -102,9 +102,5 @@ def _print_problem(problem: "Problem") -> None:
 
 def _summary(report: "Report") -> str:
     counts = ((report.revisions, "revision"), (report.objects, "object"), (report.documents, "job"))
-    revisions, objects, jobs = (_count(*each) for each in counts)
+    revisions, objects, jobs = (counted(*each) for each in counts)
     return f"Checked {revisions}, {objects} and {jobs}: {'all is well' if report.ok else 'something is lost or wrong'}."
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,6 +1,5 @@
 """The verbs that look at jobs as they run."""
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.output import is_screen
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -47,7 +47,7 @@ def top(every: bool) -> None:
     """
     from gitstate.cli.top import show_live, show_once
 
-    show = show_live if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else show_once
+    show = show_live if is_screen(sys.stdout) else show_once
 
     async def work(backend: "GitStateBackend") -> None:
         await show(backend, every=every)

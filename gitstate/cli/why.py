@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
-from gitstate.cli.completion import complete_job, complete_revision
+from gitstate.cli.completion import at_option, complete_job
 from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import moment, note, print_fields, print_json, print_table, short
 from gitstate.cli.pager import paged
@@ -17,20 +17,19 @@ if TYPE_CHECKING:
     from gitstate.backends.checkpoints import Checkpoint
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.next_sheets import NextSheet, PassedOver
-    from gitstate.backends.tracing import Bisection, Blame, Setting
+    from gitstate.backends.tracing import Bisection, Setting
 
 __all__ = ["bisect", "blame", "next_"]
 
 _NOWHERE = 1  # the exit status when what is looked for was never so
 
-_at = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("pointer")
-@_at
+@at_option
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show the newest N only.")
 @_json
 @stores.store_options
@@ -41,11 +40,7 @@ def blame(job: str, pointer: str, at: str | None, limit: int | None, as_json: bo
     The first row is the one that set what stands there now; those below show what stood there before. POINTER is
     /sheets/3/status or sheets.3.status; a place that holds others, such as sheets.3, is set when one of these is.
     """
-
-    async def work(backend: "GitStateBackend") -> "Blame":
-        return await backend.blame(await backend.find_job(job), pointer, at=at)
-
-    found = stores.use(work)
+    found = stores.use_job(job, lambda backend, job_id: backend.blame(job_id, pointer, at=at))
     settings = found.settings[:limit]
     if as_json:
         print_json({"job": found.job_id, "pointer": found.pointer, "settings": [_setting(each) for each in settings]})
@@ -70,7 +65,7 @@ def blame(job: str, pointer: str, at: str | None, limit: int | None, as_json: bo
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("expr")
-@_at
+@at_option
 @_json
 @stores.store_options
 @paged()
@@ -81,11 +76,7 @@ def bisect(job: str, expr: str, at: str | None, as_json: bool) -> None:
     any sheet: sheets.*.status == 'failed'. All checkpoints are looked at, from the oldest on. The exit status is 1
     when it holds at none.
     """
-
-    async def work(backend: "GitStateBackend") -> "Bisection":
-        return await backend.bisect(await backend.find_job(job), expr, at=at)
-
-    found = stores.use(work)
+    found = stores.use_job(job, lambda backend, job_id: backend.bisect(job_id, expr, at=at))
     if as_json:
         sides = {"before": found.before, "found": found.found}
         checkpoints = {name: side and checkpoint_json(side) for name, side in sides.items()}
@@ -100,7 +91,7 @@ def bisect(job: str, expr: str, at: str | None, as_json: bool) -> None:
 
 @click.command("next")
 @click.argument("job", shell_complete=complete_job)
-@_at
+@at_option
 @_json
 @stores.store_options
 @paged()

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from gitstate import CheckpointState, InMemoryStateBackend, JobStatus, SheetStatus, clock
+from gitstate import CheckpointState, InMemoryStateBackend, JobStatus, SheetStatus
 from gitstate.backends.rewind import RewindBackend
-from gitstate.engine import identity, memory
 from gitstate.errors import (
     ConflictError,
     ExistsError,
@@ -19,7 +19,6 @@ from gitstate.errors import (
     NotFoundError,
 )
 from tests.backends.history_model import (
-    Clock,
     Entry,
     Json,
     Log,
@@ -27,6 +26,7 @@ from tests.backends.history_model import (
     one_sided,
     same,
 )
+from tests.clocks import Clock
 
 __all__ = ["ACTIONS", "JOBS", "NAMES", "SELDOM", "SHEETS", "Action", "WritingMachine"]
 
@@ -99,10 +99,7 @@ class WritingMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.runner = asyncio.Runner()
         self.patches = pytest.MonkeyPatch()
-        self.clock = Clock()
-        for module in (memory, identity):
-            self.patches.setattr(module, "time", self.clock)
-        self.patches.setattr(clock, "now", lambda: self.clock.now)
+        self.clock = Clock(self.patches)
         self.backend = self.open()
         self.log = Log(self.backend.store.head())
         self.held: list[Held] = []
@@ -139,7 +136,7 @@ class WritingMachine(RuleBasedStateMachine):
         plain = None if snapshot is None else snapshot.value()
         state = None if plain is None else CheckpointState.model_validate(plain).model_dump(mode="json")
         entry = self.log.add(job, made.id, event, self.clock.now, plain, state=state, **more)
-        self.clock.pass_by(milliseconds=1)
+        self.clock.now += timedelta(milliseconds=1)
         return entry
 
     def name(self, data: st.DataObject, job: str) -> tuple[str, int]:
@@ -151,7 +148,7 @@ class WritingMachine(RuleBasedStateMachine):
 
     @rule(units=st.sampled_from([{"seconds": 0.4}, {"seconds": 1}, {"hours": 1}, {"days": 2}, {"seconds": -90}]))
     def time_passes(self, units: dict[str, float]) -> None:
-        self.clock.pass_by(**units)
+        self.clock.now += timedelta(**units)
 
     @rule(job=JOBS, total=SHEETS, last=st.integers(0, 3), actions=st.lists(ACTIONS, max_size=3), hold=st.booleans())
     def save_new(self, job: str, total: int, last: int, actions: list[Action], hold: bool) -> None:

@@ -2,10 +2,9 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from gitstate import SheetStatus
@@ -15,7 +14,6 @@ __all__ = [
     "ABSENT",
     "EXPRESSIONS",
     "FOLLOWING",
-    "Clock",
     "Entry",
     "Log",
     "at_place",
@@ -63,21 +61,6 @@ EXPRESSIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "last_completed_sheet == total_sheets": lambda job: bool(job["last_completed_sheet"] == job["total_sheets"]),
 }
 """Expressions, and what each asks of a plain value."""
-
-
-class Clock:
-    """The time of the store; it stands still in each step of the machine. It takes the place of the module ``time``."""
-
-    localtime = staticmethod(time.localtime)
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-
-    def time(self) -> float:
-        return self.now.timestamp()
-
-    def pass_by(self, **units: float) -> None:
-        self.now += timedelta(**units)
 
 
 @dataclass(frozen=True)

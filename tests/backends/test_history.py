@@ -1,39 +1,25 @@
 """Which checkpoints a history has, which jobs are gone, and which names checkpoints were given."""
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, clock, errors
+from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
 from gitstate.backends.checkpoints import Checkpoint, Pin
 from gitstate.backends.rewind import RewindBackend
-from gitstate.engine import memory
+from tests.clocks import Clock
 from tests.git import git
 
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 LONG = "ä/" * 100  # its folder's name is cut
-
-
-class Clock:
-    """The time of a store in memory: an hour more with each commit, unless it was put elsewhere."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def time(self) -> float:
-        self.now += timedelta(hours=1)
-        return self.now.timestamp()
 
 
 @pytest.fixture
 async def timed(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[InMemoryStateBackend, Clock]]:
     """A backend in memory, and its clock: the first commit after the store's own is of 11 o'clock."""
-    made = Clock()
-    monkeypatch.setattr(memory, "time", made)
-    monkeypatch.setattr(clock, "now", lambda: made.now)
+    made = Clock(monkeypatch, step=timedelta(hours=1))
     async with InMemoryStateBackend() as backend:
         yield backend, made
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from gitstate import GitStateBackend
 from tests.bench.rounds import Run, timed
 from tests.bench.work import change, state_of
+from tests.git import git
 
 __all__ = ["ASKED", "WORKS", "measure"]
 
@@ -30,7 +31,7 @@ def measure(run: Run) -> None:
     """Make the store, and let git, the library and the command line take turns at looking back in it."""
     folder = run.fresh()
     asyncio.run(_fill(folder, run.sizes.commits, run.sizes.jobs_of_history))
-    revisions = _git(folder, "log", "--format=%H", "--", f"jobs/{_JOB}").split()
+    revisions = git(folder, "log", "--format=%H", "--", f"jobs/{_JOB}").split()
     old, back = revisions[len(revisions) // 2], f"~{len(revisions) // 2}"
     peers = (_measure_git, _measure_library, _measure_command)
     for turn in run.rounds("history", share=2):
@@ -62,7 +63,7 @@ def _measure_git(run: Run, turn: int, folder: Path, old: str, _: str) -> None:
         "blame": ("blame", "HEAD", "--", sheet),
     }
     for work, command in commands.items():
-        taken = [_seconds(lambda command=command: _git(folder, *command)) for _ in range(_CALLS)]
+        taken = [_seconds(lambda command=command: git(folder, *command)) for _ in range(_CALLS)]
         run.results.add(work, "git", turn, taken)
         run.results.add(work, ASKED, turn, [max(each, _GOOD_ENOUGH) for each in taken])
 
@@ -96,10 +97,6 @@ def _measure_command(run: Run, turn: int, folder: Path, _: str, back: str) -> No
         words = [sys.executable, "-m", "gitstate.cli.main", *command, "--store", str(folder)]
         taken = [_seconds(lambda words=words: subprocess.run(words, check=True, stdout=subprocess.DEVNULL))]
         run.results.add(work, "gitstate, its command", turn, taken)
-
-
-def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,6 +1,7 @@
 """The command line in this process, and a store for it to look at."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli.main import run
+from tests.git import git
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,14 @@ class Ran:
 
 
 Gitstate = Callable[..., Ran]
+
+COMMAND = [sys.executable, "-m", "gitstate.cli.main"]
+"""The command line as a process of its own."""
+
+
+def revisions(store: Path, job: str = "nightly") -> list[str]:
+    """Return the commits of a job, as git lists them, the oldest first."""
+    return git(store, "log", "--format=%H", "--reverse", "--", f"jobs/{job}").split()
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from tests.cli.conftest import Gitstate
-from tests.cli.test_pins import git_log
+from tests.cli.conftest import Gitstate, revisions
 from tests.cli.test_terminal import COLUMNS, on_terminal
 
 
@@ -41,14 +40,14 @@ async def _fill(path: Path) -> None:
 
 def test_attempts_lists_the_newest_first(gitstate: Gitstate, tried: Path) -> None:
     ran = gitstate("attempts", "night", "--store", tried)
-    revisions = [revision[:10] for revision in git_log(tried)]
+    shown = [revision[:10] for revision in reversed(revisions(tried))]
     heading, *rows = ran.out.splitlines()
     assert heading.split() == ["revision", "time", "sheet", "attempt", "status", "seconds", "error"]
     assert [[row.split()[0], *row.split()[3:6]] for row in rows] == [
-        [revisions[0], "3", "1", "recorded"],
-        [revisions[1], "2", "2", "failed"],
-        [revisions[3], "2", "1", "failed"],
-        [revisions[4], "1", "1", "completed"],
+        [shown[0], "3", "1", "recorded"],
+        [shown[1], "2", "2", "failed"],
+        [shown[3], "2", "1", "failed"],
+        [shown[4], "1", "1", "completed"],
     ]
     assert rows[1].endswith("  3.0  exit 28: no space left\\non device, which is a long story \\x1b[31m")
     assert rows[2].endswith("  0.5  no column: region")

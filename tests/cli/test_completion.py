@@ -4,7 +4,9 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.shell_completion import ZshComplete
@@ -13,7 +15,10 @@ from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli import completion
 from gitstate.cli.main import cli
 from gitstate.cli.stores import Settings
-from tests.cli.conftest import Gitstate
+from gitstate.engine import ancestry
+from gitstate.engine.objects import ObjectId
+from gitstate.engine.reader import ObjectReader
+from tests.cli.conftest import Gitstate, revisions
 from tests.stores import leave_damaged
 
 ODD = ["two words", "a*b", "größe→", "it's", "$HOME", "a;b", "~root", "`id`", 'say "x"', "back\\slash", "{a,b}", "#1"]
@@ -70,12 +75,9 @@ def test_bash_completes_verbs_options_jobs_and_revisions(store: Path) -> None:
     assert in_bash("show", "--a") == ["--at"]
     assert in_bash("--store", store, "show", "") == ["nightly", "weekly"]
     assert in_bash("show", "--store", store, "n") == ["nightly"]
-    assert in_bash("diff", "weekly", "", GITSTATE_STORE=str(store)) == ["\\~1", "\\~2", "@deleted", *revisions(store)]
-
-
-def revisions(store: Path) -> list[str]:
-    command = ["git", "-C", store, "log", "--format=%H", "--", "jobs/weekly"]
-    return [line[:10] for line in subprocess.check_output(command, text=True).split()]
+    [revision] = revisions(store, "weekly")
+    names = in_bash("diff", "weekly", "", GITSTATE_STORE=str(store))
+    assert names == ["\\~1", "\\~2", "@deleted", revision[:10]]
 
 
 def test_what_bash_is_given_means_the_id(odd: Path) -> None:
@@ -208,6 +210,26 @@ def test_what_takes_too_long_is_left_out(store: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(completion, "_TIME_LIMIT", -1)
     assert offered("--store", store, "show", "") == {}
     assert list(offered("--store", store, "rollback", "nightly", "")) == ["~1", "~2", "@deleted"]
+
+
+def test_commits_that_are_read_in_bulk_take_no_longer(
+    gitstate: Gitstate, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gitstate("--store", store, "delete", "nightly")
+    now, read = 0.0, 0
+    commits = ObjectReader.commits
+
+    def slow(self: ObjectReader, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        nonlocal now, read
+        for each in commits(self, start):
+            now, read = now + 1, read + 1
+            yield each
+
+    monkeypatch.setattr(ancestry, "_ONE_BY_ONE", 1)
+    monkeypatch.setattr(ObjectReader, "commits", slow)
+    monkeypatch.setattr(completion, "time", SimpleNamespace(monotonic=lambda: now))
+    assert offered("--store", store, "undelete", "") == {"nightly": None}, "what was found until then"
+    assert read == 1
 
 
 def test_completing_imports_no_models(store: Path) -> None:

@@ -14,16 +14,11 @@ from gitstate import CheckpointState, GitStateBackend
 from gitstate.backends.review import JobDiff
 from gitstate.backends.sides import JobSide
 from gitstate.cli.diff_markdown import diff_page
-from tests.cli.conftest import Gitstate
+from tests.cli.conftest import Gitstate, revisions
 from tests.cli.test_terminal import COLUMNS, on_terminal
 from tests.git import git
 
 HOSTILE = "</code></pre></details>|`*_@you #1 https://x.example\n\n# forged\n\n\x1b[2J\u202e<script>"
-
-
-def revisions(store: Path, job: str = "nightly") -> list[str]:
-    """Return the commits of a job, oldest first."""
-    return git(store, "log", "--format=%H", "--reverse", "--", f"jobs/{job}").split()
 
 
 def test_diff_shows_the_last_save(gitstate: Gitstate, store: Path) -> None:

@@ -4,14 +4,12 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from gitstate import GitStateBackend, SheetStatus
-from tests.cli.conftest import Gitstate, Ran
-from tests.cli.test_pins import git_log
+from tests.cli.conftest import COMMAND, Gitstate, Ran, revisions
 
 SUBJECTS = [
     "nightly: sheet 2 failed (1/3 done)",
@@ -102,7 +100,7 @@ def test_the_graph_has_a_lane_for_each_fork(gitstate: Gitstate, store: Path, mon
     monkeypatch.setattr("gitstate.cli.history.draws_lines", lambda: False)
     ran = gitstate("log", "nightly", "--graph", "--after", "~3", "--store", store)
     assert [line[-20:] for line in ran.out.splitlines() if "*" in line[:5]] == [
-        each[-20:] for each in ["nightly: rolled back to " + git_log(store)[3][:10] + " (0/3 done)", *SUBJECTS[:2]]
+        each[-20:] for each in ["nightly: rolled back to " + revisions(store)[0][:10] + " (0/3 done)", *SUBJECTS[:2]]
     ]
     assert "|_/" in ran.out
     ran = gitstate("log", "nightly", "--graph", "-n", "4", "--store", store)
@@ -110,8 +108,49 @@ def test_the_graph_has_a_lane_for_each_fork(gitstate: Gitstate, store: Path, mon
     assert ran.err == "The newest 4 only.\n"
 
 
+def test_the_graph_as_json_has_the_job_and_the_parent_of_each_checkpoint(gitstate: Gitstate, store: Path) -> None:
+    gitstate("fork", "nightly", "second", "--at", "~1", "--store", store)
+    gitstate("pin", "second", "begun", "--store", store)
+    first, second, third = revisions(store)
+    rows = json.loads(gitstate("log", "nightly", "--graph", "--json", "--store", store).out)
+    parents = {(row["job"], row["revision"]): row["parent"] for row in rows}
+    [forked] = [row for row in rows if row["job"] == "second"]
+    assert parents == {
+        ("nightly", third): second,
+        ("nightly", second): first,
+        ("nightly", first): None,
+        ("second", forked["revision"]): second,
+    }
+    assert forked["pins"] == ["begun"]
+    plain = json.loads(gitstate("log", "second", "--json", "--store", store).out)
+    assert [forked] == [{**each, "job": "second", "parent": second} for each in plain]
+    ran = gitstate("log", "second", "--graph", "--json", "-n", "1", "--after", "~1", "--store", store)
+    assert ran.status == 3, "the fork itself has but one revision"
+    ran = gitstate("log", "nightly", "--graph", "--json", "-n", "1", "--event", "forked", "--store", store)
+    assert (json.loads(ran.out), ran.err) == ([forked], "")
+    ran = gitstate("log", "nightly", "--graph", "--json", "--event", "deleted", "--store", store)
+    assert (json.loads(ran.out), ran.err) == ([], "")
+
+
+def test_the_graph_refuses_a_bound_before_the_job(gitstate: Gitstate, store: Path) -> None:
+    earlier = revisions(store)[0]  # the job weekly came after it
+    plain = gitstate("log", "weekly", "--before", earlier, "--store", store)
+    assert plain.status == 3 and "there was no job 'weekly' at revision" in plain.err
+    assert gitstate("log", "weekly", "--graph", "--before", earlier, "--store", store) == plain
+    ran = gitstate("log", "weekly", "--graph", "--before", "an hour ago", "--store", store)
+    assert (ran.status, ran.out, ran.err) == (0, "", "No checkpoint is like that.\n")
+
+
+def test_the_graph_of_a_deleted_job_without_forks_is_one_lane(gitstate: Gitstate, store: Path) -> None:
+    gitstate("delete", "nightly", "--store", store)
+    ran = gitstate("log", "nightly", "--graph", "--store", store)
+    assert ran.status == 0
+    assert subjects(ran) == ["nightly: deleted", *SUBJECTS]
+    assert all(line.startswith("●  ") for line in ran.out.splitlines()[1:])
+
+
 def test_follow_shows_what_comes_until_the_job_is_over(store: Path) -> None:
-    command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "-n", "1", "--json"]
+    command = [*COMMAND, "log", "nightly", "--follow", "-n", "1", "--json"]
     with subprocess.Popen([*command, "--store", store], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["subject"] == SUBJECTS[0]
@@ -159,19 +198,7 @@ def test_follow_shows_what_the_filters_let_through_however_much_comes_at_once(st
                 await backend.save(state)
 
     asyncio.run(go_on(range(1, 2)))
-    command = [
-        sys.executable,
-        "-m",
-        "gitstate.cli.main",
-        "log",
-        "nightly",
-        "--follow",
-        "--event",
-        "execution",
-        "--after",
-        "1 hour ago",
-        "--json",
-    ]
+    command = [*COMMAND, "log", "nightly", "--follow", "--event", "execution", "--after", "1 hour ago", "--json"]
     with subprocess.Popen([*command, "--store", store], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         told = [json.loads(process.stdout.readline())]  # it follows from here on
@@ -184,7 +211,7 @@ def test_follow_shows_what_the_filters_let_through_however_much_comes_at_once(st
 
 
 def test_follow_can_be_interrupted(store: Path) -> None:
-    command = [sys.executable, "-m", "gitstate.cli.main", "log", "nightly", "--follow", "--store", store]
+    command = [*COMMAND, "log", "nightly", "--follow", "--store", store]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         assert SUBJECTS[2] in process.stdout.readline()

@@ -3,18 +3,14 @@
 import asyncio
 import json
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from tests.cli.conftest import Gitstate
+from tests.git import git
 from tests.stores import leave_damaged
-
-
-def git(store: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", store, *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def test_list_shows_the_job_that_was_saved_last_first(gitstate: Gitstate, store: Path) -> None:
@@ -85,7 +81,7 @@ def test_show_at_a_revision(gitstate: Gitstate, store: Path) -> None:
         (["show", "nihgtly"], 3, "it may be 'nightly'"),
         (["list", "--at", "~1"], 2, "'~1' counts the revisions of one document"),
         (["list", "--at", "now", "--deleted"], 2, "takes no --at"),
-        (["log", "nightly", "--graph", "--json"], 2, "takes no --at and --json"),
+        (["log", "nightly", "--graph", "--at", "~1"], 2, "takes no --at"),
         (["log", "nightly", "--follow", "--at", "~1"], 2, "takes no --graph"),
         (["log", "nightly", "--event", "gone"], 2, "--event"),
         (["show", ""], 2, "empty"),

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 import gitstate as package
-from tests.cli.conftest import Gitstate
+from tests.cli.conftest import COMMAND, Gitstate
 
-COMMAND = [sys.executable, "-m", "gitstate.cli.main"]
 HEAVY = ["pydantic", "dulwich", "rich", "asyncio", "aiofiles", "sqlite3", "email"]
 
 

@@ -1,5 +1,6 @@
 """What reaches the terminal cannot drive it, and JSON stays JSON."""
 
+import io
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -64,3 +65,19 @@ def test_a_table_that_is_piped_is_not_cut(capsys: pytest.CaptureFixture[str]) ->
 def test_fields_without_a_text_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_fields([("job", "a\tb"), ("error", ""), ("status", "running")])
     assert capsys.readouterr().out == "job     a\\tb\nstatus  running\n"
+
+
+@pytest.mark.parametrize(("term", "draws"), [("xterm", True), ("dumb", False), (None, False)])
+def test_a_terminal_of_which_nothing_is_known_is_shown_lines_alone(
+    monkeypatch: pytest.MonkeyPatch, term: str | None, draws: bool
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("TERM", raising=False)
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    assert output.is_screen(Terminal()) == output.has_colours(Terminal()) == draws
+    assert not output.is_screen(io.StringIO())

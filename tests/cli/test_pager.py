@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from tests.cli.test_main import COMMAND
+from tests.cli.conftest import COMMAND
 from tests.cli.test_terminal import COLUMNS, on_terminal
 
 PIPE = 1 << 16  # bytes that a pipe takes before its reader reads

@@ -1,17 +1,17 @@
 """The verb pin."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Gitstate
+from tests.cli.conftest import Gitstate, revisions
+from tests.git import git
 
 
 def test_a_pin_names_a_checkpoint_for_every_verb(gitstate: Gitstate, store: Path) -> None:
     ran = gitstate("pin", "nightly", "good", "~1", "--store", store)
-    revision = git_log(store)[1]
+    revision = revisions(store)[-2]
     assert (ran.status, ran.out) == (0, "")
     assert ran.err.splitlines()[0] == f"Pinned good of job nightly at {revision[:10]}."
     assert ran.err.splitlines()[1] == f"To take it back: gitstate pin --store {store} --delete nightly good"
@@ -22,15 +22,14 @@ def test_a_pin_names_a_checkpoint_for_every_verb(gitstate: Gitstate, store: Path
     assert gitstate("rollback", "nightly", "good", "--store", store).status == 0
     assert gitstate("fork", "nightly", "other", "--at", "good", "--store", store).status == 0
     assert gitstate("compare", "nightly@good", "other", "--exit-code", "--store", store).status == 0
-    tagged = subprocess.run(["git", "-C", store, "rev-parse", "jobs/nightly/good"], capture_output=True, text=True)
-    assert tagged.stdout.strip() == revision
+    assert git(store, "rev-parse", "jobs/nightly/good").strip() == revision
 
 
 def test_pins_are_listed_and_removed(gitstate: Gitstate, store: Path) -> None:
     assert gitstate("pin", "nightly", "--store", store).err == "Job nightly has no pins.\n"
     assert gitstate("pin", "nightly", "--json", "--store", store).out == "[]\n"
     gitstate("pin", "nightly", "good", "--store", store)
-    revision = git_log(store)[0]
+    revision = revisions(store)[-1]
     assert gitstate("pin", "night", "--store", store).out.split() == ["revision", "pin", revision[:10], "good"]
     expected = {"job": "nightly", "pin": "good", "revision": revision}
     assert json.loads(gitstate("pin", "nightly", "--json", "--store", store).out) == [expected]
@@ -71,8 +70,3 @@ def test_what_cannot_be_pinned_is_an_error(
     ran = gitstate("pin", *arguments, "--store", store)
     assert (ran.status, ran.out) == (status, "")
     assert says in ran.err
-
-
-def git_log(store: Path) -> list[str]:
-    command = ["git", "-C", str(store), "log", "--format=%H", "--", "jobs/nightly"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

@@ -5,20 +5,13 @@ import json
 import os
 import re
 import shlex
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitstate import GitStateBackend
-from tests.cli.conftest import Gitstate
-
-
-def revisions(store: Path, job: str = "nightly") -> list[str]:
-    """Return the job's revisions, the oldest first."""
-    command = ["git", "-C", str(store), "log", "--format=%H", "--reverse", "--", f"jobs/{job}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+from tests.cli.conftest import Gitstate, revisions
 
 
 def shown(gitstate: Gitstate, store: Path, job: str = "nightly") -> dict[str, Any]:

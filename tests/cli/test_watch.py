@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +16,8 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
 from gitstate.cli import top
-from tests.cli.conftest import Gitstate
+from tests.cli.conftest import COMMAND, Gitstate
 from tests.cli.test_terminal import COLUMNS, Terminal
-
-COMMAND = [sys.executable, "-m", "gitstate.cli.main"]
 
 
 async def go_on(store: Path) -> None:

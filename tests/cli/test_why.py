@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Gitstate
-from tests.cli.test_pins import git_log
+from tests.cli.conftest import Gitstate, revisions
 from tests.cli.test_terminal import COLUMNS, on_terminal
 
 
 def test_blame_shows_who_set_a_value_and_what_stood_there_before(gitstate: Gitstate, store: Path) -> None:
     gitstate("restore", "nightly", "~1", "--sheets", "2", "--store", store)
-    newest = git_log(store)
+    newest = revisions(store)[::-1]
     rows = gitstate("blame", "nightly", "sheets.2.status", "--store", store).out.splitlines()
     assert [row.split()[0] for row in rows] == ["revision", newest[0][:10], newest[1][:10]]
     assert "(removed)  nightly: restored sheet 2" in rows[1]
@@ -33,7 +32,7 @@ def test_blame_as_json_holds_the_values(gitstate: Gitstate, store: Path) -> None
 
 
 def test_bisect_finds_since_when(gitstate: Gitstate, store: Path) -> None:
-    newest = git_log(store)
+    newest = revisions(store)[::-1]
     ran = gitstate("bisect", "nightly", "sheets.*.status == 'failed'", "--store", store)
     assert [row.split()[:2] for row in ran.out.splitlines()[1:]] == [
         ["before", newest[1][:10]],

@@ -31,7 +31,8 @@ from gitstate.store.reader import Reader
 from gitstate.store.store import Store
 from gitstate.store.trails import Span, Trail
 from tests.git import git
-from tests.store.test_naming import NOTES, put
+from tests.store.test_naming import put
+from tests.stores import NOTES
 
 DOCUMENTS = ("a", "b/c", "x" * 200)
 
@@ -391,8 +392,8 @@ def test_a_forked_child_leaves_it_to_the_parent(store: Store) -> None:
 _WRITER = """
 import sys
 from gitstate.store.store import Store
-from gitstate.store.trails import Span, Trail
-from tests.store.test_naming import NOTES, put
+from tests.store.test_naming import put
+from tests.stores import NOTES
 with Store.open(sys.argv[1]) as store:
     for number in range(25):
         put(store, None, sys.argv[2], number)

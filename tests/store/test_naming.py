@@ -1,39 +1,24 @@
 """Names of revisions: each finds what it says, and what answers to none or to several is an error that helps."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gitstate import clock, errors
-from gitstate.engine import memory
-from gitstate.format.layout import Layout
+from gitstate import errors
 from gitstate.format.message import EVENT, Message
-from gitstate.store.documents import Collection, Draft, Snapshot
+from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.store import Store
+from tests.clocks import Clock
 from tests.git import git
-
-NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-
-
-class Clock:
-    """The time of the store: an hour more with each write."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def time(self) -> float:
-        return self.now.timestamp()
+from tests.stores import NOTES
 
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(memory, "time", made)
-    monkeypatch.setattr(clock, "now", lambda: made.now)
-    return made
+    """The time of the store; each write below is an hour after the last time."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,9 @@ from hypothesis import strategies as st
 from gitstate import errors
 from gitstate.store.pins import Pin
 from gitstate.store.store import Store
-from tests.git import fsck, git
-from tests.store.test_naming import NOTES, n, put
-from tests.stores import leave_damaged
-
-
-@pytest.fixture(params=["memory", "git"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with Store.in_memory() if request.param == "memory" else Store.open(tmp_path / "store") as opened:
-        yield opened
-    if request.param == "git":
-        fsck(tmp_path / "store")
+from tests.git import git
+from tests.store.test_naming import n, put
+from tests.stores import NOTES, leave_damaged
 
 
 def test_a_pin_stands_where_it_was_put(store: Store) -> None:

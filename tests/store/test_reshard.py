@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,19 @@ from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.reshard import Resharded
 from gitstate.store.store import Store
 from tests.git import fsck, git
-from tests.store.test_store import NOTES, value_of, write
+from tests.store.test_store import value_of, write
+from tests.stores import NOTES
 
 IDS = ["a", "b", "c", "2", "a/b", ".", "x" * 300, "\ud800", *(f"note {n}" for n in range(40))]
 
 
-@pytest.fixture(params=["memory", "git"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture
+def store(store: Store) -> Store:
     """A store of many notes."""
-    with Store.in_memory() if request.param == "memory" else Store.open(tmp_path / "store") as opened:
-        for document in IDS:
-            opened.submit(NOTES, document, write({"id": document, "n": 1}))
-        opened.flush()
-        yield opened
-    if request.param == "git":
-        fsck(tmp_path / "store")
+    for document in IDS:
+        store.submit(NOTES, document, write({"id": document, "n": 1}))
+    store.flush()
+    return store
 
 
 @pytest.fixture

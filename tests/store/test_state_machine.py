@@ -9,13 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from gitstate.format.layout import Layout
 from gitstate.format.message import Message
-from gitstate.store.documents import Collection, Draft, Snapshot
+from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.store import Store
 from tests.git import fsck
+from tests.stores import NOTES
 
-NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
 DOCUMENTS = st.sampled_from(["a", "A", "a/b", ".git", "x" * 200])
 FIELDS = st.dictionaries(st.sampled_from(["n", "text", "list"]), st.integers() | st.text(max_size=3), max_size=2)
 SHEETS = st.dictionaries(st.sampled_from(["1", "2", "10", "odd/key"]), FIELDS, max_size=3)

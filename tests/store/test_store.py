@@ -5,20 +5,16 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitstate import errors
-from gitstate.format.layout import Layout
 from gitstate.format.message import Message
-from gitstate.store.documents import Collection, Draft, Edit, Snapshot
+from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.store.store import Store
-from tests.git import fsck
-
-NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
+from tests.stores import NOTES
 
 
 def write(value: dict[str, Any], note: str = "write") -> Edit:
@@ -26,14 +22,6 @@ def write(value: dict[str, Any], note: str = "write") -> Edit:
         return Draft(Message(note, trailers=(("Gitstate-Note", value["id"]),)), value=value)
 
     return edit
-
-
-@pytest.fixture(params=["memory", "git"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with Store.in_memory() if request.param == "memory" else Store.open(tmp_path / "store") as opened:
-        yield opened
-    if request.param == "git":
-        fsck(tmp_path / "store")
 
 
 def value_of(store: Store, document: str, at: str | None = None) -> dict[str, Any] | None:

@@ -12,8 +12,8 @@ from gitstate.store.documents import Snapshot
 from gitstate.store.store import Store
 from gitstate.store.verify import Report, check_repository
 from tests.git import git
-from tests.store.test_store import NOTES, write
-from tests.stores import leave_damaged
+from tests.store.test_store import write
+from tests.stores import NOTES, leave_damaged
 
 
 @pytest.fixture

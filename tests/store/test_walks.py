@@ -9,7 +9,8 @@ from gitstate.engine import trees
 from gitstate.store.documents import Revision
 from gitstate.store.store import Store
 from tests.git import git
-from tests.store.test_naming import NOTES, put
+from tests.store.test_naming import put
+from tests.stores import NOTES
 
 _STEPS = st.lists(st.tuples(st.sampled_from(["a", "b", "c/d"]), st.integers(0, 3) | st.none()), max_size=20)
 

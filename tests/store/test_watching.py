@@ -13,7 +13,8 @@ from gitstate.errors import InvalidInputError, RevisionNotFoundError
 from gitstate.store.store import Store
 from gitstate.store.watching import Cursor, NewRevision, Watcher
 from tests.git import git
-from tests.store.test_naming import NOTES, put
+from tests.store.test_naming import put
+from tests.stores import NOTES
 
 _NOTES = st.sets(st.sampled_from("abc"), max_size=3)
 _SHAPES = st.lists(st.tuples(st.lists(st.integers(1, 6), max_size=3, unique=True), _NOTES), min_size=1, max_size=10)
