@@ -8,7 +8,7 @@ from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.endings import Ended
 from gitstate.backends.executions import Recorded, recorded_by
 from gitstate.backends.lives import present_life
-from gitstate.backends.models import SheetStatus
+from gitstate.backends.statuses import SheetStatus
 from gitstate.errors import CorruptionError
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection

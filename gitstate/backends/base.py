@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from gitstate.backends import artifacts
-from gitstate.backends.models import CheckpointState, SheetStatus
+from gitstate.backends.models import CheckpointState
+from gitstate.backends.statuses import SheetStatus
 
 __all__ = ["StateBackend"]
 

@@ -19,8 +19,9 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.marks import sheet_status
-from gitstate.backends.models import CheckpointState, SheetStatus, next_sheet
+from gitstate.backends.models import CheckpointState
 from gitstate.backends.states import changed, laid_to_rest, updated_at
+from gitstate.backends.statuses import SheetStatus, next_sheet
 from gitstate.backends.subjects import message_for
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format import message

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gitstate.backends.models import JobStatus
 from gitstate.backends.restoring import checked, followed, reset
 from gitstate.backends.rewound import Planner, Rewound, short, value_of
+from gitstate.backends.statuses import JobStatus
 from gitstate.backends.subjects import message_for, progress
 from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError
 from gitstate.format import message

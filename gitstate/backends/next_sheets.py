@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitstate.backends.models import JobStatus, SheetStatus, next_sheet, runs_here
+from gitstate.backends.statuses import JobStatus, SheetStatus, next_sheet, runs_here
 
 __all__ = ["NextSheet", "PassedOver", "explain"]
 

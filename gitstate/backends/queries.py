@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from gitstate.backends import executions
-from gitstate.backends.models import JobStatus, SheetStatus
 from gitstate.backends.states import cause_of_death
+from gitstate.backends.statuses import JobStatus, SheetStatus
 from gitstate.errors import InvalidInputError, StateCorruptionError
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.store import Store

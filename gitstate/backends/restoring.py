@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from gitstate import clock
-from gitstate.backends.models import RESULT_FIELDS, JobStatus, SheetState, SheetStatus
+from gitstate.backends.models import SheetState
 from gitstate.backends.rewound import Planner, Rewound, refuse_if_running, short
+from gitstate.backends.statuses import RESULT_FIELDS, JobStatus, SheetStatus
 from gitstate.backends.subjects import message_for, progress
 from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError
 from gitstate.format import message

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gitstate.backends.models import JobStatus, is_zombie
+from gitstate.backends.statuses import JobStatus, is_zombie
 
 __all__ = ["cause_of_death", "changed", "laid_to_rest", "updated_at"]
 

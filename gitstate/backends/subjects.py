@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gitstate.backends.models import DONE, SheetStatus
+from gitstate.backends.statuses import DONE, SheetStatus
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 
