@@ -34,7 +34,7 @@ from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
 
-_GARBAGE = 50_000  # objects more, before cycles are looked for: no short run makes so many (docs/design/0008-start-up.md)
+_GARBAGE = 50_000  # so many more objects before cycles are looked for: a short run never makes them
 
 
 class _Group(click.Group):
