@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 BENCH ?=   # options of the benchmark, such as --rounds 3 or --json FILE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 
+# Tests, demo and benchmark start hundreds of processes: each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test long check lint types floors bench docs clean \
 	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-disk
 

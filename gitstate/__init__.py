@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from gitstate.backends.base import StateBackend
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.memory import InMemoryStateBackend
-    from gitstate.backends.models import CheckpointState, JobStatus, SheetState, SheetStatus
+    from gitstate.backends.models import CheckpointState, SheetState
+    from gitstate.backends.statuses import JobStatus, SheetStatus
     from gitstate.errors import (
         BusyError,
         ClosedError,
@@ -52,9 +53,9 @@ _HOMES = {
     "CheckpointState": "gitstate.backends.models",
     "GitStateBackend": "gitstate.backends.git",
     "InMemoryStateBackend": "gitstate.backends.memory",
-    "JobStatus": "gitstate.backends.models",
+    "JobStatus": "gitstate.backends.statuses",
     "SheetState": "gitstate.backends.models",
-    "SheetStatus": "gitstate.backends.models",
+    "SheetStatus": "gitstate.backends.statuses",
     "StateBackend": "gitstate.backends.base",
     "Store": "gitstate.store.store",
 }

@@ -8,8 +8,8 @@ from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.endings import Ended
 from gitstate.backends.executions import Recorded, recorded_by
 from gitstate.backends.lives import present_life
-from gitstate.backends.models import SheetStatus
 from gitstate.backends.rewound import GOES_BACK
+from gitstate.backends.statuses import SheetStatus
 from gitstate.backends.summaries import error_of_sheet
 from gitstate.store.documents import Collection
 from gitstate.store.store import Store

@@ -4,14 +4,20 @@ It is that of Marianne's state backends; names, order and defaults of the argume
 implementation must do beyond the signatures is held by :class:`gitstate.testing.StateBackendTests`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from gitstate.backends import artifacts
-from gitstate.backends.models import CheckpointState, SheetStatus
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from gitstate.backends.models import CheckpointState
+    from gitstate.backends.statuses import SheetStatus
 
 __all__ = ["StateBackend"]
 

@@ -2,38 +2,47 @@
 
 A call that writes takes its picture of the caller's state before its first await, and hands the store a function of
 the job as it will be then; the store's writer runs it. So marks and saves from tasks, threads and processes survive.
+
+Here and in what builds on it, methods import what not every program needs: pydantic and the models above all, since a
+command that reads a history needs none (docs/design/0008-start-up.md).
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging
 import sys
 from collections.abc import AsyncGenerator, Mapping
+from functools import cache, partial
 from itertools import islice
-from typing import Any, cast
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, cast
 
 from gitstate import clock
-from gitstate.backends import executions, marks, recovery, saves
+from gitstate.backends import executions
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Lineages, Picture
-from gitstate.backends.marks import sheet_status
-from gitstate.backends.models import CheckpointState, SheetStatus, next_sheet
 from gitstate.backends.states import changed, laid_to_rest, updated_at
+from gitstate.backends.statuses import next_sheet
 from gitstate.backends.subjects import message_for
 from gitstate.backends.summaries import summarize
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format import message
-from gitstate.format.codec import Codec
 from gitstate.format.layout import Layout
 from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
-from gitstate.store.reshard import Resharded
 from gitstate.store.store import Store
-from gitstate.store.verify import Report
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from gitstate.backends.models import CheckpointState
+    from gitstate.backends.statuses import SheetStatus
+    from gitstate.format.codec import Codec
+    from gitstate.store.reshard import Resharded
+    from gitstate.store.verify import Report
 
 __all__ = ["DocumentBackend", "check_job_id", "check_limit"]
 
@@ -47,17 +56,22 @@ class DocumentBackend(StateBackend):
         self,
         store: Store,
         *,
-        model: type[BaseModel] = CheckpointState,
+        model: type[BaseModel] | None = None,
         fallback: tuple[str, str] | None = None,
     ) -> None:
         self._store = store
-        self._codec = Codec(model)
-        self._model = model
-        layout = Layout(shape=self._codec.shape)
+        self._made = codec = cache(partial(_codec, model))
+        if model is not None:
+            codec()  # so that one that is no model is refused here
+        layout = Layout(shape=lambda: codec().shape)
         self._jobs = Collection("jobs", layout, id_field="job_id", trailer=message.JOB, summarize=summarize)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
+
+    @property
+    def _codec(self) -> Codec[Any]:
+        return self._made()
 
     @property
     def store(self) -> Store:
@@ -95,12 +109,12 @@ class DocumentBackend(StateBackend):
             raise snapshot.unfit(error) from error
         self._checked.add(snapshot.value_id)
         if not based:
-            return cast(CheckpointState, state)
+            return cast("CheckpointState", state)
         state = laid_to_rest(state)  # first: one that is frozen comes back as a copy
         picture = Picture(self._store.identity, snapshot.document, content)
         picture.stand(snapshot.value_id, snapshot.revision)
         self._lineages.put(state, picture)
-        return cast(CheckpointState, state)
+        return cast("CheckpointState", state)
 
     async def list_jobs(self, *, at: str | None = None) -> list[CheckpointState]:
         """Return the state of every job, now or ``at`` a revision of the store, newest ``updated_at`` first.
@@ -171,8 +185,10 @@ class DocumentBackend(StateBackend):
             InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep, or the
                 execution is none; nothing was written.
         """
-        if not isinstance(state, self._model):
-            raise InvalidInputError(f"a {self._model.__name__} is saved here, not a {type(state).__name__}")
+        from gitstate.backends import saves
+
+        if not isinstance(state, self._codec.model):
+            raise InvalidInputError(f"a {self._codec.model.__name__} is saved here, not a {type(state).__name__}")
         record = None if execution is None else ExecutionRecord.of(execution)
         stamped = changed(state, {"updated_at": clock.now()})
         encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
@@ -195,8 +211,11 @@ class DocumentBackend(StateBackend):
             JobNotFoundError: There is no such job.
             InvalidInputError: The number is out of range, or the status unknown.
         """
+        from gitstate.backends import marks
+
         job_id = check_job_id(job_id)
-        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, sheet_status(status), error_message)
+        wanted = marks.sheet_status(status)
+        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, wanted, error_message)
         await self._submit(job_id, edit)
 
     async def delete(self, job_id: str) -> bool:
@@ -225,18 +244,20 @@ class DocumentBackend(StateBackend):
             InvalidInputError: The pattern is not relative, a sheet above ``total_sheets`` was found, or the backend's
                 model asks for more than artifacts tell.
         """
+        from gitstate.backends import recovery
+
         job_id = check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
-        value = _encode(Codec(CheckpointState), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
+        value = _encode(_codec(None), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
         try:
             self._codec.decode(value)
         except CorruptionError as error:
             raise InvalidInputError(
-                f"artifacts do not tell all that a {self._model.__name__} needs: {error.message}",
+                f"artifacts do not tell all that a {self._codec.model.__name__} needs: {error.message}",
                 hint="give that field a default, or save a state of your own",
             ) from error
         await self._submit(job_id, recovery.edit_for(job_id, value, len(found), artifact_pattern))
-        return cast(CheckpointState, await self.load(job_id))
+        return cast("CheckpointState", await self.load(job_id))
 
     # Executions
 
@@ -298,6 +319,8 @@ class DocumentBackend(StateBackend):
         A relative workspace is the current folder's if it exists there, else the one in the store's worktree, else the
         one in its committed tree.
         """
+        from gitstate.backends import recovery
+
         job_id = check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
         return max(found, default=None)
@@ -328,6 +351,13 @@ def check_limit(limit: int | None) -> int | None:
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidInputError(f"a limit is a number from 0 up, not {limit!r}")
     return None if limit is None or limit > sys.maxsize else limit
+
+
+def _codec(model: type[BaseModel] | None) -> Codec[Any]:
+    from gitstate.backends.models import CheckpointState
+    from gitstate.format.codec import Codec
+
+    return Codec(CheckpointState if model is None else model)
 
 
 def _encode(codec: Codec[Any], state: BaseModel) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gitstate.backends.models import RUNNING, SheetStatus
+from gitstate.backends.statuses import RUNNING, SheetStatus
 from gitstate.backends.subjects import attempt_of, sheets_of, status_of
 from gitstate.format import message
 from gitstate.format.message import Message

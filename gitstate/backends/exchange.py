@@ -1,27 +1,22 @@
 """What a backend does with other formats: export for notebooks and dashboards, and import of other people's state."""
 
+from __future__ import annotations
+
 import asyncio
 import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from gitstate.backends.checkpoints import own_revision
 from gitstate.backends.documents import check_job_id
-from gitstate.backends.export_sqlite import write_sqlite
-from gitstate.backends.exporting import (
-    CHECKPOINT,
-    EXECUTION,
-    FORMATS,
-    Contents,
-    ExportReport,
-    beside,
-    counted,
-    write_text,
-)
-from gitstate.backends.importing import Import, ImportReport
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gitstate.backends.exporting import ExportReport
+    from gitstate.backends.importing import ImportReport
 
 __all__ = ["ExchangeBackend"]
 
@@ -59,9 +54,11 @@ class ExchangeBackend(RewindBackend):
             JobNotFoundError: There never was such a job.
             StorageError: The disk refused.
         """
-        contents = Contents(what, payloads, states)
-        if format not in FORMATS:
-            raise InvalidInputError(f"there is no format {format!r}", hint=f"one of {', '.join(FORMATS)}")
+        from gitstate.backends import export_sqlite, exporting
+
+        contents = exporting.Contents(what, payloads, states)
+        if format not in exporting.FORMATS:
+            raise InvalidInputError(f"there is no format {format!r}", hint=f"one of {', '.join(exporting.FORMATS)}")
         if format == "csv" and what == "both":
             raise InvalidInputError("CSV is one table", hint="choose checkpoints or executions")
         if isinstance(jobs, str):
@@ -74,17 +71,19 @@ class ExchangeBackend(RewindBackend):
         def work() -> ExportReport:
             counts: dict[str, int] = {}
             job_ids = self._exported(wanted)
-            rows = counted(contents.rows(self._store, self._jobs, job_ids), counts, progress, job_ids)
+            rows = exporting.counted(contents.rows(self._store, self._jobs, job_ids), counts, progress, job_ids)
             if path is None:
-                write_text(format, contents, rows, target)  # type: ignore[arg-type]  # a stream, as was seen above
+                exporting.write_text(format, contents, rows, cast("TextIO", target))  # as was seen above
             else:
-                with beside(path, force=force) as part:
+                with exporting.beside(path, force=force) as part:
                     if format == "sqlite":
-                        write_sqlite(contents, rows, part)
+                        export_sqlite.write_sqlite(contents, rows, part)
                     else:
                         with part.open("x", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-                            write_text(format, contents, rows, stream)
-            return ExportReport(len(job_ids), counts.get(CHECKPOINT, 0), counts.get(EXECUTION, 0))
+                            exporting.write_text(format, contents, rows, stream)
+            return exporting.ExportReport(
+                len(job_ids), counts.get(exporting.CHECKPOINT, 0), counts.get(exporting.EXECUTION, 0)
+            )
 
         return await asyncio.to_thread(work)
 
@@ -126,7 +125,9 @@ class ExchangeBackend(RewindBackend):
             CorruptionError: The database is damaged.
             StorageError: The path cannot be read, or the disk refused.
         """
+        from gitstate.backends import importing
+
         if not isinstance(path, (str, os.PathLike)):
             raise InvalidInputError(f"what is imported is the path of a file or of a folder, not {path!r}")
-        run = Import(self._store, self._jobs, self._codec, Path(path), replace=replace, dry_run=dry_run)
+        run = importing.Import(self._store, self._jobs, self._codec, Path(path), replace=replace, dry_run=dry_run)
         return await run.run(progress)

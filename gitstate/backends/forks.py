@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gitstate.backends.models import JobStatus
 from gitstate.backends.restoring import checked, followed, reset
 from gitstate.backends.rewound import Planner, Rewound, short, value_of
+from gitstate.backends.statuses import JobStatus
 from gitstate.backends.subjects import message_for, progress
 from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError
 from gitstate.format import message
-from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
+
+if TYPE_CHECKING:
+    from gitstate.format.codec import Codec
 
 __all__ = ["Fork", "fork", "forks"]
 
@@ -42,7 +44,7 @@ class Fork:
 
 
 def fork(
-    codec: Codec[Any], origin: Snapshot, source: str, job_id: str, *, from_sheet: int | None, note: str
+    codec: "Codec[Any]", origin: Snapshot, source: str, job_id: str, *, from_sheet: int | None, note: str
 ) -> Planner:
     """Return the plan that makes a new job of a snapshot of another one."""
 

@@ -1,14 +1,17 @@
 """The backend that people come for: the state of jobs in a git repository."""
 
+from __future__ import annotations
+
 import logging
 import os
 from pathlib import Path
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from gitstate.backends.exchange import ExchangeBackend
-from gitstate.backends.models import CheckpointState
 from gitstate.store.store import Store
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["GitStateBackend"]
 
@@ -20,7 +23,7 @@ class GitStateBackend(ExchangeBackend):
 
     Args:
         path: The folder of the store. It is made where there is nothing, an empty folder or an empty repository.
-        model: The pydantic model of the states: :class:`gitstate.CheckpointState` or any of its shape.
+        model: The pydantic model of the states: :class:`gitstate.CheckpointState`, the default, or any of its shape.
         branch: The branch that holds the store.
         worktree: Whether a new store shows its files in the folder; without it the repository is bare.
         durability: ``"full"``: a save that returned survives a cut of the power.
@@ -38,7 +41,7 @@ class GitStateBackend(ExchangeBackend):
         self,
         path: str | os.PathLike[str],
         *,
-        model: type[BaseModel] = CheckpointState,
+        model: type[BaseModel] | None = None,
         branch: str = "main",
         worktree: bool = True,
         durability: str = "full",

@@ -1,27 +1,29 @@
 """Looking back at jobs: their checkpoints, what differs between them, and which one did what."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from gitstate.backends import next_sheets, queries, review, tracing, watching
-from gitstate.backends.attempts import Attempt, attempts
 from gitstate.backends.checkpoints import Checkpoint, DeletedJob, Pin, events_named, own_revision, selected
 from gitstate.backends.documents import DocumentBackend, check_job_id, check_limit
-from gitstate.backends.next_sheets import NextSheet
-from gitstate.backends.queries import JobFilters, JobPage
-from gitstate.backends.review import JobComparison, JobDiff
 from gitstate.backends.rewound import value_of
-from gitstate.backends.sides import Finder, Sides
 from gitstate.backends.subjects import progress
-from gitstate.backends.summaries import FIELDS
-from gitstate.backends.tracing import Bisection, Blame, Predicate
-from gitstate.backends.watching import NewCheckpoint
 from gitstate.errors import InvalidInputError, JobNotFoundError
-from gitstate.store.changes import changed_files
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from datetime import datetime
+
+    from gitstate.backends.attempts import Attempt
+    from gitstate.backends.next_sheets import NextSheet
+    from gitstate.backends.queries import JobFilters, JobPage
+    from gitstate.backends.review import JobComparison, JobDiff
+    from gitstate.backends.sides import Sides
+    from gitstate.backends.tracing import Bisection, Blame, Predicate
+    from gitstate.backends.watching import NewCheckpoint
 
 __all__ = ["HistoryBackend"]
 
@@ -82,8 +84,10 @@ class HistoryBackend(DocumentBackend):
             RevisionNotFoundError: No revision answers to ``at``, or several do.
             InvalidInputError: A limit is none.
         """
+        from gitstate.backends import attempts
+
         job_id, limit = check_job_id(job_id), check_limit(limit)
-        return await asyncio.to_thread(attempts, self._store, self._jobs, job_id, sheet_num, limit, at)
+        return await asyncio.to_thread(attempts.attempts, self._store, self._jobs, job_id, sheet_num, limit, at)
 
     def watch(self, job_id: str | None = None, *, since: str | None = None) -> AsyncGenerator[NewCheckpoint, None]:
         """Yield each checkpoint and execution as it comes, of all jobs or of one, from this process or any other.
@@ -105,6 +109,8 @@ class HistoryBackend(DocumentBackend):
             StoreNotFoundError: The branch, or the whole repository, is gone.
             CorruptionError: A commit or tree is missing or damaged.
         """
+        from gitstate.backends import watching
+
         job_id = None if job_id is None else check_job_id(job_id)
         head = self._store.head()
         return watching.follow(self._store, self._jobs, job_id, head if since in _HEADS else since)
@@ -160,7 +166,7 @@ class HistoryBackend(DocumentBackend):
 
     async def query_jobs(
         self,
-        status: "str | Iterable[str] | None" = None,
+        status: str | Iterable[str] | None = None,
         since: str | datetime | None = None,
         limit: int | None = 50,
     ) -> list[dict[str, Any]]:
@@ -176,6 +182,8 @@ class HistoryBackend(DocumentBackend):
         Raises:
             InvalidInputError: The time or the limit is none.
         """
+        from gitstate.backends.summaries import FIELDS
+
         found = await self.job_page(limit, status=status, since=since)
         return [{key: job[key] for key in FIELDS} for job in found.jobs]
 
@@ -195,6 +203,8 @@ class HistoryBackend(DocumentBackend):
         Raises:
             InvalidInputError: A filter, the limit or the cursor is none.
         """
+        from gitstate.backends import queries
+
         return await asyncio.to_thread(queries.page, self._store, self._jobs, filters, check_limit(limit), cursor)
 
     async def each_job(self, **filters: Unpack[JobFilters]) -> AsyncGenerator[dict[str, Any], None]:
@@ -216,6 +226,8 @@ class HistoryBackend(DocumentBackend):
         Raises:
             StateCorruptionError: Its state cannot be read.
         """
+        from gitstate.backends import queries
+
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(queries.statistics, self._store, self._jobs, job_id)
 
@@ -277,6 +289,8 @@ class HistoryBackend(DocumentBackend):
             NotFoundError: Nothing ever stood there.
             RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
         """
+        from gitstate.backends import tracing
+
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(tracing.blame, self._store, self._jobs, job_id, pointer, at)
 
@@ -295,6 +309,8 @@ class HistoryBackend(DocumentBackend):
             JobNotFoundError: There never was such a job.
             RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
         """
+        from gitstate.backends import tracing
+
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(tracing.bisect, self._store, self._jobs, job_id, predicate, at)
 
@@ -305,12 +321,16 @@ class HistoryBackend(DocumentBackend):
             StateCorruptionError: What is stored is no state.
             RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
+        from gitstate.backends import next_sheets
+
         state = await self.load(job_id, at=at)
         if state is not None:
             return next_sheets.explain(job_id, state)
         number = await self.get_next_sheet(job_id) if at is None else 1
         found = f": output files up to sheet {number - 1} were found" if number and number > 1 else ""
-        return NextSheet(job_id, number, f"the job has no state{found or ', so it begins with the first sheet'}")
+        return next_sheets.NextSheet(
+            job_id, number, f"the job has no state{found or ', so it begins with the first sheet'}"
+        )
 
     # Reviewing
 
@@ -329,6 +349,8 @@ class HistoryBackend(DocumentBackend):
             RevisionNotFoundError: No revision answers to a name, or several do.
             StateCorruptionError: A file that differs cannot be read.
         """
+        from gitstate.backends import review
+
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(lambda: review.review(self._sides(job_id, a, b), volatile=volatile))
 
@@ -339,6 +361,8 @@ class HistoryBackend(DocumentBackend):
 
         A file that is not there is empty. Arguments and errors are those of :meth:`diff`.
         """
+        from gitstate.store.changes import changed_files
+
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(lambda: changed_files(*(side.snapshot for side in self._sides(job_id, a, b))))
 
@@ -358,9 +382,14 @@ class HistoryBackend(DocumentBackend):
             RevisionNotFoundError: No revision answers to a name, or several do.
             StateCorruptionError: A state cannot be read.
         """
+        from gitstate.backends import review
+        from gitstate.backends.sides import Finder
+
         one, other = (check_job_id(job_id), at), (check_job_id(other_job_id), other_at)
         return await asyncio.to_thread(lambda: review.compare(Finder(self._store, self._jobs).states(one, other)))
 
     def _sides(self, job_id: str, a: str | None, b: str | None) -> Sides:
+        from gitstate.backends.sides import Finder
+
         finder = Finder(self._store, self._jobs)
         return finder.last_save(job_id) if a is None and b is None else finder.sides((job_id, a), (job_id, b))

@@ -6,13 +6,17 @@ way is no base yet; so each object holds a chain of pictures, and the nearest on
 one object that overlap, copies made in between and callers that went away count every change once.
 """
 
+from __future__ import annotations
+
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from gitstate.format.codec import Encoded
 from gitstate.store.content import Content
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from gitstate.format.codec import Encoded
 
 __all__ = ["Lineages", "Picture"]
 
@@ -34,7 +38,7 @@ class Picture:
         content: Content,
         *,
         encoded: Encoded | None = None,
-        previous: "Picture | None" = None,
+        previous: Picture | None = None,
     ) -> None:
         self.store = store
         self.document = document
@@ -45,7 +49,7 @@ class Picture:
         self._previous = previous
         self._stands = self._dropped = False
 
-    def base(self) -> "Picture | None":
+    def base(self) -> Picture | None:
         """Return the nearest picture in the chain that the store has."""
         picture: Picture | None = self
         while picture is not None and not picture._stands:
@@ -68,7 +72,7 @@ class Picture:
         """Say that the store will never have it, unless it has."""
         self._dropped = True
 
-    def alive(self) -> "Picture | None":
+    def alive(self) -> Picture | None:
         """Return the nearest picture in the chain that the store has or may still get."""
         picture: Picture | None = self
         while picture is not None and picture._dropped and not picture._stands:
@@ -88,7 +92,7 @@ class _Album:
     def of(self, store: str, document: str) -> Picture | None:
         return next((each for each in self.pictures if (each.store, each.document) == (store, document)), None)
 
-    def with_new(self, picture: Picture) -> "_Album":
+    def with_new(self, picture: Picture) -> _Album:
         known = self.of(picture.store, picture.document)
         return _Album(picture, *(each for each in self.pictures if each is not known))
 
@@ -98,7 +102,7 @@ class _Album:
 
     __hash__ = None  # type: ignore[assignment]  # equal to every other one, so there is nothing to hash
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Album":
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Album:
         return self  # a deep copy of a state shares its past: a save on its way is the same save for both
 
 

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, PrivateAttr
 from gitstate import clock
 from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
-from gitstate.backends.models import DONE, CheckpointState, JobStatus, SheetState, SheetStatus
+from gitstate.backends.models import CheckpointState, SheetState
+from gitstate.backends.statuses import DONE, JobStatus, SheetStatus
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError
 from gitstate.format.codec import Codec

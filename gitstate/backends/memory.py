@@ -1,10 +1,14 @@
 """A backend that is gone with the process: for tests, and for jobs that need not survive."""
 
-from pydantic import BaseModel
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from gitstate.backends.exchange import ExchangeBackend
-from gitstate.backends.models import CheckpointState
 from gitstate.store.store import Store
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["InMemoryStateBackend"]
 
@@ -13,9 +17,9 @@ class InMemoryStateBackend(ExchangeBackend):
     """Keeps states in memory, with the behaviour of :class:`gitstate.GitStateBackend`, history included.
 
     Args:
-        model: The model of the states.
+        model: The model of the states; :class:`gitstate.CheckpointState` by default.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
     """
 
-    def __init__(self, *, model: type[BaseModel] = CheckpointState, artifacts: tuple[str, str] | None = None) -> None:
+    def __init__(self, *, model: type[BaseModel] | None = None, artifacts: tuple[str, str] | None = None) -> None:
         super().__init__(Store.in_memory(), model=model, fallback=artifacts)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitstate.backends.models import PASSED_OVER, JobStatus, SheetStatus, next_sheet, runs_here
+from gitstate.backends.statuses import PASSED_OVER, JobStatus, SheetStatus, next_sheet, runs_here
 
 __all__ = ["NextSheet", "PassedOver", "explain"]
 

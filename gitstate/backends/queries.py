@@ -11,8 +11,8 @@ from typing import Any, TypedDict
 
 from gitstate import clock
 from gitstate.backends import executions
-from gitstate.backends.models import JobStatus
 from gitstate.backends.states import cause_of_death
+from gitstate.backends.statuses import JobStatus
 from gitstate.backends.summaries import FIELDS
 from gitstate.errors import InvalidInputError
 from gitstate.store.documents import Collection

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitstate.backends import artifacts
-from gitstate.backends.models import CheckpointState, JobStatus
+from gitstate.backends.models import CheckpointState
+from gitstate.backends.statuses import JobStatus
 from gitstate.backends.subjects import message_for
 from gitstate.errors import ExistsError, InvalidInputError
 from gitstate.format.message import Event

@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitstate import clock
-from gitstate.backends.models import RESULT_FIELDS, JobStatus, SheetState, SheetStatus
 from gitstate.backends.rewound import Planner, Rewound, refuse_if_running, short
+from gitstate.backends.statuses import RESULT_FIELDS, JobStatus, SheetStatus
 from gitstate.backends.subjects import message_for, progress
 from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError
 from gitstate.format import message
-from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Snapshot
@@ -25,6 +24,9 @@ from gitstate.values.canonical import Value, equal
 from gitstate.values.joins import instant
 from gitstate.values.merge import ABSENT, Slot, same
 from gitstate.values.pointer import Parts
+
+if TYPE_CHECKING:
+    from gitstate.format.codec import Codec
 
 __all__ = ["Wanted", "checked", "followed", "repaired", "reset", "restore"]
 
@@ -75,7 +77,7 @@ class Wanted:
 
 
 def restore(
-    codec: Codec[Any], job_id: str, wanted: Wanted, older: Snapshot, source: str, *, note: str, force: bool
+    codec: "Codec[Any]", job_id: str, wanted: Wanted, older: Snapshot, source: str, *, note: str, force: bool
 ) -> Planner:
     """Return the plan that brings a part of an older snapshot back into a job whose states ``codec`` encodes."""
 
@@ -97,7 +99,7 @@ def restore(
     return plan
 
 
-def checked(codec: Codec[Any], job_id: str, value: dict[str, Value]) -> dict[str, Value]:
+def checked(codec: "Codec[Any]", job_id: str, value: dict[str, Value]) -> dict[str, Value]:
     """Return a value that was put together, if it is a state. Raises InvalidInputError: it is none."""
     try:
         codec.check(value, {})
@@ -230,6 +232,8 @@ def _sheets(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pending(sheet: Mapping[str, Any]) -> dict[str, Any]:
+    from gitstate.backends.models import SheetState
+
     defaults = {name: SheetState.model_fields[name].default for name in _ATTEMPT if name in sheet}
     kept = _without(sheet, _ATTEMPT) | {name: default for name, default in defaults.items() if default is not None}
     return kept | {"status": SheetStatus.PENDING.value}

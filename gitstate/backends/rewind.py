@@ -1,16 +1,22 @@
 """Going back: older states made new checkpoints."""
 
-import asyncio
-from collections.abc import Iterable
-from dataclasses import replace
+from __future__ import annotations
 
-from gitstate.backends import forks, restoring, rewound, undoing
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitstate.backends import rewound
 from gitstate.backends.documents import check_job_id
-from gitstate.backends.forks import Fork
 from gitstate.backends.history import HistoryBackend
-from gitstate.backends.rewound import Planner, Rewound
 from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.store.documents import Draft, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitstate.backends.forks import Fork
+    from gitstate.backends.rewound import Planner, Rewound
 
 __all__ = ["RewindBackend"]
 
@@ -74,6 +80,8 @@ class RewindBackend(HistoryBackend):
             StateCorruptionError: What is stored, then or now, is no state.
             BusyError: The job is running.
         """
+        from gitstate.backends import restoring
+
         job_id, note, wanted = check_job_id(job_id), _note(message), restoring.Wanted.of(sheets, pointers)
         older, source = await asyncio.to_thread(self._older, job_id, at)
         plan = restoring.restore(self._codec, job_id, wanted, older, source, note=note, force=force or dry_run)
@@ -116,6 +124,8 @@ class RewindBackend(HistoryBackend):
         return await self._go(job, plan, dry_run)
 
     def _undoing(self, job_id: str | None, note: str, force: bool) -> tuple[str, Planner]:
+        from gitstate.backends import undoing
+
         seen = self._store.head()
         job, operation = undoing.last_operation(self._store, self._jobs, job_id)
         parents = operation.parents[:1]
@@ -153,6 +163,8 @@ class RewindBackend(HistoryBackend):
             InvalidInputError: There is no such sheet.
             StateCorruptionError: What is stored is no state.
         """
+        from gitstate.backends import forks
+
         job_id, new_id, note = check_job_id(job_id), check_job_id(new_id), _note(message)
         origin, source = await asyncio.to_thread(self._older, job_id, at)
         return await self._go(
@@ -167,6 +179,8 @@ class RewindBackend(HistoryBackend):
             JobNotFoundError: There is no such job, and no fork of it.
             RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
+        from gitstate.backends import forks
+
         job_id = check_job_id(job_id)
         return await asyncio.to_thread(forks.forks, self._store, self._jobs, job_id, at)
 

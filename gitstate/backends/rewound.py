@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from gitstate.backends.models import runs_here
+from gitstate.backends.statuses import runs_here
 from gitstate.backends.subjects import message_for
 from gitstate.errors import BusyError, ExistsError, JobNotFoundError, StateCorruptionError
 from gitstate.format import message

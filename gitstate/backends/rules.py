@@ -6,7 +6,7 @@ tell of the run come from one side as a whole, so that no sheet says COMPLETED w
 
 from typing import Any, TypeAlias
 
-from gitstate.backends.models import DONE, RESULT_FIELDS, TERMINAL, JobStatus, SheetStatus
+from gitstate.backends.statuses import DONE, RESULT_FIELDS, TERMINAL, JobStatus, SheetStatus
 from gitstate.values.canonical import Value
 from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
 from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, add_deltas, same

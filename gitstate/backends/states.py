@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from pydantic import ValidationError
-
 from gitstate import clock
-from gitstate.backends.models import JobStatus, is_zombie
+from gitstate.backends.statuses import JobStatus, is_zombie
 
 __all__ = ["cause_of_death", "changed", "laid_to_rest", "updated_at"]
 
 
 def changed(state: Any, changes: Mapping[str, Any]) -> Any:
     """Set the fields of a state that its model has. One that lets nobody set them is copied, and the copy has them."""
+    from pydantic import ValidationError
+
     fields = {name: value for name, value in changes.items() if name in type(state).model_fields}
     try:
         for name, value in fields.items():

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gitstate.backends.models import DONE, SheetStatus
+from gitstate.backends.statuses import DONE, SheetStatus
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 

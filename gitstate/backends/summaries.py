@@ -7,7 +7,7 @@ commit. Of a job that somebody changed with git, who writes no trailers, the sta
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gitstate.backends.models import SheetStatus
+from gitstate.backends.statuses import SheetStatus
 from gitstate.backends.subjects import progress, sheets_in, unlisted
 from gitstate.errors import CorruptionError
 from gitstate.format import message

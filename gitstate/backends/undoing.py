@@ -1,7 +1,7 @@
 """Taking back what a person did to a job, and keeping what the job did since."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitstate.backends.restoring import checked, followed
 from gitstate.backends.rewound import (
@@ -17,13 +17,15 @@ from gitstate.backends.rules import UNDO_RULES
 from gitstate.backends.subjects import message_for
 from gitstate.errors import ConflictError, InvalidInputError, JobNotFoundError, NotFoundError, StaleError
 from gitstate.format import message
-from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
+
+if TYPE_CHECKING:
+    from gitstate.format.codec import Codec
 
 __all__ = ["last_operation", "undo"]
 
@@ -50,7 +52,7 @@ def last_operation(store: Store, collection: Collection, job_id: str | None) -> 
 
 
 def undo(
-    codec: Codec[Any],
+    codec: "Codec[Any]",
     job_id: str,
     operation: Revision,
     sides: tuple[Snapshot | None, Snapshot | None],
@@ -97,7 +99,7 @@ def undo(
 
 
 def _merged(
-    codec: Codec[Any],
+    codec: "Codec[Any]",
     job_id: str,
     operation: Revision,
     before: Snapshot | None,

@@ -10,7 +10,7 @@ import click
 from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.git import GitStateBackend
-from gitstate.backends.models import JobStatus
+from gitstate.backends.statuses import JobStatus
 from gitstate.backends.watching import NewCheckpoint
 from gitstate.cli.history import checkpoint_json, what
 from gitstate.cli.output import clean, moment, short

@@ -4,6 +4,7 @@ Nothing heavy is imported here or by the modules of the verbs: ``gitstate --help
 rich are read.
 """
 
+import gc
 import io
 import logging
 import os
@@ -32,6 +33,8 @@ from gitstate.cli import (
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
+
+_GARBAGE = 50_000  # so many more objects before cycles are looked for: a short run never makes them
 
 
 class _Group(click.Group):
@@ -111,7 +114,10 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status; the arguments are the process's by default."""
-    sys.exit(run(arguments))
+    gc.set_threshold(_GARBAGE)
+    status = run(arguments)
+    gc.freeze()  # the system takes it all back: the interpreter need not look for cycles once more
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

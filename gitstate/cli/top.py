@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.git import GitStateBackend
-from gitstate.backends.models import JobStatus
 from gitstate.backends.states import laid_to_rest, updated_at
+from gitstate.backends.statuses import JobStatus
 from gitstate.backends.watching import NewCheckpoint
 from gitstate.cli.output import clean, colour_of, note, print_table
 from gitstate.errors import StateCorruptionError

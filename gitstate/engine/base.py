@@ -8,10 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gitstate.engine.objects import Commit, GitObject, Kind, ObjectId, Signature, Tree
-from gitstate.engine.upkeep import GcReport
+
+if TYPE_CHECKING:
+    from gitstate.engine.upkeep import GcReport
 
 __all__ = ["Engine", "Settled", "Source", "Step"]
 
@@ -154,7 +156,7 @@ class Engine(ABC):
         """Return who commits, from git's configuration or else user and host, at the present moment."""
 
     @abstractmethod
-    def gc(self) -> GcReport:
+    def gc(self) -> "GcReport":
         """Pack all objects anew, so that they take less room; see :func:`gitstate.engine.upkeep.gc`. Drops nothing.
 
         Raises:

@@ -7,19 +7,22 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from gitstate.engine import cgit, files, leftovers, locks, packs, refs, settling, upkeep
+from gitstate.engine import cgit, files, locks, packs, refs, settling, upkeep
 from gitstate.engine.background import Background, checkpoint, delay
 from gitstate.engine.base import Engine, Settled, Step
-from gitstate.engine.check import Problem
 from gitstate.engine.identity import Identity
 from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import StoreLock
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_commit
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
-from gitstate.engine.upkeep import GcReport
 from gitstate.errors import CorruptionError, ReadOnlyError, StaleError, StorageError
+
+if TYPE_CHECKING:
+    from gitstate.engine.check import Problem
+    from gitstate.engine.upkeep import GcReport
 
 __all__ = ["GitEngine"]
 
@@ -211,12 +214,14 @@ class GitEngine(Engine):
         """See :meth:`Engine.signature`."""
         return self._who.signature()
 
-    def check(self, *, repair: bool = False) -> list[Problem]:
+    def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with all that is derived or transient, and mend it if asked to.
 
         Raises:
             BusyError: Another process did not let go of the lock in time.
         """
+        from gitstate.engine import leftovers
+
         if not self._repository.private.exists():
             return []
         with files.storage_errors(self._private):
@@ -233,7 +238,7 @@ class GitEngine(Engine):
                 self._lock.release()
         return found
 
-    def gc(self) -> GcReport:
+    def gc(self) -> "GcReport":
         """See :meth:`Engine.gc`."""
         report = upkeep.gc(self._repository, self.lock)
         with files.storage_errors(self._repository.objects):

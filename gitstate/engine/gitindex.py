@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from dulwich.index import validate_path_element_hfs, validate_path_element_ntfs
-
 from gitstate.engine.objects import TreeEntry
 from gitstate.errors import CorruptionError, UnsupportedError
 
@@ -291,6 +289,8 @@ def is_safe(path: str) -> bool:
 
 @lru_cache(maxsize=4096)  # thousands of paths share their folders
 def _is_safe_name(name: bytes) -> bool:
+    from dulwich.index import validate_path_element_hfs, validate_path_element_ntfs
+
     if not name or b"\0" in name or not validate_path_element_ntfs(name):
         return False
     try:

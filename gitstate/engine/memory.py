@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from gitstate.engine.base import Engine, Step
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
-from gitstate.engine.upkeep import GcReport
 from gitstate.errors import BusyError, CorruptionError, StaleError, UnsupportedError
+
+if TYPE_CHECKING:
+    from gitstate.engine.upkeep import GcReport
 
 __all__ = ["MemoryEngine"]
 
@@ -105,8 +108,10 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.signature`."""
         return Signature("memory", "memory@localhost", int(time.time()))
 
-    def gc(self) -> GcReport:
+    def gc(self) -> "GcReport":
         """See :meth:`Engine.gc`; there is nothing to pack."""
+        from gitstate.engine.upkeep import GcReport
+
         return GcReport(0, 0, 0, 0, 0.0, ("the store is in memory: there is nothing to pack",))
 
     def close(self) -> None:

@@ -154,7 +154,7 @@ class ObjectReader:
             try:
                 store = self._idle.pop()
             except IndexError:
-                store = DiskObjectStore(self._path)
+                store = _Packs(self._path)
             try:
                 yield store
             finally:
@@ -168,6 +168,15 @@ class ObjectReader:
 
 
 _HINT = "`git fsck` tells more; fetch it from another copy of the repository"
+
+
+class _Packs(DiskObjectStore):
+    """Looks first where it found the last object, as git does: what is read together was written together."""
+
+    def _mark_pack_used(self, pack_hash: str) -> None:
+        super()._mark_pack_used(pack_hash)
+        if next(iter(self._pack_cache)) != pack_hash:
+            self._pack_cache = {pack_hash: self._pack_cache[pack_hash]} | self._pack_cache
 
 
 class _Objects:

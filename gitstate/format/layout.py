@@ -55,13 +55,19 @@ class Layout:
         parts: The fields whose entries are files.
         attachments: Folders, with a slash at the end, of files that belong to the document without being part of its
             value.
-        shape: The shape of the value: the order of the fields in the files.
+        shape: The shape of the value: the order of the fields in the files. Or a function that returns it, called when
+            a value is first written: who only reads need not know it.
     """
 
     root: str = "job.json"
     parts: tuple[Part, ...] = (Part("sheets", "sheets/{}.json"),)
     attachments: tuple[str, ...] = ("executions/",)
-    shape: Shape = ANY
+    shape: Shape | Callable[[], Shape] = ANY
+
+    @cached_property
+    def value_shape(self) -> Shape:
+        """The shape of the value."""
+        return self.shape() if callable(self.shape) else self.shape
 
     @cached_property
     def top_names(self) -> tuple[str, ...]:
@@ -80,7 +86,7 @@ class Layout:
         try:
             return self._changes(value, known)
         except (UnstorableError, TypeError):
-            canonical.dumps(value, self.shape)  # names the place from the top of the value
+            canonical.dumps(value, self.value_shape)  # names the place from the top of the value
             raise
 
     def split(self, value: Value) -> dict[str, bytes]:
@@ -113,7 +119,7 @@ class Layout:
         changes: dict[str, bytes | None] = {}
         for part in self.parts:
             entries, before = _entries(value, part), _entries(known, part)
-            shape = self.shape.entry(part.field)
+            shape = self.value_shape.entry(part.field)
             for key, entry in entries.items():
                 old = before.get(key)
                 if (old is not entry and not canonical.equal(old, entry)) or (entry is None and key not in before):
@@ -124,7 +130,7 @@ class Layout:
             if before:
                 known_root[part.field] = _indexed(tuple(before))[0]
         if not canonical.equal(root, known_root):
-            changes[self.root] = canonical.dumps(root, self.shape)
+            changes[self.root] = canonical.dumps(root, self.value_shape)
         return changes
 
     def join(

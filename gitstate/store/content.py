@@ -102,7 +102,7 @@ class Content:
         """Put the text together of what is known and what is new."""
         if self._layout is None:
             return _to_json(self.value)
-        shape, pieces, fields = self._layout.shape, {}, []
+        shape, pieces, fields = self._layout.value_shape, {}, []
         for name in shape.order(self.value):
             item = self.value[name]
             if self._layout.is_part(name) and isinstance(item, dict) and item:

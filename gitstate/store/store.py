@@ -1,4 +1,9 @@
-"""The door to a store: open it, read documents at any revision, submit writes, look at their history."""
+"""The door to a store: open it, read documents at any revision, submit writes, look at their history.
+
+Methods import what not every program needs (docs/design/0008-start-up.md).
+"""
+
+from __future__ import annotations
 
 import atexit
 import os
@@ -9,34 +14,35 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from gitstate.engine import graph, refs, trees
 from gitstate.engine.base import Engine, Settled
 from gitstate.engine.git import GitEngine
-from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository, open_repository
-from gitstate.engine.upkeep import GcReport
 from gitstate.errors import (
     ClosedError,
     InvalidInputError,
     StoreNotFoundError,
 )
 from gitstate.format.version import FormatVersion
-from gitstate.store import history, naming, reshard, verify, walks
+from gitstate.store import history, naming, walks
 from gitstate.store.documents import Collection, Edit, Revision, Snapshot
 from gitstate.store.index.indexes import Indexes
 from gitstate.store.index.summaries import Facts
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
-from gitstate.store.reshard import Resharded
 from gitstate.store.selection import Selected, Selection
 from gitstate.store.trails import Span, Trail
-from gitstate.store.verify import Report, Validate
-from gitstate.store.watching import Cursor, Watcher
 from gitstate.store.worktree import Worktree, show
 from gitstate.store.writer import Writer
+
+if TYPE_CHECKING:
+    from gitstate.engine.upkeep import GcReport
+    from gitstate.store.reshard import Resharded
+    from gitstate.store.verify import Report, Validate
+    from gitstate.store.watching import Watcher
 
 __all__ = ["Store"]
 
@@ -111,6 +117,8 @@ class Store:
     @classmethod
     def in_memory(cls) -> Self:
         """Make a store that is gone with the process."""
+        from gitstate.engine.memory import MemoryEngine
+
         store = cls(MemoryEngine())
         store._make_or_check(create=True)
         return store
@@ -261,6 +269,8 @@ class Store:
         one stopped, or names a revision as :meth:`resolve` takes it, of a document if one is named. Raises as that
         does, also when a commit of the cursor's is gone.
         """
+        from gitstate.store.watching import Cursor, Watcher
+
         cursor = Cursor.parse(since) if isinstance(since, str) else None
         if cursor is None:
             cursor = Cursor((self.resolve(since, collection if document else None, document),))
@@ -273,7 +283,7 @@ class Store:
         root = graph.read(self._engine, self.resolve(at)).tree
         yield from (path for path, _ in trees.files(self._engine, root))
 
-    def submit(self, collection: Collection, document: str, edit: Edit) -> "Future[Revision | None]":
+    def submit(self, collection: Collection, document: str, edit: Edit) -> Future[Revision | None]:
         """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.
 
         Raises:
@@ -296,6 +306,8 @@ class Store:
             CorruptionError: It cannot be told which document a folder is; nothing was written.
             InvalidInputError: There cannot be so many levels.
         """
+        from gitstate.store import reshard
+
         self._check_open()
         told: list[Resharded] = []
         edit = reshard.reshard(levels, collections, told.append)
@@ -323,6 +335,8 @@ class Store:
             BusyError: A repair needs the lock, and another process did not let go of it in time.
             StorageError: The disk refused.
         """
+        from gitstate.store import verify
+
         self._check_open()
         if self._repository is None:
             return verify.check(self._engine, {"": self.head()}, collections, validate)
@@ -375,7 +389,7 @@ def _shut_elsewhere(writer: Writer, indexes: Indexes, worktree: Worktree | None,
     threading.Thread(target=_shut, args=(writer, indexes, worktree, engine), name="gitstate-shut").start()
 
 
-_open_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
+_open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 def _at_exit() -> None:

@@ -15,17 +15,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gitstate.engine import gitindex, graph, refs, trees
 from gitstate.engine.base import Engine
-from gitstate.engine.check import Problem
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
+
+if TYPE_CHECKING:
+    from gitstate.engine.check import Problem
 
 __all__ = ["Refreshed", "Worktree", "show"]
 
@@ -95,7 +97,7 @@ class Worktree:
         except BusyError as error:
             return Refreshed(pending=str(error))
 
-    def check(self, *, repair: bool = False) -> list[Problem]:
+    def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with git's index; ``repair`` puts it aside, so that the next refresh makes a new one.
 
         What was staged in it is lost with it; the files are left as they are.
@@ -104,6 +106,8 @@ class Worktree:
             BusyError: A person's git holds it.
             OSError: The disk refused.
         """
+        from gitstate.engine.check import Problem
+
         if refs.read_head(self._repository) != self._repository.ref or not self._private.exists():
             return []  # it is about another branch, or there is no view yet
         try:

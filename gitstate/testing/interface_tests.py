@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitstate.backends.base import StateBackend
-from gitstate.backends.models import SheetStatus
+from gitstate.backends.statuses import SheetStatus
 from gitstate.errors import ClosedError, InvalidInputError
 from gitstate.testing.harness import Harness, loaded
 

@@ -6,7 +6,8 @@ from enum import Enum
 import pytest
 
 from gitstate.backends.base import StateBackend
-from gitstate.backends.models import JobStatus, SheetState, SheetStatus
+from gitstate.backends.models import SheetState
+from gitstate.backends.statuses import JobStatus, SheetStatus
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.testing.harness import Harness, loaded
 

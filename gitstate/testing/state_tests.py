@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gitstate.backends.base import StateBackend
-from gitstate.backends.models import JobStatus, SheetState, SheetStatus
+from gitstate.backends.models import SheetState
+from gitstate.backends.statuses import JobStatus, SheetStatus
 from gitstate.errors import StateCorruptionError
 from gitstate.testing.harness import Harness, loaded
 

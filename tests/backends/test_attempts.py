@@ -13,8 +13,8 @@ from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, She
 from gitstate.backends.attempts import Attempt
 from gitstate.backends.endings import Ended, ended, ending_trailers, endings_of
 from gitstate.backends.executions import ExecutionRecord
-from gitstate.backends.models import RUNNING
 from gitstate.backends.rewind import RewindBackend
+from gitstate.backends.statuses import RUNNING
 from gitstate.backends.subjects import told
 from gitstate.errors import InvalidInputError, RevisionNotFoundError
 from gitstate.format import message

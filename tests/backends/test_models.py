@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from gitstate import CheckpointState, InvalidInputError, JobStatus, SheetState, SheetStatus
-from gitstate.backends.models import is_zombie, next_sheet
+from gitstate.backends.statuses import is_zombie, next_sheet
 
 
 def job(total_sheets: int = 3, **fields: Any) -> CheckpointState:

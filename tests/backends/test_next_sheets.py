@@ -20,9 +20,9 @@ from gitstate import (
     SheetStatus,
     errors,
 )
-from gitstate.backends.models import next_sheet
 from gitstate.backends.next_sheets import NextSheet, PassedOver, explain
 from gitstate.backends.rewind import RewindBackend
+from gitstate.backends.statuses import next_sheet
 from tests.backends.foreign import TheirJob, TheirJobStatus, TheirSheet, TheirSheetStatus
 from tests.backends.test_history import newest, save
 

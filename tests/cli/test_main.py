@@ -27,6 +27,38 @@ def test_help_imports_nothing_heavy() -> None:
     assert ran.stdout.startswith("Usage: gitstate") and ran.stderr.strip() == "[]"
 
 
+MODELS = ["pydantic", "email", "gitstate.backends.models", "gitstate.format.codec"]
+WRITING = ["dulwich.client", "dulwich.index", "dulwich.repo", "urllib3", "aiofiles", "gitstate.backends.saves"]
+OTHERS = [
+    "gitstate.store.verify",
+    "gitstate.store.reshard",
+    "gitstate.backends.importing",
+    "gitstate.backends.exporting",
+]
+
+
+@pytest.mark.parametrize(
+    ("verb", "unwanted"),
+    [
+        (["log", "nightly"], MODELS),
+        (["diff", "nightly", "~1"], MODELS),
+        (["blame", "nightly", "status"], MODELS),
+        (["attempts", "nightly"], MODELS),
+        (["forks", "nightly"], MODELS),
+        (["show", "nightly", "--at", "~1"], []),
+    ],
+    ids=lambda words: words[0] if words else "",
+)
+def test_a_verb_that_reads_imports_no_more_than_it_needs(store: Path, verb: list[str], unwanted: list[str]) -> None:
+    code = (
+        "import sys, gitstate.cli.main as main\n"
+        f"status = main.run({[*verb, '--store', str(store)]})\n"
+        f"sys.exit(repr([name for name in {unwanted + WRITING + OTHERS} if name in sys.modules]) + f' {{status}}')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout and ran.stderr.splitlines()[-1] == "[] 0"
+
+
 def test_the_version(gitstate: Gitstate) -> None:
     ran = gitstate("--version")
     assert (ran.status, ran.out, ran.err) == (0, f"gitstate {package.__version__}\n", "")

@@ -2,11 +2,16 @@
 
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from dulwich.pack import Pack
 
 from gitstate.engine.git import GitEngine
+from gitstate.engine.objects import parse_commit
+from gitstate.engine.reader import ObjectReader
+from gitstate.engine.repository import open_repository
 from gitstate.errors import ClosedError, StaleError
 from tests.engine.conftest import OpenEngine, content, git, packs_of, save
 
@@ -124,3 +129,20 @@ def test_a_clone_has_everything(open_engine: OpenEngine, tmp_path: Path) -> None
     subprocess.run(["git", "clone", "-q", str(tmp_path / "store"), str(tmp_path / "clone")], check=True)
     assert (tmp_path / "clone" / "d" / "e" / "f").read_bytes() == b"2"
     assert content(open_engine(tmp_path / "clone"), "a") == b"1"
+
+
+def test_it_looks_first_into_the_pack_that_held_the_last_object(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = open_engine()
+    commits = [save(writer, {"a": b"%d" % n}) for n in range(8)]
+    reader = ObjectReader(open_repository(tmp_path / "store", create=False))
+    asked: list[Pack] = []
+    look = Pack.get_raw
+    monkeypatch.setattr(Pack, "get_raw", lambda pack, name: asked.append(pack) or look(pack, name))
+    with closing(reader):
+        for commit in commits:
+            tree = parse_commit(reader.read(commit, "commit")).tree
+            asked.clear()
+            reader.read(tree, "tree")
+            assert len(asked) == 1

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gitstate import CheckpointState, ClosedError, InvalidInputError, JobNotFoundError, StateBackend, clock
-from gitstate.backends.models import JobStatus, SheetStatus, is_zombie
+from gitstate.backends.statuses import JobStatus, SheetStatus, is_zombie
 from gitstate.errors import StateCorruptionError
 
 
