@@ -1,4 +1,4 @@
-"""The verbs that look at jobs and remove them."""
+"""The verbs that look at a job and remove it."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,6 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
-from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds, standing
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError, StateCorruptionError
@@ -16,33 +15,7 @@ if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.models import CheckpointState, SheetState
 
-__all__ = ["delete", "list_", "show"]
-
-
-@click.command("list")
-@click.option("--deleted", is_flag=True, help="List those that were deleted, as they were before.")
-@click.option("--at", metavar="REV|TIME", help="As they were at this commit, tag or time: 2026-03-01 or 2.hours.ago.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
-@stores.store_options
-@paged()
-def list_(deleted: bool, at: str | None, as_json: bool) -> None:
-    """List the jobs of the store, the one that was saved last first.
-
-    `gitstate undelete` brings a deleted job back.
-    """
-    if deleted:
-        if at is not None:
-            raise click.UsageError("--deleted lists what is there no more now, so it takes no --at")
-        _list_deleted(as_json=as_json)
-        return
-    states = stores.use(lambda backend: backend.list_jobs(at=at))
-    if as_json:
-        print_json([_summary(state) for state in states])
-    elif states:
-        rows = [(s.job_id, s.status.value, _progress(s), moment(s.updated_at), s.error_message or "") for s in states]
-        print_table(("job", "status", ">done", "saved", "error"), rows)
-    else:
-        note("The store holds no jobs.")
+__all__ = ["delete", "show"]
 
 
 @click.command()
@@ -121,42 +94,9 @@ def _as_json(state: "CheckpointState | None") -> dict[str, Any] | None:
     return {"status": state.status.value, "completed_sheets": completed, "total_sheets": total}
 
 
-def _list_deleted(*, as_json: bool) -> None:
-    found = stores.use(lambda backend: backend.deleted_jobs())
-    if as_json:
-        print_json(
-            [
-                {"id": each.job_id, "status": each.status, "progress": each.progress}
-                | {"deleted": checkpoint_json(each.checkpoint)}
-                for each in found
-            ]
-        )
-    elif found:
-        rows = [
-            (each.job_id, each.status or "", each.progress or "", moment(each.checkpoint.time), each.checkpoint.author)
-            for each in found
-        ]
-        print_table(("job", "status", ">done", "deleted", "by"), rows)
-    else:
-        note("No job was deleted.")
-
-
 def _progress(state: "CheckpointState") -> str:
     done, total = state.get_progress()
     return f"{done}/{total}"
-
-
-def _summary(state: "CheckpointState") -> dict[str, Any]:
-    """Return the facts of a job under the names that dashboards know, and how many sheets are done."""
-    fields = {"total_sheets", "last_completed_sheet", "created_at", "updated_at", "completed_at", "error_message"}
-    done, _ = state.get_progress()
-    return {
-        "id": state.job_id,
-        "name": state.job_name,
-        "status": state.status.value,
-        "completed_sheets": done,
-        **state.model_dump(mode="json", include=fields),
-    }
 
 
 def _facts(state: "CheckpointState") -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from gitstate.cli import (
     failures,
     history,
     jobs,
+    listing,
     pins,
     rewind,
     stores,
@@ -82,7 +83,7 @@ def cli(ctx: click.Context, no_pager: bool, debug: bool) -> None:
 
 for command in (
     stores.init,
-    jobs.list_,
+    listing.list_,
     jobs.show,
     why.next_,
     history.log,

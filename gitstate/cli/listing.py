@@ -1,0 +1,167 @@
+"""The verb that lists jobs: those that are there, those that are asked for, those that were, those that are gone."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitstate import clock
+from gitstate.cli import stores
+from gitstate.cli.history import checkpoint_json
+from gitstate.cli.output import moment, note, print_json, print_table
+from gitstate.cli.pager import paged
+
+if TYPE_CHECKING:
+    from gitstate.backends.git import GitStateBackend
+    from gitstate.backends.models import CheckpointState
+    from gitstate.backends.queries import JobFilters
+
+__all__ = ["list_"]
+
+_ORDERS = ("saved", "created", "name", "id")
+_SHOWN = (
+    "id",
+    "name",
+    "status",
+    "completed_sheets",
+    "failed_sheets",
+    "total_sheets",
+    "last_completed_sheet",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "error_message",
+)
+
+
+@click.command("list")
+@click.option(
+    "--status",
+    metavar="STATUS",
+    multiple=True,
+    help="Only jobs that stand so: running, failed, ...; several may be given.",
+)
+@click.option("--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'.")
+@click.option("--since", metavar="TIME", help="Only jobs saved then or later: 2026-03-01, yesterday, 2.hours.ago.")
+@click.option("--until", metavar="TIME", help="Only jobs saved before.")
+@click.option(
+    "--failed", metavar="N", type=click.IntRange(0), default=0, help="Only jobs with at least N sheets that failed."
+)
+@click.option(
+    "--stale", metavar="DURATION", help="Only jobs that are running and were not saved for so long: 10m, 2h, 1d."
+)
+@click.option("--error", metavar="TEXT", help="Only jobs with this text in an error, theirs or that of a failed sheet.")
+@click.option(
+    "--sort", "order", type=click.Choice(_ORDERS), default=_ORDERS[0], help="The order; by a time, the newest is first."
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most N jobs.")
+@click.option("--deleted", is_flag=True, help="List those that were deleted, as they were before.")
+@click.option("--at", metavar="REV|TIME", help="As they were at this commit, tag or time: 2026-03-01 or 2.hours.ago.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
+@stores.store_options
+@paged()
+def list_(deleted: bool, at: str | None, as_json: bool, limit: int | None, **asked: Any) -> None:
+    """List the jobs of the store, the one that was saved last first.
+
+    `gitstate undelete` brings a deleted job back.
+    """
+    filters = _filters(**asked)
+    _refuse_both(deleted=deleted, at=at, others=bool(filters) or limit is not None)
+    if deleted:
+        _list_deleted(as_json=as_json)
+        return
+    jobs = stores.use(lambda backend: _then(backend, at) if at else _now(backend, filters, limit))
+    if as_json:
+        print_json([{name: job[name] for name in _SHOWN} for job in jobs])
+    elif jobs:
+        print_table(("job", "status", ">done", "saved", "error"), [_row(job) for job in jobs])
+    else:
+        note("No job is like that." if filters else "The store holds no jobs.")
+
+
+def _refuse_both(*, deleted: bool, at: str | None, others: bool) -> None:
+    if deleted and at is not None:
+        raise click.UsageError("--deleted lists what is there no more now, so it takes no --at")
+    if others and (deleted or at is not None):
+        option = "--deleted" if deleted else "--at"
+        raise click.UsageError(f"{option} lists all jobs, so it takes no filter, --sort, --reverse or --limit")
+
+
+def _filters(
+    status: tuple[str, ...], since: str | None, until: str | None, stale: str | None, order: str, **others: Any
+) -> "JobFilters":
+    """Return the filters that the options give; none that says nothing."""
+    given: dict[str, Any] = {
+        "status": status,
+        "since": None if since is None else _time(since, since),
+        "until": None if until is None else _time(until, until),
+        "stale": None if stale is None else clock.now() - _time(f"{stale} ago", stale),
+        "order": "" if order == _ORDERS[0] else order,
+        **others,
+    }
+    filters: JobFilters = {key: value for key, value in given.items() if value}  # type: ignore[assignment]  # its keys
+    return filters
+
+
+def _time(text: str, given: str) -> datetime:
+    from gitstate.store.moments import moment as parsed
+
+    time = parsed(text, clock.now())
+    if time is None:
+        raise click.BadParameter(f"{given!r} is no time")
+    return time
+
+
+async def _now(backend: "GitStateBackend", filters: "JobFilters", limit: int | None) -> list[dict[str, Any]]:
+    page = await backend.job_page(limit, **filters)
+    return [job | {"completed_sheets": job["done_sheets"]} for job in page.jobs]
+
+
+async def _then(backend: "GitStateBackend", at: str) -> list[dict[str, Any]]:
+    return [_summary(state) for state in await backend.list_jobs(at=at)]
+
+
+def _summary(state: "CheckpointState") -> dict[str, Any]:
+    """Return the facts of a job under the names that dashboards know, and how many sheets are done and failed."""
+    fields = {"total_sheets", "last_completed_sheet", "created_at", "updated_at", "completed_at", "error_message"}
+    return {
+        "id": state.job_id,
+        "name": state.job_name,
+        "status": state.status.value,
+        "completed_sheets": state.get_progress()[0],
+        "failed_sheets": sum(sheet.status.value == "failed" for sheet in state.sheets.values()),
+        **state.model_dump(mode="json", include=fields),
+    }
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    from gitstate.values.joins import instant
+
+    return (
+        job["id"],
+        job["status"] or "",
+        f"{job['completed_sheets']}/{job['total_sheets']}",
+        moment(instant(job["updated_at"])),
+        job["error_message"] or "",
+    )
+
+
+def _list_deleted(*, as_json: bool) -> None:
+    found = stores.use(lambda backend: backend.deleted_jobs())
+    if as_json:
+        print_json(
+            [
+                {"id": each.job_id, "status": each.status, "progress": each.progress}
+                | {"deleted": checkpoint_json(each.checkpoint)}
+                for each in found
+            ]
+        )
+    elif found:
+        rows = [
+            (each.job_id, each.status or "", each.progress or "", moment(each.checkpoint.time), each.checkpoint.author)
+            for each in found
+        ]
+        print_table(("job", "status", ">done", "deleted", "by"), rows)
+    else:
+        note("No job was deleted.")

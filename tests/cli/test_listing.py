@@ -1,0 +1,62 @@
+"""The filters and orders of list."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Gitstate
+
+
+def listed(gitstate: Gitstate, store: Path, *options: str) -> list[str]:
+    ran = gitstate("list", "--json", "--store", store, *options)
+    assert (ran.status, ran.err) == (0, "")
+    return [job["id"] for job in json.loads(ran.out)]
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ([], ["weekly", "nightly"]),
+        (["--reverse"], ["nightly", "weekly"]),
+        (["--sort", "id"], ["nightly", "weekly"]),
+        (["--sort", "name", "--reverse"], ["weekly", "nightly"]),
+        (["-n", "1"], ["weekly"]),
+        (["--limit", "0"], []),
+        (["--status", "running"], ["nightly"]),
+        (["--status", "running", "--status", "completed"], ["weekly", "nightly"]),
+        (["--name", "n*"], ["nightly"]),
+        (["--name", "* report"], ["nightly"]),
+        (["--failed", "1"], ["nightly"]),
+        (["--failed", "2"], []),
+        (["--error", "NO SPACE"], ["nightly"]),
+        (["--since", "1.hour.ago"], ["weekly", "nightly"]),
+        (["--until", "1 hour ago"], []),
+        (["--stale", "10m"], []),
+        (["--stale", "0s"], ["nightly"]),
+    ],
+)
+def test_jobs_are_chosen_and_sorted(gitstate: Gitstate, store: Path, options: list[str], ids: list[str]) -> None:
+    assert listed(gitstate, store, *options) == ids
+
+
+def test_none_of_the_jobs_is_like_that(gitstate: Gitstate, store: Path) -> None:
+    ran = gitstate("list", "--store", store, "--status", "paused")
+    assert (ran.status, ran.out, ran.err) == (0, "", "No job is like that.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--since", "soon"], "'soon' is no time"),
+        (["--stale", "long"], "'long' is no time"),
+        (["--sort", "size"], "size"),
+        (["--failed", "-1"], "--failed"),
+        (["--deleted", "--failed", "1"], "takes no filter"),
+        (["--at", "now", "--sort", "id"], "takes no filter"),
+    ],
+)
+def test_what_cannot_be_meant(gitstate: Gitstate, store: Path, options: list[str], says: str) -> None:
+    ran = gitstate("list", "--store", store, *options)
+    assert (ran.status, ran.out) == (2, "")
+    assert says in ran.err
