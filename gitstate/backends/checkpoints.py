@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 
 from gitstate import clock
 from gitstate.backends.endings import Ended, endings_of
@@ -13,8 +14,9 @@ from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.moments import moment
 from gitstate.store.store import Store
+from gitstate.store.trails import Trail
 
-__all__ = ["Checkpoint", "DeletedJob", "Pin", "events_named", "own_revision", "selected"]
+__all__ = ["Checkpoint", "DeletedJob", "Pin", "events_named", "own_revision", "selected", "trailer_named"]
 
 _CLOCKS = timedelta(days=1)  # so far back may a clock have been put: history is in the order of commits
 
@@ -56,6 +58,13 @@ class Checkpoint:
         )
 
 
+class Said(NamedTuple):
+    """A trailer that is asked for: its key, and its value if that counts."""
+
+    key: str | None
+    value: str | None
+
+
 @dataclass(frozen=True)
 class DeletedJob:
     """A job that is there no more: the checkpoint that deleted it, and its status and progress before that.
@@ -90,6 +99,16 @@ def events_named(events: str | Iterable[str] | None) -> frozenset[str] | None:
     return frozenset(named)
 
 
+def trailer_named(text: str | None) -> Said | None:
+    """Read ``KEY``, or ``KEY: VALUE`` as it stands in a message. Raises InvalidInputError: it is no text, or no key."""
+    if text is None:
+        return None
+    key, colon, value = text.partition(":") if isinstance(text, str) else ("", "", "")
+    if not message.is_key(key):
+        raise InvalidInputError(f"{text!r} is no trailer", hint="name one as 'Gitstate-Sheet' or 'Gitstate-Sheet: 3'")
+    return Said(key, value.strip() if colon else None)
+
+
 def own_revision(store: Store, jobs: Collection, job_id: str, at: str | None) -> Revision:
     """Return the job's own last revision at a revision; None is the head.
 
@@ -116,21 +135,32 @@ def selected(
     before: str | datetime | None = None,
     after: str | datetime | None = None,
     events: frozenset[str] | None = None,
+    trailer: Said | None = None,
 ) -> Iterator[Checkpoint]:
     """Yield the checkpoints of a job that are older than ``before`` and newer than ``after``, newest first.
 
     These are times, or names of revisions; what only time can tell in a history that is no line, it tells.
     """
     oldest, newest = _bound(store, jobs, job_id, after), _bound(store, jobs, job_id, before)
-    revisions = store.history(jobs, job_id, at)
+    said = trailer or _said_by(events) or Said(None, None)
+    asked = Trail(jobs, job_id, "", key=said.key, value=said.value)
+    if isinstance(oldest, Revision) or isinstance(newest, Revision):
+        said = Said(None, None)  # the bounds may be none of those that are asked for
+    revisions = store.history(jobs, job_id, at, key=said.key, value=said.value)
     if isinstance(newest, Revision):
         revisions = _before(store, jobs, job_id, newest, None if at is None else list(revisions))
     elif newest is not None:
         revisions = (revision for revision in revisions if revision.time < newest)
     for revision in _after(store, jobs, job_id, oldest, revisions):
         checkpoint = Checkpoint.of(job_id, revision)
-        if events is None or checkpoint.event in events:
+        if asked.holds(revision.message) and (events is None or checkpoint.event in events):
             yield checkpoint
+
+
+def _said_by(events: frozenset[str] | None) -> Said | None:
+    """Return the trailer that all commits with an event have; None where there is none."""
+    event = next(iter(events)) if events is not None and len(events) == 1 else Event.EDITED
+    return None if event == Event.EDITED else Said(message.EVENT, event)
 
 
 def _before(

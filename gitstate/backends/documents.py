@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from gitstate import clock
-from gitstate.backends import executions
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
@@ -258,58 +256,6 @@ class DocumentBackend(StateBackend):
             ) from error
         await self._submit(job_id, recovery.edit_for(job_id, value, len(found), artifact_pattern))
         return cast("CheckpointState", await self.load(job_id))
-
-    # Executions
-
-    @property
-    def supports_execution_history(self) -> bool:
-        """True: executions are commits."""
-        return True
-
-    async def record_execution(
-        self,
-        job_id: str,
-        sheet_num: int,
-        attempt_num: int,
-        prompt: str | None = None,
-        output: str | None = None,
-        exit_code: int | None = None,
-        duration_seconds: float | None = None,
-    ) -> int | None:
-        """Record one execution attempt as a commit, and return the integer id of the record.
-
-        Raises:
-            JobNotFoundError: There is no such job.
-            InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
-        """
-        job_id = check_job_id(job_id)
-        try:
-            record = ExecutionRecord(sheet_num, attempt_num, prompt, output, exit_code, duration_seconds)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"job {job_id!r}: {error.message}") from error
-        await self._submit(job_id, executions.edit_for(job_id, record))
-        return record.id
-
-    async def get_execution_history(
-        self, job_id: str, sheet_num: int | None = None, limit: int = 100
-    ) -> list[dict[str, Any]]:
-        """Return the executions of a job or of one of its sheets, newest first, as dictionaries with ``id, job_id,
-        sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
-        """
-        job_id = check_job_id(job_id)
-        found = executions.records(self._store, self._jobs, job_id, sheet_num)
-        return await asyncio.to_thread(list, islice(found, check_limit(limit)))
-
-    async def executions(self, job_id: str, sheet_num: int | None = None) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield what :meth:`get_execution_history` returns, one by one, so that many large ones need little memory."""
-        found = executions.records(self._store, self._jobs, check_job_id(job_id), sheet_num)
-        while record := await asyncio.to_thread(next, found, None):
-            yield record
-
-    async def get_execution_history_count(self, job_id: str) -> int:
-        """Return how many executions of a job are recorded."""
-        job_id = check_job_id(job_id)
-        return await asyncio.to_thread(executions.count, self._store, self._jobs, job_id)
 
     # Artifacts
 

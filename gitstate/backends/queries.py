@@ -198,7 +198,8 @@ def _seconds(time: datetime | None) -> float | None:
 
 def _standing(facts: Any) -> tuple[str | None, str | None]:
     """Return the status and error of a job, after a look at its process."""
-    reason = cause_of_death(SimpleNamespace(**facts)) if facts["status"] == JobStatus.RUNNING else None
+    may_be_dead = facts["status"] == JobStatus.RUNNING and facts["pid"] is not None
+    reason = cause_of_death(SimpleNamespace(**facts)) if may_be_dead else None
     return (facts["status"], facts["error_message"]) if reason is None else (JobStatus.PAUSED.value, reason)
 
 

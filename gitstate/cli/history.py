@@ -39,6 +39,7 @@ _FIRST = 10  # checkpoints that are shown before what follows
     multiple=True,
     help="Only checkpoints that did this. Repeatable.",
 )
+@click.option("--trailer", metavar="KEY[: VALUE]", help="Only checkpoints that say so: 'Gitstate-Sheet: 3'.")
 @at_option
 @click.option("--graph", is_flag=True, help="Show the forks as well, each in a lane of its own.")
 @click.option("--follow", is_flag=True, help="Show new checkpoints as they come; ends with the job.")
@@ -50,6 +51,7 @@ def log(
     before: str | None,
     after: str | None,
     events: tuple[str, ...],
+    trailer: str | None,
     at: str | None,
     graph: bool,
     follow: bool,
@@ -64,9 +66,9 @@ def log(
     execution, deleted, rolled-back, restored, undone, forked, recovered, merged, imported, edited (by somebody with
     git) and resharded.
     """
-    wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None}
-    if follow and (graph or at or before):
-        raise click.UsageError("--follow shows what comes, so it takes no --graph, --at and --before")
+    wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None, "trailer": trailer}
+    if follow and (graph or at or before or trailer):
+        raise click.UsageError("--follow shows what comes, so it takes no --graph, --at, --before and --trailer")
     if graph and at:
         raise click.UsageError("--graph shows the forks of now, so it takes no --at")
     with paged(not follow):

@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from gitstate.errors import InvalidInputError
 
@@ -17,6 +17,7 @@ __all__ = [
     "DURATION",
     "ENDED",
     "EVENT",
+    "EVENTS",
     "EXECUTION",
     "EXIT_CODE",
     "FAILED",
@@ -30,29 +31,68 @@ __all__ = [
     "SOURCE",
     "STATUS",
     "TIME",
+    "TRAILERS",
     "UNDOES",
     "Event",
     "Message",
+    "Trailer",
+    "is_key",
 ]
+
+
+class Trailer(NamedTuple):
+    """A trailer of ours: its key, which form its value has, and what it says."""
+
+    key: str
+    form: str
+    says: str
+
 
 JOB = "Gitstate-Job"
 EVENT = "Gitstate-Event"
 STATUS = "Gitstate-Status"
-PROGRESS = "Gitstate-Progress"  # done/total
-FAILED = "Gitstate-Failed"  # the sheets that are failed, if any: 3 7-9
-SKIPPED = "Gitstate-Skipped"  # the sheets that are skipped, if any
-EXECUTION = "Gitstate-Execution"  # its integer id
+PROGRESS = "Gitstate-Progress"
+FAILED = "Gitstate-Failed"
+SKIPPED = "Gitstate-Skipped"
+EXECUTION = "Gitstate-Execution"
 SHEET = "Gitstate-Sheet"
 ATTEMPT = "Gitstate-Attempt"
 EXIT_CODE = "Gitstate-Exit-Code"
-DURATION = "Gitstate-Duration"  # seconds
-TIME = "Gitstate-Time"  # ISO 8601 with offset
+DURATION = "Gitstate-Duration"
+TIME = "Gitstate-Time"
 PROMPT_BYTES = "Gitstate-Prompt-Bytes"
 OUTPUT_BYTES = "Gitstate-Output-Bytes"
-ENDED = "Gitstate-Ended"  # of an attempt: SHEET ATTEMPT STATUS, and the seconds that it took if they are known
-SOURCE = "Gitstate-Source"  # the commit whose state, or a part of it, was brought back
-UNDOES = "Gitstate-Undoes"  # the commit that was taken back
-ORIGIN = "Gitstate-Origin"  # of a fork: JOB@COMMIT, with all digits of the commit id
+ENDED = "Gitstate-Ended"
+SOURCE = "Gitstate-Source"
+UNDOES = "Gitstate-Undoes"
+ORIGIN = "Gitstate-Origin"
+
+TRAILERS = (
+    Trailer(JOB, "any text", "the id of the job that the commit is about"),
+    Trailer(EVENT, "a word", "what happened; see the events below"),
+    Trailer(STATUS, "a word", "the job's status after it"),
+    Trailer(PROGRESS, "`done/total`", "how many sheets are completed or skipped after it, and how many there are"),
+    Trailer(FAILED, "numbers: `3 7-9`", "the sheets that are failed after it; left out if there are none"),
+    Trailer(SKIPPED, "numbers: `3 7-9`", "the sheets that are skipped after it; left out if there are none"),
+    Trailer(EXECUTION, "1 to 2^52 - 1", "the id of the execution that it records, drawn at random until unused"),
+    Trailer(SHEET, "1 or more", "the sheet of the execution"),
+    Trailer(ATTEMPT, "1 or more", "which attempt at the sheet it was"),
+    Trailer(TIME, "ISO 8601, UTC", "when the execution was made"),
+    Trailer(EXIT_CODE, "an integer", "the exit code of the execution; left out if unknown"),
+    Trailer(DURATION, "a decimal number", "how many seconds the execution took; left out if unknown"),
+    Trailer(PROMPT_BYTES, "an integer", "the size of the file with its prompt; left out if there is none"),
+    Trailer(OUTPUT_BYTES, "an integer", "the size of the file with its output; left out if there is none"),
+    Trailer(
+        ENDED,
+        "`sheet attempt status [seconds]`",
+        "an attempt that ended with this save or mark, `completed` or `failed`, and how long it took; may stand "
+        "several times",
+    ),
+    Trailer(SOURCE, "a commit id", "of `rolled-back` and `restored`: whose state, or a part of it, was brought back"),
+    Trailer(UNDOES, "a commit id", "of `undone`: whose change was taken back; no change is taken back twice"),
+    Trailer(ORIGIN, "`job@commit`", "of `forked`: the job that this one began as, and the commit at which"),
+)
+"""All of ours, in the order in which people meet them."""
 
 
 class Event(StrEnum):
@@ -72,6 +112,25 @@ class Event(StrEnum):
     IMPORTED = "imported"
     EDITED = "edited"
     RESHARDED = "resharded"
+
+
+EVENTS = {
+    Event.CREATED: "the first save of a job, or of one that was deleted",
+    Event.SAVED: "a state was saved",
+    Event.SHEET: "one sheet was marked",
+    Event.EXECUTION: "an execution was recorded, and nothing else",
+    Event.DELETED: "the job was deleted",
+    Event.ROLLED_BACK: "an earlier state became the present one",
+    Event.RESTORED: "sheets or values of an earlier state, or a deleted job, came back",
+    Event.UNDONE: "a change that a person made was taken back",
+    Event.FORKED: "a new job began as a checkpoint of another one",
+    Event.RECOVERED: "a state was made of the output files that were found",
+    Event.MERGED: "a save that was merged with what others had changed meanwhile",
+    Event.IMPORTED: "a state came from files or a database",
+    Event.EDITED: "somebody changed the files; also what a commit without trailers counts as",
+    Event.RESHARDED: "all jobs moved under another number of folders",
+}
+"""What each event means."""
 
 
 _SUBJECT_LIMIT = 200  # characters
@@ -108,14 +167,17 @@ class Message:
 
     def __post_init__(self) -> None:
         for key, _ in self.trailers:
-            if not _KEY.fullmatch(key):
+            if not is_key(key):
                 raise InvalidInputError(f"{key!r} is no key of a trailer", hint="use letters, digits and -")
         object.__setattr__(self, "subject", _one_line(self.subject))
         object.__setattr__(self, "body", _paragraphs(self.body, last=not self.trailers))
 
     def get(self, key: str) -> str | None:
         """Return the value of the first trailer with this key, or None."""
-        return next((value for name, value in self.trailers if name == key), None)
+        for name, value in self.trailers:
+            if name == key:
+                return value
+        return None
 
     def all(self, key: str) -> list[str]:
         """Return the values of all trailers with this key, in their order."""
@@ -138,6 +200,11 @@ class Message:
         trailers = _trailers(lines[block_start:])
         body = lines[body_start : block_start if trailers else None]
         return cls(" ".join(lines[:body_start]), "\n".join(body), trailers)
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be the key of a trailer: letters, digits and ``-``."""
+    return _KEY.fullmatch(text) is not None
 
 
 def _one_line(text: str) -> str:

@@ -216,8 +216,10 @@ class Revision:
     removed: bool | None = None
 
     @classmethod
-    def of(cls, commit_id: ObjectId, commit: Commit, message: Message | None = None) -> "Revision":
+    def of(
+        cls, commit_id: ObjectId, commit: Commit, message: Message | None = None, *, removed: bool | None = None
+    ) -> "Revision":
         """Return what a commit says; its time is the committer's, in UTC, or the last one that Python knows."""
         time = datetime.fromtimestamp(min(commit.committer.time, _LAST_SECOND), UTC)
         message = message or Message.parse(commit.message)
-        return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message)
+        return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message, removed)

@@ -7,6 +7,7 @@ docs/reference/revisions.md is for people.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
@@ -14,7 +15,7 @@ from itertools import islice
 from gitstate import clock
 from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
-from gitstate.errors import GitStateError, InvalidInputError, RevisionNotFoundError
+from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
@@ -169,6 +170,10 @@ def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | 
     is_tag = _TAG.fullmatch(name) and not _ID.fullmatch(name) and ".." not in name
     if is_tag and (tagged := reader.engine.ref(TAGS + name)) is not None:
         return tagged
+    if _ID.fullmatch(name):
+        with suppress(CorruptionError):  # quicker than to look for all ids that begin so
+            graph.read(reader.engine, name.lower())
+            return name.lower()
     found = reader.engine.find(name.lower()) if _PREFIX.fullmatch(name) else []
     if len(found) > 1 and names is not None:
         own = names.own(found)

@@ -405,3 +405,29 @@ async def test_a_pin_is_a_tag_of_git(git_backend: GitStateBackend, tmp_path: Pat
     assert state is not None and state.job_id == LONG
     await git_backend.unpin("a.b", "good.one")
     assert git(folder, "tag", "--points-at", one) == ""
+
+
+@pytest.mark.parametrize("at_a_bound", [False, True])
+async def test_checkpoints_are_found_by_what_their_trailers_say(backend: RewindBackend, at_a_bound: bool) -> None:
+    state = CheckpointState(job_id="nightly", job_name="n", total_sheets=3)
+    await backend.save(state)
+    for sheet in (1, 2):
+        state.mark_sheet_started(sheet)
+        state.mark_sheet_failed(sheet, "no")
+        await backend.save(state)
+        await backend.record_execution("nightly", sheet, 1, exit_code=1)
+    bounds: dict[str, Any] = {"after": (await backend.history("nightly"))[-1].revision} if at_a_bound else {}
+
+    async def subjects(trailer: str) -> list[str]:
+        return [each.subject.partition(": ")[2] for each in await backend.history("nightly", trailer=trailer, **bounds)]
+
+    assert await subjects("Gitstate-Failed: 1-2") == [
+        "executed sheet 2, attempt 1, exit 1 (0/3 done)",
+        "sheet 2 failed (0/3 done)",
+    ]
+    assert len(await subjects("Gitstate-Failed")) == 4
+    assert await subjects("Gitstate-Sheet:1") == ["executed sheet 1, attempt 1, exit 1 (0/3 done)"]
+    assert await subjects("Gitstate-Sheet: 3") == await subjects("Signed-off-by") == []
+    for wrong in ("", "two words", ": 3", "é"):
+        with pytest.raises(errors.InvalidInputError, match="is no trailer"):
+            await subjects(wrong)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import callers, disk, history, jobs, processes, reading, report, saving
+from tests.bench import callers, disk, history, jobs, processes, queries, reading, report, saving
 from tests.bench.rounds import FULL, Run
 from tests.bench.targets import targets
 
@@ -24,6 +24,7 @@ PARTS = {
     "jobs": jobs.measure,
     "read": reading.measure,
     "history": history.measure,
+    "queries": queries.measure,
     "save": saving.measure,
     "disk": disk.measure,
 }

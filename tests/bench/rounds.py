@@ -30,6 +30,9 @@ class Sizes:
     history: int  # saves of which the disk's share is measured
     commits: int  # in the store that is looked back in
     jobs_of_history: int  # in that store
+    queried: int  # commits in the store whose index is asked
+    jobs_of_queries: int  # in that store
+    kept_up: int  # saves that are new to the index
 
 
 FULL = Sizes(
@@ -42,6 +45,9 @@ FULL = Sizes(
     history=1_000,
     commits=20_000,
     jobs_of_history=200,
+    queried=100_000,
+    jobs_of_queries=1_000,
+    kept_up=300,
 )
 TINY = Sizes(
     rounds=2,
@@ -53,6 +59,9 @@ TINY = Sizes(
     history=4,
     commits=64,
     jobs_of_history=8,
+    queried=200,
+    jobs_of_queries=8,
+    kept_up=5,
 )
 
 

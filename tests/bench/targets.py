@@ -1,6 +1,6 @@
 """What gitstate must reach, and how far it could go."""
 
-from tests.bench import history
+from tests.bench import history, queries
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, JsonFile, Sqlite
 from tests.bench.results import Figure, Target
@@ -35,6 +35,10 @@ def targets(sizes: Sizes) -> list[Target]:
         _at_most(f"{listed}, known", JsonFile.name, 1.0),
         _at_most(f"{listed}, cold", JsonFile.name, 2.0),
         *(Target(Figure(work), Figure(work, history.ASKED), 3.0) for work in history.WORKS),
+        *(_at_most(work, queries.SQL, 3.0) for work in queries.WORKS),
+        _at_most(queries.PAGE, queries.SQL, 2.0),
+        _at_most(queries.BUILD, "git log", 3.0),
+        _at_most(queries.KEEPING, "the save itself", 0.05),
         Target(Figure("disk", statistic="mean"), None, 6.0),
         Target(Figure("disk after gc", statistic="mean"), None, 2.0),
     ]

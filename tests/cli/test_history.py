@@ -217,3 +217,12 @@ def test_follow_can_be_interrupted(store: Path) -> None:
         assert SUBJECTS[2] in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert (process.wait(20), process.stderr.read()) == (130, "\n")
+
+
+def test_log_of_what_trailers_say(gitstate: Gitstate, store: Path) -> None:
+    ran = gitstate("log", "nightly", "--store", store, "--trailer", "Gitstate-Failed: 2", "--json")
+    assert [each["subject"] for each in json.loads(ran.out)] == ["nightly: sheet 2 failed (1/3 done)"]
+    ran = gitstate("log", "nightly", "--store", store, "--trailer", "Other")
+    assert (ran.status, ran.out, ran.err) == (0, "", "No checkpoint is like that.\n")
+    assert gitstate("log", "nightly", "--store", store, "--trailer", "no key").status == 2
+    assert gitstate("log", "nightly", "--store", store, "--trailer", "Gitstate-Failed", "--follow").status == 2

@@ -1,13 +1,14 @@
-"""Writes docs/reference/cli.md from the commands themselves: ``python -m tests.docs.generate``, or ``make docs``."""
+"""Writes cli.md and trailers.md in docs/reference from the program itself: ``make docs``."""
 
 from collections.abc import Iterator
 
 import click
 
 from gitstate.cli.main import cli
+from gitstate.format import message
 from tests.docs.pages import PROJECT
 
-PAGE = PROJECT / "docs" / "reference" / "cli.md"
+REFERENCE = PROJECT / "docs" / "reference"
 
 _HEAD = """\
 # Command line
@@ -26,6 +27,31 @@ On a terminal, what is taller than the screen is shown in a pager: that which `G
 """
 
 
+_TRAILERS = """\
+# Trailers
+
+Generated from the program by `make docs`; a test fails when it is out of date. [Format 1](format-1.md#commits) says how
+they are written and read.
+
+A commit of ours says in the last lines of its message what a program may want to know of it. Git shows them
+(`git log -1 --format=%B | git interpret-trailers --parse`) and finds them (`git log --grep "Gitstate-Failed: 3"`); the
+index finds the revisions of a document by any trailer, ours or others':
+
+```python
+from gitstate import GitStateBackend
+
+async def failures(backend: GitStateBackend) -> list[str]:
+    return [each.revision for each in await backend.history("nightly", trailer="Gitstate-Failed")]
+```
+
+A trailer counts for the job that the commit names, and only if the commit changed that job or recorded something of it.
+"""
+
+_EVENTS = """\
+## Events
+"""
+
+
 def every_command() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Yield ``gitstate`` and each of its verbs with its full name and a context, 80 columns wide."""
     settings = cli.context_settings | {"terminal_width": 80, "max_content_width": 80}
@@ -36,8 +62,8 @@ def every_command() -> Iterator[tuple[str, click.Command, click.Context]]:
         yield f"gitstate {name}", command, click.Context(command, info_name=name, parent=top)
 
 
-def page() -> str:
-    """Return the page."""
+def commands() -> str:
+    """Return the page of the command line."""
     parts = [_HEAD]
     parts += [
         f"## {name}\n\n```text\n{command.get_help(ctx).rstrip()}\n```\n" for name, command, ctx in every_command()
@@ -45,5 +71,21 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def trailers() -> str:
+    """Return the page of the trailers."""
+    rows = [f"| `{each.key}` | {each.form} | {each.says} |" for each in message.TRAILERS]
+    events = [f"| `{event.value}` | {says} |" for event, says in message.EVENTS.items()]
+    tables = (
+        *(_TRAILERS, "| trailer | value | says |", "|---|---|---|", *rows, ""),
+        *(_EVENTS, "| event | what happened |", "|---|---|", *events, ""),
+    )
+    return "\n".join(tables)
+
+
+PAGES = {REFERENCE / "cli.md": commands, REFERENCE / "trailers.md": trailers}
+"""The generated pages, and what makes them."""
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, page in PAGES.items():
+        path.write_text(page(), encoding="utf-8")

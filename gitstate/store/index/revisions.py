@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
@@ -174,7 +174,7 @@ class Revisions:
     def _pages(self, trail: Trail, bounds: _Parameters, rows: "list[_Row]") -> Iterator[Revision]:
         while rows:
             for _, commit_id, body, gone in rows:
-                yield replace(Revision.of(commit_id, parse_commit(body)), removed=bool(gone))
+                yield Revision.of(commit_id, parse_commit(body), removed=bool(gone))
             if len(rows) < _PAGE:
                 return
             seq, last = rows[-1][:2]

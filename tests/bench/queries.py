@@ -1,0 +1,148 @@
+"""What the index answers in a store of many commits, beside the bare SQL query that reads the same rows."""
+
+import asyncio
+import sqlite3
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import aiosqlite
+
+from gitstate import GitStateBackend, Store
+from gitstate.store.index.indexes import Indexes
+from tests.bench.rounds import Run, timed
+from tests.bench.work import change, state_of
+
+__all__ = ["BUILD", "KEEPING", "PAGE", "SQL", "WORKS", "measure"]
+
+WORKS = ("history of a job", "count of executions", "statistics", "query of 50 jobs", "list of all jobs")
+PAGE = "page of executions, 24 KB each"
+BUILD = "index made"
+KEEPING = "index kept up, a save"
+SQL = "SQL"
+"""The peer: one query by aiosqlite on an open connection."""
+
+_CALLERS = 8
+_SHEETS = 20
+_LINES = 2  # of output in a sheet
+_EVERY = 5  # so many commits of a job are an execution and the saves before it
+_CALLS = 10
+_JOB, _LARGE = "job-0003", "job-0000"
+_PAYLOAD = 12 * 1024  # bytes of a prompt, and of an output
+_QUERIES = {
+    "history of a job": "SELECT * FROM checkpoints WHERE job_id = 'job-0003' ORDER BY rowid",
+    "count of executions": "SELECT count(*) FROM executions WHERE job_id = 'job-0003'",
+    "statistics": "SELECT count(*), avg(duration_seconds), sum(exit_code = 0), (SELECT total_sheets FROM jobs WHERE "
+    "id = 'job-0003') FROM executions WHERE job_id = 'job-0003'",
+    "query of 50 jobs": "SELECT * FROM jobs WHERE status = 'running' ORDER BY updated_at DESC LIMIT 50",
+    "list of all jobs": "SELECT * FROM jobs ORDER BY updated_at DESC",
+    PAGE: "SELECT * FROM executions WHERE job_id = 'job-0000' ORDER BY rowid LIMIT 100",
+}
+
+
+def measure(run: Run) -> None:
+    """Make the store and the tables, and let the index and SQL take turns at answering."""
+    folder, tables = run.fresh(), run.fresh()
+    asyncio.run(_fill(folder, run.sizes.queried, run.sizes.jobs_of_queries))
+    asyncio.run(_copy(folder, tables))
+    for turn in run.rounds("queries", share=2):
+        _measure_building(run, turn, folder)
+        for peer in run.rotated((_measure_index, _measure_sql), turn):
+            asyncio.run(peer(run, turn, folder, tables))
+        asyncio.run(_measure_keeping(run, turn))
+
+
+async def _fill(folder: Path, commits: int, jobs: int) -> None:
+    text = "".join(chr(97 + number * number % 23) for number in range(_PAYLOAD))
+    async with GitStateBackend(folder, durability="normal", worktree=False) as backend:
+        states = [state_of(f"job-{number:04d}", _SHEETS, _LINES) for number in range(jobs)]
+
+        async def call(caller: int) -> None:
+            mine = states[caller::_CALLERS]
+            for step in range(commits // _CALLERS):
+                state, turn = mine[step % len(mine)], step // len(mine)
+                if turn % _EVERY == _EVERY - 1:
+                    await backend.record_execution(state.job_id, 1, turn, "a", "b", turn % 3, 1.5 * turn)
+                    continue
+                if turn:
+                    change(state, turn - 1, _LINES)
+                await backend.save(state)
+
+        await asyncio.gather(*map(call, range(_CALLERS)))
+        for number in range(100):
+            await backend.record_execution(_LARGE, 2, number + 1, f"{number}{text}", f"{text}{number}", 0, 1.0)
+
+
+async def _copy(folder: Path, tables: Path) -> None:
+    """Make the tables of what the store answers."""
+    async with GitStateBackend(folder, create=False) as backend:
+        await backend.export(tables, format="sqlite", payloads=True)
+        page = await backend.job_page(None)
+    with closing(sqlite3.connect(tables)) as database:
+        names = list(page.jobs[0])
+        database.execute(f"CREATE TABLE jobs ({', '.join(names)})")
+        marks = ", ".join("?" * len(names))
+        database.executemany(f"INSERT INTO jobs VALUES ({marks})", [list(job.values()) for job in page.jobs])
+        database.execute("CREATE INDEX jobs_by_time ON jobs (updated_at)")
+        database.commit()
+
+
+def _measure_building(run: Run, turn: int, folder: Path) -> None:
+    form = ["--first-parent", "-m", "--name-status", "--no-renames", "-z", "--format=%H%n%B"]
+    begin = time.perf_counter()
+    subprocess.run(["git", "log", *form, "main"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    run.results.add(BUILD, "git log", turn, [time.perf_counter() - begin])
+    for path in folder.glob("gitstate/index-*"):
+        path.unlink()
+    run.results.add(BUILD, "gitstate", turn, [asyncio.run(_ask_once(folder))])
+
+
+async def _ask_once(folder: Path) -> float:
+    async with GitStateBackend(folder, create=False) as backend:
+        return await timed(backend.history(_JOB, 1))
+
+
+async def _measure_index(run: Run, turn: int, folder: Path, _: Path) -> None:
+    async with GitStateBackend(folder, create=False) as backend:
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "history of a job": lambda: backend.history(_JOB),
+            "count of executions": lambda: backend.get_execution_history_count(_JOB),
+            "statistics": lambda: backend.get_job_statistics(_JOB),
+            "query of 50 jobs": lambda: backend.query_jobs("running"),
+            "list of all jobs": lambda: backend.job_page(None),
+            PAGE: lambda: backend.get_execution_history(_LARGE),
+        }
+        for work, call in calls.items():
+            await call()
+            run.results.add(work, "gitstate", turn, [await timed(call()) for _ in range(_CALLS)])
+
+
+async def _measure_sql(run: Run, turn: int, _: Path, tables: Path) -> None:
+    async with aiosqlite.connect(tables) as database:
+        for work, query in _QUERIES.items():
+            await database.execute_fetchall(query)
+            taken = [await timed(database.execute_fetchall(query)) for _ in range(_CALLS)]
+            run.results.add(work, SQL, turn, taken)
+
+
+async def _measure_keeping(run: Run, turn: int) -> None:
+    """Save for a while, then bring the index up to date at once, and share out what that took."""
+    folder, saves = run.fresh(), run.sizes.kept_up
+    state = state_of("nightly", _SHEETS, _LINES)
+    async with GitStateBackend(folder, worktree=False) as backend:
+        await backend.save(state)
+        await backend.history("nightly", 1)
+        begin = time.perf_counter()
+        for number in range(saves):
+            change(state, number, _LINES)
+            await backend.save(state)
+        run.results.add(KEEPING, "the save itself", turn, [(time.perf_counter() - begin) / saves])
+        begin = time.thread_time()
+        _indexes(backend.store)._update()
+        run.results.add(KEEPING, "gitstate", turn, [(time.thread_time() - begin) / saves])
+
+
+def _indexes(store: Store) -> Indexes:
+    return store._indexes
