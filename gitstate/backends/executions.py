@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from gitstate import clock
-from gitstate.backends.lives import spans
+from gitstate.backends.lives import lives
 from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
@@ -211,8 +211,8 @@ def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Reco
     A record that stands in several commits, such as one that was saved again or cherry-picked, is one execution.
     """
     met: set[int] = set()
-    for span in spans(store, collection, job_id):
-        for revision in store.history(collection, job_id, span.newest, until=span.oldest, key=message.EXECUTION):
+    for life in lives(store, collection, job_id):
+        for revision in store.history(collection, job_id, life.newest, until=life.began.id, key=message.EXECUTION):
             found = recorded_by(collection, job_id, revision)
             if found is not None and found.id not in met:
                 met.add(found.id)
@@ -222,8 +222,8 @@ def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Reco
 def count(store: Store, collection: Collection, job_id: str) -> int:
     """Return how many executions there are in the present life of a job."""
     met: set[int | None] = {None}
-    for span in spans(store, collection, job_id):
-        met.update(map(integer, store.values(collection, job_id, message.EXECUTION, span)))
+    for life in lives(store, collection, job_id):
+        met.update(map(integer, store.values(collection, job_id, message.EXECUTION, life)))
     return len(met) - 1
 
 

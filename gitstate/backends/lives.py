@@ -7,16 +7,16 @@ from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
-from gitstate.store.trails import Span
+from gitstate.store.trails import Life
 
-__all__ = ["present_life", "spans"]
+__all__ = ["lives", "present_life"]
 
 
-def spans(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Span]:
-    """Yield the spans of history that are the life of a job at a revision (None: the head), the newest first.
+def lives(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Life]:
+    """Yield the life that a job has at a revision (None: the head), and those with which it goes on, the newest first.
 
-    There is one as a rule, and none of a job that is not there. A job that was deleted and brought back goes on with
-    the life that it had then.
+    There is none of a job that is not there, and one as a rule: only a job that was deleted and brought back goes on
+    with the life that it had then.
 
     Raises:
         RevisionNotFoundError: No revision answers to ``at``, or several do.
@@ -27,21 +27,20 @@ def spans(store: Store, collection: Collection, job_id: str, at: str | None = No
     births: set[str] = set()
     while start is not None:
         try:
-            span = store.life(collection, job_id, start)
+            life = store.life(collection, job_id, start)
         except RevisionNotFoundError:
             return
-        if span is None:
+        if life is None:
             return
-        yield span
-        birth = next(store.history(collection, job_id, span.oldest, until=span.oldest))
-        start = None if birth.id in births else _brought_back_from(collection, job_id, birth)
-        births.add(birth.id)
+        yield life
+        start = None if life.began.id in births else _brought_back_from(collection, job_id, life.began)
+        births.add(life.began.id)
 
 
 def present_life(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Revision]:
-    """Yield the revisions of the life that a job has at a revision, newest first. Raises as :func:`spans` does."""
-    for span in spans(store, collection, job_id, at):
-        yield from store.history(collection, job_id, span.newest, until=span.oldest)
+    """Yield the revisions of the life that a job has at a revision, newest first. Raises as :func:`lives` does."""
+    for life in lives(store, collection, job_id, at):
+        yield from store.history(collection, job_id, life.newest, until=life.began.id)
 
 
 def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> str | None:

@@ -8,7 +8,7 @@ from gitstate.engine.objects import Commit, ObjectId
 from gitstate.format.message import Message
 from gitstate.store.documents import Revision, Snapshot
 from gitstate.store.reader import Reader
-from gitstate.store.trails import Span, Trail
+from gitstate.store.trails import Life, Trail
 
 __all__ = ["Part", "lives", "revisions", "values", "walked"]
 
@@ -45,7 +45,7 @@ def values(reader: Reader, trail: Trail) -> list[str]:
     return found
 
 
-def lives(reader: Reader, trail: Trail) -> list[Span]:
+def lives(reader: Reader, trail: Trail) -> list[Life]:
     """Return the last life that a document had at the start of a trail; an empty list if it had none.
 
     A document's life ends where it was removed, and a later revision begins another one.
@@ -54,13 +54,13 @@ def lives(reader: Reader, trail: Trail) -> list[Span]:
     found = None if index is None else index.lives(trail)
     if found is not None:
         return found
-    life: list[ObjectId] = []
+    life: list[Revision] = []
     for revision in walked(reader, trail):
         if reader.snapshot(trail.collection, trail.document, revision.id) is not None:
-            life.append(revision.id)
+            life.append(revision)
         elif life:
             break
-    return [Span(life[0], life[-1])] if life else []
+    return [Life(life[0].id, life[-1])] if life else []
 
 
 def walked(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[Revision]:

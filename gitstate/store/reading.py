@@ -10,7 +10,7 @@ from gitstate.store import history, naming, walks
 from gitstate.store.index.indexes import Indexes
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
-from gitstate.store.trails import Span, Trail
+from gitstate.store.trails import Life, Trail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,12 +125,12 @@ class ReadingStore:
         start = self.resolve(at, collection, document)
         return history.revisions(self._reader, Trail(collection, document, start, until, key, value), part)
 
-    def values(self, collection: Collection, document: str, key: str, span: Span) -> list[str]:
+    def values(self, collection: Collection, document: str, key: str, life: Life) -> list[str]:
         """Return what the revisions in a life of a document say with a trailer, that of the newest first."""
         self._check_open()
-        return history.values(self._reader, Trail(collection, document, *span, key))
+        return history.values(self._reader, Trail(collection, document, life.newest, life.began.id, key))
 
-    def life(self, collection: Collection, document: str, at: str | None = None) -> Span | None:
+    def life(self, collection: Collection, document: str, at: str | None = None) -> Life | None:
         """Return the last life that a document had at a revision: its newest revision and the one that began it."""
         start = self.resolve(at, collection, document)
         return next(iter(history.lives(self._reader, Trail(collection, document, start))), None)

@@ -7,7 +7,7 @@ from gitstate.engine.objects import ObjectId
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Revision
 
-__all__ = ["Known", "Span", "Trail"]
+__all__ = ["Known", "Life", "Trail"]
 
 
 class Trail(NamedTuple):
@@ -32,11 +32,11 @@ class Trail(NamedTuple):
         return said.get(self.key) is not None if self.value is None else self.value in said.all(self.key)
 
 
-class Span(NamedTuple):
+class Life(NamedTuple):
     """A life of a document: its newest revision, and the one that began it."""
 
     newest: ObjectId
-    oldest: ObjectId
+    began: Revision
 
 
 class Known(Protocol):
@@ -48,5 +48,5 @@ class Known(Protocol):
     def values(self, trail: Trail) -> list[str] | None:
         """Return what the revisions of a trail say with its key, that of the newest first."""
 
-    def lives(self, trail: Trail) -> list[Span] | None:
+    def lives(self, trail: Trail) -> list[Life] | None:
         """Return the last life that the document had at the start of a trail; an empty list if it had none."""

@@ -23,7 +23,7 @@ from gitstate.store.index import line
 from gitstate.store.index.database import Database, transaction
 from gitstate.store.index.line import TooFar, Touch
 from gitstate.store.reader import Reader
-from gitstate.store.trails import Span, Trail
+from gitstate.store.trails import Life, Trail
 
 __all__ = ["SCHEMA", "Revisions"]
 
@@ -60,8 +60,8 @@ ended (seq) AS (
 SELECT coalesce(max(seq), 0) FROM touched WHERE document = :document AND gone AND seq < (SELECT seq FROM last)),
 born (seq) AS (
 SELECT min(seq) FROM touched WHERE document = :document AND seq > (SELECT seq FROM ended))
-SELECT (SELECT id FROM revisions WHERE seq = last.seq), (SELECT id FROM revisions WHERE seq = born.seq)
-FROM last, born WHERE last.seq IS NOT NULL"""
+SELECT newest.id, oldest.id, oldest.body
+FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions AS oldest ON oldest.seq = born.seq"""
 _LAST = """
 SELECT body FROM latest JOIN revisions USING (seq)
 WHERE document = ? AND document NOT IN (SELECT document FROM tangled)"""
@@ -125,11 +125,14 @@ class Revisions:
 
         return self._ask(trail, values)
 
-    def lives(self, trail: Trail) -> list[Span] | None:
+    def lives(self, trail: Trail) -> list[Life] | None:
         """Return the last life that a document had at the start of a trail; an empty list if it had none."""
 
-        def lives(connection: sqlite3.Connection, bounds: _Parameters) -> list[Span]:
-            return [Span(*row) for row in connection.execute(_LIFE, bounds)]
+        def lives(connection: sqlite3.Connection, bounds: _Parameters) -> list[Life]:
+            return [
+                Life(newest, Revision.of(commit_id, parse_commit(body), removed=False))
+                for newest, commit_id, body in connection.execute(_LIFE, bounds)
+            ]
 
         return self._ask(trail, lives)
 
