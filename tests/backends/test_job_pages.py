@@ -5,6 +5,7 @@ import fnmatch
 import random
 import socket
 import string
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -300,3 +301,47 @@ async def test_large_histories_of_executions_are_streamed() -> None:
         assert [each["output"] async for each in backend.executions("nightly")] == ["4", "3", "2", "1", "0"]
         assert [each["output"] async for each in backend.executions("nightly", 2)] == ["3", "1"]
         assert [each async for each in backend.executions("never")] == []
+
+
+_WRITER = """
+import asyncio, sys
+from gitstate import CheckpointState, GitStateBackend
+
+async def write():
+    async with GitStateBackend(sys.argv[1]) as backend:
+        for turn in range(12):
+            for number in range(3):
+                job_id = f"{sys.argv[2]}-{number}"
+                state = CheckpointState(job_id=job_id, job_name="n", total_sheets=12)
+                state.mark_sheet_failed(turn + 1, "no")
+                await backend.save(state)
+                await backend.record_execution(job_id, turn + 1, 1, exit_code=turn)
+            if turn % 4 == 3:
+                await backend.delete(f"{sys.argv[2]}-0")
+
+asyncio.run(write())
+"""
+
+
+async def test_writers_readers_and_somebody_who_removes_the_index(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    path = folder / ".git/gitstate/index-main-jobs.db"
+    dice = random.Random(2)
+    async with GitStateBackend(folder) as backend:
+        command = [sys.executable, "-c", _WRITER, str(folder)]
+        writers = [await asyncio.create_subprocess_exec(*command, name) for name in ("a", "b")]
+        while any(writer.returncode is None for writer in writers):
+            if dice.random() < 0.2:
+                for suffix in dice.sample(["", "-wal", "-shm"], 2):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+            for told in (await backend.job_page()).jobs:
+                assert (told["failed_sheets"], told["done_sheets"]) == (1, 0)
+            assert await backend.get_execution_history_count("a-1") <= 12
+        assert [await writer.wait() for writer in writers] == [0, 0]
+        jobs = (await backend.job_page(order="id")).jobs
+        assert ids(jobs) == ["a-1", "a-2", "b-1", "b-2"]
+        for job_id in ids(jobs):
+            assert await backend.get_execution_history_count(job_id) == 12
+            records = await backend.get_execution_history(job_id)
+            assert [record["exit_code"] for record in records] == list(range(12))[::-1]
+        assert {each.job_id for each in await backend.deleted_jobs()} == {"a-0", "b-0"}

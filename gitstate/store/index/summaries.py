@@ -29,7 +29,8 @@ CREATE TABLE summarized (root TEXT NOT NULL);
 CREATE TABLE summaries (
 document BLOB PRIMARY KEY, name TEXT NOT NULL, state TEXT, saved REAL NOT NULL, created REAL NOT NULL,
 failed INTEGER NOT NULL, errors TEXT NOT NULL, facts TEXT) WITHOUT ROWID;
-CREATE INDEX newest ON summaries (saved DESC, document DESC)"""
+CREATE INDEX newest ON summaries (saved DESC, document DESC);
+CREATE INDEX unreadable ON summaries (document) WHERE facts IS NULL"""
 
 _COLUMNS = dict(zip(ORDERS, ("saved", "created", "name", "document"), strict=True))
 _UPWARDS = ("name", "id")  # so these are sorted, if not the other way round
