@@ -32,8 +32,8 @@ $(VENV)/.bench: $(BIN)/python pyproject.toml
 demo: $(VENV)/.runtime   ## a real job, saved to git, killed, resumed, finished and recovered
 	$(BIN)/gitstate demo
 
-test: $(VENV)/.dev       ## the default test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev       ## the default test suite, on all cores
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 long: $(VENV)/.dev       ## the long soak and crash runs
 	$(BIN)/python -m pytest -m long

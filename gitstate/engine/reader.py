@@ -1,6 +1,7 @@
 """Reads objects, with dulwich, from packs and loose files that other processes move about meanwhile."""
 
 import hashlib
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
+from dulwich.pack import Pack
 
 from gitstate.engine import cgit, files
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
@@ -171,12 +173,26 @@ _HINT = "`git fsck` tells more; fetch it from another copy of the repository"
 
 
 class _Packs(DiskObjectStore):
-    """Looks first where it found the last object, as git does: what is read together was written together."""
+    """Looks first where it found the last object, then from the youngest pack on, as git does.
+
+    What is read together was mostly written together, and lately. Of a pack that is not asked no index is read.
+    """
+
+    def _update_pack_cache(self) -> list[Pack]:
+        new = super()._update_pack_cache()
+        if new:
+            self._pack_cache = {name: self._pack_cache[name] for name in sorted(self._pack_cache, key=self._age)}
+        return new
 
     def _mark_pack_used(self, pack_hash: str) -> None:
         super()._mark_pack_used(pack_hash)
         if next(iter(self._pack_cache)) != pack_hash:
             self._pack_cache = {pack_hash: self._pack_cache[pack_hash]} | self._pack_cache
+
+    def _age(self, name: str) -> float:
+        with suppress(OSError):  # it is gone since: that is found out when it is asked
+            return -os.stat(f"{self.pack_dir}/{name}.pack").st_mtime_ns
+        return 0
 
 
 class _Objects:

@@ -1,5 +1,6 @@
 """The engine among people's git commands: each reads what the other wrote."""
 
+import os
 import subprocess
 import time
 from contextlib import closing
@@ -146,3 +147,21 @@ def test_it_looks_first_into_the_pack_that_held_the_last_object(
             asked.clear()
             reader.read(tree, "tree")
             assert len(asked) == 1
+
+
+def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = open_engine()
+    for number in range(8):
+        save(writer, {"a": b"%d" % number})
+    for number, pack in enumerate(sorted(packs_of(tmp_path / "store"), key=lambda path: path.stat().st_mtime_ns)):
+        os.utime(pack, (number, number))  # else some may be of the same moment
+    asked: set[str] = set()
+    look = Pack.get_raw
+    monkeypatch.setattr(Pack, "get_raw", lambda pack, name: asked.add(pack.name()) or look(pack, name))
+    reader = open_engine()
+    head = reader.head()
+    assert head is not None
+    reader.read(head, "commit")
+    assert len(packs_of(tmp_path / "store")) == 8 and len(asked) == 1
