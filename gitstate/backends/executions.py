@@ -19,6 +19,7 @@ from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
+from gitstate.store.trails import Said
 
 __all__ = [
     "ID_BITS",
@@ -28,6 +29,7 @@ __all__ = [
     "count",
     "edit_for",
     "integer",
+    "numbers",
     "recorded",
     "recorded_by",
     "records",
@@ -185,10 +187,27 @@ class Recorded(NamedTuple):
         }
 
 
+_SAID = (
+    message.EXECUTION,
+    message.SHEET,
+    message.ATTEMPT,
+    message.EXIT_CODE,
+    message.DURATION,
+    message.TIME,
+    message.PROMPT_BYTES,
+    message.OUTPUT_BYTES,
+)
+
+
 def recorded_by(collection: Collection, job_id: str, revision: Revision) -> Recorded | None:
     """Return the execution of a job that a commit records, or None."""
-    said = dict(reversed(revision.message.trailers))  # of several alike the first counts
-    number = integer(said.get(message.EXECUTION)) if said.get(collection.trailer) == job_id else None
+    if revision.message.get(collection.trailer) != job_id:
+        return None
+    return _recorded(job_id, revision.message.first(_SAID), revision.id)
+
+
+def _recorded(job_id: str, said: Said, revision: str) -> Recorded | None:
+    number = integer(said.get(message.EXECUTION))
     if number is None:
         return None
     return Recorded(
@@ -201,7 +220,7 @@ def recorded_by(collection: Collection, job_id: str, revision: Revision) -> Reco
         _time(said.get(message.TIME)),
         integer(said.get(message.PROMPT_BYTES)),
         integer(said.get(message.OUTPUT_BYTES)),
-        revision.id,
+        revision,
     )
 
 
@@ -219,11 +238,33 @@ def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Reco
                 yield found
 
 
+class Numbers(NamedTuple):
+    """How many executions there are, how many of them exited with 0, and how long one took on average, if known."""
+
+    total: int
+    successful: int
+    seconds: float | None
+
+
+def numbers(store: Store, collection: Collection, job_id: str) -> Numbers:
+    """Return the numbers of the executions in the present life of a job."""
+    met: dict[int, Said] = {}
+    for life in lives(store, collection, job_id):
+        for said in store.said(collection, job_id, life, message.EXECUTION, message.EXIT_CODE, message.DURATION):
+            number = integer(said[message.EXECUTION])
+            if number is not None:
+                met.setdefault(number, said)
+    codes = [integer(said.get(message.EXIT_CODE)) for said in met.values()]
+    seconds = [each for said in met.values() if (each := _seconds(said.get(message.DURATION))) is not None]
+    return Numbers(len(met), codes.count(0), sum(seconds) / len(seconds) if seconds else None)
+
+
 def count(store: Store, collection: Collection, job_id: str) -> int:
     """Return how many executions there are in the present life of a job."""
     met: set[int | None] = {None}
     for life in lives(store, collection, job_id):
-        met.update(map(integer, store.values(collection, job_id, message.EXECUTION, life)))
+        said = store.said(collection, job_id, life, message.EXECUTION)
+        met.update(integer(each[message.EXECUTION]) for each in said)
     return len(met) - 1
 
 

@@ -24,8 +24,6 @@ __all__ = ["JobFilters", "JobPage", "matching", "page", "since_when", "statistic
 
 _log = logging.getLogger("gitstate")
 
-_AT_ONCE = 200  # jobs that are asked for, if more than the page needs may be left out
-
 
 class JobFilters(TypedDict, total=False):
     """Which jobs are asked for, and in which order; all of these at once.
@@ -91,7 +89,7 @@ def matching(
     selection = _selection(filters, statuses)
     if cursor is not None:
         selection = replace(selection, after=_place(filters, cursor))
-    at_once = None if limit is None else limit + 1 if statuses is None else max(limit + 1, _AT_ONCE)
+    at_once = None if limit is None else limit + 1
     selection = replace(selection, limit=at_once)
     while True:
         rows, unreadable = store.select(jobs, selection)
@@ -125,17 +123,16 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
         snapshot.content()  # says what is wrong
     if not facts:
         return {}
-    recorded = list(executions.recorded(store, jobs, job_id))
-    durations = [each.duration_seconds for each in recorded if each.duration_seconds is not None]
+    numbers = executions.numbers(store, jobs, job_id)
     total, completed = facts["total_sheets"] or 0, facts["done"] - facts["skipped"]
     return {
         "total_sheets": total,
         "completed_sheets": completed,
         "success_rate": 100.0 * completed / total if total else 0.0,
         "total_retries": facts["total_retry_count"] or 0,
-        "total_executions": len(recorded),
-        "avg_duration_seconds": sum(durations) / len(durations) if durations else None,
-        "successful_executions": sum(each.exit_code == 0 for each in recorded),
+        "total_executions": numbers.total,
+        "avg_duration_seconds": numbers.seconds,
+        "successful_executions": numbers.successful,
     }
 
 

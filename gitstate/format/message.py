@@ -6,6 +6,7 @@ line. Their values are ASCII; what is not plain printable ASCII is written as a 
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
@@ -178,6 +179,10 @@ class Message:
             if name == key:
                 return value
         return None
+
+    def first(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return the value of the first trailer with each of some keys, if there is one."""
+        return {name: value for name, value in reversed(self.trailers) if name in keys}
 
     def all(self, key: str) -> list[str]:
         """Return the values of all trailers with this key, in their order."""

@@ -1,6 +1,6 @@
 """The revisions of a document, all of them or those that somebody asks for: from the index, or by walking."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from gitstate.engine import graph
@@ -8,9 +8,9 @@ from gitstate.engine.objects import Commit, ObjectId
 from gitstate.format.message import Message
 from gitstate.store.documents import Revision, Snapshot
 from gitstate.store.reader import Reader
-from gitstate.store.trails import Life, Trail
+from gitstate.store.trails import Life, Said, Trail
 
-__all__ = ["Part", "lives", "revisions", "values", "walked"]
+__all__ = ["Part", "lives", "revisions", "said", "walked"]
 
 Part: TypeAlias = Callable[[Snapshot], str | None]
 """Tells apart what a snapshot holds of a part of the document; None: nothing."""
@@ -36,12 +36,12 @@ def revisions(reader: Reader, trail: Trail, part: Part | None = None) -> Iterato
         yield from found if part is None else _of_part(reader, trail, found, part)
 
 
-def values(reader: Reader, trail: Trail) -> list[str]:
-    """Return what the revisions of a trail say with its key, that of the newest first."""
+def said(reader: Reader, trail: Trail, keys: Sequence[str]) -> list[Said]:
+    """Return what the revisions of a trail say with each of some keys, that of the newest first."""
     index = reader.index(trail.collection)
-    found = None if index is None else index.values(trail)
+    found = None if index is None else index.said(trail, keys)
     if found is None:
-        found = [said for each in walked(reader, trail) if (said := each.message.get(trail.key or "")) is not None]
+        found = [each.message.first(keys) for each in walked(reader, trail)]
     return found
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gitstate.store.documents import Collection, Revision, Snapshot
     from gitstate.store.index.summaries import Facts
     from gitstate.store.selection import Selected, Selection
+    from gitstate.store.trails import Said
     from gitstate.store.watching import Watcher
 
 __all__ = ["ReadingStore"]
@@ -125,10 +126,12 @@ class ReadingStore:
         start = self.resolve(at, collection, document)
         return history.revisions(self._reader, Trail(collection, document, start, until, key, value), part)
 
-    def values(self, collection: Collection, document: str, key: str, life: Life) -> list[str]:
-        """Return what the revisions in a life of a document say with a trailer, that of the newest first."""
+    def said(self, collection: Collection, document: str, life: Life, *keys: str) -> list[Said]:
+        """Return what the revisions in a life of a document that have the first of some trailers say with these, that
+        of the newest first.
+        """
         self._check_open()
-        return history.values(self._reader, Trail(collection, document, life.newest, life.began.id, key))
+        return history.said(self._reader, Trail(collection, document, life.newest, life.began.id, keys[0]), keys)
 
     def life(self, collection: Collection, document: str, at: str | None = None) -> Life | None:
         """Return the last life that a document had at a revision: its newest revision and the one that began it."""

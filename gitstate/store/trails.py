@@ -1,13 +1,13 @@
 """Which revisions of a document are asked for, and who may know them without a walk."""
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gitstate.engine.objects import ObjectId
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Revision
 
-__all__ = ["Known", "Life", "Trail"]
+__all__ = ["Known", "Life", "Said", "Trail"]
 
 
 class Trail(NamedTuple):
@@ -39,14 +39,18 @@ class Life(NamedTuple):
     began: Revision
 
 
+Said: TypeAlias = Mapping[str, str]
+"""What a message says: the first value of each key."""
+
+
 class Known(Protocol):
     """What an index answers; None: it cannot, and the history is walked."""
 
     def revisions(self, trail: Trail) -> Iterator[Revision] | None:
         """Return the revisions of a trail, newest first."""
 
-    def values(self, trail: Trail) -> list[str] | None:
-        """Return what the revisions of a trail say with its key, that of the newest first."""
+    def said(self, trail: Trail, keys: Sequence[str]) -> list[Said] | None:
+        """Return what the revisions of a trail say with each of some keys, that of the newest first."""
 
     def lives(self, trail: Trail) -> list[Life] | None:
         """Return the last life that the document had at the start of a trail; an empty list if it had none."""

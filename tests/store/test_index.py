@@ -74,7 +74,8 @@ def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int
                 expected = [each.id for each in history.walked(plain, trail)]
                 assert [each.id for each in history.revisions(store._reader, trail)] == expected
                 if value is None:
-                    assert history.values(store._reader, trail) == history.values(plain, trail)
+                    keys = [key, "Gitstate-Event", "Gitstate-Execution"]
+                    assert history.said(store._reader, trail, keys) == history.said(plain, trail, keys)
     return answers
 
 
@@ -147,7 +148,7 @@ def _compare_trailers(reader: Reader, known: Index, document: str, start: str) -
             assert found is not None
             assert [each.id for each in found] == [each.id for each in saying]
             if value is None:
-                assert known.revisions.values(trail) == [each.message.get(key) for each in saying]
+                assert known.revisions.said(trail, [key]) == [each.message.first([key]) for each in saying]
     there = [silent.snapshot(NOTES, document, each.id) is not None for each in exact]
     left = dropwhile(lambda pair: not pair[1], zip(exact, there, strict=True))
     life = [each.id for each, _ in takewhile(lambda pair: pair[1], left)]

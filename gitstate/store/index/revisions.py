@@ -4,9 +4,10 @@ Known are the commits on the line of first parents from the head, and which docu
 a document that a merge changed nothing more is known than that: its history is no line, and is walked.
 """
 
+import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -23,7 +24,7 @@ from gitstate.store.index import line
 from gitstate.store.index.database import Database, transaction
 from gitstate.store.index.line import TooFar, Touch
 from gitstate.store.reader import Reader
-from gitstate.store.trails import Life, Trail
+from gitstate.store.trails import Life, Said, Trail
 
 __all__ = ["SCHEMA", "Revisions"]
 
@@ -51,9 +52,9 @@ _SAYING = """
 SELECT seq, id, body, gone FROM told JOIN touched USING (document, seq) JOIN revisions USING (seq)
 WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest
 AND CASE WHEN :value IS NULL THEN place = 0 ELSE value = :value END ORDER BY seq DESC LIMIT :limit"""
-_VALUES = """
-SELECT value FROM told WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest AND place = 0
-ORDER BY seq DESC"""
+_SAID = """
+SELECT seq, key, value FROM told WHERE document = :document AND key IN (
+SELECT CAST(value AS BLOB) FROM json_each(:keys)) AND seq BETWEEN :oldest AND :newest AND place = 0 ORDER BY seq DESC"""
 _LIFE = """
 WITH last (seq) AS (SELECT max(seq) FROM touched WHERE document = :document AND seq <= :newest AND NOT gone),
 ended (seq) AS (
@@ -117,13 +118,16 @@ class Revisions:
 
         return self._ask(trail, first)
 
-    def values(self, trail: Trail) -> list[str] | None:
-        """Return what the revisions of a trail say with its key, that of the newest first."""
+    def said(self, trail: Trail, keys: Sequence[str]) -> list[Said] | None:
+        """Return what the revisions of a trail say with each of some keys, that of the newest first."""
 
-        def values(connection: sqlite3.Connection, bounds: _Parameters) -> list[str]:
-            return [_text(value) for (value,) in connection.execute(_VALUES, bounds)]
+        def said(connection: sqlite3.Connection, bounds: _Parameters) -> list[Said]:
+            found: dict[int, dict[str, str]] = {}
+            for seq, key, value in connection.execute(_SAID, {**bounds, "keys": json.dumps(keys)}):
+                found.setdefault(seq, {})[_text(key)] = _text(value)
+            return [each for each in found.values() if trail.key is None or trail.key in each]
 
-        return self._ask(trail, values)
+        return self._ask(trail, said)
 
     def lives(self, trail: Trail) -> list[Life] | None:
         """Return the last life that a document had at the start of a trail; an empty list if it had none."""
