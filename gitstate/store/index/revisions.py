@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
@@ -181,7 +182,7 @@ class Revisions:
     def _pages(self, trail: Trail, bounds: _Parameters, rows: "list[_Row]") -> Iterator[Revision]:
         while rows:
             for _, commit_id, body, gone in rows:
-                yield Revision.of(commit_id, parse_commit(body), removed=bool(gone))
+                yield _revision(commit_id, body, gone)
             if len(rows) < _PAGE:
                 return
             seq, last = rows[-1][:2]
@@ -253,6 +254,11 @@ class Revisions:
             for key, value in dict.fromkeys(said.trailers):
                 place = places[key] = places.get(key, -1) + 1
                 yield _bytes(document), _bytes(key), seq, place, _bytes(value)
+
+
+@lru_cache(maxsize=4096)  # what is asked for again and again, such as by a dashboard, takes a third of the time
+def _revision(commit_id: ObjectId, body: bytes, gone: int) -> Revision:
+    return Revision.of(commit_id, parse_commit(body), removed=bool(gone))
 
 
 def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters | None:
