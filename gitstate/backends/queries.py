@@ -13,7 +13,7 @@ from gitstate import clock
 from gitstate.backends import executions
 from gitstate.backends.states import cause_of_death
 from gitstate.backends.statuses import JobStatus
-from gitstate.backends.summaries import FIELDS
+from gitstate.backends.summaries import HIDDEN
 from gitstate.errors import InvalidInputError
 from gitstate.store.documents import Collection
 from gitstate.store.selection import ORDERS, Selected, Selection
@@ -106,9 +106,11 @@ def matching(
 
 def shown(row: Selected) -> dict[str, Any]:
     """Return a job as people see it: one whose process is gone is paused."""
-    summary: dict[str, Any] = {key: row.facts[key] for key in FIELDS}
-    summary["status"], summary["error_message"] = _standing(row.facts)
-    return summary | {"done_sheets": row.facts["done"], "failed_sheets": row.facts["failed"]}
+    summary: dict[str, Any] = row.facts
+    summary["status"], summary["error_message"] = _standing(summary)
+    for name in HIDDEN:
+        del summary[name]
+    return summary
 
 
 def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     if not facts:
         return {}
     numbers = executions.numbers(store, jobs, job_id)
-    total, completed = facts["total_sheets"] or 0, facts["done"] - facts["skipped"]
+    total, completed = facts["total_sheets"] or 0, facts["done_sheets"] - facts["skipped_sheets"]
     return {
         "total_sheets": total,
         "completed_sheets": completed,

@@ -17,7 +17,7 @@ from gitstate.store.selection import Summary
 from gitstate.values import canonical
 from gitstate.values.joins import instant
 
-__all__ = ["FIELDS", "error_of_sheet", "summarize"]
+__all__ = ["FIELDS", "HIDDEN", "error_of_sheet", "summarize"]
 
 FIELDS = {
     "id": "job_id",
@@ -31,7 +31,9 @@ FIELDS = {
     "error_message": "error_message",
 }
 """The keys of a summary, and the fields of a job that they show."""
-_MORE = ("total_retry_count", "pid", "host")  # what else is known of a job by its field
+_FIELDS_TOO = ("total_retry_count", "pid", "host")
+HIDDEN = ("skipped_sheets", *_FIELDS_TOO)
+"""What else is known of a job, and not shown."""
 _ERRORS = 20  # sheets that failed whose errors are found
 
 
@@ -49,8 +51,9 @@ def summarize(snapshot: Snapshot, said: Message | None) -> Summary:
     """
     job = _root(snapshot)
     counts = (None if said is None else _told(said)) or _counted(snapshot)
-    facts = {key: job.get(field) for key, field in FIELDS.items()} | {name: job.get(name) for name in _MORE}
-    facts |= {"done": counts.done, "failed": len(counts.failed), "skipped": len(counts.skipped)}
+    facts: dict[str, Any] = {key: job.get(field) for key, field in FIELDS.items()}
+    facts |= {"done_sheets": counts.done, "failed_sheets": len(counts.failed), "skipped_sheets": len(counts.skipped)}
+    facts |= {name: job.get(name) for name in _FIELDS_TOO}
     sheets = (error_of_sheet(snapshot, number) for number in counts.failed[:_ERRORS])
     return Summary(
         facts=facts,
