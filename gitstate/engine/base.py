@@ -93,6 +93,14 @@ class Engine(ABC):
         """See :meth:`Source.commits`."""
 
     @abstractmethod
+    def bulk(self, ids: Sequence[ObjectId]) -> Iterator[GitObject]:
+        """Yield many objects, read at once and checked against their ids; trees are then at hand for :meth:`tree`.
+
+        What is at hand already is left out. It may end early or yield nothing: what is missing or damaged, :meth:`read`
+        tells.
+        """
+
+    @abstractmethod
     def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
         """Yield the commits on the line of first parents from ``start`` on, newest first, read in bulk.
 

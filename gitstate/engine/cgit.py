@@ -22,7 +22,7 @@ from gitstate.engine import files
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
-__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find", "line"]
+__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find", "line", "read"]
 
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
@@ -176,7 +176,7 @@ def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tup
     while several := list(islice(records, _SEVERAL)):
         ids = [commit_id for commit_id, _ in several]
         given = 0
-        for body, (commit_id, changed) in zip(_bodies(objects, ids), several, strict=False):
+        for (_, body), (commit_id, changed) in zip(read(objects, ids), several, strict=False):
             yield commit_id, body, changed
             given += 1
         if given < len(several):
@@ -204,15 +204,15 @@ def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, dict
             yield commit_id, changed
 
 
-def _bodies(objects: Path, ids: Sequence[ObjectId]) -> Iterator[bytes]:
-    """Yield the bodies of objects; it ends at one that git cannot read."""
+def read(objects: Path, ids: Sequence[ObjectId]) -> Iterator[tuple[str, bytes]]:
+    """Yield the kinds and bodies of objects, unchecked; it ends at one that git cannot read."""
     with suppress(OSError), _run(objects, ["cat-file", "--batch"], "".join(f"{each}\n" for each in ids)) as git:
         stream = _output(git)
         while (header := stream.readline()) and len(words := header.split()) == 3:
             body = stream.read(int(words[2]))
             if stream.read(1) != b"\n":
                 return
-            yield body
+            yield words[1].decode("ascii"), body
 
 
 def _said(objects: Path, arguments: list[str]) -> Iterator[bytes]:

@@ -102,6 +102,10 @@ class ObjectReader:
         with files.storage_errors(self._path):
             return self._attempt(search, f"an object {prefix}…")
 
+    def unknown(self, ids: Iterable[ObjectId]) -> list[ObjectId]:
+        """Return those ids, each once, whose objects are not at hand."""
+        return [object_id for object_id in dict.fromkeys(ids) if self._known.get(object_id) is None]
+
     def learn(self, objects: Iterable[GitObject]) -> None:
         """Keep trees and commits that were just written, which are read next."""
         for item in objects:

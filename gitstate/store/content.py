@@ -59,6 +59,23 @@ class Content:
             content._size = known._size if content._age else 0
         return content
 
+    @classmethod
+    def spliced(cls, value: dict[str, Value], layout: Layout, files: Mapping[str, bytes]) -> "Content":
+        """Return the content of a value that was read from files: its text is put together of theirs.
+
+        To write it anew takes three times as long as to read it.
+        """
+        paths = {part.field: part.path_of for part in layout.parts}
+        fields = []
+        for name, item in value.items():
+            if name in paths and isinstance(item, dict) and item:
+                entries = [f"{_to_json(key)}:{_ascii(files[paths[name](key)], entry)}" for key, entry in item.items()]
+                text = f"{{{','.join(entries)}}}"
+            else:
+                text = _to_json(item)
+            fields.append(f"{_to_json(name)}:{text}")
+        return cls(text=f"{{{','.join(fields)}}}".encode("ascii"))
+
     @property
     def text(self) -> bytes:
         """The value as JSON text in ASCII, its keys in the order in which the files have them."""
@@ -130,6 +147,11 @@ def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _P
     return keys, entries, texts
 
 
+def _ascii(data: bytes, value: Value) -> str:
+    """Return the JSON text of a value, its own if that is plain."""
+    return data.decode("ascii") if data.isascii() else _to_json(value)
+
+
 def _from_text(text: bytes) -> Content:
     return Content(text=text)
 
@@ -143,7 +165,7 @@ class _Document:
 class ContentCache:
     """The contents that were read or written lately; bounded, and safe to use from any thread."""
 
-    def __init__(self, limit: int = 64 * 2**20) -> None:
+    def __init__(self, limit: int = 128 * 2**20) -> None:
         self._limit = limit  # bytes
         self._size = 0
         self._documents: OrderedDict[tuple[str, str], _Document] = OrderedDict()

@@ -76,8 +76,8 @@ class Snapshot:
         """Return what the document holds if that is at hand, without reading a file."""
         return self.contents.get(self.key)
 
-    def content(self) -> Content:
-        """Return what the document holds.
+    def content(self, *, as_text: bool = False) -> Content:
+        """Return what the document holds; ``as_text`` says that its text will be asked for, and not its value.
 
         Raises:
             StateCorruptionError: A file is missing, damaged or of the wrong shape; the message names it, the document
@@ -86,7 +86,9 @@ class Snapshot:
         try:
             content = self.known()
             if content is None:
-                content = Content(value=self._join())  # its keys are in their order already
+                files = self._read()
+                value = self._join(files)  # its keys are in their order already
+                content = Content.spliced(value, self.collection.layout, files) if as_text else Content(value=value)
                 self.contents.put(self.key, content)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
@@ -98,13 +100,13 @@ class Snapshot:
         ``loads`` is that of :meth:`Layout.join`. Raises as :meth:`content` does.
         """
         try:
-            return self._join(paths, loads)
+            return self._join(self._read(paths), paths, loads)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 
     def text(self) -> bytes:
         """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
-        return self.content().text
+        return self.content(as_text=True).text
 
     def value(self) -> dict[str, Value]:
         """Return the value, the caller's own. Raises as :meth:`content` does."""
@@ -137,7 +139,7 @@ class Snapshot:
         entry = trees.find(self.source, self.tree, path)
         return None if entry is None or entry.is_directory else self.source.read(entry.id, "blob")
 
-    def _entries(self) -> Iterator[tuple[str, TreeEntry]]:
+    def entries(self) -> Iterator[tuple[str, TreeEntry]]:
         """Yield what lies where the files of the value do, without a look into other folders."""
         for name, entry in trees.read(self.source, self.tree).items():
             if name not in self.collection.layout.top_names:
@@ -147,12 +149,11 @@ class Snapshot:
             else:
                 yield name, entry
 
-    def _join(
-        self, only: Container[str] | None = None, loads: Callable[[bytes], Value] = canonical.loads
-    ) -> dict[str, Value]:
+    def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
+        """Return the files of the value by path, or those with some paths and the root file."""
         layout = self.collection.layout
         contents: dict[str, bytes] = {}
-        for path, entry in self._entries():
+        for path, entry in self.entries():
             if layout.owns(path) and (only is None or path in only or path == layout.root):
                 if entry.mode not in (FILE, _EXECUTABLE):
                     raise CorruptionError(f"{path} is a link and not a file")
@@ -160,7 +161,16 @@ class Snapshot:
                     contents[path] = self.source.read(entry.id, "blob")
                 except CorruptionError as error:
                     raise CorruptionError(f"{path}: {error.message}") from error
-        value = layout.join(contents, only, loads)
+        return contents
+
+    def _join(
+        self,
+        files: Mapping[str, bytes],
+        only: Container[str] | None = None,
+        loads: Callable[[bytes], Value] = canonical.loads,
+    ) -> dict[str, Value]:
+        layout = self.collection.layout
+        value = layout.join(files, only, loads)
         own = value.get(self.collection.id_field)
         if own is not None and not canonical.equal(own, self.document):
             raise CorruptionError(f"{layout.root} says that it belongs to {own!r}")

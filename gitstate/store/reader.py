@@ -1,7 +1,9 @@
 """Reads documents at a commit: where they lie, what they hold, which there are."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from copy import copy
+from itertools import islice
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
@@ -17,6 +19,7 @@ from gitstate.values import canonical
 __all__ = ["FORMAT_FILE", "Reader"]
 
 FORMAT_FILE = "gitstate.json"
+_AT_ONCE = 1000  # folders whose trees are read in bulk
 
 
 class Reader:
@@ -104,14 +107,20 @@ class Reader:
             yield self.snapshot_of(collection, document, commit_id, tree)
 
     def places(self, collection: Collection, root: ObjectId) -> Iterator[tuple[str, str, ObjectId]]:
-        """Yield the id, the path and the own tree of every document in a root tree, in the order of their folders."""
+        """Yield the id, the path and the own tree of every document in a root tree, in the order of their folders.
+
+        The trees are read in bulk.
+        """
         top, levels = trees.find(self.source, root, collection.name), self._levels(root)
         if levels is None or top is None or not top.is_directory:
             return
-        for fan, name, tree in self._folders(top.id, levels):
-            document = self._document_in(collection, fan, name, tree, levels)
-            if document is not None:
-                yield document, "/".join(part for part in (collection.name, fan, name) if part), tree
+        folders = self._folders(top.id, levels)
+        while several := list(islice(folders, _AT_ONCE)):
+            deque(self.engine.bulk([tree for _, _, tree in several]), maxlen=0)
+            for fan, name, tree in several:
+                document = self._document_in(collection, fan, name, tree, levels)
+                if document is not None:
+                    yield document, "/".join(part for part in (collection.name, fan, name) if part), tree
 
     def differing(
         self, collection: Collection, before: ObjectId | None, after: ObjectId

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gitstate.engine import graph, trees
 from gitstate.errors import ClosedError
 from gitstate.store import history, naming, walks
+from gitstate.store.bulk import read_ahead
 from gitstate.store.index.indexes import Indexes
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
@@ -73,9 +74,10 @@ class ReadingStore:
         """Return a document as it stands at the head, or stood ``at`` a revision; None when there is none."""
         return self._reader.snapshot(collection, document, self.resolve(at, collection, document))
 
-    def documents(self, collection: Collection, at: str | None = None) -> Iterator[Snapshot]:
-        """Yield every document of a collection."""
-        return self._reader.documents(collection, self.resolve(at))
+    def documents(self, collection: Collection, at: str | None = None, *, whole: bool = False) -> Iterator[Snapshot]:
+        """Yield every document of a collection; ``whole`` says that what each holds will be asked for."""
+        found = self._reader.documents(collection, self.resolve(at))
+        return read_ahead(self._engine, found) if whole else found
 
     def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[str]]:
         """Return the documents that are asked for by what they say of themselves, and a sentence of each that cannot be

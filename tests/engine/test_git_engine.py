@@ -10,7 +10,7 @@ import pytest
 from dulwich.pack import Pack
 
 from gitstate.engine.git import GitEngine
-from gitstate.engine.objects import parse_commit
+from gitstate.engine.objects import GitObject, parse_commit
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import open_repository
 from gitstate.errors import ClosedError, StaleError
@@ -165,3 +165,17 @@ def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(
     assert head is not None
     reader.read(head, "commit")
     assert len(packs_of(tmp_path / "store")) == 8 and len(asked) == 1
+
+
+def test_what_is_read_in_bulk_is_checked_and_then_at_hand(
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitstate.engine.git._FEW", 2)
+    commit = save(open_engine(), {str(number): b"%d" % number for number in range(4)})
+    engine = open_engine()
+    tree = parse_commit(engine.read(commit, "commit")).tree
+    ids = [GitObject("blob", b"%d" % number).id for number in range(4)]
+    assert [item.id for item in engine.bulk([tree, *ids, *ids])] == [tree, *ids]
+    assert [item.id for item in engine.bulk([tree, *ids])] == ids, "the tree is at hand by now"
+    assert [item.id for item in engine.bulk([*ids[:2], "1" * 40, *ids[2:]])] == ids[:2]
+    assert list(engine.bulk(ids[:1])) == []

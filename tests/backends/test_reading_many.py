@@ -1,0 +1,93 @@
+"""Many jobs are read in bulk, and come as if each had been read by itself."""
+
+import gc
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitstate import CheckpointState, GitStateBackend
+from gitstate.engine import git as engine
+from gitstate.store import bulk, reader
+from tests.git import git
+from tests.stores import leave_damaged
+
+_SHEETS = 4
+_IDS = ("a", "b/c", "ü", "x" * 300, "long")
+
+
+@pytest.fixture(autouse=True)
+def _soon_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_FEW", 1)
+    monkeypatch.setattr(bulk, "_AT_ONCE", 2)
+    monkeypatch.setattr(reader, "_AT_ONCE", 3)
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """A store of some jobs, all in one pack."""
+    async with GitStateBackend(tmp_path / "state") as backend:
+        for number, job_id in enumerate(_IDS):
+            state = CheckpointState(
+                job_id=job_id, job_name="Job", total_sheets=_SHEETS, metadata={"z": "ü", "a": number}
+            )
+            for sheet in range(1, number + 1):
+                state.mark_sheet_completed(sheet, stdout_tail="plain" if sheet % 2 else "ünï \ud800 \x00")
+            await backend.save(state)
+    return tmp_path / "state"
+
+
+async def states(folder: Path) -> tuple[list[CheckpointState], list[CheckpointState]]:
+    """The jobs as a list has them, and as each is loaded by itself."""
+    async with GitStateBackend(folder, create=False) as backend:
+        listed = await backend.list_jobs()
+        assert [state.model_dump() for state in await backend.list_jobs()] == [each.model_dump() for each in listed]
+    async with GitStateBackend(folder, create=False) as backend:
+        loaded = [await backend.load(state.job_id) for state in listed]
+    return listed, [state for state in loaded if state is not None]
+
+
+@pytest.mark.parametrize("pack", [None, ["gc", "-q", "--prune=now"], ["repack", "-adfq"]])
+async def test_a_list_is_what_loading_each_gives(folder: Path, pack: list[str] | None) -> None:
+    if pack is not None:
+        git(folder, *pack)
+    listed, loaded = await states(folder)
+    assert {state.job_id for state in listed} == set(_IDS)
+    assert [state.model_dump() for state in listed] == [state.model_dump() for state in loaded]
+    assert gc.isenabled()
+
+
+async def test_without_git_they_are_read_one_by_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        listed, loaded = await states(folder)
+    assert [state.model_dump() for state in listed] == [state.model_dump() for state in loaded]
+    assert len(listed) == len(_IDS)
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize("path", ["jobs/long/sheets/0002.json", "jobs/long/sheets", "jobs/a", "jobs/long/job.json"])
+async def test_what_is_lost_is_lost_to_its_own_job_alone(
+    folder: Path, caplog: pytest.LogCaptureFixture, damage: str, path: str
+) -> None:
+    leave_damaged(folder)
+    lost = git(folder, "rev-parse", f"HEAD:{path}").strip()
+    packs = list((folder / ".git/objects/pack").glob("*.pack"))
+    contents = [pack.read_bytes() for pack in packs]
+    for each in (folder / ".git/objects/pack").iterdir():
+        each.unlink()
+    for content in contents:
+        subprocess.run(["git", "unpack-objects", "-q"], cwd=folder, input=content, check=True)  # noqa: ASYNC221 - short
+    loose = folder / ".git/objects" / lost[:2] / lost[2:]
+    loose.chmod(0o644)
+    if damage == "missing":
+        loose.unlink()
+    else:
+        other = git(folder, "rev-parse", "HEAD:jobs/b%2Fc/job.json").strip()
+        loose.write_bytes((folder / ".git/objects" / other[:2] / other[2:]).read_bytes())
+    async with GitStateBackend(folder, create=False) as backend:
+        listed = await backend.list_jobs()
+    assert {state.job_id for state in listed} == set(_IDS) - {path.split("/")[1]}
+    assert f"{path.split('/')[1]!r}" in caplog.text
