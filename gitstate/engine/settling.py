@@ -11,13 +11,14 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gitstate.engine import files, graph, packs, refs, trees
+from gitstate.engine import files, gitindex, graph, packs, refs, trees
 from gitstate.engine.base import Settled, Source
 from gitstate.engine.journal import Journal
+from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
-from gitstate.errors import CorruptionError
+from gitstate.errors import CorruptionError, GitStateError
 
 __all__ = ["DAMAGED", "settle"]
 
@@ -44,13 +45,12 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
     for record in journal.records:
         packs.place(folder, packs.read(record.pack))
     _set_damaged_aside(folder, repository.private / DAMAGED, journal.began)
-    if journal.is_of_another_boot:
-        _set_index_aside(repository.git_dir / "index", repository.private / DAMAGED)
-        files.remove(repository.git_dir / "index.lock")  # whoever held it is dead
     reader = ObjectReader(repository)
     try:
         named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
         settled = [found for ref in named if (found := _settle_ref(repository, journal, reader, ref, who)) is not None]
+        if journal.is_of_another_boot:
+            _settle_index(repository, reader)
     finally:
         reader.close()
     if journal.is_of_another_boot:
@@ -196,12 +196,55 @@ def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     files.sync_directory(folder)
 
 
-def _set_index_aside(index: Path, aside: Path) -> None:
-    """Move git's index away if it did not reach the disk whole: nobody syncs it, and it is soon made anew."""
-    content = _read(os.fspath(index))
-    if index.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
+def _settle_index(repository: Repository, source: Source) -> None:
+    """Make git's index good, which nobody syncs: it may be torn, or name files that did not reach the disk."""
+    path = repository.git_dir / "index"
+    files.remove(f"{path}.lock")  # whoever held it is dead
+    content = _read(os.fspath(path))
+    if path.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
+        aside = repository.private / DAMAGED
         aside.mkdir(exist_ok=True)
-        os.rename(index, aside / "index")
+        os.rename(path, aside / "index")  # it is soon made anew
+    elif refs.read_head(repository) == repository.ref:  # else it is about another branch
+        try:
+            _take_lost_out(repository, path, source)
+        except GitStateError as error:
+            _log.warning("what git's index names was not looked at: %s", error)
+
+
+def _take_lost_out(repository: Repository, path: Path, source: Source) -> None:
+    """Let git's index say of each file that is lost what the branch has there: with it git could not commit or gc.
+
+    The files stay as they are. What a person staged stays too, when it can be read.
+    """
+    head = refs.read(repository, repository.ref)
+    if head is None or repository.worktree is None:
+        return
+    index = gitindex.read(repository.git_dir, repository.worktree, repository.private)
+    if index.conflicted:
+        return
+    there = dict(trees.files(source, graph.read(source, head).tree))
+    for name, staged in list(index.items()):
+        entry, target = staged.entry, there.get(name)
+        if entry == target or entry.mode == _SUBMODULE or _can_read(source, entry.id):
+            continue
+        if target is None:
+            index.remove(name)
+        else:
+            index.put(name, target)
+    if index.changed:
+        for name, _ in list(index.racy()):
+            index.distrust(name)
+        with LockFile(repository.private, path, index.to_bytes(), timeout=0) as lock:
+            lock.replace()
+
+
+def _can_read(source: Source, blob_id: ObjectId) -> bool:
+    try:
+        source.read(blob_id, "blob")
+    except CorruptionError:
+        return False
+    return True
 
 
 def _packs_since(folder: Path, since: float) -> list[str]:

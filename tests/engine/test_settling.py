@@ -169,6 +169,30 @@ def test_a_log_names_no_commit_that_can_be_read_and_is_not_whole(
     git(folder, "gc", "--quiet")
 
 
+def test_an_index_of_git_that_names_what_is_lost_names_what_the_branch_has(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    engine = open_engine(durable=False)
+    save(engine, {"changed": b"0", "staged": b"0", "same": b"0"})
+    made = save(engine, {"same": b"1"})
+    save(engine, {"changed": b"lost", "new": b"lost"})
+    git(folder, "reset", "--quiet", "--hard")
+    (folder / "staged").write_bytes(b"staged")
+    git(folder, "add", "staged")
+    (folder / "intended").write_bytes(b"not staged yet")
+    git(folder, "add", "--intent-to-add", "intended")
+    (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
+    lose(folder, 1, how="gone")
+    reboot()
+    again = open_engine()
+    assert again.head() == made
+    assert git(folder, "status", "--porcelain").splitlines() == [" M changed", " A intended", "M  staged", "?? new"]
+    assert (folder / "changed").read_bytes() == b"lost", "what a person may want to keep"
+    git(folder, "fsck", "--strict")
+    git(folder, "commit", "--quiet", "-m", "by hand")
+    assert content(again, "staged") == b"staged"
+
+
 def test_nothing_whole_is_an_error_that_names_the_branch(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
     crashed(lambda **options: open_engine(check=False, **options), durable=False)
     (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
