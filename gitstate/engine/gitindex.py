@@ -164,6 +164,11 @@ class GitIndex:
         raw = self._raw.get(_encode(path))
         return None if raw is None else IndexEntry.parse(raw)
 
+    def items(self) -> Iterator[tuple[str, IndexEntry]]:
+        """Yield each path, and what the index says of it."""
+        for path, raw in self._raw.items():
+            yield path.decode("utf-8", "surrogateescape"), IndexEntry.parse(raw)
+
     def put(self, path: str, entry: TreeEntry, stat: os.stat_result | None = None) -> None:
         """Set what the index says of ``path``; without ``stat`` git will read the file to see whether it differs.
 

@@ -7,16 +7,18 @@ written anew, over whatever is there, and the branch goes where its last record 
 
 import logging
 import os
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gitstate.engine import files, graph, packs, refs, trees
+from gitstate.engine import files, gitindex, graph, packs, refs, trees
 from gitstate.engine.base import Settled, Source
 from gitstate.engine.journal import Journal
+from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
-from gitstate.errors import CorruptionError
+from gitstate.errors import CorruptionError, GitStateError
 
 __all__ = ["DAMAGED", "settle"]
 
@@ -43,13 +45,12 @@ def settle(repository: Repository, journal: Journal, who: Signature) -> list[Set
     for record in journal.records:
         packs.place(folder, packs.read(record.pack))
     _set_damaged_aside(folder, repository.private / DAMAGED, journal.began)
-    if journal.is_of_another_boot:
-        _set_index_aside(repository.git_dir / "index", repository.private / DAMAGED)
-        files.remove(repository.git_dir / "index.lock")  # whoever held it is dead
     reader = ObjectReader(repository)
     try:
         named = dict.fromkeys([*journal.synced, *(record.ref for record in journal.records), repository.ref])
         settled = [found for ref in named if (found := _settle_ref(repository, journal, reader, ref, who)) is not None]
+        if journal.is_of_another_boot:
+            _settle_index(repository, reader)
     finally:
         reader.close()
     if journal.is_of_another_boot:
@@ -84,10 +85,12 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
         wanted.insert(len(wanted) if ours else 0, standing)
     wanted += [commit for commit in (synced, records[0].before if records else None) if commit is not None]
     believed = {commit for commit in (synced, records[0].before if records else None) if commit is not None}
+    whole = _Whole(source, believed)
     lost: list[ObjectId] = []
     for commit in dict.fromkeys(wanted):
-        if _is_whole(source, commit, believed):
-            refs.forget(repository, ref, lambda logged: not _can_read(source, logged))
+        if commit in whole:
+            whole.add(_ancestors(source, commit))
+            refs.forget(repository, ref, lambda logged: logged not in whole)
             return _move(repository, Settled(ref, standing, commit, tuple(lost)), who)
         lost.append(commit)
     raise CorruptionError(
@@ -106,34 +109,61 @@ def _move(repository: Repository, settled: Settled, who: Signature) -> Settled:
     return settled
 
 
-def _can_read(source: Source, commit_id: ObjectId) -> bool:
-    try:
-        graph.read(source, commit_id)
-    except CorruptionError:
-        return False
-    return True
+class _Whole:
+    """The commits of which all that they added can be read, and all that those added that they follow.
 
+    Args:
+        source: Where objects are read.
+        believed: Commits beyond which nobody looks, since they were on the disk before.
+    """
 
-def _is_whole(source: Source, commit_id: ObjectId, believed: set[ObjectId]) -> bool:
-    """Whether all that a commit added can be read, and what those did that it follows, back to ``believed`` ones."""
-    seen: set[ObjectId] = set()
-    pending = [commit_id]
-    try:
-        while pending and len(seen) < _FAR:
+    def __init__(self, source: Source, believed: Container[ObjectId]) -> None:
+        self._source = source
+        self._believed = believed
+        self._found: dict[ObjectId, bool] = {}
+
+    def add(self, commits: Iterable[ObjectId]) -> None:
+        """Take it as known that these are whole."""
+        self._found.update(dict.fromkeys(commits, True))
+
+    def __contains__(self, commit_id: ObjectId) -> bool:
+        followers: dict[ObjectId, ObjectId | None] = {commit_id: None}  # of each commit the one that led to it
+        pending = [commit_id]
+        read = []
+        while pending and len(followers) < _FAR:
             current = pending.pop()
-            if current in seen or (current in believed and current != commit_id):
+            if self._found.get(current):
                 continue
-            seen.add(current)
-            commit = graph.read(source, current)
-            before = graph.read(source, commit.parents[0]).tree if commit.parents else None
-            for change in trees.diff(source, before, commit.tree):
-                if change.after is not None and change.after.mode != _SUBMODULE:
-                    source.read(change.after.id, "blob")
-            if current not in believed:
-                pending += commit.parents
+            parents = None if current in self._found else _read_added(self._source, current)
+            if parents is None:
+                self._condemn(current, followers)
+                return False
+            read.append(current)
+            for parent in () if current in self._believed else parents:
+                if parent not in followers and parent not in self._believed:
+                    followers[parent] = current
+                    pending.append(parent)
+        self.add(read)
+        return True
+
+    def _condemn(self, commit_id: ObjectId | None, followers: Mapping[ObjectId, ObjectId | None]) -> None:
+        """Note that a commit is not whole, nor are those that follow it."""
+        while commit_id is not None:
+            self._found[commit_id] = False
+            commit_id = followers[commit_id]
+
+
+def _read_added(source: Source, commit_id: ObjectId) -> Sequence[ObjectId] | None:
+    """Read all that a commit added, and return its parents; None: something of that cannot be read."""
+    try:
+        commit = graph.read(source, commit_id)
+        before = graph.read(source, commit.parents[0]).tree if commit.parents else None
+        for change in trees.diff(source, before, commit.tree):
+            if change.after is not None and change.after.mode != _SUBMODULE:
+                source.read(change.after.id, "blob")
     except CorruptionError:
-        return False
-    return True
+        return None
+    return commit.parents
 
 
 def _ancestors(source: Source, start: ObjectId | None) -> set[ObjectId]:
@@ -166,12 +196,55 @@ def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     files.sync_directory(folder)
 
 
-def _set_index_aside(index: Path, aside: Path) -> None:
-    """Move git's index away if it did not reach the disk whole: nobody syncs it, and it is soon made anew."""
-    content = _read(os.fspath(index))
-    if index.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
+def _settle_index(repository: Repository, source: Source) -> None:
+    """Make git's index good, which nobody syncs: it may be torn, or name files that did not reach the disk."""
+    path = repository.git_dir / "index"
+    files.remove(f"{path}.lock")  # whoever held it is dead
+    content = _read(os.fspath(path))
+    if path.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
+        aside = repository.private / DAMAGED
         aside.mkdir(exist_ok=True)
-        os.rename(index, aside / "index")
+        os.rename(path, aside / "index")  # it is soon made anew
+    elif refs.read_head(repository) == repository.ref:  # else it is about another branch
+        try:
+            _take_lost_out(repository, path, source)
+        except GitStateError as error:
+            _log.warning("what git's index names was not looked at: %s", error)
+
+
+def _take_lost_out(repository: Repository, path: Path, source: Source) -> None:
+    """Let git's index say of each file that is lost what the branch has there: with it git could not commit or gc.
+
+    The files stay as they are. What a person staged stays too, when it can be read.
+    """
+    head = refs.read(repository, repository.ref)
+    if head is None or repository.worktree is None:
+        return
+    index = gitindex.read(repository.git_dir, repository.worktree, repository.private)
+    if index.conflicted:
+        return
+    there = dict(trees.files(source, graph.read(source, head).tree))
+    for name, staged in list(index.items()):
+        entry, target = staged.entry, there.get(name)
+        if entry == target or entry.mode == _SUBMODULE or _can_read(source, entry.id):
+            continue
+        if target is None:
+            index.remove(name)
+        else:
+            index.put(name, target)
+    if index.changed:
+        for name, _ in list(index.racy()):
+            index.distrust(name)
+        with LockFile(repository.private, path, index.to_bytes(), timeout=0) as lock:
+            lock.replace()
+
+
+def _can_read(source: Source, blob_id: ObjectId) -> bool:
+    try:
+        source.read(blob_id, "blob")
+    except CorruptionError:
+        return False
+    return True
 
 
 def _packs_since(folder: Path, since: float) -> list[str]:

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -155,7 +156,7 @@ class Worktree:
         index = gitindex.read(self._git_dir, self.path, self._private)
         if index.conflicted:
             return Refreshed(pending="a merge with conflicts is unfinished in git's index")
-        shown = self._shown(record, index, head)
+        shown = self._shown(record, index, head, target)
         differing = self._differing(shown, target)
         if differing:
             _Record(_unique([*shown, target]), log=record.log).write(self._private)
@@ -168,24 +169,24 @@ class Worktree:
         self._settled(target).write(self._private)
         return checkout.done
 
-    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId) -> list[_Tree]:
+    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
         """Return the trees that the files and the entries of git's index may come from, but for a person's edits."""
-        shown: list[_Tree] = [tree for tree in record.shown if self._is_readable(tree)]
+        shown: list[_Tree] = [tree for tree in record.shown if self._is_readable(tree, target)]
         lost = bool(record.shown and not shown)
         if not len(index):
             shown.append(None)
         if record.index != _signs(self._git_dir / "index"):
             # Somebody's git was here, for a clone, a commit, a reset, a return from another branch: to one of these.
-            shown += self._trees(self._heads_since(record.log))
-        return _unique(shown if shown and not lost else [*shown, *self._trees(self._past(head))])
+            shown += self._trees(self._heads_since(record.log), target)
+        return _unique(shown if shown and not lost else [*shown, *self._trees(self._past(head), target)])
 
-    def _trees(self, commits: Iterable[ObjectId]) -> list[_Tree]:
+    def _trees(self, commits: Iterable[ObjectId], target: ObjectId) -> list[_Tree]:
         """Return the trees of those commits that are still there: after a reset, git's gc may have taken some."""
         found: list[_Tree] = []
         for commit_id in commits:
             with suppress(CorruptionError):
                 tree = graph.read(self._engine, commit_id).tree
-                if self._is_readable(tree):
+                if self._is_readable(tree, target):
                     found.append(tree)
         return found
 
@@ -208,10 +209,12 @@ class Worktree:
             yield commit_id
             commit_id = next(iter(graph.read(self._engine, commit_id).parents), None)
 
-    def _is_readable(self, tree: _Tree) -> bool:
+    def _is_readable(self, tree: _Tree, target: ObjectId) -> bool:
+        """Whether all of a tree is there that differs from the target; that the target is damaged is an error."""
         try:
-            trees.read(self._engine, tree)
+            deque(trees.diff(self._engine, tree, target), maxlen=0)
         except CorruptionError:
+            deque(trees.files(self._engine, target), maxlen=0)
             return False
         return True
 

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from gitstate.engine import journal, settling
+from gitstate.engine import journal, packs, settling
 from gitstate.engine.git import GitEngine
 from gitstate.errors import CorruptionError
 from tests.engine.conftest import OpenEngine, content, git, packs_of, save
@@ -149,6 +149,48 @@ def test_without_the_records_the_newest_whole_commit_counts_and_the_rest_is_name
     assert [(found.now, set(found.lost)) for found in again.settled] == [(made[2], {made[3], made[4]})]
     assert sorted(os.listdir(folder / ".git/gitstate/damaged")), "what could not be read is kept beside"
     save(again, {"a": b"on"})
+
+
+def test_a_log_names_no_commit_that_can_be_read_and_is_not_whole(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    # The packs of the last saves reached the disk, and one before them did not: git fsck and gc begin at the logs too.
+    engine = open_engine(durable=False)
+    made = [save(engine, {f"folder-{n}/file": b"%d" % n}) for n in range(7)]
+    lost = folder / ".git/objects/pack" / packs.pack_name(engine._journal.records[2].pack[-20:])  # of made[3]
+    (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
+    for suffix in (".pack", ".idx"):
+        lost.with_suffix(suffix).unlink()
+    reboot()
+    again = open_engine()
+    assert again.head() == made[2]
+    assert again.settled[0].lost == (made[6], made[5], made[4], made[3])
+    assert git(folder, "reflog", "--format=%H", "main").split() == [made[2], made[2], made[1], made[0]]
+    git(folder, "gc", "--quiet")
+
+
+def test_an_index_of_git_that_names_what_is_lost_names_what_the_branch_has(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    engine = open_engine(durable=False)
+    save(engine, {"changed": b"0", "staged": b"0", "same": b"0"})
+    made = save(engine, {"same": b"1"})
+    save(engine, {"changed": b"lost", "new": b"lost"})
+    git(folder, "reset", "--quiet", "--hard")
+    (folder / "staged").write_bytes(b"staged")
+    git(folder, "add", "staged")
+    (folder / "intended").write_bytes(b"not staged yet")
+    git(folder, "add", "--intent-to-add", "intended")
+    (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
+    lose(folder, 1, how="gone")
+    reboot()
+    again = open_engine()
+    assert again.head() == made
+    assert git(folder, "status", "--porcelain").splitlines() == [" M changed", " A intended", "M  staged", "?? new"]
+    assert (folder / "changed").read_bytes() == b"lost", "what a person may want to keep"
+    git(folder, "fsck", "--strict")
+    git(folder, "commit", "--quiet", "-m", "by hand")
+    assert content(again, "staged") == b"staged"
 
 
 def test_nothing_whole_is_an_error_that_names_the_branch(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:

@@ -13,6 +13,7 @@ from gitstate.engine import gitindex, graph, trees
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import Commit, GitObject, Tree, TreeEntry
 from gitstate.engine.repository import open_repository
+from gitstate.errors import CorruptionError
 from gitstate.store import folder as folder_module
 from gitstate.store import worktree as worktree_module
 from gitstate.store.folder import Folder
@@ -462,6 +463,45 @@ def test_a_recorded_tree_that_git_took_away(shown: Desk) -> None:
     again = Desk(shown.path)
     again.save({JOB: b"job 3\n"})
     assert again.refresh() == Refreshed(written=[JOB])
+    again.check_clean()
+    again.engine.close()
+
+
+def test_a_recorded_tree_of_which_a_part_is_lost(shown: Desk) -> None:
+    before = set(shown.path.glob(".git/objects/pack/*"))
+    shown.save({"jobs/weekly/job.json": b"job 1\n"})
+    lost = set(shown.path.glob(".git/objects/pack/*")) - before
+    shown.save({SHEET: b"sheet 2\n"})  # its trees are there, and name that of the other job
+    shown.refresh()
+    shown.git("reset", "-q", "--soft", "HEAD~2")
+    shown.git("reflog", "expire", "--expire=all", "--all")
+    shown.engine.close()
+    for path in lost:
+        path.unlink()
+    again = Desk(shown.path)
+    again.save({JOB: b"job 3\n"})
+    assert again.refresh() == Refreshed(written=[JOB])
+    assert again.refresh() == Refreshed()
+    again.git("reset", "-q")
+    assert again.status() == [f" M {SHEET}", "?? jobs/weekly/"], "nobody knows any more whose they are"
+    again.engine.close()
+
+
+def test_a_head_of_which_a_part_is_lost_is_told(shown: Desk) -> None:
+    before = set(shown.path.glob(".git/objects/pack/*"))
+    shown.save({"jobs/weekly/job.json": b"job 1\n"})
+    hidden = [(path, path.read_bytes()) for path in set(shown.path.glob(".git/objects/pack/*")) - before]
+    shown.save({SHEET: b"sheet 2\n"})
+    shown.engine.close()
+    for path, _ in hidden:
+        path.unlink()
+    again = Desk(shown.path)
+    for _ in range(2):
+        with pytest.raises(CorruptionError):
+            again.refresh()
+    for path, content in hidden:
+        path.write_bytes(content)
+    again.refresh()
     again.check_clean()
     again.engine.close()
 
