@@ -21,20 +21,20 @@ def lives(store: Store, collection: Collection, job_id: str, at: str | None = No
     Raises:
         RevisionNotFoundError: No revision answers to ``at``, or several do.
     """
-    start: str | None = store.resolve(at, collection, job_id)
-    if store.snapshot(collection, job_id, str(start)) is None:
+    start = store.resolve(at, collection, job_id)
+    if store.snapshot(collection, job_id, start) is None:
         return
     births: set[str] = set()
-    while start is not None:
+    while (life := store.life(collection, job_id, start)) is not None:
+        yield life
+        source = _brought_back_from(collection, job_id, life.began)
+        if source is None or life.began.id in births:
+            return
+        births.add(life.began.id)
         try:
-            life = store.life(collection, job_id, start)
+            start = store.resolve(source, collection, job_id)
         except RevisionNotFoundError:
             return
-        if life is None:
-            return
-        yield life
-        start = None if life.began.id in births else _brought_back_from(collection, job_id, life.began)
-        births.add(life.began.id)
 
 
 def present_life(store: Store, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Revision]:

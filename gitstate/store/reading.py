@@ -135,9 +135,9 @@ class ReadingStore:
         self._check_open()
         return history.said(self._reader, Trail(collection, document, life.newest, life.began.id, keys[0]), keys)
 
-    def life(self, collection: Collection, document: str, at: str | None = None) -> Life | None:
-        """Return the last life that a document had at a revision: its newest revision and the one that began it."""
-        start = self.resolve(at, collection, document)
+    def life(self, collection: Collection, document: str, start: ObjectId) -> Life | None:
+        """Return the last life that a document had at a commit; None if it had none."""
+        self._check_open()
         return next(iter(history.lives(self._reader, Trail(collection, document, start))), None)
 
     def pins(self, collection: Collection, document: str) -> Pins:
