@@ -127,7 +127,7 @@ class ExchangeBackend(RewindBackend):
         """
         from gitstate.backends import importing
 
-        if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
             raise InvalidInputError(f"what is imported is the path of a file or of a folder, not {path!r}")
         run = importing.Import(self._store, self._jobs, self._codec, Path(path), replace=replace, dry_run=dry_run)
         return await run.run(progress)

@@ -26,8 +26,8 @@ __all__ = [
     "RECORD",
     "ExecutionRecord",
     "Recorded",
-    "count",
     "edit_for",
+    "ids",
     "integer",
     "numbers",
     "recorded",
@@ -259,13 +259,14 @@ def numbers(store: Store, collection: Collection, job_id: str) -> Numbers:
     return Numbers(len(met), codes.count(0), sum(seconds) / len(seconds) if seconds else None)
 
 
-def count(store: Store, collection: Collection, job_id: str) -> int:
-    """Return how many executions there are in the present life of a job."""
-    met: set[int | None] = {None}
-    for life in lives(store, collection, job_id):
-        said = store.said(collection, job_id, life, message.EXECUTION)
-        met.update(integer(each[message.EXECUTION]) for each in said)
-    return len(met) - 1
+def ids(store: Store, collection: Collection, job_id: str) -> frozenset[int]:
+    """Return the ids of the executions in the present life of a job."""
+    found = (
+        integer(said[message.EXECUTION])
+        for life in lives(store, collection, job_id)
+        for said in store.said(collection, job_id, life, message.EXECUTION)
+    )
+    return frozenset(number for number in found if number is not None)
 
 
 def records(store: Store, collection: Collection, job_id: str, sheet_num: int | None) -> Iterator[dict[str, Any]]:

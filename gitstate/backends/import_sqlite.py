@@ -43,9 +43,10 @@ class SqliteFile:
         self._path, self._model, self._sheet = path, model, columns.sheet_model(model)
         self._lock = threading.Lock()
         self._written = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
-        self._database = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
-        )
+        with self._reading():
+            self._database = sqlite3.connect(
+                f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+            )
         self._database.text_factory = _text
         try:
             with self._reading():

@@ -203,13 +203,11 @@ class Import:
             value = self.codec.encode(self.codec.decode(value))
         return (value, "") if isinstance(value, dict) else (None, "")
 
-    def _recorded(self, job_id: str) -> frozenset[int]:
-        """Return the ids of the executions that a job has."""
-        return frozenset(each.id for each in executions.recorded(self.store, self.jobs, job_id))
-
     async def _record(self, source: Source, job: _Candidate) -> int:
         """Record the executions of a job that are not recorded yet, and return how many."""
-        known = frozenset() if job.outcome == "imported" else await asyncio.to_thread(self._recorded, job.job_id)
+        known = frozenset[int]()
+        if job.outcome != "imported":
+            known = await asyncio.to_thread(executions.ids, self.store, self.jobs, job.job_id)
         coming = (each for each in source.executions(job.found, job.job_id) if each.id not in known)
         count = 0
         while page := await asyncio.to_thread(_page, coming):

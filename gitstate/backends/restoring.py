@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Wanted", "checked", "followed", "repaired", "reset", "restore"]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_KEY = re.compile(r"[0-9]{1,18}")
 _PROCESS = ("pid", "host")
 _ATTEMPT = ("attempt_count", "started_at", *RESULT_FIELDS)
 
@@ -258,7 +259,7 @@ def _without(item: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _number(key: str) -> int:
-    return int(key) if key.isdecimal() else 0
+    return int(key) if _KEY.fullmatch(key) else 0
 
 
 def _numbers(text: str) -> Iterator[int]:

@@ -7,7 +7,7 @@ long is left out.
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from gitstate.engine.base import Engine
-    from gitstate.engine.objects import Kind, ObjectId, Tree
+    from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree
     from gitstate.engine.reader import ObjectReader
     from gitstate.engine.repository import Repository
     from gitstate.store.documents import Collection
@@ -169,6 +169,11 @@ class _Hurried:
         for each in self._objects.commits(start):
             self._hurry()
             yield each
+
+    def bulk(self, ids: "Sequence[ObjectId]") -> "Iterator[GitObject]":
+        for item in self._objects.bulk(ids):
+            self._hurry()
+            yield item
 
     def refs(self, below: str) -> list[str]:
         from gitstate.engine import refs

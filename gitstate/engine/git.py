@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gitstate.engine import cgit, files, locks, packs, refs, settling, upkeep
 from gitstate.engine.background import Background, checkpoint, delay
@@ -28,7 +28,6 @@ __all__ = ["GitEngine"]
 
 _log = logging.getLogger("gitstate")
 
-_FEW = 100  # objects: to begin to read in bulk takes as long as to read so many one by one
 _PATIENCE = 10.0  # seconds for which close() waits for another process's checkpoint before it makes its own
 
 
@@ -93,16 +92,8 @@ class GitEngine(Engine):
         return self._reader.commits(start)
 
     def bulk(self, ids: Sequence[ObjectId]) -> Iterator[GitObject]:
-        """See :meth:`Engine.bulk`; C git reads them, if there is one."""
-        wanted = self._reader.unknown(ids)
-        if len(wanted) < _FEW:
-            return
-        for object_id, (kind, body) in zip(wanted, cgit.read(self._repository.objects, wanted), strict=False):
-            item = GitObject(cast("Kind", kind), body)
-            if item.id != object_id:
-                return
-            self._reader.learn([item])
-            yield item
+        """See :meth:`Engine.bulk`."""
+        return self._reader.bulk(ids)
 
     def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
         """See :meth:`Engine.line`; C git reads them, if there is one."""

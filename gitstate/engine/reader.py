@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
@@ -26,6 +26,7 @@ _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
 _MOVES = 10  # and so often may the pack that it was found in be gone before it was read, on a busy machine
+_FEW = 100  # objects: to begin to read in bulk takes as long as to read so many one by one
 _OPEN = 2  # object stores at a time, whatever the number of threads: each has four descriptors for every pack
 
 
@@ -102,9 +103,17 @@ class ObjectReader:
         with files.storage_errors(self._path):
             return self._attempt(search, f"an object {prefix}…")
 
-    def unknown(self, ids: Iterable[ObjectId]) -> list[ObjectId]:
-        """Return those ids, each once, whose objects are not at hand."""
-        return [object_id for object_id in dict.fromkeys(ids) if self._known.get(object_id) is None]
+    def bulk(self, ids: Iterable[ObjectId]) -> Iterator[GitObject]:
+        """See :meth:`gitstate.engine.base.Engine.bulk`; C git reads them, if there is one."""
+        wanted = [object_id for object_id in dict.fromkeys(ids) if self._known.get(object_id) is None]
+        if len(wanted) < _FEW:
+            return
+        for object_id, (kind, body) in zip(wanted, cgit.read(self._path, wanted), strict=False):
+            item = GitObject(cast("Kind", kind), body)
+            if item.id != object_id:
+                return
+            self.learn([item])
+            yield item
 
     def learn(self, objects: Iterable[GitObject]) -> None:
         """Keep trees and commits that were just written, which are read next."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from gitstate.engine import git as engine
+from gitstate.engine import reader as objects
 from gitstate.store import bulk, reader
 from tests.git import git
 from tests.stores import leave_damaged
@@ -18,7 +18,7 @@ _IDS = ("a", "b/c", "ü", "x" * 300, "long")
 
 @pytest.fixture(autouse=True)
 def _soon_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_FEW", 1)
+    monkeypatch.setattr(objects, "_FEW", 1)
     monkeypatch.setattr(bulk, "_AT_ONCE", 2)
     monkeypatch.setattr(reader, "_AT_ONCE", 3)
 

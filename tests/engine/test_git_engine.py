@@ -170,7 +170,7 @@ def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(
 def test_what_is_read_in_bulk_is_checked_and_then_at_hand(
     open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitstate.engine.git._FEW", 2)
+    monkeypatch.setattr("gitstate.engine.reader._FEW", 2)
     commit = save(open_engine(), {str(number): b"%d" % number for number in range(4)})
     engine = open_engine()
     tree = parse_commit(engine.read(commit, "commit")).tree
