@@ -13,6 +13,8 @@ from gitstate.cli.output import note, print_json
 from gitstate.errors import JobNotFoundError, StoreNotFoundError
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from gitstate.backends.git import GitStateBackend
 
 __all__ = ["Settings", "change_job", "chosen", "command", "init", "store_options", "use", "use_job", "whole_id"]
@@ -72,10 +74,21 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
     path, branch = chosen()
 
     async def session() -> T:
+        asyncio.get_running_loop().set_exception_handler(_tell)
         async with GitStateBackend(path, branch=branch, create=False) as backend:
             return await work(backend)
 
     return asyncio.run(session())
+
+
+def _tell(loop: "AbstractEventLoop", context: dict[str, Any]) -> None:
+    """Tell what went wrong in the event loop, but for one thing: Ctrl-C cancels in the middle of whatever runs, so an
+    answer that was just being given finds nobody who waits (asyncio.Runner, Python 3.11 to 3.13).
+    """
+    from asyncio import InvalidStateError
+
+    if not isinstance(context.get("exception"), InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 def use_job(job: str, work: "Callable[[GitStateBackend, str], Awaitable[T]]") -> T:

@@ -288,7 +288,9 @@ def test_numbers_are_listed_and_read_again(numbers: list[int]) -> None:
     assert unlisted(listed(sorted(numbers))) == (sorted(numbers) if numbers else None)
 
 
-@pytest.mark.parametrize("text", ["", "0", "a", "3-", "-3", "5-4", "1-999999999", "1-60000 1-60000", "1  2", "1,2", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "a", "3-", "-3", "5-4", "1-999999999", "1-60000 1-60000", "1  2", "1,2", "٣"]
+)
 def test_what_is_no_list_of_numbers(text: str) -> None:
     assert unlisted(text) is None
 

@@ -1,11 +1,14 @@
 """The verb init, and which store a verb works on."""
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
+from gitstate.cli.stores import use
 from tests.cli.conftest import Gitstate
 
 
@@ -72,3 +75,18 @@ def test_the_nearest_name_of_a_store_counts(
     assert "nightly" in gitstate("list").out, "the variable before the folder"
     assert gitstate("list", "--store", tmp_path / "other").out == "", "the option before the variable"
     assert gitstate("--store", store, "list", "--store", tmp_path / "other").out == "", "after the verb before the verb"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(asyncio.InvalidStateError("invalid state"), False), (OSError("no"), True)]
+)
+def test_an_answer_that_finds_nobody_after_an_interrupt_is_not_told(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, told: bool
+) -> None:
+    async def work(_: object) -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": "in a callback", "exception": error})
+
+    monkeypatch.setenv("GITSTATE_STORE", str(store))
+    with click.Context(click.Command("any")):
+        use(work)
+    assert ("in a callback" in caplog.text) == told
