@@ -58,7 +58,7 @@ class Checkpoint:
         )
 
 
-class Said(NamedTuple):
+class AskedTrailer(NamedTuple):
     """A trailer that is asked for: its key, and its value if that counts."""
 
     key: str | None
@@ -99,14 +99,14 @@ def events_named(events: str | Iterable[str] | None) -> frozenset[str] | None:
     return frozenset(named)
 
 
-def trailer_named(text: str | None) -> Said | None:
+def trailer_named(text: str | None) -> AskedTrailer | None:
     """Read ``KEY``, or ``KEY: VALUE`` as it stands in a message. Raises InvalidInputError: it is no text, or no key."""
     if text is None:
         return None
     key, colon, value = text.partition(":") if isinstance(text, str) else ("", "", "")
     if not message.is_key(key):
         raise InvalidInputError(f"{text!r} is no trailer", hint="name one as 'Gitstate-Sheet' or 'Gitstate-Sheet: 3'")
-    return Said(key, value.strip() if colon else None)
+    return AskedTrailer(key, value.strip() if colon else None)
 
 
 def own_revision(store: Store, jobs: Collection, job_id: str, at: str | None) -> Revision:
@@ -135,17 +135,17 @@ def selected(
     before: str | datetime | None = None,
     after: str | datetime | None = None,
     events: frozenset[str] | None = None,
-    trailer: Said | None = None,
+    trailer: AskedTrailer | None = None,
 ) -> Iterator[Checkpoint]:
     """Yield the checkpoints of a job that are older than ``before`` and newer than ``after``, newest first.
 
     These are times, or names of revisions; what only time can tell in a history that is no line, it tells.
     """
     oldest, newest = _bound(store, jobs, job_id, after), _bound(store, jobs, job_id, before)
-    said = trailer or _said_by(events) or Said(None, None)
+    said = trailer or _said_by(events) or AskedTrailer(None, None)
     asked = Trail(jobs, job_id, "", key=said.key, value=said.value)
     if isinstance(oldest, Revision) or isinstance(newest, Revision):
-        said = Said(None, None)  # the bounds may be none of those that are asked for
+        said = AskedTrailer(None, None)  # the bounds may be none of those that are asked for
     revisions = store.history(jobs, job_id, at, key=said.key, value=said.value)
     if isinstance(newest, Revision):
         revisions = _before(store, jobs, job_id, newest, None if at is None else list(revisions))
@@ -157,10 +157,10 @@ def selected(
             yield checkpoint
 
 
-def _said_by(events: frozenset[str] | None) -> Said | None:
+def _said_by(events: frozenset[str] | None) -> AskedTrailer | None:
     """Return the trailer that all commits with an event have; None where there is none."""
     event = next(iter(events)) if events is not None and len(events) == 1 else Event.EDITED
-    return None if event == Event.EDITED else Said(message.EVENT, event)
+    return None if event == Event.EDITED else AskedTrailer(message.EVENT, event)
 
 
 def _before(

@@ -95,8 +95,9 @@ class JobsBackend(RecordingBackend):
         """
         from gitstate.backends.summaries import FIELDS
 
-        found = await self.job_page(limit, status=status, since=since)
-        return [{key: job[key] for key in FIELDS} for job in found.jobs]
+        limit = check_limit(limit)
+        found = await self.job_page(limit or 1 if limit is not None else None, status=status, since=since)
+        return [{key: job[key] for key in FIELDS} for job in found.jobs[:limit]]
 
     async def job_page(
         self, limit: int | None = 50, cursor: str | None = None, **filters: Unpack[JobFilters]
@@ -107,9 +108,17 @@ class JobsBackend(RecordingBackend):
         the log and left out.
 
         Args:
-            limit: How many at most; None: all.
+            limit: How many at most, one at least; None: all.
             cursor: That of the page before, to the same filters.
-            filters: See :class:`gitstate.backends.queries.JobFilters`.
+            filters: ``status`` (one or several; a job whose process is gone counts as paused), ``name`` (a pattern that
+                the id or the name matches), ``since`` and ``until`` (saved then or later, and before), ``failed`` (at
+                least so many sheets), ``stale`` (recorded as running, and not saved for so many seconds), ``error`` (a
+                text in an error), ``order`` (``"saved"``, ``"created"``, ``"name"``, ``"id"``) and ``reverse``; see
+                :class:`gitstate.backends.queries.JobFilters`.
+
+        Returns:
+            A :class:`gitstate.backends.queries.JobPage`: ``jobs``, dictionaries as of :meth:`query_jobs` with
+            ``done_sheets`` and ``failed_sheets``, and ``cursor``, None at the end.
 
         Raises:
             InvalidInputError: A filter, the limit or the cursor is none.
@@ -119,7 +128,9 @@ class JobsBackend(RecordingBackend):
         return await asyncio.to_thread(queries.page, self._store, self._jobs, filters, check_limit(limit), cursor)
 
     async def each_job(self, **filters: Unpack[JobFilters]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the summaries of all jobs that are asked for, a page at a time. Raises as :meth:`job_page` does."""
+        """Yield the jobs that are asked for as :meth:`job_page` has them, read a page at a time; the filters, and what
+        is raised, are the same.
+        """
         cursor: str | None = None
         while True:
             found = await self.job_page(_STREAMED, cursor, **filters)

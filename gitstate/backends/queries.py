@@ -24,6 +24,8 @@ __all__ = ["JobFilters", "JobPage", "matching", "page", "since_when", "statistic
 
 _log = logging.getLogger("gitstate")
 
+_MANY = 2**31  # more sheets has no job
+
 
 class JobFilters(TypedDict, total=False):
     """Which jobs are asked for, and in which order; all of these at once.
@@ -45,7 +47,7 @@ class JobFilters(TypedDict, total=False):
     name: str | None
     since: "str | datetime | None"
     until: "str | datetime | None"
-    failed: int
+    failed: int | None
     stale: "float | timedelta | None"
     error: str | None
     order: str
@@ -87,6 +89,8 @@ def matching(
     """
     statuses = _statuses(filters.get("status"))
     selection = _selection(filters, statuses)
+    if limit == 0:
+        raise InvalidInputError("a page has one job at least, not 0")
     if cursor is not None:
         selection = replace(selection, after=_place(filters, cursor))
     at_once = None if limit is None else limit + 1
@@ -147,10 +151,15 @@ def since_when(since: Any) -> datetime | None:
 
 
 def _selection(filters: JobFilters, statuses: frozenset[str] | None) -> Selection:
-    order, failed = filters.get("order", ORDERS[0]), filters.get("failed", 0)
+    unknown = sorted(filters.keys() - JobFilters.__annotations__.keys())
+    if unknown:
+        raise InvalidInputError(
+            f"jobs are not asked for by {unknown[0]!r}", hint=f"by {', '.join(JobFilters.__annotations__)}"
+        )
+    order, failed = filters.get("order", ORDERS[0]), filters.get("failed") or 0
     if order not in ORDERS:
         raise InvalidInputError(f"jobs are not sorted by {order!r}", hint=f"by one of {', '.join(ORDERS)}")
-    if not isinstance(failed, int) or failed < 0:
+    if not isinstance(failed, int) or isinstance(failed, bool) or failed < 0:
         raise InvalidInputError(f"a number of failed sheets is one from 0 up, not {failed!r}")
     for key in ("name", "error"):
         if not isinstance(filters.get(key), str | None):
@@ -167,7 +176,7 @@ def _selection(filters: JobFilters, statuses: frozenset[str] | None) -> Selectio
         name=filters.get("name"),
         since=_seconds(since_when(filters.get("since"))),
         until=_seconds(until),
-        failed=failed,
+        failed=min(failed, _MANY),
         error=filters.get("error"),
         order=order,
         reverse=bool(filters.get("reverse", False)),

@@ -37,6 +37,15 @@ class RecordingBackend(DocumentBackend):
     ) -> int | None:
         """Record one execution attempt as a commit, and return the integer id of the record.
 
+        Args:
+            job_id: The job.
+            sheet_num: The sheet, from 1.
+            attempt_num: Which attempt at the sheet, from 1.
+            prompt: What was asked.
+            output: What came of it.
+            exit_code: The exit status of the attempt's process.
+            duration_seconds: How long it took.
+
         Raises:
             JobNotFoundError: There is no such job.
             InvalidInputError: Sheet or attempt is below 1, or a value is of the wrong type.
@@ -54,6 +63,15 @@ class RecordingBackend(DocumentBackend):
     ) -> list[dict[str, Any]]:
         """Return the executions of a job or of one of its sheets, newest first, as dictionaries with ``id, job_id,
         sheet_num, attempt_num, prompt, output, exit_code, duration_seconds, executed_at`` (ISO 8601, UTC).
+
+        Args:
+            job_id: The job; one that is not there has none.
+            sheet_num: Only those of this sheet.
+            limit: How many at most.
+
+        Raises:
+            InvalidInputError: The limit is none.
+            CorruptionError: A prompt or an output is damaged.
         """
         job_id = check_job_id(job_id)
         found = executions.records(self._store, self._jobs, job_id, sheet_num)

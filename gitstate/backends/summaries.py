@@ -90,13 +90,12 @@ def _root(snapshot: Snapshot) -> Mapping[str, Any]:
 def _told(said: Message) -> _Counts | None:
     """Return what a commit says of the sheets; None: it does not, or not in a way that can be read."""
     done = (said.get(message.PROGRESS) or "").partition("/")[0]
-    lists = [None if text is None else unlisted(text) for text in (said.get(message.FAILED), said.get(message.SKIPPED))]
-    texts = [said.get(key) for key in (message.FAILED, message.SKIPPED)]
-    if not (done.isascii() and done.isdecimal() and len(done) < 10):
+    failed, skipped = (
+        [] if text is None else unlisted(text) for text in (said.get(message.FAILED), said.get(message.SKIPPED))
+    )
+    if not (done.isascii() and done.isdecimal() and len(done) < 10) or failed is None or skipped is None:
         return None
-    if any(text is not None and numbers is None for text, numbers in zip(texts, lists, strict=True)):
-        return None
-    return _Counts(int(done), lists[0] or [], lists[1] or [])
+    return _Counts(int(done), failed, skipped)
 
 
 def _counted(snapshot: Snapshot) -> _Counts:

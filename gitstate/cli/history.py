@@ -39,7 +39,11 @@ _FIRST = 10  # checkpoints that are shown before what follows
     multiple=True,
     help="Only checkpoints that did this. Repeatable.",
 )
-@click.option("--trailer", metavar="KEY[: VALUE]", help="Only checkpoints that say so: 'Gitstate-Sheet: 3'.")
+@click.option(
+    "--trailer",
+    metavar="KEY[: VALUE]",
+    help="Only checkpoints that say so: 'Gitstate-Sheet: 3'; a value counts as a whole.",
+)
 @at_option
 @click.option("--graph", is_flag=True, help="Show the forks as well, each in a lane of its own.")
 @click.option("--follow", is_flag=True, help="Show new checkpoints as they come; ends with the job.")

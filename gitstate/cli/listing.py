@@ -55,7 +55,7 @@ _SHOWN = (
     "--sort", "order", type=click.Choice(_ORDERS), default=_ORDERS[0], help="The order; by a time, the newest is first."
 )
 @click.option("--reverse", is_flag=True, help="The other way round.")
-@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most N jobs.")
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(1), help="At most N jobs.")
 @click.option("--deleted", is_flag=True, help="List those that were deleted, as they were before.")
 @click.option("--at", metavar="REV|TIME", help="As they were at this commit, tag or time: 2026-03-01 or 2.hours.ago.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, one object a job.")
@@ -94,22 +94,27 @@ def _filters(
     """Return the filters that the options give; none that says nothing."""
     given: dict[str, Any] = {
         "status": status,
-        "since": None if since is None else _time(since, since),
-        "until": None if until is None else _time(until, until),
-        "stale": None if stale is None else clock.now() - _time(f"{stale} ago", stale),
-        "order": "" if order == _ORDERS[0] else order,
+        "since": _time("--since", since, "{}", "time, such as 2026-03-01, yesterday or 2.hours.ago"),
+        "until": _time("--until", until, "{}", "time, such as 2026-03-01, yesterday or 2.hours.ago"),
+        "stale": None,
+        "order": order,
         **others,
     }
-    filters: JobFilters = {key: value for key, value in given.items() if value}  # type: ignore[assignment]  # its keys
+    silent_since = _time("--stale", stale, "{} ago", "duration, such as 10m, 2h or 1d")
+    if silent_since is not None:
+        given["stale"] = clock.now() - silent_since
+    says_nothing = (None, (), 0, False, _ORDERS[0])
+    filters: JobFilters = {key: each for key, each in given.items() if each not in says_nothing}  # type: ignore[assignment]  # its keys
     return filters
 
 
-def _time(text: str, given: str) -> datetime:
+def _time(option: str, text: str | None, form: str, meant: str) -> datetime | None:
+    """Return the time that an option names, None without one."""
     from gitstate.store.moments import moment as parsed
 
-    time = parsed(text, clock.now())
-    if time is None:
-        raise click.BadParameter(f"{given!r} is no time")
+    time = None if text is None else parsed(form.format(text), clock.now())
+    if text is not None and time is None:
+        raise click.BadParameter(f"{text!r} is no {meant}", param_hint=option)
     return time
 
 

@@ -6,34 +6,33 @@ from typing import TypeAlias
 from gitstate.engine import graph
 from gitstate.engine.objects import Commit, ObjectId
 from gitstate.format.message import Message
-from gitstate.store.documents import Revision, Snapshot
+from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Life, Said, Trail
 
-__all__ = ["Part", "lives", "revisions", "said", "walked"]
+__all__ = ["Part", "lives", "of_part", "revisions", "said", "walked"]
 
 Part: TypeAlias = Callable[[Snapshot], str | None]
 """Tells apart what a snapshot holds of a part of the document; None: nothing."""
 
 
-def revisions(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[Revision]:
+def revisions(reader: Reader, trail: Trail) -> Iterator[Revision]:
     """Yield the revisions of a trail, newest first, deletions among them.
 
     The index knows them, if it can be had. Else they are found by walking, so that the time grows with all commits of
     the store, not only with the document's own.
-
-    Args:
-        reader: Where the commits are.
-        trail: What is asked for.
-        part: Only revisions that changed this part are yielded, and of those that were merged only what the merge
-            took. None: the whole document.
     """
     index = reader.index(trail.collection)
     found = None if index is None else index.revisions(trail)
-    if found is None:
-        yield from walked(reader, trail, part)
-    else:
-        yield from found if part is None else _of_part(reader, trail, found, part)
+    return walked(reader, trail) if found is None else found
+
+
+def of_part(reader: Reader, collection: Collection, document: str, start: ObjectId, part: Part) -> Iterator[Revision]:
+    """Yield the revisions that changed a part of a document, and of those that were merged only what the merge took."""
+    trail = Trail(collection, document, start)
+    index = reader.index(collection)
+    found = None if index is None else index.revisions(trail)
+    return walked(reader, trail, part) if found is None else _of_part(reader, trail, found, part)
 
 
 def said(reader: Reader, trail: Trail, keys: Sequence[str]) -> list[Said]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gitstate.engine.objects import ObjectId
     from gitstate.engine.repository import Repository
     from gitstate.store.documents import Collection, Revision, Snapshot
+    from gitstate.store.history import Part
     from gitstate.store.index.summaries import Facts
     from gitstate.store.selection import Selected, Selection
     from gitstate.store.trails import Said
@@ -100,7 +101,7 @@ class ReadingStore:
     def deleted(self, collection: Collection) -> Iterator[tuple[str, Revision]]:
         """Yield each document that is there no more, with the revision that removed it, the newest first."""
         self._check_open()
-        known = self._indexes.of(collection).revisions.deleted()
+        known = self._indexes.revisions(collection).deleted()
         return walks.deleted(self._reader, collection, self.head()) if known is None else iter(known)
 
     def history(
@@ -109,7 +110,6 @@ class ReadingStore:
         document: str,
         at: str | None = None,
         *,
-        part: history.Part | None = None,
         until: ObjectId | None = None,
         key: str | None = None,
         value: str | None = None,
@@ -120,13 +120,19 @@ class ReadingStore:
             collection: Its collection.
             document: Its id.
             at: The revision to begin at, the head by default.
-            part: Tells apart what snapshots hold of a part of it: then only revisions that changed this part.
             until: The last of its revisions that is yielded.
             key: Only revisions with such a trailer.
             value: And with that value.
         """
         start = self.resolve(at, collection, document)
-        return history.revisions(self._reader, Trail(collection, document, start, until, key, value), part)
+        return history.revisions(self._reader, Trail(collection, document, start, until, key, value))
+
+    def history_of_part(
+        self, collection: Collection, document: str, part: Part, at: str | None = None
+    ) -> Iterator[Revision]:
+        """Yield the revisions that changed a part of a document, newest first; ``part`` tells it apart."""
+        start = self.resolve(at, collection, document)
+        return history.of_part(self._reader, collection, document, start, part)
 
     def said(self, collection: Collection, document: str, life: Life, *keys: str) -> list[Said]:
         """Return what the revisions in a life of a document that have the first of some trailers say with these, that

@@ -1,6 +1,6 @@
 """Which documents are asked for by what they say of themselves, and what is told of each."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gitstate.values.canonical import Value
@@ -61,10 +61,6 @@ class Selection:
     reverse: bool = False
     after: "tuple[float | str, str] | None" = None
     limit: int | None = None
-
-    def behind(self, last: "Selected", limit: int | None) -> "Selection":
-        """Return the selection of what follows a document in it."""
-        return replace(self, after=last.place, limit=limit)
 
 
 class Selected(NamedTuple):

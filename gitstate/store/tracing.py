@@ -67,12 +67,12 @@ def blame(
         """Return what stands there at a revision, or at the last one before it that can be read."""
         with suppress(StateCorruptionError):
             return slot(revision)
-        for older in store.history(collection, document, revision, part=told):
+        for older in store.history_of_part(collection, document, told, revision):
             with suppress(StateCorruptionError):
                 return slot(older.id)
         return ABSENT
 
-    for revision in store.history(collection, document, at, part=told):
+    for revision in store.history_of_part(collection, document, told, at):
         try:
             here = slot(revision.id)
         except StateCorruptionError as error:

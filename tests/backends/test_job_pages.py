@@ -4,9 +4,10 @@ import asyncio
 import fnmatch
 import random
 import socket
-import string
+import sqlite3
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from gitstate.backends.rewind import RewindBackend
 from gitstate.backends.subjects import listed, unlisted
 from gitstate.errors import CorruptionError, InvalidInputError
 from tests.git import git
+from tests.stores import leave_damaged
 
 _WORDS = ("nightly", "Weekly", "report-[1]", "naïve ünï", "odd\ud800", "a*b")
 
@@ -59,14 +61,15 @@ def expected(states: list[CheckpointState], filters: JobFilters) -> list[str]:
         errors = [state.error_message or "", *(sheet.error_message or "" for sheet in failed)]
         pattern = filters.get("name")
         names = [text.replace("\ud800", "\ufffd") for text in (state.job_id, state.job_name)]
-        lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
         return (
             (filters.get("status") is None or state.status in filters["status"])  # type: ignore[operator]
             and (
                 pattern is None or any(fnmatch.fnmatchcase(name, pattern.replace("\ud800", "\ufffd")) for name in names)
             )
             and len(failed) >= filters.get("failed", 0)
-            and ((filters.get("error") or "").translate(lower) in "\n".join(errors).translate(lower))
+            and ((filters.get("error") or "").casefold() in "\n".join(errors).casefold())
+            and (filters.get("since") is None or state.updated_at >= filters["since"])  # type: ignore[operator]
+            and (filters.get("until") is None or state.updated_at < filters["until"])  # type: ignore[operator]
         )
 
     order, reverse = filters.get("order", "saved"), filters.get("reverse", False)
@@ -107,10 +110,14 @@ class Filled:
         self.states = states
 
 
+_COUNT = 40
+_PLACES = st.none() | st.integers(0, _COUNT - 1)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     folder = tmp_path_factory.mktemp("many") / "state"
-    states = some_jobs(1, 40)
+    states = some_jobs(1, _COUNT)
 
     async def fill() -> None:
         async with GitStateBackend(folder) as backend:
@@ -121,10 +128,17 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Filled:
 
 
 @settings(max_examples=60)
-@given(filters=_FILTERS, limit=st.integers(1, 15))
+@given(filters=_FILTERS, limit=st.integers(1, 15), since=_PLACES, until=_PLACES)
 def test_filters_orders_and_pages_find_what_a_look_at_all_states_finds(
-    many: Filled, filters: JobFilters, limit: int
+    many: Filled, filters: JobFilters, limit: int, since: int | None, until: int | None
 ) -> None:
+    bounds: JobFilters = {}
+    if since is not None:
+        bounds["since"] = many.states[since].updated_at
+    if until is not None:
+        bounds["until"] = many.states[until].updated_at
+    filters = {**filters, **bounds}
+
     async def ask() -> list[str]:
         async with GitStateBackend(many.folder, create=False) as backend:
             whole = await backend.job_page(None, **filters)
@@ -246,9 +260,31 @@ async def test_a_job_that_can_be_read_again_comes_back(
         assert ids((await fresh.job_page()).jobs) == ["nightly"]
 
 
+async def test_a_job_that_cannot_be_read_makes_no_list_a_write(
+    git_backend: GitStateBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    await git_backend.save(job("good"))
+    await git_backend.save(job("bad"))
+    await git_backend.flush()
+    folder = git_backend.store.path
+    assert folder is not None
+    leave_damaged(folder)
+    (folder / "jobs/bad/job.json").write_text("no JSON")
+    git(folder, "commit", "-qam", "spoil it")
+    assert ids((await git_backend.job_page()).jobs) == ["good"]
+    assert "load an earlier revision" in caplog.text
+    with closing(sqlite3.connect(folder / ".git/gitstate/index-main-jobs.db", isolation_level=None)) as holder:
+        before = holder.execute("PRAGMA data_version").fetchone()
+        assert ids((await git_backend.job_page()).jobs) == ["good"]
+        assert holder.execute("PRAGMA data_version").fetchone() == before, "somebody wrote"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"nonsense": 3},
+        {"failed": True},
+        {"limit": 0},
         {"order": "size"},
         {"failed": -1},
         {"failed": "2"},
@@ -280,7 +316,9 @@ async def test_a_cursor_leads_on_in_its_own_order_only(backend: RewindBackend) -
         await backend.job_page(2, page.cursor, order="id")
     await backend.delete("job-1")
     assert ids((await backend.job_page(2, page.cursor)).jobs) == ["job-0"]
-    assert (await backend.job_page(0)).jobs == []
+    assert await backend.query_jobs(limit=0) == []
+    assert (await backend.job_page(failed=2**70)).jobs == []
+    assert ids((await backend.job_page(failed=None)).jobs) == ["job-2", "job-0"]
 
 
 @given(st.lists(st.integers(1, 60), unique=True))

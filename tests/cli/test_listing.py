@@ -22,7 +22,9 @@ def listed(gitstate: Gitstate, store: Path, *options: str) -> list[str]:
         (["--sort", "id"], ["nightly", "weekly"]),
         (["--sort", "name", "--reverse"], ["weekly", "nightly"]),
         (["-n", "1"], ["weekly"]),
-        (["--limit", "0"], []),
+        (["--sort", "created"], ["weekly", "nightly"]),
+        (["--until", "now"], ["weekly", "nightly"]),
+        (["--name", ""], []),
         (["--status", "running"], ["nightly"]),
         (["--status", "running", "--status", "completed"], ["weekly", "nightly"]),
         (["--name", "n*"], ["nightly"]),
@@ -48,8 +50,9 @@ def test_none_of_the_jobs_is_like_that(gitstate: Gitstate, store: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--since", "soon"], "'soon' is no time"),
-        (["--stale", "long"], "'long' is no time"),
+        (["--since", "soon"], "--since: 'soon' is no time, such as"),
+        (["--stale", "10"], "--stale: '10' is no duration, such as 10m"),
+        (["--limit", "0"], "--limit"),
         (["--sort", "size"], "size"),
         (["--failed", "-1"], "--failed"),
         (["--deleted", "--failed", "1"], "takes no filter"),

@@ -45,6 +45,7 @@ OTHERS = [
         (["blame", "nightly", "status"], MODELS),
         (["attempts", "nightly"], MODELS),
         (["forks", "nightly"], MODELS),
+        (["list", "--failed", "1"], MODELS),
         (["show", "nightly", "--at", "~1"], []),
     ],
     ids=lambda words: words[0] if words else "",

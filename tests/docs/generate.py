@@ -34,8 +34,8 @@ Generated from the program by `make docs`; a test fails when it is out of date. 
 they are written and read.
 
 A commit of ours says in the last lines of its message what a program may want to know of it. Git shows them
-(`git log -1 --format=%B | git interpret-trailers --parse`) and finds them (`git log --grep "Gitstate-Failed: 3"`); the
-index finds the revisions of a document by any trailer, ours or others':
+(`git log -1 --format=%B | git interpret-trailers --parse`) and finds them (`git log --grep "^Gitstate-Event: forked"`);
+the index finds the revisions of a document by any trailer, ours or others', with its whole value or with any:
 
 ```python
 from gitstate import GitStateBackend

@@ -17,7 +17,7 @@ from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.index.database import transaction
 from gitstate.store.index.revisions import Revisions
 from gitstate.store.reader import Reader
-from gitstate.store.selection import ORDERS, Selected, Selection
+from gitstate.store.selection import ORDERS, Selected, Selection, Summary
 from gitstate.values.canonical import Value
 
 __all__ = ["SCHEMA", "Facts", "Summaries"]
@@ -39,7 +39,7 @@ SELECT document, {column}, facts FROM summaries WHERE facts IS NOT NULL
 AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
 AND (:name IS NULL OR name GLOB :name OR CAST(document AS TEXT) GLOB :name)
 AND (:since IS NULL OR saved >= :since) AND (:until IS NULL OR saved < :until) AND failed >= :failed
-AND (:error IS NULL OR instr(lower(errors), lower(:error)))
+AND (:error IS NULL OR instr(errors, :error))
 AND (:after IS NULL OR ({column}, document) {beyond} (:after, :document))
 ORDER BY {column} {way}, document {way} LIMIT :limit"""
 _QUERIES = {
@@ -93,21 +93,38 @@ class Summaries:
     # Catching up
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
-        unreadable = connection.execute("SELECT document FROM summaries WHERE facts IS NULL").fetchall()
-        if not unreadable and _root(connection) == self._tree(self._reader.head()):
+        head = self._reader.head()
+        root = self._tree(head)
+        healed = self._healed(connection, head, root)
+        if not healed and _root(connection) == root:
             return
         with transaction(connection):
             indexed = self._revisions.bring(connection, _NEW)
             head = indexed or self._reader.head()
             root = self._tree(head)
             changed = self._differing(connection, _root(connection), root)
-            for (key,) in unreadable:  # what was missing may be there now
-                changed.setdefault(_text(key), self._reader.locate(root, self._collection, _text(key)))
+            for document in healed:
+                changed.setdefault(document, self._reader.locate(root, self._collection, document))
             for document, tree in changed.items():
                 said = self._revisions.last_message(connection, document) if indexed else None
                 self._put(connection, document, None if tree is None else self._snapshot(document, head, tree), said)
             connection.execute("DELETE FROM summarized")
             connection.execute("INSERT INTO summarized VALUES (?)", (root,))
+
+    def _healed(self, connection: sqlite3.Connection, head: ObjectId, root: ObjectId) -> list[str]:
+        """Return the documents that could not be read and can be now: what was missing may have been fetched."""
+        unreadable = connection.execute("SELECT document FROM summaries WHERE facts IS NULL").fetchall()
+        return [document for (key,) in unreadable if self._is_readable(head, root, document := _text(key))]
+
+    def _is_readable(self, head: ObjectId, root: ObjectId, document: str) -> bool:
+        tree = self._reader.locate(root, self._collection, document)
+        try:
+            return tree is not None and self._summary(self._snapshot(document, head, tree), None) is not None
+        except StateCorruptionError:
+            return False
+
+    def _summary(self, snapshot: Snapshot, said: Message | None) -> Summary | None:
+        return None if self._collection.summarize is None else self._collection.summarize(snapshot, said)
 
     def _tree(self, head: ObjectId) -> ObjectId:
         return graph.read(self._reader.source, head).tree
@@ -132,16 +149,16 @@ class Summaries:
     ) -> None:
         """Make the row of a document: of one that cannot be read it has no facts, but the error."""
         key = _bytes(document)
-        if snapshot is None or self._collection.summarize is None:
-            connection.execute("DELETE FROM summaries WHERE document = ?", (key,))
-            return
         row: tuple[object, ...]
         try:
-            summary = self._collection.summarize(snapshot, said)
+            summary = None if snapshot is None else self._summary(snapshot, said)
         except StateCorruptionError as error:
-            row = (key, "", None, 0.0, 0.0, 0, _tame(error.message), None)
+            row = (key, "", None, 0.0, 0.0, 0, _tame(str(error)), None)
         else:
-            errors = _tame("\n".join(summary.errors))
+            if summary is None:
+                connection.execute("DELETE FROM summaries WHERE document = ?", (key,))
+                return
+            errors = _tame("\n".join(summary.errors)).casefold()
             state = None if summary.state is None else _tame(summary.state)
             facts = json.dumps(summary.facts)
             row = (key, _tame(summary.name), state, summary.saved, summary.created, summary.failed, errors, facts)
@@ -157,7 +174,7 @@ def _parameters(selection: Selection) -> dict[str, object]:
         "since": selection.since,
         "until": selection.until,
         "failed": selection.failed,
-        "error": None if selection.error is None else _tame(selection.error),
+        "error": None if selection.error is None else _tame(selection.error).casefold(),
         "after": _bytes(document) if is_document else place,
         "document": _bytes(document),
         "limit": -1 if selection.limit is None else selection.limit,
