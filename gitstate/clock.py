@@ -12,4 +12,4 @@ def now() -> datetime:
 
 def aware(time: datetime) -> datetime:
     """Return a time as it is, or as one in UTC if it is naive."""
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return time if time.utcoffset() is not None else time.replace(tzinfo=UTC)

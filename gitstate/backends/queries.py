@@ -24,7 +24,8 @@ __all__ = ["JobFilters", "JobPage", "matching", "page", "since_when", "statistic
 
 _log = logging.getLogger("gitstate")
 
-_MANY = 2**31  # more sheets has no job
+_MANY = 2**31  # so many sheets has no job, and so many jobs no store
+_LONG = 10_000  # characters of a pattern
 
 
 class JobFilters(TypedDict, total=False):
@@ -93,7 +94,7 @@ def matching(
         raise InvalidInputError("a page has one job at least, not 0")
     if cursor is not None:
         selection = replace(selection, after=_place(filters, cursor))
-    at_once = None if limit is None else limit + 1
+    at_once = None if limit is None or limit >= _MANY else limit + 1
     selection = replace(selection, limit=at_once)
     while True:
         rows, unreadable = store.select(jobs, selection)
@@ -101,7 +102,7 @@ def matching(
             for reason in unreadable:
                 _log.warning("left out of the list: %s", reason)
         for row in rows:
-            if statuses is None or _standing(row.facts)[0] in statuses:
+            if statuses is None or str(_standing(row.facts)[0]) in statuses:
                 yield row
         if at_once is None or len(rows) < at_once:
             return
@@ -130,16 +131,21 @@ def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
     if not facts:
         return {}
     numbers = executions.numbers(store, jobs, job_id)
-    total, completed = facts["total_sheets"] or 0, facts["done_sheets"] - facts["skipped_sheets"]
+    total, completed = _count(facts["total_sheets"]), facts["done_sheets"] - facts["skipped_sheets"]
     return {
         "total_sheets": total,
         "completed_sheets": completed,
         "success_rate": 100.0 * completed / total if total else 0.0,
-        "total_retries": facts["total_retry_count"] or 0,
+        "total_retries": _count(facts["total_retry_count"]),
         "total_executions": numbers.total,
         "avg_duration_seconds": numbers.seconds,
         "successful_executions": numbers.successful,
     }
+
+
+def _count(value: Any) -> int:
+    """Return a number that other models may have as anything, 0 for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0
 
 
 def since_when(since: Any) -> datetime | None:
@@ -162,8 +168,11 @@ def _selection(filters: JobFilters, statuses: frozenset[str] | None) -> Selectio
     if not isinstance(failed, int) or isinstance(failed, bool) or failed < 0:
         raise InvalidInputError(f"a number of failed sheets is one from 0 up, not {failed!r}")
     for key in ("name", "error"):
-        if not isinstance(filters.get(key), str | None):
-            raise InvalidInputError(f"the {key} of jobs is a text, not {filters.get(key)!r}")
+        text = filters.get(key)
+        if not isinstance(text, str | None):
+            raise InvalidInputError(f"the {key} of jobs is a text, not {text!r}")
+        if len(text or "") > _LONG:
+            raise InvalidInputError(f"the {key} of jobs is asked for by at most {_LONG:,} characters")
     states = statuses if statuses is None or JobStatus.PAUSED not in statuses else statuses | {JobStatus.RUNNING.value}
     until = since_when(filters.get("until"))
     stale = _silent(filters.get("stale"))
@@ -222,9 +231,10 @@ def _cursor(filters: JobFilters, last: Selected) -> str:
 def _place(filters: JobFilters, cursor: Any) -> tuple[float | str, str]:
     try:
         order, reverse, place, job_id = json.loads(base64.urlsafe_b64decode(cursor))
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{cursor!r} is no cursor of a page of jobs") from error
-    if not (isinstance(place, float | str) and isinstance(job_id, str)):
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{str(cursor)[:80]!r} is no cursor of a page of jobs") from error
+    kind = float if order in ("saved", "created") else str
+    if not (isinstance(place, kind) and place == place and isinstance(job_id, str)):  # NaN is no place
         raise InvalidInputError(f"{cursor!r} is no cursor of a page of jobs")
     if (order, reverse) != (filters.get("order", ORDERS[0]), bool(filters.get("reverse", False))):
         raise InvalidInputError("this cursor is of another order", hint="ask in the order of the first page")

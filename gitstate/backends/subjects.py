@@ -104,7 +104,8 @@ def unlisted(text: str) -> list[int] | None:
     for part in text.split(" "):
         span = _SPAN.fullmatch(part)
         first, last = (0, 0) if span is None else (int(span[1]), int(span[2] or span[1]))
-        if not 0 < first <= last < first + _MANY - len(numbers):  # a forged text may name any number of them
+        # A forged text may name any number of them, and any of them again and again.
+        if not (numbers[-1] if numbers else 0) < first <= last < first + _MANY - len(numbers):
             return None
         numbers += range(first, last + 1)
     return numbers

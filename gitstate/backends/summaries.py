@@ -68,8 +68,8 @@ def summarize(snapshot: Snapshot, said: Message | None) -> Summary:
 
 def error_of_sheet(snapshot: Snapshot, number: int) -> str | None:
     """Return the error of a sheet, None if it has none or cannot be read; of the state only its file is read."""
-    known = snapshot.known()
     try:
+        known = snapshot.known()
         if known is not None:
             sheet = known.value.get("sheets", {}).get(str(number))  # type: ignore[union-attr]  # an object, or it raises
         else:

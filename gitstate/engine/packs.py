@@ -237,15 +237,23 @@ def remove_leftovers(folder: Path) -> None:
 def leftovers(folder: Path) -> list[str]:
     """Return the names of what writers that died left behind, ``.keep`` last: it tells whose its pack is."""
     with os.scandir(folder) as found:
-        names = {entry.name for entry in found}
+        names = {entry.name for entry in found if not entry.name.startswith(".")}  # such as git is about to rename
     left = [name for name in names if name.startswith((f"tmp_pack_{_MINE}_", f"tmp_idx_{_MINE}_"))]
     for name in names:
         base, suffix = os.path.splitext(os.path.join(folder, name))
         if suffix == ".pack" and name[:-5] + ".idx" not in names and (kind_of(base) is not None or _kept(base)):
             left.append(name)  # without its index nobody sees it
-        elif suffix == ".idx" and name[:-4] + ".pack" not in names and _kind(base, files.read(base + ".idx")[-40:-20]):
+        elif suffix == ".idx" and name[:-4] + ".pack" not in names and _kind(base, _checksum_in(base + ".idx")):
             left.append(name)
     return left + [name for name in names if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5]))]
+
+
+def _checksum_in(index: str) -> bytes:
+    """Return the checksum of the pack that an index is of; nothing if somebody's git removed it meanwhile."""
+    try:
+        return files.read(index)[-40:-20]
+    except FileNotFoundError:
+        return b""
 
 
 def pack_name(checksum: bytes, kind: PackKind = "plain") -> str:

@@ -249,8 +249,15 @@ def _can_read(source: Source, blob_id: ObjectId) -> bool:
 
 def _packs_since(folder: Path, since: float) -> list[str]:
     with os.scandir(folder) as found:
-        recent = [entry.path for entry in found if entry.stat().st_mtime >= since - _SLACK]
+        recent = [entry.path for entry in found if _changed(entry) >= since - _SLACK]
     return sorted({path.rpartition(".")[0] for path in recent if path.endswith((".pack", ".idx"))})
+
+
+def _changed(entry: "os.DirEntry[str]") -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:  # somebody's git repacks
+        return 0.0
 
 
 def _read(path: str) -> bytes:

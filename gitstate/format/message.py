@@ -243,16 +243,16 @@ def _written(value: str) -> str:
 
 def _trailers(lines: list[str]) -> tuple[tuple[str, str], ...]:
     """Return the trailers of a last paragraph; none if it holds anything else, except what git itself adds."""
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, list[str]]] = []
     for line in lines:
         match = _TRAILER.fullmatch(line)
         if match is not None:
-            found.append((match[1], match[2]))
+            found.append((match[1], [match[2]]))
         elif found and line[0] in " \t":
-            found[-1] = found[-1][0], f"{found[-1][1]} {line.strip()}"
+            found[-1][1].append(line.strip())
         elif not line.startswith(("#", "(cherry picked from")):
             return ()
-    return tuple((key, _read(value)) for key, value in found)
+    return tuple((key, _read(" ".join(lines))) for key, lines in found)
 
 
 def _read(text: str) -> str:

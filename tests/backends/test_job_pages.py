@@ -1,14 +1,17 @@
 """Which jobs are found by what they say of themselves: filters, orders, pages, and what becomes of the index."""
 
 import asyncio
+import base64
 import fnmatch
 import random
 import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -279,12 +282,79 @@ async def test_a_job_that_cannot_be_read_makes_no_list_a_write(
         assert holder.execute("PRAGMA data_version").fetchone() == before, "somebody wrote"
 
 
+class Number(IntEnum):
+    """A status as a number."""
+
+    RUNNING = 1
+    FAILED = 2
+
+
+class Odd(CheckpointState):
+    """A model of other people's."""
+
+    status: Any = Number.RUNNING  # type: ignore[assignment]  # theirs
+    total_sheets: Any = 1  # type: ignore[assignment]
+    total_retry_count: Any = 0  # type: ignore[assignment]
+
+
+async def test_what_other_models_have_for_a_status_and_numbers() -> None:
+    async with InMemoryStateBackend(model=Odd) as backend:
+        await backend.save(Odd(job_id="failed", job_name="n", status=Number.FAILED))
+        await backend.save(Odd(job_id="list", job_name="n", status=["a"], total_sheets="many", total_retry_count=[1]))
+        await backend.save(Odd(job_id="huge", job_name="n", total_sheets=10**400))
+        for status in (Number.FAILED, 2, "2"):
+            assert ids((await backend.job_page(status=status)).jobs) == ["failed"]  # type: ignore[arg-type]
+        assert len((await backend.job_page()).jobs) == 3
+        for job_id in ("list", "huge"):
+            numbers = await backend.get_job_statistics(job_id)
+            assert (numbers["total_sheets"], numbers["success_rate"], numbers["total_retries"]) == (0, 0.0, 0)
+
+
+@pytest.mark.parametrize("path", ["HEAD~3", "HEAD:jobs/bad", "HEAD:jobs/bad/sheets"])
+async def test_what_is_lost_is_lost_to_its_own_job_alone(
+    tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "state"
+    leave_damaged(folder)
+    async with GitStateBackend(folder) as backend:
+        for number in range(4):
+            for job_id in ("good", "bad"):
+                state = job(job_id)
+                state.mark_sheet_failed(number + 1, "no")
+                await backend.save(state)
+    lost = git(folder, "rev-parse", path).strip()
+    lose(folder, lost)
+    async with GitStateBackend(folder) as backend:
+        is_whole = path == "HEAD~3"  # the head is: only who asks for what was before is told
+        assert ids((await backend.job_page()).jobs) == (["bad", "good"] if is_whole else ["good"])
+        assert ("'bad'" in caplog.text) != is_whole
+        if is_whole:
+            with pytest.raises(CorruptionError, match=lost):
+                await backend.get_execution_history_count("good")
+        else:
+            assert (await backend.get_job_statistics("good"))["total_sheets"] == 6
+
+
+def lose(folder: Path, lost: str) -> None:
+    """Make a store forget an object, and what it derived."""
+    packs = list((folder / ".git/objects/pack").glob("*.pack"))
+    contents = [pack.read_bytes() for pack in packs]
+    for pack in (folder / ".git/objects/pack").iterdir():
+        pack.unlink()
+    for content in contents:
+        subprocess.run(["git", "unpack-objects", "-q"], cwd=folder, input=content, check=True)
+    (folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    for index in (folder / ".git/gitstate").glob("index*"):
+        index.unlink()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"nonsense": 3},
         {"failed": True},
         {"limit": 0},
+        {"name": "x" * 60_000},
         {"order": "size"},
         {"failed": -1},
         {"failed": "2"},
@@ -301,7 +371,13 @@ async def test_a_filter_that_is_none_is_refused(backend: RewindBackend, wrong: A
         await backend.job_page(**wrong)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "bm8=", "WzFd", 7, "WyJzYXZlZCIsIGZhbHNlLCBudWxsLCAiYSJd", "é"])
+_FORGED = [
+    base64.urlsafe_b64encode(text.encode()).decode()
+    for text in ("[" * 100_000, '["saved", false, NaN, "a"]', '["saved", false, "x", "a"]', '["name", false, 1.0, "a"]')
+]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bm8=", "WzFd", 7, "WyJzYXZlZCIsIGZhbHNlLCBudWxsLCAiYSJd", "é", *_FORGED])
 async def test_a_cursor_that_is_none_is_refused(backend: RewindBackend, cursor: Any) -> None:
     with pytest.raises(InvalidInputError, match="cursor"):
         await backend.job_page(cursor=cursor)
@@ -318,6 +394,7 @@ async def test_a_cursor_leads_on_in_its_own_order_only(backend: RewindBackend) -
     assert ids((await backend.job_page(2, page.cursor)).jobs) == ["job-0"]
     assert await backend.query_jobs(limit=0) == []
     assert (await backend.job_page(failed=2**70)).jobs == []
+    assert len((await backend.job_page(sys.maxsize)).jobs) == 2
     assert ids((await backend.job_page(failed=None)).jobs) == ["job-2", "job-0"]
 
 

@@ -112,6 +112,24 @@ def test_leftovers_of_ours_go_and_those_of_others_stay(repository: Repository) -
     )
 
 
+def test_what_a_persons_git_takes_away_meanwhile_is_no_leftover(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(repository)
+    for name in (".tmp-12-pack-1.idx", "pack-1.idx"):
+        (folder / name).write_bytes(b"an index")
+    read = packs.files.read
+
+    def renamed_meanwhile(path: str) -> bytes:
+        if path.endswith(".idx"):
+            Path(path).unlink()
+        return read(path)
+
+    monkeypatch.setattr(packs.files, "read", renamed_meanwhile)
+    assert packs.leftovers(folder) == []
+    assert os.listdir(folder) == [".tmp-12-pack-1.idx"], "it was not looked at"
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_pack_names_the_object(open_engine: OpenEngine, tmp_path: Path, damage: str) -> None:
     head = save(open_engine(check=False), {"a": bytes(range(256)) * 20})

@@ -500,6 +500,45 @@ def test_a_git_that_dies_while_it_speaks(
         assert agree(store, *DOCUMENTS) == 3
 
 
+def test_an_answer_is_of_one_moment(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    start = store.head()
+    expected = walked(store._reader, "a", start)
+    bounds = revisions._bounds
+
+    def and_then_somebody_rewrites_history(connection: sqlite3.Connection, trail: Trail) -> object:
+        found = bounds(connection, trail)
+        with monkeypatch.context() as patch:
+            patch.setattr(revisions, "_bounds", bounds)
+            git(tmp_path / "store", "update-ref", "refs/heads/main", "HEAD~9")
+            with Store.open(tmp_path / "store") as other:
+                fill(other)
+                agree(other, "a")
+        return found
+
+    agree(store, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(revisions, "_bounds", and_then_somebody_rewrites_history)
+        assert [each.id for each in store.history(NOTES, "a", start)] == expected
+    agree(store, *DOCUMENTS)
+
+
+def test_nobody_waits_again_for_a_file_that_is_held(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    agree(store, "a")
+    put(store, None, "a", 50)
+    store.flush()
+    with closing(sqlite3.connect(tmp_path / "store/.git/gitstate/index-main-notes.db", isolation_level=None)) as holder:
+        store._indexes._keeper.stop()
+        holder.execute("BEGIN IMMEDIATE")
+        put(store, None, "a", 51)
+        began = time.monotonic()
+        agree(store, *DOCUMENTS)  # many questions
+        assert time.monotonic() - began < 6, "2 s, and then no more"
+        holder.execute("ROLLBACK")
+    assert agree(store, *DOCUMENTS) == 3
+
+
 def test_a_document_that_went_with_a_change_of_the_format_file(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "store"
     fill(store)

@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from gitstate.errors import ClosedError, GitStateError
 
-__all__ = ["Database", "transaction"]
+__all__ = ["Database", "attempt", "reading", "transaction"]
 
 _log = logging.getLogger("gitstate")
 
@@ -28,6 +29,7 @@ _NO_DAMAGE = (  # https://sqlite.org/rescode.html
 )
 _SUFFIXES = ("", "-wal", "-shm")
 _PATIENCE = 2.0  # seconds to wait for another process that brings the file up to date
+_HELD = 10.0  # and so long after that was in vain nobody waits again
 
 _of_parents: list[tuple[Path | None, sqlite3.Connection]] = []  # https://sqlite.org/howtocorrupt.html, 2.6
 
@@ -49,6 +51,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._opened: list[tuple[int, int] | None] = []  # which files those are that it opened
         self._off = False
+        self._held_until = 0.0  # by the monotonic clock; 0: nobody waited in vain lately
 
     @property
     def in_memory(self) -> bool:
@@ -57,13 +60,15 @@ class Database:
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
         """Return the answer to a question, from a new file if this one is damaged; None: there is none."""
-        for attempt in (1, 2):
+        for turn in (1, 2):
             try:
                 with self.open() as connection:
                     return question(connection)
             except (sqlite3.Error, OSError, GitStateError) as error:
-                if attempt == 2 or not _is_damage(error):
+                if turn == 2 or not _is_damage(error):
                     _log.debug("the index gives no answer: %s", error)
+                    if _code(error) == sqlite3.SQLITE_BUSY:
+                        self._held_until = time.monotonic() + _HELD
                     return None
                 _log.info("the index is made anew: %s", error)
                 self._discard()
@@ -90,6 +95,10 @@ class Database:
                     self._remove()  # what is left of a file that is gone
                 self._connection = self._connect()
                 self._opened = self._files()
+            if self._held_until:
+                is_held = self._held_until > time.monotonic()
+                self._held_until = self._held_until if is_held else 0.0
+                self._connection.execute(f"PRAGMA busy_timeout = {0 if is_held else int(_PATIENCE * 1000)}")
             yield self._connection
 
     def close(self, *, for_good: bool = False) -> None:
@@ -167,13 +176,40 @@ class Database:
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Do all that the block does, or nothing of it; one process at a time."""
     connection.execute("BEGIN IMMEDIATE")
+    with _ended(connection):
+        yield
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let all that the block asks be answered as of one moment, whatever others write meanwhile."""
+    connection.execute("BEGIN")
+    with _ended(connection):
+        yield
+
+
+@contextmanager
+def attempt(connection: sqlite3.Connection) -> Iterator[None]:
+    """Take back, within a transaction, what the block did, if it fails."""
+    connection.execute("SAVEPOINT attempt")
     try:
         yield
+    except BaseException:
+        connection.execute("ROLLBACK TO attempt")
+        raise
+    finally:
+        connection.execute("RELEASE attempt")
+
+
+@contextmanager
+def _ended(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+        connection.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -183,5 +219,9 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _is_damage(error: Exception) -> bool:
     """Whether the file is to blame, and not that it is held, or cannot be had or written here."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
-    return isinstance(error, sqlite3.DatabaseError) and code not in _NO_DAMAGE
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) not in _NO_DAMAGE
+
+
+def _code(error: Exception) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB)
+    return code & 0xFF

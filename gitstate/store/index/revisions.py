@@ -22,7 +22,7 @@ from gitstate.format.message import Message
 from gitstate.store import history
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.index import line
-from gitstate.store.index.database import Database, transaction
+from gitstate.store.index.database import Database, reading, transaction
 from gitstate.store.index.line import TooFar, Touch
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Life, Said, Trail
@@ -45,6 +45,7 @@ CREATE TABLE tangled (document BLOB PRIMARY KEY) WITHOUT ROWID"""
 _EMPTY = [f"DELETE FROM {table}" for table in ("revisions", "touched", "latest", "told", "merges", "tangled")]  # noqa: S608
 _PAGE = 200  # revisions that are read at once
 _AT_ONCE = 2000  # and that are inserted
+_SMALL = 4096  # bytes of a commit that is kept
 
 _ALL = """
 SELECT seq, id, body, gone FROM touched JOIN revisions USING (seq)
@@ -146,9 +147,10 @@ class Revisions:
 
         def deleted(connection: sqlite3.Connection) -> list[tuple[str, Revision]] | None:
             self.catch_up(connection)
-            if connection.execute("SELECT 1 FROM merges").fetchone() is not None:
-                return None  # a side that was merged may have made and removed documents
-            rows: list[tuple[bytes, str, bytes]] = connection.execute(_DELETED).fetchall()
+            with reading(connection):
+                if connection.execute("SELECT 1 FROM merges").fetchone() is not None:
+                    return None  # a side that was merged may have made and removed documents
+                rows: list[tuple[bytes, str, bytes]] = connection.execute(_DELETED).fetchall()
             return [(_text(key), Revision.of(commit_id, parse_commit(body))) for key, commit_id, body in rows]
 
         return self._database.ask(deleted)
@@ -174,22 +176,24 @@ class Revisions:
     def _ask(self, trail: Trail, question: Callable[[sqlite3.Connection, _Parameters], T]) -> T | None:
         def asked(connection: sqlite3.Connection) -> T | None:
             self.catch_up(connection)
-            bounds = _bounds(connection, trail)
-            return None if bounds is None else question(connection, bounds)
+            with reading(connection):
+                bounds = _bounds(connection, trail)
+                return None if bounds is None else question(connection, bounds)
 
         return self._database.ask(asked)
 
     def _pages(self, trail: Trail, bounds: _Parameters, rows: "list[_Row]") -> Iterator[Revision]:
         while rows:
             for _, commit_id, body, gone in rows:
-                yield _revision(commit_id, body, gone)
+                yield (_revision if len(body) < _SMALL else _revision.__wrapped__)(commit_id, body, gone)
             if len(rows) < _PAGE:
                 return
             seq, last = rows[-1][:2]
 
             def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> "list[_Row] | None":
-                standing = connection.execute("SELECT id FROM revisions WHERE seq = ?", (seq,)).fetchone()
-                return _page(connection, bounds | {"newest": seq - 1}) if standing == (last,) else None
+                with reading(connection):
+                    standing = connection.execute("SELECT id FROM revisions WHERE seq = ?", (seq,)).fetchone()
+                    return _page(connection, bounds | {"newest": seq - 1}) if standing == (last,) else None
 
             found = self._database.ask(following)
             if found is None:  # it was made anew meanwhile, or is gone

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
-from gitstate.errors import GitStateError, StateCorruptionError
+from gitstate.errors import CorruptionError, GitStateError, StateCorruptionError
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.index.database import transaction
+from gitstate.store.index.database import attempt, reading, transaction
 from gitstate.store.index.revisions import Revisions
 from gitstate.store.reader import Reader
 from gitstate.store.selection import ORDERS, Selected, Selection, Summary
@@ -47,7 +47,7 @@ _QUERIES = {
     for order, column in _COLUMNS.items()
     for up in (True, False)
 }
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\0\ud800-\udfff]")
 _NEW = 2000  # commits at most that are looked into for what they say; with more, documents are read
 
 
@@ -71,15 +71,18 @@ class Summaries:
         """Return the documents that are asked for, and what is said of those that cannot be read."""
         self._catch_up(connection)
         query = _QUERIES[selection.order, (selection.order in _UPWARDS) != selection.reverse]
-        rows: list[tuple[bytes, float | str | bytes, str]] = connection.execute(
-            query, _parameters(selection)
-        ).fetchall()
+        with reading(connection):
+            rows: list[tuple[bytes, float | str | bytes, str]] = connection.execute(
+                query, _parameters(selection)
+            ).fetchall()
+            unreadable = connection.execute(
+                "SELECT errors FROM summaries WHERE facts IS NULL ORDER BY document"
+            ).fetchall()
         facts: list[dict[str, Value]] = json.loads(f"[{','.join([row[2] for row in rows])}]")
         found = [
             Selected(document := _text(key), said, (place if isinstance(place, float | str) else document, document))
             for (key, place, _), said in zip(rows, facts, strict=True)
         ]
-        unreadable = connection.execute("SELECT errors FROM summaries WHERE facts IS NULL ORDER BY document")
         return found, [error for (error,) in unreadable]
 
     def facts(self, connection: sqlite3.Connection, document: str) -> Facts:
@@ -99,7 +102,7 @@ class Summaries:
         if not healed and _root(connection) == root:
             return
         with transaction(connection):
-            indexed = self._revisions.bring(connection, _NEW)
+            indexed = self._indexed(connection)
             head = indexed or self._reader.head()
             root = self._tree(head)
             changed = self._differing(connection, _root(connection), root)
@@ -111,20 +114,33 @@ class Summaries:
             connection.execute("DELETE FROM summarized")
             connection.execute("INSERT INTO summarized VALUES (?)", (root,))
 
+    def _indexed(self, connection: sqlite3.Connection) -> ObjectId | None:
+        """Bring the revisions to the head, and return it; None: that takes too long, or history is damaged."""
+        try:
+            with attempt(connection):
+                return self._revisions.bring(connection, _NEW)
+        except CorruptionError:
+            return None
+
     def _healed(self, connection: sqlite3.Connection, head: ObjectId, root: ObjectId) -> list[str]:
         """Return the documents that could not be read and can be now: what was missing may have been fetched."""
         unreadable = connection.execute("SELECT document FROM summaries WHERE facts IS NULL").fetchall()
         return [document for (key,) in unreadable if self._is_readable(head, root, document := _text(key))]
 
     def _is_readable(self, head: ObjectId, root: ObjectId, document: str) -> bool:
-        tree = self._reader.locate(root, self._collection, document)
         try:
+            tree = self._reader.locate(root, self._collection, document)
             return tree is not None and self._summary(self._snapshot(document, head, tree), None) is not None
-        except StateCorruptionError:
+        except CorruptionError:
             return False
 
     def _summary(self, snapshot: Snapshot, said: Message | None) -> Summary | None:
-        return None if self._collection.summarize is None else self._collection.summarize(snapshot, said)
+        try:
+            return None if self._collection.summarize is None else self._collection.summarize(snapshot, said)
+        except StateCorruptionError:
+            raise
+        except CorruptionError as error:  # of its folder, which is read before its files
+            raise snapshot.corrupt(error.message) from error
 
     def _tree(self, head: ObjectId) -> ObjectId:
         return graph.read(self._reader.source, head).tree
@@ -167,9 +183,10 @@ class Summaries:
 
 def _parameters(selection: Selection) -> dict[str, object]:
     place, document = selection.after or (None, "")
+    place = _tame(place) if isinstance(place, str) else place
     is_document = selection.order == "id" and place is not None
     return {
-        "states": None if selection.states is None else json.dumps(selection.states),
+        "states": None if selection.states is None else json.dumps([_tame(state) for state in selection.states]),
         "name": None if selection.name is None else _tame(selection.name).replace("[!", "[^"),
         "since": selection.since,
         "until": selection.until,
