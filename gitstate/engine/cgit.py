@@ -27,6 +27,7 @@ __all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find", "line", "read"]
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
 
+_DEPTH = "--depth=10"  # of 50 a pack is 2 % smaller, and what is read of it first takes twice as long
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
@@ -81,7 +82,7 @@ class CGit:
 
     def _packed(self, shop: Path, options: list[str], names: str) -> str:
         threads = ["--threads=1"] if self.gently else []
-        command = ["pack-objects", "-q", "--delta-base-offset", *threads, *options, "objects/pack/pack"]
+        command = ["pack-objects", "-q", "--delta-base-offset", _DEPTH, *threads, *options, "objects/pack/pack"]
         checksum = self._run(shop, command, names).decode().strip()
         base = os.fspath(shop / "objects/pack" / f"pack-{checksum}")
         for suffix in (".pack", ".idx"):
