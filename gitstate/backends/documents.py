@@ -93,7 +93,8 @@ class DocumentBackend(StateBackend):
             RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
         job_id = check_job_id(job_id)
-        return await asyncio.to_thread(self._load, job_id, at)
+        known = self._store.at_hand(self._jobs, job_id) if at is None else None
+        return self._state(known) if known is not None else await asyncio.to_thread(self._load, job_id, at)
 
     def _load(self, job_id: str, at: str | None) -> CheckpointState | None:
         snapshot = self._store.load(self._jobs, job_id, at)

@@ -15,7 +15,11 @@ from gitstate.engine.objects import Commit, GitObject, Kind, ObjectId, Signature
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
 
-__all__ = ["Engine", "Settled", "Source", "Step"]
+__all__ = ["Engine", "NotAtHandError", "Settled", "Source", "Step"]
+
+
+class NotAtHandError(LookupError):
+    """An object is not in memory."""
 
 
 class Source(Protocol):
@@ -91,6 +95,10 @@ class Engine(ABC):
     @abstractmethod
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`Source.commits`."""
+
+    @abstractmethod
+    def at_hand(self) -> Source:
+        """Return what is in memory. It raises NotAtHandError for anything else, and never waits for a disk."""
 
     @abstractmethod
     def bulk(self, ids: Sequence[ObjectId]) -> Iterator[GitObject]:

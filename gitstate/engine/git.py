@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gitstate.engine import cgit, files, locks, packs, refs, settling, upkeep
 from gitstate.engine.background import Background, checkpoint, delay
-from gitstate.engine.base import Engine, Settled, Step
+from gitstate.engine.base import Engine, Settled, Source, Step
 from gitstate.engine.identity import Identity
 from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import StoreLock
@@ -90,6 +90,10 @@ class GitEngine(Engine):
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`Source.commits`."""
         return self._reader.commits(start)
+
+    def at_hand(self) -> Source:
+        """See :meth:`Engine.at_hand`."""
+        return self._reader.at_hand
 
     def bulk(self, ids: Sequence[ObjectId]) -> Iterator[GitObject]:
         """See :meth:`Engine.bulk`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gitstate.engine.base import Engine, Step
+from gitstate.engine.base import Engine, Source, Step
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
 from gitstate.errors import BusyError, CorruptionError, StaleError, UnsupportedError
 
@@ -51,6 +51,10 @@ class MemoryEngine(Engine):
         """See :meth:`Source.commits`; to read one by one is as fast."""
         del start
         return iter(())
+
+    def at_hand(self) -> Source:
+        """See :meth:`Engine.at_hand`."""
+        return self
 
     def bulk(self, ids: Sequence[ObjectId]) -> Iterator[GitObject]:
         """See :meth:`Engine.bulk`; to read one by one is as fast."""

@@ -14,6 +14,7 @@ from dulwich.objects import ObjectID
 from dulwich.pack import Pack
 
 from gitstate.engine import cgit, files
+from gitstate.engine.base import NotAtHandError, Source
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
 from gitstate.engine.repository import Repository
 from gitstate.errors import ClosedError, CorruptionError
@@ -42,6 +43,7 @@ class ObjectReader:
         self._idle: list[DiskObjectStore] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)
+        self.at_hand = _AtHand(self._known)
         self._closed = False
 
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
@@ -206,6 +208,28 @@ class _Packs(DiskObjectStore):
         with suppress(OSError):  # it is gone since: that is found out when it is asked
             return -os.stat(f"{self.pack_dir}/{name}.pack").st_mtime_ns
         return 0
+
+
+class _AtHand(Source):
+    """What is in memory, as a source."""
+
+    def __init__(self, known: "_Objects") -> None:
+        self._known = known
+
+    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
+        found = self._known.get(object_id)
+        if found is None or found.kind != kind:
+            raise NotAtHandError(object_id)
+        return found.body
+
+    def tree(self, tree_id: ObjectId) -> Tree:
+        found = self._known.get(tree_id)
+        if found is None or found.tree is None:
+            raise NotAtHandError(tree_id)
+        return found.tree
+
+    def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
+        raise NotAtHandError(start)
 
 
 class _Objects:

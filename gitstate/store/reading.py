@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitstate.engine import graph, trees
+from gitstate.engine.base import NotAtHandError
 from gitstate.errors import ClosedError
 from gitstate.store import history, naming, walks
 from gitstate.store.bulk import read_ahead
@@ -74,6 +75,20 @@ class ReadingStore:
     def load(self, collection: Collection, document: str, at: str | None = None) -> Snapshot | None:
         """Return a document as it stands at the head, or stood ``at`` a revision; None when there is none."""
         return self._reader.snapshot(collection, document, self.resolve(at, collection, document))
+
+    def at_hand(self, collection: Collection, document: str) -> Snapshot | None:
+        """Return a document as it stands if it is in memory, and None if it is not, or there is none. Nothing is read
+        but the branch, so that an event loop needs no thread for this.
+        """
+        self._check_open()
+        try:
+            reader = self._reader.over(self._engine.at_hand())
+            found = reader.snapshot(collection, document, reader.head())
+            if found is None or found.known() is None:
+                return None
+        except NotAtHandError:
+            return None
+        return self._reader.snapshot_of(collection, document, found.revision, found.tree)
 
     def documents(self, collection: Collection, at: str | None = None, *, whole: bool = False) -> Iterator[Snapshot]:
         """Yield every document of a collection; ``whole`` says that what each holds will be asked for."""
