@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from gitstate.store.documents import Collection
     from gitstate.store.reader import Reader
 
-__all__ = ["at_option", "complete_deleted", "complete_job", "complete_pin", "complete_revision", "completion"]
+__all__ = [
+    "at_option",
+    "complete_deleted",
+    "complete_job",
+    "complete_pin",
+    "complete_revision",
+    "complete_status",
+    "completion",
+]
 
 _INSTRUCTION = "_GITSTATE_COMPLETE"  # click's: the shell that asks, and what for
 _TIME_LIMIT = 0.5  # seconds for which the store is read
@@ -93,6 +101,13 @@ def complete_job(ctx: click.Context, _: click.Parameter, incomplete: str) -> "li
         for place in store.reader.places(store.jobs, store.root):
             found.add(place[0])
     return _items(sorted(found), incomplete)
+
+
+def complete_status(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":  # noqa: ARG001  # click's signature
+    """Return the statuses of jobs that begin so."""
+    from gitstate.backends.statuses import JobStatus
+
+    return _items([status.value for status in JobStatus], incomplete)
 
 
 def complete_deleted(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":

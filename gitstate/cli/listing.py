@@ -7,8 +7,9 @@ import click
 
 from gitstate import clock
 from gitstate.cli import stores
+from gitstate.cli.completion import complete_status
 from gitstate.cli.history import checkpoint_json
-from gitstate.cli.output import moment, note, print_json, print_table
+from gitstate.cli.output import clean, moment, note, print_json, print_table
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _SHOWN = (
     "--status",
     metavar="STATUS",
     multiple=True,
+    shell_complete=complete_status,
     help="Only jobs that stand so: running, failed, ...; several may be given.",
 )
 @click.option("--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'.")
@@ -77,7 +79,15 @@ def list_(deleted: bool, at: str | None, as_json: bool, limit: int | None, **ask
     elif jobs:
         print_table(("job", "status", ">done", "saved", "error"), [_row(job) for job in jobs])
     else:
-        note("No job is like that." if filters else "The store holds no jobs.")
+        note(_none_found(status=asked["status"]) if filters else "The store holds no jobs.")
+
+
+def _none_found(*, status: tuple[str, ...]) -> str:
+    from gitstate.backends.statuses import JobStatus
+
+    known = [each.value for each in JobStatus]
+    odd = [each for each in status if each not in known]  # models of other people's may have it
+    return f"No job is like that; {clean(odd[0])} is none of {', '.join(known)}." if odd else "No job is like that."
 
 
 def _refuse_both(*, deleted: bool, at: str | None, others: bool) -> None:

@@ -257,3 +257,7 @@ def test_the_scripts_are_whole(gitstate: Gitstate, shell: str) -> None:
 def test_other_shells_are_refused(gitstate: Gitstate) -> None:
     ran = gitstate("completion", "csh")
     assert ran.status == 2 and "csh" in ran.err
+
+
+def test_statuses_are_offered(store: Path) -> None:
+    assert set(offered("--store", store, "list", "--status", "p")) == {"pending", "paused", "paused_at_chain"}

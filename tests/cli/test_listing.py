@@ -47,6 +47,12 @@ def test_none_of_the_jobs_is_like_that(gitstate: Gitstate, store: Path) -> None:
     assert (ran.status, ran.out, ran.err) == (0, "", "No job is like that.\n")
 
 
+def test_a_status_that_may_be_mistyped_is_told(gitstate: Gitstate, store: Path) -> None:
+    ran = gitstate("list", "--store", store, "--status", "Running")
+    assert (ran.status, ran.out) == (0, "")
+    assert ran.err.startswith("No job is like that; Running is none of pending, running,")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
