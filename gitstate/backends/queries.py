@@ -73,7 +73,7 @@ def page(store: Store, jobs: Collection, filters: JobFilters, limit: int | None,
     rows: list[Selected] = []
     for row in matching(store, jobs, filters, limit, cursor):
         if len(rows) == limit:
-            return JobPage([shown(each) for each in rows], _cursor(filters, rows[-1]) if rows else cursor)
+            return JobPage([shown(each) for each in rows], _cursor(filters, rows[-1]))
         rows.append(row)
     return JobPage([shown(each) for each in rows], None)
 

@@ -22,7 +22,7 @@ from gitstate import (
 )
 from gitstate.backends.rewind import RewindBackend
 from gitstate.format import names
-from tests.git import fsck, git
+from tests.git import fsck, git, loose, unpack
 from tests.stores import leave_damaged
 
 
@@ -295,19 +295,9 @@ async def test_a_folder_whose_tree_is_lost_fails_alone(tmp_path: Path, job_id: s
         await backend.save(job("other"))
         await backend.save(job(job_id))
     lost = git(folder, "rev-parse", f"HEAD:jobs/{names.encode(job_id)}").strip()
-    keep_all_but(folder, lost)
+    unpack(folder)
+    loose(folder, lost).unlink()
     async with GitStateBackend(folder) as backend:
         with pytest.raises(StateCorruptionError, match=lost):
             await backend.load(job_id)
         assert [state.job_id for state in await backend.list_jobs()] == ["other"]
-
-
-def keep_all_but(folder: Path, lost: str) -> None:
-    """Unpack the objects of a repository, and lose one."""
-    packs = list((folder / ".git/objects/pack").glob("*.pack"))
-    contents = [pack.read_bytes() for pack in packs]
-    for pack in (folder / ".git/objects/pack").iterdir():
-        pack.unlink()
-    for content in contents:
-        subprocess.run(["git", "unpack-objects", "-q"], cwd=folder, input=content, check=True)
-    (folder / ".git/objects" / lost[:2] / lost[2:]).unlink()

@@ -6,7 +6,6 @@ import fnmatch
 import random
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import closing
@@ -24,7 +23,7 @@ from gitstate.backends.queries import JobFilters
 from gitstate.backends.rewind import RewindBackend
 from gitstate.backends.subjects import listed, unlisted
 from gitstate.errors import CorruptionError, InvalidInputError
-from tests.git import git
+from tests.git import git, loose, unpack
 from tests.stores import leave_damaged
 
 _WORDS = ("nightly", "Weekly", "report-[1]", "naïve ünï", "odd\ud800", "a*b")
@@ -323,7 +322,10 @@ async def test_what_is_lost_is_lost_to_its_own_job_alone(
                 state.mark_sheet_failed(number + 1, "no")
                 await backend.save(state)
     lost = git(folder, "rev-parse", path).strip()
-    lose(folder, lost)
+    unpack(folder)
+    loose(folder, lost).unlink()
+    for index in (folder / ".git/gitstate").glob("index*"):
+        index.unlink()
     async with GitStateBackend(folder) as backend:
         is_whole = path == "HEAD~3"  # the head is: only who asks for what was before is told
         assert ids((await backend.job_page()).jobs) == (["bad", "good"] if is_whole else ["good"])
@@ -333,19 +335,6 @@ async def test_what_is_lost_is_lost_to_its_own_job_alone(
                 await backend.get_execution_history_count("good")
         else:
             assert (await backend.get_job_statistics("good"))["total_sheets"] == 6
-
-
-def lose(folder: Path, lost: str) -> None:
-    """Make a store forget an object, and what it derived."""
-    packs = list((folder / ".git/objects/pack").glob("*.pack"))
-    contents = [pack.read_bytes() for pack in packs]
-    for pack in (folder / ".git/objects/pack").iterdir():
-        pack.unlink()
-    for content in contents:
-        subprocess.run(["git", "unpack-objects", "-q"], cwd=folder, input=content, check=True)
-    (folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
-    for index in (folder / ".git/gitstate").glob("index*"):
-        index.unlink()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Many jobs are read in bulk, and come as if each had been read by itself."""
 
 import gc
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.engine import reader as objects
 from gitstate.store import bulk, reader
-from tests.git import git
+from tests.git import git, loose, unpack
 from tests.stores import leave_damaged
 
 _SHEETS = 4
@@ -73,20 +72,13 @@ async def test_what_is_lost_is_lost_to_its_own_job_alone(
     folder: Path, caplog: pytest.LogCaptureFixture, damage: str, path: str
 ) -> None:
     leave_damaged(folder)
-    lost = git(folder, "rev-parse", f"HEAD:{path}").strip()
-    packs = list((folder / ".git/objects/pack").glob("*.pack"))
-    contents = [pack.read_bytes() for pack in packs]
-    for each in (folder / ".git/objects/pack").iterdir():
-        each.unlink()
-    for content in contents:
-        subprocess.run(["git", "unpack-objects", "-q"], cwd=folder, input=content, check=True)  # noqa: ASYNC221 - short
-    loose = folder / ".git/objects" / lost[:2] / lost[2:]
-    loose.chmod(0o644)
+    unpack(folder)
+    lost = loose(folder, f"HEAD:{path}")
+    lost.chmod(0o644)
     if damage == "missing":
-        loose.unlink()
+        lost.unlink()
     else:
-        other = git(folder, "rev-parse", "HEAD:jobs/b%2Fc/job.json").strip()
-        loose.write_bytes((folder / ".git/objects" / other[:2] / other[2:]).read_bytes())
+        lost.write_bytes(loose(folder, "HEAD:jobs/b%2Fc/job.json").read_bytes())
     async with GitStateBackend(folder, create=False) as backend:
         listed = await backend.list_jobs()
     assert {state.job_id for state in listed} == set(_IDS) - {path.split("/")[1]}

@@ -11,7 +11,7 @@ from gitstate.engine.repository import open_repository
 from gitstate.store.documents import Snapshot
 from gitstate.store.store import Store
 from gitstate.store.verify import Report, check_repository
-from tests.git import git
+from tests.git import git, loose, unpack
 from tests.store.test_store import write
 from tests.stores import NOTES, leave_damaged
 
@@ -25,21 +25,6 @@ def folder(tmp_path: Path) -> Path:
             store.submit(NOTES, str(value["id"]), write(value)).result()
     unpack(path)
     return path
-
-
-def unpack(path: Path) -> None:
-    """Put each object into a file of its own, so that one of them can be damaged."""
-    packs = path / ".git/objects/pack"
-    aside = shutil.move(packs, path.parent / "packs")
-    packs.mkdir()
-    for pack in sorted(Path(aside).glob("*.pack")):
-        with pack.open("rb") as stream:
-            subprocess.run(["git", "unpack-objects", "-q"], cwd=path, stdin=stream, check=True)
-
-
-def file_of(path: Path, revision: str) -> Path:
-    object_id = git(path, "rev-parse", revision).strip()
-    return path / ".git/objects" / object_id[:2] / object_id[2:]
 
 
 def verified(path: Path, validate: Callable[[Snapshot], object] = lambda _: None) -> Report:
@@ -74,7 +59,7 @@ def test_a_store_in_memory_is_verified_too() -> None:
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "another"])
 def test_an_object_that_is_damaged_or_gone_is_named(folder: Path, revision: str, damage: str) -> None:
     leave_damaged(folder)
-    path = file_of(folder, revision)
+    path = loose(folder, revision)
     good = path.read_bytes()
     path.unlink()
     if damage == "flipped":
@@ -82,7 +67,7 @@ def test_an_object_that_is_damaged_or_gone_is_named(folder: Path, revision: str,
     elif damage == "cut":
         path.write_bytes(good[: len(good) // 2])
     elif damage == "another":
-        shutil.copy(file_of(folder, "HEAD:gitstate.json"), path)
+        shutil.copy(loose(folder, "HEAD:gitstate.json"), path)
     report = verified(folder)
     assert not report.ok
     first = report.problems[0]
@@ -184,7 +169,7 @@ def test_what_is_not_ours_may_be_as_it_likes(folder: Path) -> None:
 
 def test_a_document_that_is_lost_hides_no_other(folder: Path) -> None:
     leave_damaged(folder)
-    file_of(folder, "HEAD:notes/a").unlink()
+    loose(folder, "HEAD:notes/a").unlink()
     report = verified(folder)
     assert [(problem.kind, problem.place.split()[0]) for problem in report.problems] == [
         ("object", "notes/a"),

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gitstate.errors import ClosedError, GitStateError
 
-__all__ = ["Database", "attempt", "reading", "transaction"]
+__all__ = ["Database", "attempt", "key_of", "reading", "text_of", "transaction"]
 
 _log = logging.getLogger("gitstate")
 
@@ -210,6 +210,16 @@ def _ended(connection: sqlite3.Connection) -> Iterator[None]:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+def key_of(text: str) -> bytes:
+    """Return a text as SQLite can keep it: with its lone surrogates."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def text_of(key: bytes) -> str:
+    """Return the text that such a key stands for."""
+    return key.decode("utf-8", "surrogatepass")
 
 
 def _version(connection: sqlite3.Connection) -> int:

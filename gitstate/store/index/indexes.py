@@ -53,15 +53,12 @@ class Indexes:
         self._branch = branch
         self._reader = reader
         self._indexes: dict[str, Index] = {}
-        self._spares: dict[str, Index] = {}
+        self._spares: dict[str, Index] = {}  # in memory, for those whose file cannot be had
         self._keeper = Background(lambda _: self._update(), "gitstate-index")
 
     def of(self, collection: Collection) -> Index:
         """Return the index of a collection."""
-        found = self._indexes.get(collection.name)
-        if found is None:
-            found = self._indexes.setdefault(collection.name, Index(self._path(collection), self._reader, collection))
-        return found
+        return self._kept(self._indexes, collection, self._folder)
 
     def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[str]]:
         """Return the documents that are asked for, and what is said of those that cannot be read.
@@ -83,26 +80,24 @@ class Indexes:
         index = self.of(collection)
         found = index.database.ask(lambda connection: question(index, connection))
         if found is None:
-            spare = self._spare(collection)
+            spare = self._kept(self._spares, collection, None)
             with spare.database.open() as connection:
                 found = question(spare, connection)
         return found
 
-    def _spare(self, collection: Collection) -> Index:
-        """Return an index in memory."""
-        found = self._spares.get(collection.name)
+    def _kept(self, kept: dict[str, Index], collection: Collection, folder: Path | None) -> Index:
+        found = kept.get(collection.name)
         if found is None:
-            found = self._spares.setdefault(collection.name, Index(None, self._reader, collection))
+            path = None if folder is None else folder / self._name(collection)
+            found = kept.setdefault(collection.name, Index(path, self._reader, collection))
         return found
 
     def revisions(self, collection: Collection) -> Revisions:
         """Return what is known of the revisions in a collection."""
         return self.of(collection).revisions
 
-    def _path(self, collection: Collection) -> Path | None:
-        if self._folder is None:
-            return None
-        return self._folder / f"index-{names.ref_encode(self._branch)}-{names.ref_encode(collection.name)}.db"
+    def _name(self, collection: Collection) -> str:
+        return f"index-{names.ref_encode(self._branch)}-{names.ref_encode(collection.name)}.db"
 
     def written(self) -> None:
         """Say that something was written: a moment later the indexes are brought to the head, off the write path."""

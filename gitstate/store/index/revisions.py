@@ -22,7 +22,7 @@ from gitstate.format.message import Message
 from gitstate.store import history
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.index import line
-from gitstate.store.index.database import Database, reading, transaction
+from gitstate.store.index.database import Database, key_of, reading, text_of, transaction
 from gitstate.store.index.line import TooFar, Touch
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Life, Said, Trail
@@ -126,7 +126,7 @@ class Revisions:
         def said(connection: sqlite3.Connection, bounds: _Parameters) -> list[Said]:
             found: dict[int, dict[str, str]] = {}
             for seq, key, value in connection.execute(_SAID, {**bounds, "keys": json.dumps(keys)}):
-                found.setdefault(seq, {})[_text(key)] = _text(value)
+                found.setdefault(seq, {})[text_of(key)] = text_of(value)
             return [each for each in found.values() if trail.key is None or trail.key in each]
 
         return self._ask(trail, said)
@@ -151,7 +151,7 @@ class Revisions:
                 if connection.execute("SELECT 1 FROM merges").fetchone() is not None:
                     return None  # a side that was merged may have made and removed documents
                 rows: list[tuple[bytes, str, bytes]] = connection.execute(_DELETED).fetchall()
-            return [(_text(key), Revision.of(commit_id, parse_commit(body))) for key, commit_id, body in rows]
+            return [(text_of(key), Revision.of(commit_id, parse_commit(body))) for key, commit_id, body in rows]
 
         return self._database.ask(deleted)
 
@@ -169,7 +169,7 @@ class Revisions:
         """Return what the commit that changed a document last says of it; None if it says nothing of it, or may be
         another one.
         """
-        found = connection.execute(_LAST, (_bytes(document),)).fetchone()
+        found = connection.execute(_LAST, (key_of(document),)).fetchone()
         said = None if found is None else Message.parse(parse_commit(found[0]).message)
         return said if said is not None and said.get(self._collection.trailer) == document else None
 
@@ -182,7 +182,7 @@ class Revisions:
 
         return self._database.ask(asked)
 
-    def _pages(self, trail: Trail, bounds: _Parameters, rows: "list[_Row]") -> Iterator[Revision]:
+    def _pages(self, trail: Trail, bounds: _Parameters, rows: list[_Row]) -> Iterator[Revision]:
         while rows:
             for _, commit_id, body, gone in rows:
                 yield (_revision if len(body) < _SMALL else _revision.__wrapped__)(commit_id, body, gone)
@@ -190,7 +190,7 @@ class Revisions:
                 return
             seq, last = rows[-1][:2]
 
-            def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> "list[_Row] | None":
+            def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> list[_Row] | None:
                 with reading(connection):
                     standing = connection.execute("SELECT id FROM revisions WHERE seq = ?", (seq,)).fetchone()
                     return _page(connection, bounds | {"newest": seq - 1}) if standing == (last,) else None
@@ -236,7 +236,7 @@ class Revisions:
                 new.insert(connection)
                 new = _New()
             new.revisions.append((seq, step.id, step.body))
-            rows = [(_bytes(touch.document), seq, touch.removed) for touch in touches]
+            rows = [(key_of(touch.document), seq, touch.removed) for touch in touches]
             new.touched += rows
             new.latest += [row for row, touch in zip(rows, touches, strict=True) if touch.changed]
             new.told += self._told(seq, step, touches)
@@ -257,7 +257,7 @@ class Revisions:
             places: dict[str, int] = {}
             for key, value in dict.fromkeys(said.trailers):
                 place = places[key] = places.get(key, -1) + 1
-                yield _bytes(document), _bytes(key), seq, place, _bytes(value)
+                yield key_of(document), key_of(key), seq, place, key_of(value)
 
 
 @lru_cache(maxsize=4096)  # what is asked for again and again, such as by a dashboard, takes a third of the time
@@ -267,7 +267,7 @@ def _revision(commit_id: ObjectId, body: bytes, gone: int) -> Revision:
 
 def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters | None:
     """Return the parameters of the queries about a trail; None: not all of it is known."""
-    key = _bytes(trail.document)
+    key = key_of(trail.document)
     query = "SELECT 1 FROM tangled WHERE document IN (?, ?)"
     if connection.execute(query, (key, names.encode(trail.document).encode())).fetchone() is not None:
         return None
@@ -278,13 +278,13 @@ def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters | None:
         "document": key,
         "newest": newest,
         "oldest": oldest,
-        "key": None if trail.key is None else _bytes(trail.key),
-        "value": None if trail.value is None else _bytes(trail.value),
+        "key": None if trail.key is None else key_of(trail.key),
+        "value": None if trail.value is None else key_of(trail.value),
         "limit": _PAGE,
     }
 
 
-def _page(connection: sqlite3.Connection, bounds: _Parameters) -> "list[_Row]":
+def _page(connection: sqlite3.Connection, bounds: _Parameters) -> list[_Row]:
     return connection.execute(_ALL if bounds["key"] is None else _SAYING, bounds).fetchall()
 
 
@@ -301,11 +301,3 @@ def _head(connection: sqlite3.Connection) -> ObjectId | None:
 def _set_head(connection: sqlite3.Connection, head: ObjectId | None, *, is_far: bool) -> None:
     connection.execute("DELETE FROM head")
     connection.execute("INSERT INTO head VALUES (?, ?)", (head, is_far))
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")

@@ -14,7 +14,7 @@ from gitstate.engine.objects import ObjectId
 from gitstate.errors import CorruptionError, GitStateError, StateCorruptionError
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.index.database import attempt, reading, transaction
+from gitstate.store.index.database import attempt, key_of, reading, text_of, transaction
 from gitstate.store.index.revisions import Revisions
 from gitstate.store.reader import Reader
 from gitstate.store.selection import ORDERS, Selected, Selection, Summary
@@ -80,7 +80,7 @@ class Summaries:
             ).fetchall()
         facts: list[dict[str, Value]] = json.loads(f"[{','.join([row[2] for row in rows])}]")
         found = [
-            Selected(document := _text(key), said, (place if isinstance(place, float | str) else document, document))
+            Selected(document := text_of(key), said, (place if isinstance(place, float | str) else document, document))
             for (key, place, _), said in zip(rows, facts, strict=True)
         ]
         return found, [error for (error,) in unreadable]
@@ -89,7 +89,7 @@ class Summaries:
         """Return what a document says of itself: nothing if there is none, None if it cannot be read."""
         self._catch_up(connection)
         query = "SELECT facts FROM summaries WHERE document = ?"
-        found = connection.execute(query, (_bytes(document),)).fetchone()
+        found = connection.execute(query, (key_of(document),)).fetchone()
         facts: Facts = {} if found is None else None if found[0] is None else json.loads(found[0])
         return facts
 
@@ -125,7 +125,7 @@ class Summaries:
     def _healed(self, connection: sqlite3.Connection, head: ObjectId, root: ObjectId) -> list[str]:
         """Return the documents that could not be read and can be now: what was missing may have been fetched."""
         unreadable = connection.execute("SELECT document FROM summaries WHERE facts IS NULL").fetchall()
-        return [document for (key,) in unreadable if self._is_readable(head, root, document := _text(key))]
+        return [document for (key,) in unreadable if self._is_readable(head, root, document := text_of(key))]
 
     def _is_readable(self, head: ObjectId, root: ObjectId, document: str) -> bool:
         try:
@@ -164,7 +164,7 @@ class Summaries:
         self, connection: sqlite3.Connection, document: str, snapshot: Snapshot | None, said: Message | None
     ) -> None:
         """Make the row of a document: of one that cannot be read it has no facts, but the error."""
-        key = _bytes(document)
+        key = key_of(document)
         row: tuple[object, ...]
         try:
             summary = None if snapshot is None else self._summary(snapshot, said)
@@ -192,8 +192,8 @@ def _parameters(selection: Selection) -> dict[str, object]:
         "until": selection.until,
         "failed": selection.failed,
         "error": None if selection.error is None else _tame(selection.error).casefold(),
-        "after": _bytes(document) if is_document else place,
-        "document": _bytes(document),
+        "after": key_of(document) if is_document else place,
+        "document": key_of(document),
         "limit": -1 if selection.limit is None else selection.limit,
     }
 
@@ -206,11 +206,3 @@ def _root(connection: sqlite3.Connection) -> ObjectId | None:
 def _tame(text: str) -> str:
     """Return a text without what SQLite cannot keep."""
     return _SURROGATE.sub("\ufffd", text)
-
-
-def _bytes(document: str) -> bytes:
-    return document.encode("utf-8", "surrogatepass")
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogatepass")
