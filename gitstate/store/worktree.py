@@ -6,7 +6,6 @@ recorded trees has at its path; anything else is a person's edit and stays, the 
 what differs between the recorded trees and the head is looked at.
 """
 
-import json
 import logging
 import os
 import re
@@ -26,6 +25,7 @@ from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
+from gitstate.store.view_record import ViewRecord
 
 if TYPE_CHECKING:
     from gitstate.engine.check import Problem
@@ -142,24 +142,26 @@ class Worktree:
             return None
         target = graph.read(self._engine, head).tree
         # A lock file may be that of a refresh which was killed when all else was done.
-        finished = _Record.read(self._private) == self._settled(target) and not (self._git_dir / "index.lock").exists()
+        finished = (
+            ViewRecord.read(self._private) == self._settled(target) and not (self._git_dir / "index.lock").exists()
+        )
         return None if finished else head
 
-    def _settled(self, target: ObjectId) -> "_Record":
+    def _settled(self, target: ObjectId) -> ViewRecord:
         """Return the record of a view that shows ``target`` and has git's index and reflog as they are now."""
         log = self._git_dir / "logs" / "HEAD"
-        return _Record([target], _signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
+        return ViewRecord([target], _signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
 
     def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
         target = graph.read(self._engine, head).tree
-        record = _Record.read(self._private)
+        record = ViewRecord.read(self._private)
         index = gitindex.read(self._git_dir, self.path, self._private)
         if index.conflicted:
             return Refreshed(pending="a merge with conflicts is unfinished in git's index")
         shown = self._shown(record, index, head, target)
         differing = self._differing(shown, target)
         if differing:
-            _Record(_unique([*shown, target]), log=record.log).write(self._private)
+            ViewRecord(_unique([*shown, target]), log=record.log).write(self._private)
         with Folder(self.path) as folder:
             checkout = _Checkout(self._engine, folder, index, target, folds=_folds_case(self._git_dir))
             checkout.bring(differing, healing=len(record.shown) != 1)
@@ -169,7 +171,7 @@ class Worktree:
         self._settled(target).write(self._private)
         return checkout.done
 
-    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
+    def _shown(self, record: ViewRecord, index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
         """Return the trees that the files and the entries of git's index may come from, but for a person's edits."""
         shown: list[_Tree] = [tree for tree in record.shown if self._is_readable(tree, target)]
         lost = bool(record.shown and not shown)
@@ -331,37 +333,6 @@ class _Checkout:
             found = self._folder.look(path)
             if found.entry is not None and found.entry.id != old.entry.id:
                 self._index.distrust(path)
-
-
-@dataclass
-class _Record:
-    """What the view shows, as kept in a private file.
-
-    ``shown`` are trees: one as a rule, several while a refresh is at work. ``index`` tells git's index, as the last
-    refresh left it, from every other file. ``log`` is the size that the reflog of ``HEAD`` had then.
-    """
-
-    shown: list[_Tree] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    log: int = 0
-
-    @classmethod
-    def read(cls, private: Path) -> "_Record":
-        """Read the record; without one, or with one that cannot be read, nothing is known."""
-        try:
-            data = json.loads((private / "shown").read_bytes())
-            shown, index, log = data["trees"], data["index"], data["log"]
-        except (OSError, ValueError, TypeError, KeyError):
-            return cls()
-        if not all(tree is None or isinstance(tree, str) for tree in shown) or not isinstance(log, int):
-            return cls()
-        return cls(list(shown), list(index), log)
-
-    def write(self, private: Path) -> None:
-        """Put the record in the place of the last one."""
-        beside = private / "shown.new"
-        beside.write_text(json.dumps({"trees": self.shown, "index": self.index, "log": self.log}))
-        beside.replace(private / "shown")
 
 
 def _is_one_of(found: TreeEntry | None, ours: set[TreeEntry | None]) -> bool:

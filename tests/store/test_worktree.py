@@ -17,6 +17,7 @@ from gitstate.errors import CorruptionError
 from gitstate.store import folder as folder_module
 from gitstate.store import worktree as worktree_module
 from gitstate.store.folder import Folder
+from gitstate.store.view_record import ViewRecord
 from gitstate.store.worktree import Refreshed, Worktree
 
 JOB = "jobs/nightly/job.json"
@@ -514,7 +515,7 @@ class Killed(BaseException):
 
 
 STEPS = [  # what a refresh does, and how often the test below has it do so
-    (worktree_module._Record, "write", 2),
+    (ViewRecord, "write", 2),
     (Folder, "write", 3),
     (Folder, "remove", 2),
     (folder_module, "_write_new", 3),
