@@ -185,6 +185,13 @@ class GitIndex:
         if self._raw.pop(_encode(path), None) is not None:
             self.changed = True
 
+    def take(self, path: str, entry: TreeEntry | None) -> None:
+        """Make ``path`` say ``entry``, where there is room for it: nothing else is staged there any more."""
+        if entry is None:
+            self.remove(path)
+        elif self.get(path) is not None or self.has_room(path):
+            self.put(path, entry)
+
     def has_room(self, path: str) -> bool:
         """Whether no other entry needs ``path`` as a directory, or stands where it needs one."""
         name = _encode(path)

@@ -6,15 +6,14 @@ recorded trees has at its path; anything else is a person's edit and stays, the 
 what differs between the recorded trees and the head is looked at.
 """
 
-import json
 import logging
 import os
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,11 +25,14 @@ from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
+from gitstate.store.view_record import ViewRecord
 
 if TYPE_CHECKING:
     from gitstate.engine.check import Problem
 
-__all__ = ["Refreshed", "Worktree", "show"]
+__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "is_one_of", "show"]
+
+UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
 
 _log = logging.getLogger("gitstate")
 
@@ -88,11 +90,28 @@ class Worktree:
             UnsupportedError: git's index is of a kind that only C git reads, and there is none.
             OSError: The disk refused; the next refresh goes on.
         """
-        if self._due() is None:
-            return Refreshed()
+        return Refreshed() if self._due() is None else self._bring({})
+
+    def take(self, entries: Mapping[str, TreeEntry | None]) -> Refreshed:
+        """Bring files to the head although they were edited: what stood in them is in safe hands.
+
+        A file that holds anything else by now stays, and its edit begins at what is named here.
+
+        Args:
+            entries: What stood at each path, as git would call it; None: nothing.
+
+        Raises:
+            As :meth:`refresh` does.
+        """
+        return self._bring(entries) if entries else self.refresh()
+
+    def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                if taken:
+                    record = ViewRecord.read(self._private)
+                    replace(record, taken={**record.taken, **taken}).write(self._private)
                 head = self._due()  # again: while we waited, somebody may have checked out another branch
                 return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
@@ -142,34 +161,39 @@ class Worktree:
             return None
         target = graph.read(self._engine, head).tree
         # A lock file may be that of a refresh which was killed when all else was done.
-        finished = _Record.read(self._private) == self._settled(target) and not (self._git_dir / "index.lock").exists()
-        return None if finished else head
+        finished = not (self._git_dir / "index.lock").exists()
+        # Where files are edited it is never finished: the next refresh sees which are so no more.
+        return None if finished and ViewRecord.read(self._private) == self._settled(target) else head
 
-    def _settled(self, target: ObjectId) -> "_Record":
+    def _settled(self, target: ObjectId) -> ViewRecord:
         """Return the record of a view that shows ``target`` and has git's index and reflog as they are now."""
         log = self._git_dir / "logs" / "HEAD"
-        return _Record([target], _signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
+        return ViewRecord([target], _signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
 
     def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
         target = graph.read(self._engine, head).tree
-        record = _Record.read(self._private)
+        record = ViewRecord.read(self._private)
         index = gitindex.read(self._git_dir, self.path, self._private)
         if index.conflicted:
-            return Refreshed(pending="a merge with conflicts is unfinished in git's index")
+            return Refreshed(pending=UNFINISHED_MERGE)
         shown = self._shown(record, index, head, target)
-        differing = self._differing(shown, target)
+        differing = self._differing(shown, target, record)
+        bases = {path: self._base(path, differing[path], record, index) for path in differing}
         if differing:
-            _Record(_unique([*shown, target]), log=record.log).write(self._private)
+            replace(record, shown=_unique([*shown, target]), index=[]).write(self._private)
+        for path, entry in record.taken.items():
+            index.take(path, entry)
         with Folder(self.path) as folder:
             checkout = _Checkout(self._engine, folder, index, target, folds=_folds_case(self._git_dir))
             checkout.bring(differing, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
                 self._write_index(lock, index)
-        self._settled(target).write(self._private)
+        edited = {path: bases[path] for path in checkout.done.kept}
+        replace(self._settled(target), bases=edited).write(self._private)
         return checkout.done
 
-    def _shown(self, record: "_Record", index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
+    def _shown(self, record: ViewRecord, index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
         """Return the trees that the files and the entries of git's index may come from, but for a person's edits."""
         shown: list[_Tree] = [tree for tree in record.shown if self._is_readable(tree, target)]
         lost = bool(record.shown and not shown)
@@ -218,13 +242,33 @@ class Worktree:
             return False
         return True
 
-    def _differing(self, shown: Iterable[_Tree], target: ObjectId) -> dict[str, "_Difference"]:
-        """Return the paths that differ between any of the trees and the target."""
+    def _differing(self, shown: Iterable[_Tree], target: ObjectId, record: ViewRecord) -> dict[str, "_Difference"]:
+        """Return the paths that differ between any of the trees and the target, and those that were edited."""
         found: dict[str, _Difference] = {}
         for tree in shown:
             for path, before, after in trees.diff(self._engine, tree, target):
                 found.setdefault(path, _Difference(after, {after})).ours.add(before)
+        for path in record.bases.keys() | record.taken.keys():
+            if path not in found:
+                after = trees.find(self._engine, target, path)
+                after = None if after is None or after.is_directory else after
+                found[path] = _Difference(after, {after})
+            if path in record.taken:
+                found[path].ours.add(record.taken[path])
         return found
+
+    def _base(self, path: str, difference: "_Difference", record: ViewRecord, index: GitIndex) -> TreeEntry | None:
+        """Return what the view showed where a file is edited, if it is: asked before git's index goes on."""
+        for known in (record.taken, record.bases):
+            if path in known:
+                return known[path]
+        old = index.get(path)
+        entry = None if old is None else old.entry
+        if entry in difference.ours or not record.shown:
+            return entry if entry in difference.ours else difference.target
+        with suppress(CorruptionError):  # what is staged is a part of the edit, so the index does not tell
+            return trees.find(self._engine, record.shown[0], path)
+        return difference.target
 
     def _write_index(self, lock: LockFile, index: GitIndex) -> None:
         # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
@@ -284,7 +328,7 @@ class _Checkout:
         """Bring a file to the target unless a person edited it; return its state if it is there and equals it."""
         if found.entry == target and not found.odd:
             return found.stat
-        if found.odd or not _is_one_of(found.entry, ours):
+        if found.odd or not is_one_of(found.entry, ours):
             self.done.kept.append(path)
             return None
         try:
@@ -333,38 +377,7 @@ class _Checkout:
                 self._index.distrust(path)
 
 
-@dataclass
-class _Record:
-    """What the view shows, as kept in a private file.
-
-    ``shown`` are trees: one as a rule, several while a refresh is at work. ``index`` tells git's index, as the last
-    refresh left it, from every other file. ``log`` is the size that the reflog of ``HEAD`` had then.
-    """
-
-    shown: list[_Tree] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    log: int = 0
-
-    @classmethod
-    def read(cls, private: Path) -> "_Record":
-        """Read the record; without one, or with one that cannot be read, nothing is known."""
-        try:
-            data = json.loads((private / "shown").read_bytes())
-            shown, index, log = data["trees"], data["index"], data["log"]
-        except (OSError, ValueError, TypeError, KeyError):
-            return cls()
-        if not all(tree is None or isinstance(tree, str) for tree in shown) or not isinstance(log, int):
-            return cls()
-        return cls(list(shown), list(index), log)
-
-    def write(self, private: Path) -> None:
-        """Put the record in the place of the last one."""
-        beside = private / "shown.new"
-        beside.write_text(json.dumps({"trees": self.shown, "index": self.index, "log": self.log}))
-        beside.replace(private / "shown")
-
-
-def _is_one_of(found: TreeEntry | None, ours: set[TreeEntry | None]) -> bool:
+def is_one_of(found: TreeEntry | None, ours: set[TreeEntry | None]) -> bool:
     """Whether a file holds one of the contents; its permissions alone are no edit, some file systems have none."""
     if found is None:
         return None in ours

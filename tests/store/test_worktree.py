@@ -17,6 +17,7 @@ from gitstate.errors import CorruptionError
 from gitstate.store import folder as folder_module
 from gitstate.store import worktree as worktree_module
 from gitstate.store.folder import Folder
+from gitstate.store.view_record import ViewRecord
 from gitstate.store.worktree import Refreshed, Worktree
 
 JOB = "jobs/nightly/job.json"
@@ -514,7 +515,7 @@ class Killed(BaseException):
 
 
 STEPS = [  # what a refresh does, and how often the test below has it do so
-    (worktree_module._Record, "write", 2),
+    (ViewRecord, "write", 2),
     (Folder, "write", 3),
     (Folder, "remove", 2),
     (folder_module, "_write_new", 3),
@@ -725,3 +726,76 @@ def test_only_what_differs_is_looked_at(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert time.perf_counter() - start < 0.5
     assert looked == ["jobs/3/sheets/4.json", "jobs/7/sheets/1.json"]
     desk.check_clean()
+
+
+def record(desk: Desk) -> ViewRecord:
+    return ViewRecord.read(desk.path / ".git/gitstate/view")
+
+
+def entry(content: bytes) -> TreeEntry:
+    return TreeEntry(0o100644, GitObject("blob", content).id)
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_the_base_of_an_edit_is_what_the_view_showed_first(shown: Desk, staged: bool) -> None:
+    shown.put(SHEET, b"edited\n")
+    if staged:
+        shown.git("add", SHEET)
+    for number in (2, 3):
+        shown.save({SHEET: b"sheet %d\n" % number})
+        assert shown.refresh() == Refreshed(kept=[SHEET])
+        assert record(shown).bases == {SHEET: entry(b"sheet 1\n")}
+    shown.put(SHEET, b"sheet 3\n")
+    if staged:
+        shown.git("add", SHEET)
+    shown.refresh()
+    assert record(shown).bases == {}
+    shown.check_clean()
+
+
+def test_an_edit_that_began_as_nothing(shown: Desk) -> None:
+    shown.put("jobs/weekly/job.json", b"mine\n")
+    shown.save({"jobs/weekly/job.json": b"theirs\n"})
+    shown.refresh()
+    assert record(shown).bases == {"jobs/weekly/job.json": None}
+
+
+@pytest.mark.parametrize("staged", [b"", b"edited\n", b"staged before\n"])
+def test_an_edit_that_is_taken_gives_way(shown: Desk, staged: bytes) -> None:
+    if staged:
+        shown.put(SHEET, staged)
+        shown.git("add", SHEET)
+    shown.put(SHEET, b"edited\n")
+    shown.save({SHEET: b"merged\n"})
+    shown.refresh()
+    assert shown.view.take({SHEET: entry(b"edited\n")}) == Refreshed(written=[SHEET])
+    assert record(shown).bases == record(shown).taken == {}
+    shown.check_clean()
+    assert shown.read(SHEET) == b"merged\n"
+
+
+def test_an_edit_that_goes_on_after_it_was_taken_begins_there(shown: Desk) -> None:
+    shown.save({SHEET: b"merged\n"})
+    shown.put(SHEET, b"edited again\n")
+    assert shown.view.take({SHEET: entry(b"edited\n")}) == Refreshed(kept=[SHEET])
+    assert record(shown).bases == {SHEET: entry(b"edited\n")}
+    assert shown.read(SHEET) == b"edited again\n"
+
+
+def test_new_and_deleted_files_are_taken(shown: Desk) -> None:
+    shown.put("jobs/weekly/job.json", b"mine\n")
+    (shown.path / SHEET).unlink()
+    done = shown.view.take({"jobs/weekly/job.json": entry(b"mine\n"), SHEET: None})
+    assert done == Refreshed(written=[SHEET], removed=["jobs/weekly/job.json"])
+    shown.check_clean()
+
+
+def test_what_was_taken_gives_way_after_a_kill(shown: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown.put(SHEET, b"edited\n")
+    shown.save({SHEET: b"merged\n"})
+    with monkeypatch.context() as broken:
+        broken.setattr(Folder, "write", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            shown.view.take({SHEET: entry(b"edited\n")})
+    shown.refresh()
+    shown.check_clean()

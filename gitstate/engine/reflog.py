@@ -1,0 +1,103 @@
+"""One reflog: what was written into it, by git and by us; and what others did since we wrote last.
+
+A line is ``<before> <after> <who> <time> <zone>\\t<note>``, https://git-scm.com/docs/git-reflog. Our notes begin with
+``gitstate: ``, as git's begin with its command: ``commit: ``, ``reset: ``, ``merge topic: ``.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from gitstate.engine import files
+from gitstate.engine.objects import ObjectId, Signature
+
+__all__ = ["Move", "append", "forget", "line", "logged", "moves"]
+
+_OURS = b"gitstate: "
+_LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*\n")
+_ID = re.compile(rb"[0-9a-f]{40}")
+_NO_ID = "0" * 40
+_RECENT = 500  # lines of a log that a cut of the power may have made wrong
+_TAIL = 2**16  # bytes: so far back we look for what others did
+_NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class Move(NamedTuple):
+    """A line: from which commit (None: the ref was not there) to which, and why, as git says it."""
+
+    before: ObjectId | None
+    after: ObjectId
+    note: str
+
+
+def line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) -> bytes:
+    """Return the line that says that we moved a ref."""
+    text = " ".join(note.split()).encode("utf-8", "backslashreplace")
+    return b"%s %s %s\t%s%s\n" % ((before or _NO_ID).encode(), after.encode(), who.to_bytes(), _OURS, text)
+
+
+def append(log: str, text: bytes) -> int:
+    """Append a line to a log, which is made if need be; return the size that it had."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(log, flags, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        fd = os.open(log, flags, 0o644)
+    try:
+        size = os.fstat(fd).st_size
+        files.write_all(fd, text)
+        return size
+    finally:
+        os.close(fd)
+
+
+def moves(log: str) -> list[Move]:
+    """Return what others did since we wrote last, oldest first, as far as the end of the log tells."""
+    try:
+        fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+    except _NO_FILE:
+        return []
+    try:
+        size = os.fstat(fd).st_size
+        tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
+    finally:
+        os.close(fd)
+    found: list[Move] = []
+    for text in reversed(tail.splitlines(keepends=True)):
+        match, note = _LINE.fullmatch(text), text.partition(b"\t")[2].rstrip(b"\n")
+        if match is None or note.startswith(_OURS):
+            break
+        before, after = (match[side].decode("ascii") for side in (1, 2))
+        found.append(Move(None if before == _NO_ID else before, after, note.decode("utf-8", "replace")))
+    return found[::-1]
+
+
+def logged(log: str) -> Iterator[ObjectId]:
+    """Yield the commits at which the ref stood, newest first; lines without one are left out."""
+    try:
+        lines = files.read(log).splitlines()
+    except _NO_FILE:
+        return
+    for text in reversed(lines):
+        commit = text[41:81]
+        if text[40:41] == b" " and _ID.fullmatch(commit) and commit != _NO_ID.encode():
+            yield commit.decode("ascii")
+
+
+def forget(log: str, is_lost: Callable[[ObjectId], bool]) -> None:
+    """Remove what is torn, and of the last lines those that name lost commits: git stumbles there."""
+    try:
+        lines = files.read(log).splitlines(keepends=True)
+    except _NO_FILE:
+        return
+    recent = [text for text in lines[-_RECENT:] if _LINE.match(text)]
+    named = {text[start : start + 40].decode() for text in recent for start in (0, 41)} - {_NO_ID}
+    lost = {commit.encode() for commit in named if is_lost(commit)}
+    kept = [text for text in lines if _LINE.match(text) and not (text[:40] in lost or text[41:81] in lost)]
+    if kept != lines:
+        beside = f"{log}.new"
+        files.remove(beside)
+        files.create(beside, b"".join(kept))
+        os.rename(beside, log)

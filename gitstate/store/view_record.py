@@ -1,0 +1,66 @@
+"""What the view shows and what it knows of edits, in a private file that every refresh reads and writes."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitstate.engine.objects import ObjectId, TreeEntry
+
+__all__ = ["ViewRecord"]
+
+_NAME = "shown"
+
+
+@dataclass
+class ViewRecord:
+    """What the view shows, as kept in a private file.
+
+    ``shown`` are trees (None: nothing is shown): one as a rule, several while a refresh is at work. ``index`` tells
+    git's index, as the last refresh left it, from every other file. ``log`` is the size that the reflog of ``HEAD``
+    had then. ``bases`` says of files that a refresh kept what the view had shown there: at that the edit began.
+    ``taken`` says what stood in files when it was committed or put aside: a file that still holds it is no edit.
+    """
+
+    shown: list[ObjectId | None] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    log: int = 0
+    bases: dict[str, TreeEntry | None] = field(default_factory=dict)
+    taken: dict[str, TreeEntry | None] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, private: Path) -> "ViewRecord":
+        """Read the record; without one, or with one that cannot be read, nothing is known."""
+        try:
+            data = json.loads((private / _NAME).read_bytes())
+            shown, index, log = data["trees"], data["index"], data["log"]
+            bases, taken = (_entries(data.get(name, {})) for name in ("bases", "taken"))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return cls()
+        if not all(tree is None or isinstance(tree, str) for tree in shown) or not isinstance(log, int):
+            return cls()
+        return cls(list(shown), list(index), log, bases, taken)
+
+    def write(self, private: Path) -> None:
+        """Put the record in the place of the last one."""
+        data: dict[str, Any] = {"trees": self.shown, "index": self.index, "log": self.log}
+        data |= {"bases": _plain(self.bases), "taken": _plain(self.taken)}
+        beside = private / f"{_NAME}.new"
+        beside.write_text(json.dumps(data))
+        beside.replace(private / _NAME)
+
+
+def _plain(entries: Mapping[str, TreeEntry | None]) -> dict[str, list[int | str] | None]:
+    return {path: None if entry is None else [entry.mode, entry.id] for path, entry in entries.items()}
+
+
+def _entries(data: Mapping[str, Iterable[Any] | None]) -> dict[str, TreeEntry | None]:
+    """Return entries by path. Raises ValueError, TypeError or AttributeError: they are none."""
+    entries: dict[str, TreeEntry | None] = {}
+    for path, said in data.items():
+        mode, object_id = (0, "") if said is None else said
+        if not isinstance(mode, int) or not isinstance(object_id, str):
+            raise TypeError(path)
+        entries[path] = None if said is None else TreeEntry(mode, object_id)
+    return entries
