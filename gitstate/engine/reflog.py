@@ -37,8 +37,8 @@ def line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) ->
     return b"%s %s %s\t%s%s\n" % ((before or _NO_ID).encode(), after.encode(), who.to_bytes(), _OURS, text)
 
 
-def append(log: str, text: bytes) -> int:
-    """Append a line to a log, which is made if need be; return the size that it had."""
+def append(log: str, text: bytes, written: list[tuple[str, int]]) -> None:
+    """Append a line to a log, which is made if need be; note the log and the size that it had, first."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
         fd = os.open(log, flags, 0o644)
@@ -46,9 +46,8 @@ def append(log: str, text: bytes) -> int:
         os.makedirs(os.path.dirname(log), exist_ok=True)
         fd = os.open(log, flags, 0o644)
     try:
-        size = os.fstat(fd).st_size
+        written.append((log, os.fstat(fd).st_size))
         files.write_all(fd, text)
-        return size
     finally:
         os.close(fd)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from gitstate.engine import files
+from gitstate.engine import files, reflog
 from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.repository import Repository
@@ -21,6 +21,7 @@ __all__ = [
     "delete",
     "forget",
     "logged",
+    "moves",
     "names",
     "read",
     "read_head",
@@ -31,10 +32,7 @@ __all__ = [
 ]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
-_LINE = re.compile(rb"[0-9a-f]{40} [0-9a-f]{40} [^\n]*\n")  # of a reflog
 _DEPTH = 5  # of symbolic refs, as in git
-_RECENT = 500  # lines of a log that a cut of the power may have made wrong
-_NO_ID = "0" * 40
 _SYMBOLIC_HINT = "`git symbolic-ref` shows and changes what it points to"
 
 
@@ -210,37 +208,23 @@ def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, 
     with LockFile(repository.private, path, new.encode() + b"\n") as lock:
         lock.replace()
     for log in _logs(repository, ref):
-        _append(log, _line(None, new, who, note), [])
+        reflog.append(log, reflog.line(None, new, who, note), [])
 
 
 def forget(repository: Repository, ref: str, is_lost: Callable[[ObjectId], bool]) -> None:
-    """Remove from a ref's log what is torn, and of its last lines those that name lost commits: git stumbles there."""
+    """Remove from a ref's logs what is torn, and of their last lines those that name lost commits."""
     for log in _logs(repository, ref):
-        try:
-            lines = files.read(log).splitlines(keepends=True)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            continue
-        recent = [line for line in lines[-_RECENT:] if _LINE.match(line)]
-        named = {line[start : start + 40].decode() for line in recent for start in (0, 41)} - {_NO_ID}
-        lost = {commit.encode() for commit in named if is_lost(commit)}
-        kept = [line for line in lines if _LINE.match(line) and not (line[:40] in lost or line[41:81] in lost)]
-        if kept != lines:
-            beside = f"{log}.new"
-            files.remove(beside)
-            files.create(beside, b"".join(kept))
-            os.rename(beside, log)
+        reflog.forget(log, is_lost)
 
 
 def logged(repository: Repository, ref: str) -> Iterator[ObjectId]:
-    """Yield the commits at which a ref stood, as its log has them, newest first; lines without one are left out."""
-    try:
-        lines = files.read(repository.common_dir / "logs" / ref).splitlines()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return
-    for line in reversed(lines):
-        commit = line[41:81]
-        if line[40:41] == b" " and _ID.fullmatch(commit) and commit != _NO_ID.encode():
-            yield commit.decode("ascii")
+    """Yield the commits at which a ref stood, as its log has them, newest first."""
+    return reflog.logged(repository.path(f"logs/{ref}"))
+
+
+def moves(repository: Repository, ref: str) -> list[reflog.Move]:
+    """Return what others did to a ref since we moved it last, oldest first."""
+    return reflog.moves(repository.path(f"logs/{ref}"))
 
 
 def _make_way(repository: Repository, ref: str) -> None:
@@ -274,11 +258,11 @@ def _logged(
     repository: Repository, ref: str, before: ObjectId | None, after: ObjectId, who: Signature, note: str
 ) -> Iterator[None]:
     """Write the reflogs, that of ``HEAD`` too if it points here; take the lines back when the block fails."""
-    line = _line(before, after, who, note)
+    line = reflog.line(before, after, who, note)
     written: list[tuple[str, int]] = []
     try:
         for log in _logs(repository, ref):
-            _append(log, line, written)
+            reflog.append(log, line, written)
         yield
     except BaseException:
         if read(repository, ref) != after:
@@ -293,29 +277,6 @@ def _logs(repository: Repository, ref: str) -> Iterator[str]:
     yield repository.path(f"logs/{ref}")
     if read_head(repository) == ref:
         yield f"{repository.git_dir}/logs/HEAD"
-
-
-def _line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) -> bytes:
-    return b"%s %s %s\t%s\n" % (
-        (before or _NO_ID).encode(),
-        after.encode(),
-        who.to_bytes(),
-        " ".join(note.split()).encode("utf-8", "backslashreplace"),
-    )
-
-
-def _append(log: str, line: bytes, written: list[tuple[str, int]]) -> None:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    try:
-        fd = os.open(log, flags, 0o644)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(log), exist_ok=True)
-        fd = os.open(log, flags, 0o644)
-    try:
-        written.append((log, os.fstat(fd).st_size))
-        files.write_all(fd, line)
-    finally:
-        os.close(fd)
 
 
 def _read_packed(repository: Repository, ref: str) -> ObjectId | None:

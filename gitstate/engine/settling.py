@@ -101,7 +101,7 @@ def _settle_ref(repository: Repository, journal: Journal, source: Source, ref: s
 
 def _move(repository: Repository, settled: Settled, who: Signature) -> Settled:
     if settled.was != settled.now:
-        note = "gitstate: settled after a restart"
+        note = "settled after a restart"
         refs.restore(repository, settled.ref, settled.now, who=who, note=note)
         _log.warning("%s was at %s and is put to %s", settled.ref, settled.was or "no commit", settled.now)
     for commit in settled.lost:

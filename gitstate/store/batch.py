@@ -24,7 +24,7 @@ objects and the message; None: nothing to write."""
 
 
 class Batch:
-    """Collects commits on top of ``head``; use it under the engine's lock.
+    """Collects commits on top of ``head``; use it under the engine's lock. ``reader`` reads what is collected, too.
 
     A write that raises leaves the batch as it was. Those behind it see what those before it did.
     """
@@ -34,19 +34,19 @@ class Batch:
         self._head = head
         self._tip = head
         self._staging = Staging(engine)
-        self._reader = reader.over(self._staging)
+        self.reader = reader.over(self._staging)
         self._notes: list[str] = []
         self._observers: list[Observer] = []
 
     def write(self, collection: Collection, document: str, edit: Edit) -> Revision | None:
         """Run a document's edit on what the writes before it made, and commit its draft."""
         tip, root = self._root()
-        current = self._reader.snapshot_in(collection, document, tip, root)
+        current = self.reader.snapshot_in(collection, document, tip, root)
         draft = edit(current)
         if draft is None:
             return None
         value = draft.value.value if isinstance(draft.value, Content) else deepcopy(draft.value)
-        folder = self._reader.folder(root, collection, document)
+        folder = self.reader.folder(root, collection, document)
         standing = trees.find(self._staging, root, folder)  # others' files may be there without a document
         edited = trees.edit(
             self._staging,
@@ -58,7 +58,7 @@ class Batch:
         objects = grafted.objects if empty else edited.objects + grafted.objects
         revision = self.commit(grafted.id, objects, draft.message)
         if value is not None:
-            snapshot = self._reader.snapshot_of(collection, document, revision.id, edited.id)
+            snapshot = self.reader.snapshot_of(collection, document, revision.id, edited.id)
             content = Content.of(value, collection.layout, None if current is None else current.known())
             snapshot.contents.put(snapshot.key, content)
             if draft.observer is not None:
@@ -69,7 +69,7 @@ class Batch:
     def write_root(self, edit: RootEdit) -> Revision | None:
         """Commit what an edit makes of the whole store."""
         _, root = self._root()
-        drawn = edit(self._reader, root)
+        drawn = edit(self.reader, root)
         return None if drawn is None else self.commit(*drawn)
 
     def commit(self, tree: ObjectId, objects: list[GitObject], message: Message) -> Revision:
@@ -81,6 +81,11 @@ class Batch:
         self._tip = made.id
         self._notes.append(message.subject)
         return Revision.of(made.id, commit, message)
+
+    @property
+    def tip(self) -> ObjectId:
+        """The commit that the next one follows."""
+        return self.reader.head() if self._tip is None else self._tip
 
     def publish(self) -> None:
         """Make all commits durable and move the branch to the last one. Raises as :meth:`Engine.publish` does."""
@@ -109,7 +114,7 @@ class Batch:
 
     def _root(self) -> tuple[ObjectId, ObjectId]:
         """Return the commit that the next one follows, and its tree."""
-        tip = self._reader.head() if self._tip is None else self._tip
+        tip = self.tip
         return tip, graph.read(self._staging, tip).tree
 
 

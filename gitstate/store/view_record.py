@@ -1,8 +1,9 @@
 """What the view shows and what it knows of edits, in a private file that every refresh reads and writes."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class ViewRecord:
     git's index, as the last refresh left it, from every other file. ``log`` is the size that the reflog of ``HEAD``
     had then. ``bases`` says of files that a refresh kept what the view had shown there: at that the edit began.
     ``taken`` says what stood in files when it was committed or put aside: a file that still holds it is no edit.
+    ``head`` is the commit that is shown, and ``previous`` the one that was until ``since``, in seconds since 1970.
     """
 
     shown: list[ObjectId | None] = field(default_factory=list)
@@ -28,6 +30,15 @@ class ViewRecord:
     log: int = 0
     bases: dict[str, TreeEntry | None] = field(default_factory=dict)
     taken: dict[str, TreeEntry | None] = field(default_factory=dict)
+    head: ObjectId | None = field(default=None, compare=False)
+    previous: ObjectId | None = field(default=None, compare=False)
+    since: float = field(default=0.0, compare=False)
+
+    def at(self, head: ObjectId) -> "ViewRecord":
+        """Return the record of a view that was just brought to a commit."""
+        if self.head == head:
+            return self
+        return replace(self, head=head, previous=self.head, since=time.time())
 
     @classmethod
     def read(cls, private: Path) -> "ViewRecord":
@@ -36,16 +47,18 @@ class ViewRecord:
             data = json.loads((private / _NAME).read_bytes())
             shown, index, log = data["trees"], data["index"], data["log"]
             bases, taken = (_entries(data.get(name, {})) for name in ("bases", "taken"))
+            head, previous, since = data.get("head"), data.get("previous"), float(data.get("since", 0.0))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls()
         if not all(tree is None or isinstance(tree, str) for tree in shown) or not isinstance(log, int):
             return cls()
-        return cls(list(shown), list(index), log, bases, taken)
+        return cls(list(shown), list(index), log, bases, taken, head, previous, since)
 
     def write(self, private: Path) -> None:
         """Put the record in the place of the last one."""
         data: dict[str, Any] = {"trees": self.shown, "index": self.index, "log": self.log}
         data |= {"bases": _plain(self.bases), "taken": _plain(self.taken)}
+        data |= {"head": self.head, "previous": self.previous, "since": self.since}
         beside = private / f"{_NAME}.new"
         beside.write_text(json.dumps(data))
         beside.replace(private / _NAME)

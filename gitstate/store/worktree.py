@@ -190,7 +190,9 @@ class Worktree:
                 checkout.settle_racy()
                 self._write_index(lock, index)
         edited = {path: bases[path] for path in checkout.done.kept}
-        replace(self._settled(target), bases=edited).write(self._private)
+        settled = self._settled(target)
+        settled = replace(record, shown=settled.shown, index=settled.index, log=settled.log, bases=edited, taken={})
+        settled.at(head).write(self._private)
         return checkout.done
 
     def _shown(self, record: ViewRecord, index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:

@@ -26,7 +26,7 @@ def test_plain_git_reads_log_and_reflog(open_engine: OpenEngine, tmp_path: Path)
     ]
     for log in ("main", "HEAD"):
         assert git(folder, "reflog", "--format=%H %gs", log).splitlines() == [
-            f"{commit} change {n}" for n, commit in reversed(list(enumerate(made)))
+            f"{commit} gitstate: change {n}" for n, commit in reversed(list(enumerate(made)))
         ]
     assert git(folder, "log", "-1", "--format=%an %ae") == "A Tester tester@example.org\n"
     assert git(folder, "show", "main:a") == "2"
