@@ -51,7 +51,7 @@ class GitStateBackend(ExchangeBackend):
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         super().__init__(store, model=model, fallback=artifacts)
         if store.created:
-            _tell_how_to_ignore(Path(path).absolute())
+            _tell_how_to_ignore(Path(os.path.abspath(path)))
 
 
 def _tell_how_to_ignore(path: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from gitstate.backends.git import GitStateBackend
+    from gitstate.store.store import Store
 
 __all__ = ["Settings", "change_job", "chosen", "command", "init", "store_options", "use", "use_job", "whole_id"]
 
@@ -23,6 +24,8 @@ T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _VARIABLE = "GITSTATE_STORE"
+_BRANCH_VARIABLE = "GITSTATE_BRANCH"
+_DEFAULT_BRANCH = "main"
 
 
 @dataclass
@@ -45,7 +48,8 @@ _branch_option = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_remember,
-    help="The branch that holds the state.  [default: main]",
+    help=f"The branch that holds the state. Otherwise {_BRANCH_VARIABLE} or `git config gitstate.branch` names it."
+    f"  [default: {_DEFAULT_BRANCH}]",
 )
 _store_option = click.option(
     "--store",
@@ -119,8 +123,22 @@ def chosen() -> tuple[Path, str]:
 
     Raises:
         StoreNotFoundError: None is named, and there is none here.
+        UnsupportedError: The repository's configuration cannot be read.
     """
-    return _path(), _settings().branch or "main"
+    path = _path()
+    return path, _branch_of(path)
+
+
+def _branch_of(path: Path) -> str:
+    """Return the branch on which a repository keeps state: the nearest name counts."""
+    named = _settings().branch or os.environ.get(_BRANCH_VARIABLE)
+    return named or _configured(path) or _DEFAULT_BRANCH
+
+
+def _configured(path: Path) -> str | None:
+    from gitstate.engine.settings import branch_named
+
+    return branch_named(path)
 
 
 async def whole_id(backend: "GitStateBackend", job: str) -> str:
@@ -174,19 +192,28 @@ def init(folder: Path, bare: bool, as_json: bool) -> None:
     """Make a store in FOLDER, the current one by default.
 
     Works where nothing, an empty folder or an empty repository is. A store that is there already stays as it is.
+
+    With --branch also in a project's own repository: the state gets a branch without a common history, and neither
+    the project's files nor its index change. All verbs find the branch from then on, by `gitstate.branch` in the
+    repository's configuration. Where a remote has the branch already, it is made at that.
     """
     import asyncio
 
     from gitstate.backends.git import GitStateBackend
 
-    branch = _settings().branch or "main"
+    branch = _branch_of(folder)
 
-    async def make() -> tuple[bool, bool]:
+    async def make() -> "tuple[Store, bool]":
         async with GitStateBackend(folder, branch=branch, worktree=not bare) as backend:
-            return backend.store.created, backend.store.path is None
+            if branch != (_configured(folder) or _DEFAULT_BRANCH):
+                await asyncio.to_thread(backend.store.name_branch)
+            return backend.store, backend.store.path is None
 
-    made, is_bare = asyncio.run(make())
+    store, is_bare = asyncio.run(make())
     if as_json:
-        print_json({"path": str(folder.resolve()), "branch": branch, "bare": is_bare, "created": made})
-        return
-    note(f"Made a store in {folder.resolve()}" if made else f"{folder.resolve()} is a store already")
+        facts = {"path": str(folder.resolve()), "branch": branch, "bare": is_bare, "created": store.created}
+        print_json({**facts, "taken_over": store.taken_over})
+    elif store.taken_over:
+        note(f"Made the branch {branch} of {store.taken_over} in {folder.resolve()}")
+    else:
+        note(f"Made a store in {folder.resolve()}" if store.created else f"{folder.resolve()} is a store already")

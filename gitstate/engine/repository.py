@@ -17,7 +17,11 @@ from dulwich.refs import Ref, check_ref_format
 from gitstate.engine import files
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError
 
-__all__ = ["Repository", "find_store", "open_repository", "user_configuration"]
+__all__ = ["DEFAULT_BRANCH", "Repository", "find_store", "locate", "open_repository", "user_configuration"]
+
+
+DEFAULT_BRANCH = "main"
+"""The branch of a folder that is a store and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,10 @@ class Repository:
 def find_store(start: Path) -> Path | None:
     """Return the repository's folder that holds ``start``, itself or the nearest above it, as git finds it."""
     start = start.absolute()
-    return next((folder for folder in (start, *start.parents) if _locate(folder, "") is not None), None)
+    return next((folder for folder in (start, *start.parents) if locate(folder, "") is not None), None)
 
 
-def open_repository(path: Path, *, branch: str = "main", create: bool = True, bare: bool = False) -> Repository:
+def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = True, bare: bool = False) -> Repository:
     """Open the repository at ``path``; make it where there is nothing, an empty folder or an empty repository.
 
     Whether it holds a store is for the floor above to say.
@@ -82,7 +86,7 @@ def open_repository(path: Path, *, branch: str = "main", create: bool = True, ba
         raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint="try `main`")
     path = path.absolute()
     with files.storage_errors(path):
-        repository = _locate(path, branch)
+        repository = locate(path, branch)
         if repository is None:
             repository = _make(path, branch, create, bare)
         _check_owner(repository, path)
@@ -110,8 +114,13 @@ def _can_be_encoded(name: str) -> bool:
     return True
 
 
-def _locate(path: Path, branch: str) -> Repository | None:
-    """Return the repository at exactly this path, or None."""
+def locate(path: Path, branch: str) -> Repository | None:
+    """Return the repository at exactly this path, or None. It is not looked at whether we can work with it.
+
+    Raises:
+        UnsupportedError: What is there leads to no repository.
+        OSError: It cannot be read.
+    """
     inner = path / ".git"
     if inner.is_file():
         content = files.read(inner)
@@ -150,7 +159,7 @@ def _make(path: Path, branch: str, create: bool, bare: bool) -> Repository:
         raise StoreNotFoundError(f"there is no store at {path}", hint="`gitstate init` makes one")
     path.mkdir(parents=True, exist_ok=True)
     with _alone_in(path):
-        found = _locate(path, branch)  # somebody else may have been faster
+        found = locate(path, branch)  # somebody else may have been faster
         if found is not None:
             return found
         git_dir = path if bare else path / ".git"
@@ -216,9 +225,17 @@ def _adopt_if_empty(repository: Repository) -> None:
 
     if repository.git_dir == repository.common_dir and refs.any_ref(repository) is None:
         wanted = repository.ref
-        if refs.read_head(repository) != wanted:
+        if refs.read_head(repository) != wanted and not _is_a_beginning(repository):
             with _alone_in(repository.git_dir):
                 _write_atomically(repository.git_dir / "HEAD", b"ref: " + os.fsencode(wanted) + b"\n")
+
+
+def _is_a_beginning(repository: Repository) -> bool:
+    """Whether a project seems to begin in an empty repository, whose first commit must not go to our branch."""
+    if repository.worktree is None:
+        return False
+    has_files = any(name != ".git" for name in os.listdir(repository.worktree))
+    return repository.branch != DEFAULT_BRANCH or has_files or (repository.git_dir / "index").exists()
 
 
 _TRUE = {b"true", b"1", b"yes", b"on"}

@@ -68,7 +68,7 @@ class Reader:
         if entry is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
-                hint="choose an empty folder, or another branch",
+                hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
             )
         if entry.id not in self._formats:
             self._formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))

@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Self
 from gitstate.engine import graph, refs
 from gitstate.engine.base import Engine, Settled
 from gitstate.engine.git import GitEngine
-from gitstate.engine.repository import Repository, open_repository
-from gitstate.errors import (
-    InvalidInputError,
-    StoreNotFoundError,
-)
+from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
+from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError, UnsupportedFormatError
 from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.index.indexes import Indexes
 from gitstate.store.reading import ReadingStore
-from gitstate.store.worktree import Worktree, show
+from gitstate.store.views import Views
+from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
     from gitstate.store.verify import Report, Validate
 
 __all__ = ["Store"]
-
-_DEFAULT_BRANCH = "main"
 
 
 class Store(ReadingStore):
@@ -53,9 +49,11 @@ class Store(ReadingStore):
         self._repository = repository
         self._worktree = worktree
         self._writer = Writer(engine, self._reader, self._indexes.written)
+        self._views = Views(engine, worktree, repository)
         self.created = False  # whether this object made the store
+        self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
-        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, self._indexes, worktree, engine)
+        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, self._indexes, self._views, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
         _open_stores.add(self)
 
@@ -64,7 +62,7 @@ class Store(ReadingStore):
         cls,
         path: str | os.PathLike[str],
         *,
-        branch: str = _DEFAULT_BRANCH,
+        branch: str = DEFAULT_BRANCH,
         create: bool = True,
         worktree: bool = True,
         durability: str = "full",
@@ -73,7 +71,8 @@ class Store(ReadingStore):
 
         Args:
             path: The folder of the store, or a bare repository.
-            branch: The branch that holds it. One that is not ``main`` may be made beside the branches of a project.
+            branch: The branch that holds it. One that is not ``main`` may be made beside the branches of a project;
+                where a remote has a branch of this name, it is made at that.
             create: Whether to make a store where there is none.
             worktree: Whether a new store shows its files in the folder; without it the repository is bare.
             durability: ``"full"``: a write that was answered survives a cut of the power. ``"normal"``: it survives
@@ -89,8 +88,6 @@ class Store(ReadingStore):
         if durability not in ("full", "normal"):
             raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full" or "normal"')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
-        if create and branch == _DEFAULT_BRANCH:
-            refs.refuse_a_project(repository)
         engine = GitEngine(repository, durable=durability == "full")
         store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None, repository)
         try:
@@ -115,11 +112,31 @@ class Store(ReadingStore):
             if not create:
                 raise StoreNotFoundError(
                     f"there is no store on the branch of {self.identity}: it has no commits",
-                    hint="`gitstate init` makes one",
+                    hint=self._hint() or "`gitstate init` makes one",
                 )
-            self.created = self._writer.create(FormatVersion()) is not None
-            show(self._worktree)  # a person's first commit in there must not take the new store's own file back
-        self.head()
+            self._make()
+            self._views.show()  # a person's first commit in there must not take the new store's own file back
+        try:
+            self.head()
+        except UnsupportedFormatError:
+            raise
+        except UnsupportedError as error:
+            raise UnsupportedError(error.message, hint=self._hint() or error.hint) from None
+
+    def _make(self) -> None:
+        """Make the branch: that of a remote, if one has it."""
+        from gitstate.store import branches
+
+        if self._repository is not None:
+            self.taken_over = branches.take_over(self._repository, self._engine, self._reader)
+            if self._repository.branch == DEFAULT_BRANCH:
+                refs.refuse_a_project(self._repository)
+        self.created = self.taken_over is None and self._writer.create(FormatVersion()) is not None
+
+    def _hint(self) -> str:
+        from gitstate.store import branches
+
+        return "" if self._repository is None else branches.hint(self._repository, self._engine)
 
     @property
     def path(self) -> Path | None:
@@ -165,11 +182,26 @@ class Store(ReadingStore):
         revision = self._writer.submit_root(edit).result()
         return None if revision is None else replace(told[-1], revision=revision)
 
+    def name_branch(self) -> None:
+        """Let the repository's own configuration name the branch, so that the command line finds it from then on.
+
+        Raises:
+            BusyError: A living git, or another writer, holds a lock.
+            UnsupportedError: The configuration cannot be read.
+            StorageError: The disk refused; the configuration is as it was.
+        """
+        from gitstate.engine import files, settings
+
+        self._check_open()
+        if self._repository is not None:
+            with files.storage_errors(self._repository.common_dir / "config"), self._engine.lock():
+                settings.name_branch(self._repository)
+
     def flush(self) -> None:
         """Wait for all writes submitted so far, and bring the worktree to the head."""
         self._check_open()
         self._writer.drain()
-        show(self._worktree)
+        self._views.show()
 
     def verify(self, *collections: Collection, validate: Validate = lambda _: None, repair: bool = False) -> Report:
         """Check every object of every revision that the branch and our other refs reach, and every document there.
@@ -203,7 +235,7 @@ class Store(ReadingStore):
         self._closed = self._closed or "the store is closed"
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
-                _shut(self._writer, self._indexes, self._worktree, self._engine)
+                _shut(self._writer, self._indexes, self._views, self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -221,16 +253,16 @@ class Store(ReadingStore):
         self._indexes.forked()
 
 
-def _shut(writer: Writer, indexes: Indexes, worktree: Worktree | None, engine: Engine) -> None:
+def _shut(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
     writer.close()
     indexes.close()
-    show(worktree)
+    views.show()
     engine.close()
 
 
-def _shut_elsewhere(writer: Writer, indexes: Indexes, worktree: Worktree | None, engine: Engine) -> None:
+def _shut_elsewhere(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
     """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
-    threading.Thread(target=_shut, args=(writer, indexes, worktree, engine), name="gitstate-shut").start()
+    threading.Thread(target=_shut, args=(writer, indexes, views, engine), name="gitstate-shut").start()
 
 
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()

@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
+from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli.stores import use
-from tests.cli.conftest import Gitstate
+from tests.cli.conftest import COMMAND, Gitstate
+from tests.git import git
+from tests.projects import make_project, photograph
 
 
 def test_init_makes_a_store_that_git_reads(gitstate: Gitstate, tmp_path: Path) -> None:
@@ -31,13 +34,15 @@ def test_init_on_another_branch(gitstate: Gitstate, tmp_path: Path) -> None:
     names = subprocess.run(["git", "-C", tmp_path / "here", "branch", "--format=%(refname:short)"], capture_output=True)
     assert names.stdout == b"state\n"
     assert gitstate("list", "--store", "here", "--branch", "state").status == 0
-    assert gitstate("list", "--store", "here").status == 3
+    assert gitstate("list", "--store", "here").status == 0, "the repository names it"
+    assert gitstate("list", "--store", "here", "--branch", "main").status == 3
 
 
 def test_init_as_json_says_what_is_there_now(gitstate: Gitstate, tmp_path: Path) -> None:
     ran = gitstate("init", "--bare", "--branch", "state", "--json", "state.git")
     assert (ran.status, ran.err) == (0, "")
     made = {"path": str(tmp_path / "state.git"), "branch": "state", "bare": True, "created": True}
+    made["taken_over"] = None
     assert json.loads(ran.out) == made
     assert json.loads(gitstate("init", "--branch", "state", "--json", "state.git").out) == made | {"created": False}
 
@@ -90,3 +95,71 @@ def test_an_answer_that_finds_nobody_after_an_interrupt_is_not_told(
     with click.Context(click.Command("any")):
         use(work)
     assert ("in a callback" in caplog.text) == told
+
+
+def test_init_in_a_project(gitstate: Gitstate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "project")
+    before, config = photograph(project), (project / ".git/config").read_text()
+    monkeypatch.chdir(project / "src")
+    ran = gitstate("init", "..")
+    assert ran.status == 9 and "such as gitstate" in ran.err
+    ran = gitstate("init", "..", "--branch", "gitstate")
+    assert (ran.status, ran.err) == (0, f"Made a store in {project}\n")
+    assert (project / ".git/config").read_text() == config + "[gitstate]\n\tbranch = gitstate\n"
+    ran = gitstate("list")
+    assert (ran.status, ran.err) == (0, "The store holds no jobs.\n")
+    assert gitstate("init", "..").err == f"{project} is a store already\n"
+    assert photograph(project) == before
+
+
+def test_the_nearest_name_of_a_branch_counts(
+    gitstate: Gitstate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path / "project")
+    for name in ("one", "two"):
+        assert gitstate("init", "--branch", name, project).status == 0
+    monkeypatch.chdir(project)
+    git(project, "update-ref", "refs/heads/empty", "main")
+    assert gitstate("list").status == 0
+    git(project, "config", "gitstate.branch", "empty")
+    ran = gitstate("list")
+    assert ran.status == 9 and "the branch one holds one" in ran.err
+    monkeypatch.setenv("GITSTATE_BRANCH", "two")
+    assert gitstate("list").status == 0, "the variable before the configuration"
+    assert gitstate("list", "--branch", "empty").status == 9, "the option before the variable"
+    git(project, "config", "gitstate.branch", "a..b")
+    monkeypatch.delenv("GITSTATE_BRANCH")
+    ran = gitstate("list")
+    assert ran.status == 2 and "cannot be the name of a branch" in ran.err
+
+
+def test_init_in_a_clone_of_a_project(gitstate: Gitstate, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    gitstate("init", "--branch", "gitstate", project)
+    git(tmp_path, "clone", "-q", "project", "clone")
+    ran = gitstate("list", "--store", "clone")
+    assert ran.status == 9 and "hint: origin/gitstate holds one: `gitstate init --branch gitstate`" in ran.err
+    ran = gitstate("list", "--store", "clone", "--branch", "gitstate")
+    assert ran.status == 3 and "`git branch gitstate origin/gitstate` or `gitstate init --branch gitstate`" in ran.err
+    ran = gitstate("init", "--branch", "gitstate", "clone")
+    assert ran.err == f"Made the branch gitstate of origin/gitstate in {tmp_path / 'clone'}\n"
+    assert gitstate("list", "--store", "clone").status == 0
+    ids = [git(tmp_path / name, "rev-parse", "gitstate") for name in ("project", "clone")]
+    assert ids[0] == ids[1]
+
+
+def test_completion_finds_the_branch(gitstate: Gitstate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "project")
+    gitstate("init", "--branch", "gitstate", project)
+    asyncio.run(_save(project))
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("COMP_WORDS", "gitstate show ")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    monkeypatch.setenv("_GITSTATE_COMPLETE", "bash_complete")
+    words = subprocess.run([*COMMAND], capture_output=True, text=True, check=False)
+    assert "nightly" in words.stdout, words
+
+
+async def _save(project: Path) -> None:
+    async with GitStateBackend(project, branch="gitstate") as backend:
+        await backend.save(CheckpointState(job_id="nightly", job_name="nightly", total_sheets=1))

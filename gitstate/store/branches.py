@@ -1,0 +1,76 @@
+"""The branch of a store among those of a repository: taken over from a remote that has it, or found for a hint."""
+
+from contextlib import suppress
+from itertools import islice
+
+from gitstate.engine import files, graph, refs, settings, trees
+from gitstate.engine.base import Engine
+from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import DEFAULT_BRANCH, Repository
+from gitstate.errors import GitStateError, UnsupportedError
+from gitstate.store.reader import FORMAT_FILE, Reader
+
+__all__ = ["hint", "take_over"]
+
+_HEADS = "refs/heads/"
+_REMOTES = "refs/remotes/"
+_USUAL = "gitstate"  # as the documentation names it
+_LOOKED_AT = 50  # branches: a hint must not take long
+
+
+def take_over(repository: Repository, engine: Engine, reader: Reader) -> str | None:
+    """Make the branch, which is not there, where a remote has it: a new history beside that one could never be pushed.
+
+    Returns:
+        The remote's branch, as ``origin/gitstate``; None: no remote has one of this name.
+
+    Raises:
+        UnsupportedError: It is no store there, or remotes do not agree; nothing was made.
+    """
+    there = _on_remotes(repository, engine)
+    if not there:
+        return None
+    name, commit_id = next(iter(there.items()))
+    if len(set(there.values())) > 1:
+        raise UnsupportedError(
+            f"the branch {repository.branch} is not the same on all remotes: {', '.join(there)}",
+            hint=f"choose one of them: `git branch {repository.branch} {name}`",
+        )
+    reader.format(graph.read(engine, commit_id).tree)
+    with engine.lock():
+        if engine.head() is None:
+            engine.publish([], expected=None, new=commit_id, note=f"branch: Created from {name}")
+    return name
+
+
+def hint(repository: Repository, engine: Engine) -> str:
+    """Return what to do where the branch is no store, if another branch is one, or the same on a remote; else ""."""
+    with suppress(GitStateError, OSError):
+        if engine.head() is None and (there := _on_remotes(repository, engine)):
+            name = next(iter(there))
+            ours = "gitstate init" + (f" --branch {repository.branch}" if repository.branch != DEFAULT_BRANCH else "")
+            return f"it is on a remote: `git branch {repository.branch} {name}` or `{ours}` makes it here"
+        names = dict.fromkeys([_HEADS + _USUAL, *islice(refs.names(repository, _HEADS), _LOOKED_AT)])
+        for name in names:
+            if name != repository.ref and _is_store(engine, engine.ref(name)):
+                branch = name.removeprefix(_HEADS)
+                return f"the branch {branch} holds one: choose it with --branch, or git config gitstate.branch {branch}"
+        for remote in settings.remotes(repository):
+            if repository.branch != _USUAL and _is_store(engine, engine.ref(f"{_REMOTES}{remote}/{_USUAL}")):
+                return f"{remote}/{_USUAL} holds one: `gitstate init --branch {_USUAL}` makes that branch here"
+    return ""
+
+
+def _on_remotes(repository: Repository, engine: Engine) -> dict[str, ObjectId]:
+    """Return where the branch stands on each remote that has it, as far as was fetched."""
+    found = {}
+    with files.storage_errors(repository.common_dir):
+        for remote in settings.remotes(repository):
+            commit_id = engine.ref(f"{_REMOTES}{remote}/{repository.branch}")
+            if commit_id is not None:
+                found[f"{remote}/{repository.branch}"] = commit_id
+    return found
+
+
+def _is_store(engine: Engine, commit_id: ObjectId | None) -> bool:
+    return commit_id is not None and FORMAT_FILE in trees.read(engine, graph.read(engine, commit_id).tree)
