@@ -74,6 +74,7 @@ class DocumentBackend(StateBackend):
             rules=JOB_RULES,
             check=lambda value: codec().decode(value),
         )
+        store.serve(self._jobs)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback

@@ -52,15 +52,18 @@ def append(log: str, text: bytes, written: list[tuple[str, int]]) -> None:
         os.close(fd)
 
 
-def moves(log: str) -> list[Move]:
-    """Return what others did since we wrote last, oldest first, as far as the end of the log tells."""
+def moves(log: str, start: int = 0) -> list[Move]:
+    """Return what others did since we wrote last and since the log had so many bytes, oldest first.
+
+    No more is told than stands in the last 64 KB. A log that has fewer bytes by now was expired.
+    """
     try:
         fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     except _NO_FILE:
         return []
     try:
         size = os.fstat(fd).st_size
-        tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
+        tail = os.pread(fd, _TAIL, max(0, size - _TAIL, start if start <= size else 0))
     finally:
         os.close(fd)
     found: list[Move] = []

@@ -10,14 +10,14 @@ view had it, or was edited there.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from gitstate.engine import graph, trees
+from gitstate.engine import graph, refs, trees
 from gitstate.engine.beyond import beyond
 from gitstate.engine.objects import Commit, ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
+from gitstate.engine.repository import Repository
 from gitstate.engine.staging import Staging
 from gitstate.engine.trees import Changes
 from gitstate.errors import GitStateError, StateCorruptionError
@@ -27,9 +27,9 @@ from gitstate.store.batch import Batch
 from gitstate.store.documents import Collection
 from gitstate.store.merging import MergedDocument, merge_roots
 from gitstate.store.reader import Reader
-from gitstate.store.view_record import ViewRecord
+from gitstate.store.view_record import Sight, ViewRecord
 
-__all__ = ["Sight", "bring_back"]
+__all__ = ["Reconciler"]
 
 _log = logging.getLogger("gitstate")
 
@@ -39,30 +39,43 @@ _LISTED = 10  # so many conflicts are named in a message
 _NAMED = 60  # so many characters of a document's id are shown; the trailer has it whole
 
 
-class Sight(NamedTuple):
-    """What a view showed, and what git did in its folder since its last refresh, oldest first."""
-
-    record: ViewRecord
-    moves: list[Move]
-
-
-def bring_back(batch: Batch, collections: Iterable[Collection], moves: list[Move], sights: Iterable[Sight]) -> None:
-    """Let a batch begin with the commits that bring back what others' commits took back without meaning to.
+class Reconciler:
+    """Follows the commits that others make.
 
     Args:
-        batch: One that nothing was written to yet.
-        collections: Those whose documents are merged as values.
-        moves: What others did to the branch since we wrote last, oldest first.
-        sights: The views in which they may have been at work.
-
-    Trouble is told and fails no write: what could not be brought back stays in the history.
+        repository: Whose branch they move.
+        sights: Gives the views in which they may have been at work.
+        collections: Those whose documents are merged as values, by name; more may come.
     """
-    try:
-        edited = _first(batch.reader, moves, list(sights))
-        if edited is not None:
-            _follow(batch, list(collections), edited)
-    except GitStateError as error:
-        _log.warning("a commit in the folder may have taken saves back, and cannot be merged: %s", error)
+
+    def __init__(
+        self,
+        repository: Repository,
+        sights: Callable[[], Iterable[Sight]],
+        collections: Mapping[str, Collection],
+    ) -> None:
+        self._repository = repository
+        self._sights = sights
+        self._collections = collections
+
+    def is_due(self) -> bool:
+        """Whether others have committed since we wrote last."""
+        return any(move.note.startswith(_FROM_THE_INDEX) for move in refs.moves(self._repository, self._repository.ref))
+
+    def bring_back(self, batch: Batch) -> None:
+        """Let a batch begin with the commits that bring back what others' commits took back without meaning to.
+
+        Trouble is told and fails no write: what could not be brought back stays in the history.
+        """
+        moves = refs.moves(self._repository, self._repository.ref)
+        if not any(move.note.startswith(_FROM_THE_INDEX) for move in moves):
+            return
+        try:
+            edited = _first(batch.reader, moves, list(self._sights()))
+            if edited is not None:
+                _follow(batch, list(self._collections.values()), edited)
+        except (GitStateError, OSError) as error:
+            _log.warning("a commit in the folder may have taken saves back, and cannot be merged: %s", error)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.index.indexes import Indexes
 from gitstate.store.reading import ReadingStore
+from gitstate.store.reconcile import Reconciler
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Writer
@@ -44,12 +45,21 @@ class Store(ReadingStore):
     worktree when the program ends; one that came along in a fork says that it is closed.
     """
 
-    def __init__(self, engine: Engine, worktree: Worktree | None = None, repository: Repository | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        worktree: Worktree | None = None,
+        repository: Repository | None = None,
+        *,
+        prompt: bool = True,
+    ) -> None:
         super().__init__(engine, repository)
         self._repository = repository
         self._worktree = worktree
-        self._writer = Writer(engine, self._reader, self._indexes.written)
-        self._views = Views(engine, worktree, repository)
+        self._collections: dict[str, Collection] = {}
+        self._views = views = Views(engine, worktree, repository, first=lambda: writer.follow(), prompt=prompt)
+        reconciler = None if repository is None else Reconciler(repository, views.sights, self._collections)
+        self._writer = writer = Writer(engine, self._reader, (self._indexes.written, views.written), reconciler)
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
@@ -74,7 +84,8 @@ class Store(ReadingStore):
             branch: The branch that holds it. One that is not ``main`` may be made beside the branches of a project;
                 where a remote has a branch of this name, it is made at that.
             create: Whether to make a store where there is none.
-            worktree: Whether a new store shows its files in the folder; without it the repository is bare.
+            worktree: Whether the files are shown in the folder. Without it a new repository is bare, and the folder of
+                one that is not is brought up to date when the store is closed or flushed, and not after each write.
             durability: ``"full"``: a write that was answered survives a cut of the power. ``"normal"``: it survives
                 the death of any process; what was written in the last seconds before a cut of the power may be lost,
                 and :attr:`recovered` then names it (docs/concepts/durability.md).
@@ -89,7 +100,8 @@ class Store(ReadingStore):
             raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full" or "normal"')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
         engine = GitEngine(repository, durable=durability == "full")
-        store = cls(engine, Worktree(repository, engine) if repository.worktree is not None else None, repository)
+        view = Worktree(repository, engine) if repository.worktree is not None else None
+        store = cls(engine, view, repository, prompt=worktree)
         try:
             store._make_or_check(create)
         except BaseException:
@@ -155,8 +167,13 @@ class Store(ReadingStore):
             ClosedError: The store is closed. All other errors come through the future.
         """
         self._check_open()
-        self._indexes.of(collection)  # so that it is kept up
+        self.serve(collection)
         return self._writer.submit(collection, document, edit)
+
+    def serve(self, collection: Collection) -> None:
+        """Keep the index of a collection up from now on, and merge its documents as values where people commit."""
+        self._collections[collection.name] = collection
+        self._indexes.of(collection)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
@@ -174,6 +191,8 @@ class Store(ReadingStore):
         from gitstate.store import reshard
 
         self._check_open()
+        for collection in collections:
+            self.serve(collection)
         told: list[Resharded] = []
         edit = reshard.reshard(levels, collections, told.append)
         if dry_run:
@@ -255,8 +274,8 @@ class Store(ReadingStore):
 
 def _shut(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
     writer.close()
+    views.close()
     indexes.close()
-    views.show()
     engine.close()
 
 

@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.reflog import Move
 
-__all__ = ["ViewRecord"]
+__all__ = ["Sight", "ViewRecord"]
 
 _NAME = "shown"
 
@@ -62,6 +63,13 @@ class ViewRecord:
         beside = private / f"{_NAME}.new"
         beside.write_text(json.dumps(data))
         beside.replace(private / _NAME)
+
+
+class Sight(NamedTuple):
+    """What a view showed, and what git did in its folder since its last refresh, oldest first."""
+
+    record: ViewRecord
+    moves: list[Move]
 
 
 def _plain(entries: Mapping[str, TreeEntry | None]) -> dict[str, list[int | str] | None]:

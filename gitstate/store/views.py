@@ -1,17 +1,27 @@
-"""Every folder that shows the files of a store: its own, and those that `git worktree add` made for its branch."""
+"""Every folder that shows the files of a store: its own, and those that `git worktree add` made for its branch.
+
+They are brought to the head together, in a thread of their own, a moment after a write; and in any case at the end.
+"""
 
 import logging
 import os
+import time
+from collections.abc import Callable, Iterator
 
 from gitstate.engine import linked
+from gitstate.engine.background import Background
 from gitstate.engine.base import Engine
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
-from gitstate.store.worktree import Worktree, show
+from gitstate.store.view_record import Sight
+from gitstate.store.worktree import Worktree
 
 __all__ = ["Views"]
 
 _log = logging.getLogger("gitstate")
+
+_DELAY = 0.5  # seconds from a write to when the views are brought to the head, with all that was written meanwhile
+_SHARE = 20  # and so many times as long as it took the last time: it must not slow the writes down
 
 
 class Views:
@@ -21,24 +31,78 @@ class Views:
         engine: Reads the branch that they show.
         own: That of the folder which was opened; None: it has none.
         repository: Whose other worktrees are looked for; None: there are none.
+        first: Is done before they are brought to the head.
+        prompt: Whether that happens soon after each write, or only when :meth:`show` is called.
     """
 
-    def __init__(self, engine: Engine, own: Worktree | None = None, repository: Repository | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        own: Worktree | None = None,
+        repository: Repository | None = None,
+        *,
+        first: Callable[[], None] = lambda: None,
+        prompt: bool = True,
+    ) -> None:
         self.own = own
         self._engine = engine
         self._repository = repository
+        self._first = first
+        self._cost = 0.0  # seconds
+        self._told = ""
+        self._prompt = prompt and repository is not None
+        self._keeper = Background(lambda _: self.show(), "gitstate-view")
+
+    def written(self) -> None:
+        """Say that something was written: a moment later the views are brought to the head, off the write path."""
+        if self._prompt:
+            self._keeper.due_in(max(_DELAY, _SHARE * self._cost))
 
     def show(self) -> None:
         """Bring all views to the head. Where nobody may write they stay as they are; no trouble fails a write."""
         if self._repository is None:
             return
-        if os.access(self._repository.git_dir, os.W_OK):
-            show(self.own)
+        begun = time.monotonic()
+        trouble: list[str] = []
         try:
-            others = [Worktree(each, self._engine) for each in linked.elsewhere(self._repository)]
+            self._first()
+            for view in self._all():
+                if os.access(view.path, os.W_OK):
+                    trouble += _refresh(view)
         except (GitStateError, OSError) as error:
-            _log.warning("other worktrees of the store could not be looked for: %s", error)
-            return
-        for each in others:
-            if os.access(each.path, os.W_OK):
-                show(each)
+            trouble.append(f"views of the store could not be brought up to date: {error}")
+        told = "; ".join(trouble)
+        if told and told != self._told:  # else it was said a moment ago
+            _log.warning("%s", told)
+        self._told = told
+        self._cost = time.monotonic() - begun
+
+    def sights(self) -> list[Sight]:
+        """Return what each of them showed, and what git did there since."""
+        found = (view.sight() for view in self._all())
+        return [sight for sight in found if sight is not None]
+
+    def close(self) -> None:
+        """Bring all views to the head for the last time."""
+        self._keeper.stop()
+        self._told = ""
+        self.show()
+
+    def _all(self) -> Iterator[Worktree]:
+        if self.own is not None:
+            yield self.own
+        if self._repository is not None:
+            yield from (Worktree(each, self._engine) for each in linked.elsewhere(self._repository))
+
+
+def _refresh(worktree: Worktree) -> list[str]:
+    """Bring a view to the head; it is only a view, so trouble with it is told and never fails a write."""
+    try:
+        refreshed = worktree.refresh()
+    except (GitStateError, OSError) as error:
+        return [f"the worktree could not be refreshed; the next refresh makes up for it: {error}"]
+    for path in refreshed.kept:
+        _log.info("%s was edited by a person and is left as it is", path)
+    for path in refreshed.skipped:
+        _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)
+    return [f"the worktree is left to the next refresh: {refreshed.pending}"] if refreshed.pending else []

@@ -6,7 +6,6 @@ recorded trees has at its path; anything else is a person's edit and stays, the 
 what differs between the recorded trees and the head is looked at.
 """
 
-import logging
 import os
 import re
 import unicodedata
@@ -17,24 +16,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitstate.engine import gitindex, graph, refs, trees
+from gitstate.engine import gitindex, graph, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
-from gitstate.errors import BusyError, CorruptionError, GitStateError, UnsupportedError
+from gitstate.errors import BusyError, CorruptionError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
-from gitstate.store.view_record import ViewRecord
+from gitstate.store.view_record import Sight, ViewRecord
 
 if TYPE_CHECKING:
     from gitstate.engine.check import Problem
 
-__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "is_one_of", "show"]
+__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "is_one_of"]
 
 UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
-
-_log = logging.getLogger("gitstate")
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
@@ -116,6 +113,13 @@ class Worktree:
                 return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
             return Refreshed(pending=str(error))
+
+    def sight(self) -> Sight | None:
+        """Return what the view showed and what git did here since; None: another branch is checked out."""
+        if refs.read_head(self._repository) != self._repository.ref:
+            return None
+        record = ViewRecord.read(self._private)
+        return Sight(record, reflog.moves(f"{self._git_dir}/logs/HEAD", record.log))
 
     def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with git's index; ``repair`` puts it aside, so that the next refresh makes a new one.
@@ -408,20 +412,3 @@ def _folds_case(git_dir: Path) -> bool:
         return (git_dir / "HEAD").samefile(git_dir / "hEAD")
     except FileNotFoundError:
         return False
-
-
-def show(worktree: Worktree | None) -> None:
-    """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write."""
-    if worktree is None:
-        return
-    try:
-        refreshed = worktree.refresh()
-    except (GitStateError, OSError) as error:
-        _log.warning("the worktree could not be refreshed; the next refresh makes up for it: %s", error)
-        return
-    if refreshed.pending:
-        _log.warning("the worktree is left to the next refresh: %s", refreshed.pending)
-    for path in refreshed.kept:
-        _log.info("%s was edited by a person and is left as it is", path)
-    for path in refreshed.skipped:
-        _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)

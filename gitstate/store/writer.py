@@ -7,18 +7,20 @@ that waited together are made durable together, and the branch moves once.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from gitstate.engine import trees
 from gitstate.engine.base import Engine
+from gitstate.engine.objects import ObjectId
 from gitstate.errors import ClosedError, StaleError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
 from gitstate.store.batch import Batch, RootEdit
 from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
+from gitstate.store.reconcile import Reconciler
 
 __all__ = ["Writer"]
 
@@ -46,13 +48,22 @@ class Writer:
     Args:
         engine: Where the commits go.
         reader: Finds the documents.
-        published: Is told, in the writer's thread, that something may have been written.
+        published: Are told, in the writer's thread, that something may have been written.
+        reconciler: Follows what others commit; None: nobody else does.
     """
 
-    def __init__(self, engine: Engine, reader: Reader, published: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Reader,
+        published: Sequence[Callable[[], None]],
+        reconciler: Reconciler | None = None,
+    ) -> None:
         self._engine = engine
         self._reader = reader
         self._published = published
+        self._reconciler = reconciler
+        self._tip: ObjectId | None = None  # where the branch stood when we left it
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -80,6 +91,17 @@ class Writer:
             revision = batch.commit(first.id, first.objects, Message("a new store"))
             batch.publish()
             return revision
+
+    def follow(self) -> None:
+        """Bring back what commits of others took back without meaning to; see :mod:`gitstate.store.reconcile`.
+
+        Raises:
+            BusyError: Another process did not let go of the lock in time.
+            StorageError: The disk refused.
+        """
+        if self._reconciler is not None and self._reader.head() != self._tip and self._reconciler.is_due():
+            with self._engine.lock():
+                self._publish([])
 
     def drain(self) -> None:
         """Wait until everything that was submitted so far is written or failed."""
@@ -142,12 +164,15 @@ class Writer:
             answers = [error] * len(requests)
         for request, answer in zip(requests, answers, strict=True):
             request.answer(answer)
-        self._published()
+        for told in self._published:
+            told()
 
     def _publish(self, requests: list[_Request]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
         for attempt in range(1, _ATTEMPTS + 1):
             batch = Batch(self._engine, self._reader, self._reader.head())
+            if self._reconciler is not None and batch.tip != self._tip:
+                self._reconciler.bring_back(batch)
             answers = [_attempt(request, batch) for request in requests]
             try:
                 batch.publish()
@@ -155,6 +180,7 @@ class Writer:
                 if attempt == _ATTEMPTS:
                     raise
             else:
+                self._tip = batch.tip
                 return answers
         raise AssertionError("the loop above returns or raises")
 

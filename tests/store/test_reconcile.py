@@ -1,0 +1,243 @@
+"""People commit in a folder that lags behind the branch: what they did counts, and nothing else is taken back."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitstate.store.store import Store
+from tests.git import fsck, git
+from tests.store.test_store import value_of, write
+from tests.stores import NOTES
+
+
+class Desk:
+    """A store whose folder lags until :meth:`catch_up`, and a person who works there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with Store.open(path) as store:
+            self._save(store, "a", m=0, n=0)
+            self._save(store, "b", m=0, n=0)
+        self.store = Store.open(path, worktree=False)
+
+    def save(self, document: str, **fields: int) -> None:
+        self._save(self.store, document, **fields)
+
+    def _save(self, store: Store, document: str, **fields: int) -> None:
+        store.submit(NOTES, document, write({"id": document, "sheets": {"1": {}}, **fields})).result()
+
+    def edit(self, document: str, **fields: int) -> None:
+        """Change fields in the file that the folder shows."""
+        file = self.path / f"notes/{document}/job.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | fields, indent=2) + "\n")
+
+    def git(self, *words: str) -> str:
+        return git(self.path, *words)
+
+    def value(self, document: str) -> dict[str, Any] | None:
+        value = value_of(self.store, document)
+        return None if value is None else {key: value[key] for key in value if key not in ("id", "sheets")}
+
+    def catch_up(self) -> None:
+        self.store.flush()
+        assert self.git("status", "--porcelain") == ""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path / "store")
+    yield desk
+    desk.store.close()
+    assert desk.git("status", "--porcelain") == ""
+    fsck(desk.path)
+
+
+@pytest.mark.parametrize("by", ["a save", "a refresh", "another process"])
+def test_a_commit_from_a_folder_that_lags_takes_nothing_back(desk: Desk, by: str) -> None:
+    desk.save("a", m=1, n=0)
+    desk.save("c", m=1)
+    desk.edit("b", n=7)
+    desk.git("commit", "-qam", "b by hand")
+    assert '"m": 0' in desk.git("show", "HEAD:notes/a/job.json")  # that is what git made of it
+    if by == "a save":
+        desk.save("d", m=1)
+    elif by == "a refresh":
+        desk.catch_up()
+    else:
+        code = f"from gitstate import Store; Store.open({str(desk.path)!r}).close()"
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert desk.value("a") == {"m": 1, "n": 0}
+    assert desk.value("b") == {"m": 0, "n": 7}
+    assert desk.value("c") == {"m": 1}
+    log = desk.git("log", "-3", "--format=%s")
+    assert "b by hand" in desk.git("log", "--format=%s")
+    assert "a: brought back what a commit from an older view took back" in log or by == "another process"
+
+
+def test_both_changed_one_document(desk: Desk) -> None:
+    desk.save("a", m=1, n=0)
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "a by hand")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 7}
+
+
+def test_both_changed_one_field_the_commit_counts_and_says_so(desk: Desk) -> None:
+    desk.save("a", m=1, n=1)
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "a by hand")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 7}
+    body = desk.git("log", "-1", "--format=%b")
+    assert "Both had changed /n: there the commit counts." in body
+    assert "Gitstate-Note: a\nGitstate-Event: merged\n" in body
+
+
+def test_several_commits_in_a_row(desk: Desk) -> None:
+    desk.save("a", m=1, n=0)
+    desk.edit("b", n=7)
+    desk.git("commit", "-qam", "first")
+    desk.edit("b", m=8)
+    desk.git("commit", "-qam", "second")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 0}
+    assert desk.value("b") == {"m": 8, "n": 7}
+
+
+def test_an_amended_save(desk: Desk) -> None:
+    desk.save("a", m=1, n=0)
+    desk.save("a", m=2, n=0)
+    desk.edit("b", n=7)
+    desk.git("commit", "-qa", "--amend", "-m", "amended")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 2, "n": 0}
+    assert desk.value("b") == {"m": 0, "n": 7}
+
+
+def test_a_deleted_document_and_a_new_one(desk: Desk) -> None:
+    desk.save("a", m=1, n=0)
+    desk.git("rm", "-qr", "notes/b")
+    other = desk.path / "notes/e"
+    other.mkdir()
+    (other / "job.json").write_text('{"id": "e", "m": 3}\n')
+    desk.git("add", "-A", "notes/e")
+    desk.git("commit", "-qm", "b is gone, e is new")
+    desk.catch_up()
+    assert [desk.value(document) for document in ("a", "b", "e")] == [{"m": 1, "n": 0}, None, {"m": 3}]
+
+
+def test_one_path_is_committed_on_top_of_the_head(desk: Desk) -> None:
+    desk.save("a", m=1, n=0)
+    desk.save("c", m=1)
+    desk.edit("a", n=7)
+    desk.git("commit", "-qm", "only that", "--", "notes/a/job.json")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 7}
+    assert desk.value("c") == {"m": 1}
+
+
+def test_an_edit_that_was_kept_is_merged_from_where_it_began(desk: Desk) -> None:
+    desk.edit("a", n=7)
+    desk.save("a", m=1, n=0)
+    desk.store.flush()  # everything but the file that is edited goes on
+    desk.save("b", m=1, n=0)
+    desk.store.flush()
+    desk.git("commit", "-qam", "a by hand")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 7}
+    assert desk.value("b") == {"m": 1, "n": 0}
+
+
+@pytest.mark.parametrize("way", ["revert", "restore", "reset and restore"])
+def test_what_is_taken_back_on_purpose_stays_so(desk: Desk, way: str) -> None:
+    desk.save("a", m=1, n=0)
+    if way == "reset and restore":
+        desk.git("reset", "-q", "--hard")  # git itself brings the folder to the head
+    else:
+        desk.catch_up()
+    if way == "revert":
+        desk.git("revert", "--no-edit", "HEAD")
+    else:
+        desk.git("checkout", "HEAD~1", "--", "notes/a")
+        desk.git("commit", "-qm", "back again")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 0, "n": 0}
+    desk.save("b", m=1, n=0)
+    assert desk.value("a") == {"m": 0, "n": 0}
+
+
+def test_a_squash_of_saves_is_no_older_view(desk: Desk) -> None:
+    desk.save("a", m=1, n=0)
+    desk.save("a", m=2, n=0)
+    desk.catch_up()
+    desk.git("reset", "-q", "--soft", "HEAD~2")
+    desk.git("commit", "-qm", "two in one")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 2, "n": 0}
+
+
+def test_the_folder_is_refreshed_while_the_editor_is_open(desk: Desk) -> None:
+    """Git has read its index by then, so the commit comes from what the folder showed before."""
+    desk.save("a", m=1, n=0)
+    desk.edit("b", n=7)
+    desk.git("add", "-A")
+    script = desk.path.parent / "editor"
+    refresh = f'{sys.executable} -c "from gitstate import Store; Store.open({str(desk.path)!r}).close()"'
+    script.write_text(f'#!/bin/sh\nsleep 1.1\n{refresh}\necho by hand > "$1"\n')
+    script.chmod(0o755)
+    environment = os.environ | {"GIT_EDITOR": str(script)}
+    subprocess.run(["git", "commit", "-q"], cwd=desk.path, env=environment, check=True)
+    assert '"m": 0' in desk.git("show", "HEAD:notes/a/job.json")
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 0}
+    assert desk.value("b") == {"m": 0, "n": 7}
+
+
+def test_all_documents_had_moved(desk: Desk) -> None:
+    desk.store.reshard(1, NOTES)
+    desk.edit("b", n=7)
+    desk.git("commit", "-qam", "b by hand")
+    desk.catch_up()
+    assert desk.value("b") == {"m": 0, "n": 7}
+    assert desk.value("a") == {"m": 0, "n": 0}
+
+
+def test_a_commit_in_a_linked_worktree_that_lags(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "store")
+    desk.store.close()
+    desk.git("checkout", "-q", "--detach")
+    linked = tmp_path / "linked"
+    desk.git("worktree", "add", "-q", str(linked), "main")
+    with Store.open(desk.path):
+        pass  # it learns what that folder shows
+    desk.store = Store.open(desk.path, worktree=False)
+    desk.save("a", m=1, n=0)
+    file = linked / "notes/b/job.json"
+    file.write_text(file.read_text().replace('"n": 0', '"n": 7'))
+    git(linked, "commit", "-qam", "b by hand")
+    desk.store.flush()
+    assert desk.value("a") == {"m": 1, "n": 0}
+    assert desk.value("b") == {"m": 0, "n": 7}
+    assert git(linked, "status", "--porcelain") == ""
+    desk.store.close()
+
+
+def test_git_ran_gc_and_forgot_what_the_folder_showed(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.save("a", m=1, n=0)
+    desk.git("reset", "-q", "--hard", "HEAD~1")
+    desk.catch_up()  # the view shows what is not in the history any more
+    desk.git("reset", "-q", "--soft", "HEAD~1")
+    desk.edit("b", n=7)
+    desk.git("commit", "-qam", "another history")
+    desk.git("reflog", "expire", "--expire=now", "--all")
+    desk.git("gc", "-q", "--prune=now")
+    desk.save("c", m=1)
+    assert desk.value("b") == {"m": 0, "n": 7}
+    assert desk.value("c") == {"m": 1}
+    assert not caplog.records
