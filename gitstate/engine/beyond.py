@@ -10,7 +10,7 @@ from gitstate.engine.ancestry import Ancestry, Sketch
 from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
 
-__all__ = ["beyond", "independent"]
+__all__ = ["beyond", "independent", "is_in_history"]
 
 
 def beyond(source: Source, head: ObjectId, seen: Collection[ObjectId]) -> list[ObjectId]:
@@ -33,6 +33,11 @@ def independent(source: Source, commits: Iterable[ObjectId]) -> tuple[ObjectId, 
     """Return those of some commits that no other one of them has in its history."""
     distinct = dict.fromkeys(commits)
     return tuple(each for each in distinct if all(beyond(source, each, [other]) for other in distinct if other != each))
+
+
+def is_in_history(source: Source, commit_id: ObjectId, head: ObjectId) -> bool:
+    """Whether ``head`` has a commit in its history, or is that. Raises as :func:`beyond` does."""
+    return not beyond(source, commit_id, [head])
 
 
 class _Walk:

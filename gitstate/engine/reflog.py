@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gitstate.engine import files
 from gitstate.engine.objects import ObjectId, Signature
 
-__all__ = ["Move", "append", "forget", "line", "logged", "moves"]
+__all__ = ["Move", "append", "forget", "line", "logged", "moves", "since"]
 
 _OURS = b"gitstate: "
 _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*\n")
@@ -52,28 +52,41 @@ def append(log: str, text: bytes, written: list[tuple[str, int]]) -> None:
         os.close(fd)
 
 
-def moves(log: str, start: int = 0) -> list[Move]:
-    """Return what others did since we wrote last and since the log had so many bytes, oldest first.
+def moves(log: str) -> list[Move]:
+    """Return what others did since we wrote last, oldest first, as far as the end of the log tells."""
+    found: list[Move] = []
+    for move in reversed(_tail(log, 0)):
+        if move is None:
+            break
+        found.append(move)
+    return found[::-1]
 
-    No more is told than stands in the last 64 KB. A log that has fewer bytes by now was expired.
-    """
+
+def since(log: str, start: int) -> list[Move]:
+    """Return what others did since the log had so many bytes, oldest first, as far as the end of the log tells."""
+    return [move for move in _tail(log, start) if move is not None]
+
+
+def _tail(log: str, start: int) -> list[Move | None]:
+    """Return the lines at the end of a log: what others did, and None for each line of ours or torn one."""
     try:
         fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     except _NO_FILE:
         return []
     try:
-        size = os.fstat(fd).st_size
-        tail = os.pread(fd, _TAIL, max(0, size - _TAIL, start if start <= size else 0))
+        size = os.fstat(fd).st_size  # of a log that was expired since, all counts
+        lines = os.pread(fd, _TAIL, max(size - _TAIL, start if start <= size else 0, 0)).splitlines(keepends=True)
     finally:
         os.close(fd)
-    found: list[Move] = []
-    for text in reversed(tail.splitlines(keepends=True)):
-        match, note = _LINE.fullmatch(text), text.partition(b"\t")[2].rstrip(b"\n")
-        if match is None or note.startswith(_OURS):
-            break
-        before, after = (match[side].decode("ascii") for side in (1, 2))
-        found.append(Move(None if before == _NO_ID else before, after, note.decode("utf-8", "replace")))
-    return found[::-1]
+    return [_move(text) for text in lines]
+
+
+def _move(text: bytes) -> Move | None:
+    match, note = _LINE.fullmatch(text), text.partition(b"\t")[2].rstrip(b"\n")
+    if match is None or note.startswith(_OURS):
+        return None
+    before, after = (match[side].decode("ascii") for side in (1, 2))
+    return Move(None if before == _NO_ID else before, after, note.decode("utf-8", "replace"))
 
 
 def logged(log: str) -> Iterator[ObjectId]:

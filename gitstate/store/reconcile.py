@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gitstate.engine import graph, refs, trees
-from gitstate.engine.beyond import beyond
-from gitstate.engine.objects import Commit, ObjectId, TreeEntry
+from gitstate.engine.beyond import is_in_history
+from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
 from gitstate.engine.staging import Staging
@@ -27,7 +27,7 @@ from gitstate.store.batch import Batch
 from gitstate.store.documents import Collection
 from gitstate.store.merging import MergedDocument, merge_roots
 from gitstate.store.reader import Reader
-from gitstate.store.view_record import Sight, ViewRecord
+from gitstate.store.view_record import Sight
 
 __all__ = ["Reconciler"]
 
@@ -71,128 +71,156 @@ class Reconciler:
         if not any(move.note.startswith(_FROM_THE_INDEX) for move in moves):
             return
         try:
-            edited = _first(batch.reader, moves, list(self._sights()))
-            if edited is not None:
-                _follow(batch, list(self._collections.values()), edited)
+            for made in _commits(batch.reader, moves, list(self._sights())):
+                base = made.base()
+                if base:
+                    _follow(batch, list(self._collections.values()), made, base)
         except (GitStateError, OSError) as error:
             _log.warning("a commit in the folder may have taken saves back, and cannot be merged: %s", error)
 
 
 @dataclass
-class _Edited:
-    """A commit of somebody's, and which of its files do not come from the commit before it.
+class _Made:
+    """A commit that somebody made in a folder, told by what else is known of that.
 
-    ``base`` says from what they come: None for those that were not there. ``shown`` is the commit that the view showed.
+    Args:
+        reader: Reads them all.
+        move: The line of the reflog that tells of it.
+        before: The commit that was there before.
+        past: What git did in the folder since the view was refreshed there, up to this.
+        stood: The commits that git's index may have been at, the likeliest first, and whether nothing is against it.
+        shown: The commit that the view showed when it was refreshed; None: one that tells nothing.
+        bases: At what the edits began that this refresh left alone.
     """
 
+    reader: Reader
     move: Move
     before: ObjectId
-    shown: ObjectId
-    base: dict[str, TreeEntry | None]
+    past: list[Move]
+    stood: list[tuple[ObjectId, bool]]
+    shown: ObjectId | None
+    bases: Mapping[str, TreeEntry | None]
+
+    @classmethod
+    def of(
+        cls, reader: Reader, move: Move, before: ObjectId, sight: Sight, replaced: Mapping[str, ObjectId]
+    ) -> "_Made":
+        """Return a commit; what it ``replaced`` by amending is a part of it."""
+        record, began = sight.record, graph.read(reader.source, move.after).author.time  # in whole seconds
+        head, previous = (replaced.get(known or "", known) for known in (record.head, record.previous))
+        is_known = move in sight.moves
+        past = [other for other in sight.moves if other.after not in replaced]
+        past = past[: past.index(move)] if is_known else []
+        # Git itself brings its index to where it says that HEAD went, unless it is told not to.
+        stood = [(other.after, other is past[-1]) for other in reversed(past)]
+        was_refreshed = record.since >= began  # while the commit was made, or since
+        if head is not None and (is_known or not was_refreshed):
+            stood.append((head, not past))
+        if previous is not None and was_refreshed:
+            stood.append((previous, record.since >= began + 1))
+        stood = [(known, sure) for known, sure in stood if is_in_history(reader.source, known, before)]
+        shown, bases = (head, record.bases) if is_known or not was_refreshed else (previous, {})
+        if shown is not None and not is_in_history(reader.source, shown, before):
+            shown = None  # no older view, but one that went back: after a `git reset --soft`
+        return cls(reader, move, before, past, stood, shown, bases)
+
+    def base(self) -> dict[str, TreeEntry | None]:
+        """Return the files that do not come from the commit before, with what they come from (None: from nothing).
+
+        A file that is as git's index had it, and is another one now, was not touched: it comes from itself.
+        """
+        index = self._tree(self._index())
+        base: dict[str, TreeEntry | None] = {}
+        for path, was, made in trees.diff(self.reader.source, self._tree(self.before), self._tree(self.move.after)):
+            base[path] = made if self._file(index, path) == made else self._shown(path)
+            if base[path] == was:
+                del base[path]
+        return base
+
+    def _index(self) -> ObjectId:
+        """Return the commit that git's index was at when this one began: that from which it differs the least.
+
+        One that differs from it in nothing may have been meant so: that somebody went back to it.
+        """
+        found, sure, least = self.before, True, self._distance(self.before)
+        for commit_id, is_sure in self.stood:
+            distance = self._distance(commit_id)
+            if distance < least:
+                found, sure, least = commit_id, is_sure, distance
+        was_meant = least == 0 and not (sure and self.move.note.startswith("commit"))
+        return self.before if was_meant else found
+
+    def _shown(self, path: str) -> TreeEntry | None:
+        """Return what the folder had at a path before somebody edited it."""
+        for other in reversed(self.past):
+            here = self._file(self._tree(other.after), path)
+            committed = other.note.startswith(_FROM_THE_INDEX) and other.before is not None
+            if not committed or here != self._file(self._tree(other.before or ""), path):
+                return here
+        return self.bases[path] if path in self.bases else self._file(self._tree(self.shown or self.before), path)
+
+    def _distance(self, commit_id: ObjectId) -> int:
+        return sum(1 for _ in trees.diff(self.reader.source, self._tree(commit_id), self._tree(self.move.after)))
+
+    def _tree(self, commit_id: ObjectId) -> ObjectId:
+        return graph.read(self.reader.source, commit_id).tree
+
+    def _file(self, root: ObjectId, path: str) -> TreeEntry | None:
+        entry = trees.find(self.reader.source, root, path)
+        return None if entry is None or entry.is_directory else entry
 
 
-def _first(reader: Reader, moves: list[Move], sights: list[Sight]) -> _Edited | None:
-    """Return the first commit that is a part of the branch's history and was made from an older view."""
+def _commits(reader: Reader, moves: list[Move], sights: list[Sight]) -> Iterator[_Made]:
+    """Yield the commits of others that are a part of the branch's history, oldest first, with where they were made."""
+    tip, replaced = reader.head(), dict[ObjectId, ObjectId]()
     for move in moves:
         if move.before is None or not move.note.startswith(_FROM_THE_INDEX):
             continue
-        if beyond(reader.source, move.after, [reader.head()]):
-            continue  # it was taken back since
-        for sight in sights:
-            found = _look(reader, move, move.before, sight)
-            if found.base:
-                return found
-    return None
+        before = replaced.get(move.before, move.before)  # what was amended twice was there before both
+        if not is_in_history(reader.source, move.after, tip):
+            replaced[move.after] = before
+            continue
+        for sight in [sight for sight in sights if move in sight.moves] or sights:
+            yield _Made.of(reader, move, before, sight, replaced)
 
 
-def _look(reader: Reader, move: Move, before_id: ObjectId, sight: Sight) -> _Edited:
-    """Return what of a commit comes from an older view, if it was made in the folder of that one."""
-    before, after = (graph.read(reader.source, commit_id) for commit_id in (before_id, move.after))
-    base: dict[str, TreeEntry | None] = {}
-    shown = before_id
-    for candidate in _shown(sight.record, after):
-        if base or candidate == before_id or beyond(reader.source, candidate, [before_id]):
-            continue  # what is not in its history is no older view: a `git reset --soft` went back
-        base = _from_there(reader, candidate, before, after, move, sight)
-        shown = candidate if base else shown
-    for path, entry in sight.record.bases.items():
-        if _file(reader, after.tree, path) != _file(reader, before.tree, path):
-            base[path] = entry
-    return _Edited(move, before.tree, shown, base)
-
-
-def _shown(record: ViewRecord, made: Commit) -> Iterator[ObjectId]:
-    """Yield the commits that the view may have shown when a commit began: git says when, in whole seconds."""
-    if record.head is not None:
-        yield record.head
-    if record.previous is not None and record.since >= made.author.time:
-        yield record.previous
-
-
-def _from_there(
-    reader: Reader, shown: ObjectId, before: Commit, after: Commit, move: Move, sight: Sight
-) -> dict[str, TreeEntry | None]:
-    """Return the files that a view did not show as they were, and that a commit has as it did, or edited from there."""
-    tree = graph.read(reader.source, shown).tree
-    as_shown: dict[str, TreeEntry | None] = {}
-    edited: dict[str, TreeEntry | None] = {}
-    was_newer = False
-    for path, was, now in trees.diff(reader.source, tree, before.tree):
-        made = _file(reader, after.tree, path)
-        was_newer = was_newer or made == now
-        if made != now:
-            (as_shown if made == was else edited)[path] = was
-    went_on = shown != sight.record.head  # the view, before git said that it was done
-    git_went_on = any(other.note.startswith("reset: ") for other in sight.moves)
-    if was_newer:
-        return {} if went_on or git_went_on else edited
-    if after.tree == tree:  # nothing else was changed: was it meant?
-        begun_before = not went_on or sight.record.since >= after.author.time + 1
-        return as_shown if begun_before and not git_went_on and move.note.startswith("commit") else {}
-    return {**as_shown, **edited}
-
-
-def _file(reader: Reader, root: ObjectId, path: str) -> TreeEntry | None:
-    entry = trees.find(reader.source, root, path)
-    return None if entry is None or entry.is_directory else entry
-
-
-def _follow(batch: Batch, collections: list[Collection], edited: _Edited) -> None:
+def _follow(batch: Batch, collections: list[Collection], made: _Made, base: dict[str, TreeEntry | None]) -> None:
     """Commit what both did: the saves that the commit took back, and what it changed."""
     scratch = Staging(batch.reader.source)
     reader = batch.reader.over(scratch)
-    head = graph.read(scratch, batch.tip).tree
-    base = _base(reader, scratch, collections, edited)
-    merged = merge_roots(reader, collections, base, head, edited.before)
-    why = (
-        f"The folder showed {edited.shown[:12]} when {edited.move.after[:12]} was committed there, which took back "
-        "what had been saved since."
-    )
+    head, before = (graph.read(scratch, commit_id).tree for commit_id in (batch.tip, made.before))
+    merged = merge_roots(reader, collections, _root(reader, scratch, collections, before, base), head, before)
+    why = f"The folder was behind when {made.move.after[:12]} was committed there, which took back what had been saved."
     files = Message(f"{_WHAT}, in other files", body=why, trailers=((message.EVENT, Event.MERGED.value),))
     if merged.onto != head:  # all documents were moved as well: everything at once
-        made = merged.edit(reader)
-        batch.commit(made.id, made.objects, files)
+        whole = merged.edit(reader)
+        batch.commit(whole.id, whole.objects, files)
         return
     for document in merged.documents:
         _commit(batch, document.changes, _told(document, why))
     _commit(batch, merged.files, files)
 
 
-def _base(reader: Reader, scratch: Staging, collections: list[Collection], edited: _Edited) -> ObjectId:
-    """Return the tree that the commit came from: that of the commit before it, but for what comes from elsewhere."""
-    made = trees.edit(scratch, edited.before, edited.base)
+def _root(
+    reader: Reader,
+    scratch: Staging,
+    collections: list[Collection],
+    before: ObjectId,
+    base: Mapping[str, TreeEntry | None],
+) -> ObjectId:
+    """Return the tree that a commit came from: that of the commit before it, but for some files."""
+    made = trees.edit(scratch, before, base)
     scratch.add(made.objects)
-    shown = graph.read(scratch, edited.shown).tree
-    whole: dict[str, TreeEntry | None] = {}
+    mixed: dict[str, TreeEntry | None] = {}
     for collection in collections:
-        for document, _, tree in reader.differing(collection, edited.before, made.id):
+        for document, _, tree in reader.differing(collection, before, made.id):
             try:
                 if tree is not None:
                     reader.snapshot_of(collection, document, made.id, tree).content()
-            except StateCorruptionError:  # a mixture of two that is none: as the view showed it then
-                folder = reader.folder(shown, collection, document)
-                whole[folder] = trees.find(scratch, shown, folder)
-    again = trees.edit(scratch, made.id, whole)
+            except StateCorruptionError:  # files of two moments that are no document together: then of the later one
+                folder = reader.folder(before, collection, document)
+                mixed[folder] = trees.find(scratch, before, folder)
+    again = trees.edit(scratch, made.id, mixed)
     scratch.add(again.objects)
     return again.id
 

@@ -119,7 +119,7 @@ class Worktree:
         if refs.read_head(self._repository) != self._repository.ref:
             return None
         record = ViewRecord.read(self._private)
-        return Sight(record, reflog.moves(f"{self._git_dir}/logs/HEAD", record.log))
+        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log))
 
     def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with git's index; ``repair`` puts it aside, so that the next refresh makes a new one.

@@ -196,12 +196,12 @@ def test_a_stale_swap_changes_nothing(repository: Repository) -> None:
     assert refs.read(repository, repository.ref) == ONE
     assert (
         repository.common_dir / "logs" / repository.ref
-    ).read_text() == f"{'0' * 40} {ONE} A <a@example.org> 1 +0000\tmade\n"
+    ).read_text() == f"{'0' * 40} {ONE} A <a@example.org> 1 +0000\tgitstate: made\n"
 
 
 def test_a_note_of_many_lines_is_one_line_of_the_reflog(repository: Repository) -> None:
     refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="a\nb\r\n\tc \ud800")
-    assert (repository.git_dir / "logs/HEAD").read_text().endswith("\ta b c \\ud800\n")
+    assert (repository.git_dir / "logs/HEAD").read_text().endswith("\tgitstate: a b c \\ud800\n")
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["loose", "packed"])
