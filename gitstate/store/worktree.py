@@ -11,7 +11,7 @@ import os
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,8 +29,9 @@ from gitstate.store.view_record import ViewRecord
 
 if TYPE_CHECKING:
     from gitstate.engine.check import Problem
+    from gitstate.store.edits import Edits
 
-__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "is_one_of", "show"]
+__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "fold", "folds_case", "is_one_of", "show"]
 
 UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
 
@@ -108,14 +109,30 @@ class Worktree:
     def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
         try:
-            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
-                if taken:
+            with self._alone():
+                if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                head = self._due()  # again: while we waited, somebody may have checked out another branch
-                return Refreshed() if head is None else self._refresh(head, lock)
+                with LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                    head = self._due()  # again: while we waited, somebody may have checked out another branch
+                    return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
             return Refreshed(pending=str(error))
+
+    def edits(self, tops: Collection[str], is_ours: Callable[[str], bool]) -> "Edits":
+        """Return what people edited in the folder and did not commit; see :func:`gitstate.store.edits.find`.
+
+        Raises:
+            CorruptionError: git's index or an object is damaged.
+            UnsupportedError: git's index is of a kind that only C git reads, and there is none.
+            OSError: The disk refused.
+        """
+        from gitstate.store import edits
+
+        self._private.mkdir(parents=True, exist_ok=True)
+        if refs.read_head(self._repository) != self._repository.ref:
+            return edits.Edits(None, pending=f"another branch than {self._repository.branch} is checked out")
+        return edits.find(self._engine, self.path, self._git_dir, self._private, tops, is_ours)
 
     def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with git's index; ``repair`` puts it aside, so that the next refresh makes a new one.
@@ -184,7 +201,7 @@ class Worktree:
         for path, entry in record.taken.items():
             index.take(path, entry)
         with Folder(self.path) as folder:
-            checkout = _Checkout(self._engine, folder, index, target, folds=_folds_case(self._git_dir))
+            checkout = _Checkout(self._engine, folder, index, target, folds=folds_case(self._git_dir))
             checkout.bring(differing, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
@@ -357,7 +374,7 @@ class _Checkout:
         tree: _Tree = self._target
         for name in path.split("/"):
             entries = trees.read(self._engine, tree)
-            twins = [other for other in entries if _fold(other) == _fold(name)]
+            twins = [other for other in entries if fold(other) == fold(name)]
             if twins and min(twins) != name:
                 return True
             entry = entries.get(name)
@@ -396,11 +413,12 @@ def _signs(path: Path) -> list[int]:
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
+    """Return a name as file systems that fold case compare it."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _folds_case(git_dir: Path) -> bool:
+def folds_case(git_dir: Path) -> bool:
     """Whether the file system takes names that differ in case only for one."""
     try:
         return (git_dir / "HEAD").samefile(git_dir / "hEAD")
@@ -408,12 +426,15 @@ def _folds_case(git_dir: Path) -> bool:
         return False
 
 
-def show(worktree: Worktree | None) -> None:
-    """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write."""
+def show(worktree: Worktree | None, taken: Mapping[str, TreeEntry | None] | None = None) -> None:
+    """Bring the view to the head; it is only a view, so trouble with it is told and never fails a write.
+
+    ``taken`` is what is in safe hands of what was edited, see :meth:`Worktree.take`.
+    """
     if worktree is None:
         return
     try:
-        refreshed = worktree.refresh()
+        refreshed = worktree.take(taken or {})
     except (GitStateError, OSError) as error:
         _log.warning("the worktree could not be refreshed; the next refresh makes up for it: %s", error)
         return
