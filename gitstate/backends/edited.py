@@ -204,7 +204,7 @@ def _committed(job_id: str | None, plan: Plan, revision: Revision | None, edits:
     return CommittedEdit(job_id, plan.event.value, None if revision is None else revision.id, files, plan.merged)
 
 
-def discard(store: Store, jobs: Collection, names: Iterable[str] | None) -> DiscardedEdits:
+def discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_run: bool = False) -> DiscardedEdits:
     """Drop edits; see :meth:`gitstate.backends.editing.EditingBackend.discard_edits`."""
     state = _chosen(store.edits(jobs), names)
     edits = [edit for edited in state.documents for edit in edited.edits] + list(state.files)
@@ -214,8 +214,8 @@ def discard(store: Store, jobs: Collection, names: Iterable[str] | None) -> Disc
                 f"{edit.path} is neither a file nor a link, or cannot be read; nothing was discarded",
                 hint="move it away, or make it readable",
             )
-    if not edits:
-        return DiscardedEdits((), None)
+    if not edits or dry_run:
+        return DiscardedEdits(tuple(map(EditedFile.of, edits)), None)
     kept = store.put_aside(edits)
     store.take(edits)
     after = store.edits(jobs)

@@ -61,13 +61,14 @@ class EditingBackend(RewindBackend):
         chosen = [names] if isinstance(names, str) else names
         return await asyncio.to_thread(edited.commit, self._store, self._jobs, self._codec, chosen, note)
 
-    async def discard_edits(self, names: str | Iterable[str] | None = None) -> DiscardedEdits:
+    async def discard_edits(self, names: str | Iterable[str] | None = None, *, dry_run: bool = False) -> DiscardedEdits:
         """Drop edits: the files become what the head has, and what is staged of them goes too.
 
         What stood in them is kept in a private folder for a while: that of the last 20 times.
 
         Args:
             names: Ids of jobs, and paths of files or folders below the store's folder; None: all that was edited.
+            dry_run: Drop nothing, but tell what would be.
 
         Raises:
             NotFoundError: Nothing was edited there.
@@ -78,4 +79,4 @@ class EditingBackend(RewindBackend):
         from gitstate.backends import edited
 
         chosen = [names] if isinstance(names, str) else names
-        return await asyncio.to_thread(edited.discard, self._store, self._jobs, chosen)
+        return await asyncio.to_thread(edited.discard, self._store, self._jobs, chosen, dry_run=dry_run)
