@@ -158,6 +158,13 @@ def commit(
     store: Store, jobs: Collection, codec: Codec[Any], names: Iterable[str] | None, note: str
 ) -> list[CommittedEdit]:
     """Commit edits; see :meth:`gitstate.backends.editing.EditingBackend.commit_edits`."""
+    with store.editing():
+        return _commit(store, jobs, codec, names, note)
+
+
+def _commit(
+    store: Store, jobs: Collection, codec: Codec[Any], names: Iterable[str] | None, note: str
+) -> list[CommittedEdit]:
     state = _chosen(store.edits(jobs), names)
     edits = [HandEdit(codec, store, jobs, each, note) for each in state.documents]
     for edit in edits:
@@ -206,6 +213,11 @@ def _committed(job_id: str | None, plan: Plan, revision: Revision | None, edits:
 
 def discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_run: bool = False) -> DiscardedEdits:
     """Drop edits; see :meth:`gitstate.backends.editing.EditingBackend.discard_edits`."""
+    with store.editing():
+        return _discard(store, jobs, names, dry_run=dry_run)
+
+
+def _discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_run: bool) -> DiscardedEdits:
     state = _chosen(store.edits(jobs), names)
     edits = [edit for edited in state.documents for edit in edited.edits] + list(state.files)
     for edit in edits:

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -185,6 +186,10 @@ class Store(ReadingStore):
             return edited.look(self._reader, self._worktree, collection)
         except OSError as error:
             raise StorageError(f"{self.path} cannot be looked at: {error}", cause=error) from error
+
+    def editing(self) -> AbstractContextManager[None]:
+        """Keep all others who commit or drop edits out while the block runs. Raises BusyError: it took too long."""
+        return nullcontext() if self._worktree is None else self._worktree.editing()
 
     def commit_files(self, edits: Iterable[FileEdit], body: str = "", *, dry_run: bool = False) -> Revision | None:
         """Commit edited files that belong to no document; ``body`` says why. None: there was nothing to write.

@@ -119,6 +119,21 @@ class Worktree:
         except BusyError as error:
             return Refreshed(pending=str(error))
 
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """Keep all others who commit or drop edits of this folder out while the block runs: each edit counts once.
+
+        Raises:
+            BusyError: Another process did not let go in time.
+        """
+        lock = StoreLock(self._private / "editing" / "lock")
+        lock.acquire(_TURN)
+        try:
+            yield
+        finally:
+            lock.release()
+            lock.close()
+
     def edits(self, tops: Collection[str], is_ours: Callable[[str], bool]) -> "Edits":
         """Return what people edited in the folder and did not commit; see :func:`gitstate.store.edits.find`.
 

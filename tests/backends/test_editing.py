@@ -514,6 +514,19 @@ async def test_edits_survive_concurrent_saves(backend: GitStateBackend, folder: 
     assert {state.sheets[number].status for number in (3, 4)} == {SheetStatus.IN_PROGRESS}
 
 
+async def test_several_who_commit_count_an_edit_once(backend: GitStateBackend, folder: Path) -> None:
+    edit(folder / JOB, total_retry_count=5)
+    saved = await backend.load("nightly")
+    assert saved is not None
+    saved.total_retry_count = 2
+    await backend.save(saved)
+    async with GitStateBackend(folder) as other:
+        done = await asyncio.gather(*(each.commit_edits() for each in (backend, other, backend, other)))
+    assert sum(len(each) for each in done) == 1
+    state = await backend.load("nightly")
+    assert state is not None and state.total_retry_count == 6
+
+
 async def test_a_store_with_more_folders(backend: GitStateBackend, folder: Path) -> None:
     await backend.reshard(2)
     await backend.flush()
