@@ -95,7 +95,7 @@ def find(
         head = engine.head()
         tree = None if head is None else graph.read(engine, head).tree
     shown = dict(trees.files(engine, tree))
-    known = {*shown, *(path for path, _ in index.items()), *record.bases}
+    known = {*shown, *index.paths(), *record.bases}
     twins = _twins(shown) if folds_case(git_dir) else set()
     walk = _Walk(folder, known, tops, is_ours)
     edits: list[Edit] = []
@@ -179,19 +179,17 @@ class _Look:
     def at(self, path: str) -> Edit | None:
         """Return the edit at a path, None if there is none."""
         old, want = self.index.get(path), self.shown.get(path)
+        staged_entry = None if old is None else old.entry
+        staged = not is_one_of(staged_entry, {want})
+        state = self.states.get(path)
+        if not staged and old is not None and state is not None and self._is_as_remembered(old, state):
+            return None
         if not gitindex.is_safe(path) or (old is not None and old.skips_worktree):
             return None
         if want is not None and want.mode not in _FILES:
             return None  # links and submodules are not shown
-        staged_entry = None if old is None else old.entry
-        staged = not is_one_of(staged_entry, {want})
-        state = self.states.get(path)
-        odd = state is None and path in self.folders
-        unread = old is not None and state is not None and self._is_as_remembered(old, state)
-        if unread and not staged:
-            return None
         found, data = self.folder.read(path)
-        odd = odd or found.odd
+        odd = found.odd or (state is None and path in self.folders)
         if not odd and self._is_settled(path, found.entry, want, staged=staged):
             return None
         base = self.record.taken.get(path, self.record.bases.get(path, want))
