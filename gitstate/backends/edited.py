@@ -184,16 +184,25 @@ def _commit(
             failed.append(error)
             continue
         done.append(_committed(edit.edited.document, plans[-1], revision, edit.edited.edits))
-        store.take(edit.edited.edits)
+        _take(store, edit.edited.edits)
     if state.files and not failed:
         revision = store.commit_files(state.files, note)
         done.append(_committed(None, Plan(Event.EDITED, None), revision, state.files))
-        store.take(state.files)
+        _take(store, state.files)
     if failed:
         for each in done:
             _log.warning("committed before that: job %r, as %s", each.job_id, each.revision)
         raise failed[0]
     return done
+
+
+def _take(store: Store, edits: Iterable[Edit]) -> None:
+    """Bring files that were committed to the head; what was staged, and is not what stood there, is kept aside."""
+    edits = list(edits)
+    kept = store.put_aside(replace(edit, data=None) for edit in edits)
+    if kept is not None:
+        _log.warning("what was staged is not what stood in the files; it is kept in %s", kept)
+    store.take(edits)
 
 
 def _submitted(store: Store, jobs: Collection, edit: HandEdit) -> "tuple[Future[Revision | None], list[Plan]]":

@@ -311,6 +311,20 @@ async def test_files_that_are_no_part_of_the_state(backend: GitStateBackend, fol
     assert clean(folder)
 
 
+async def test_what_was_staged_and_is_not_committed_is_kept(
+    backend: GitStateBackend, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = (folder / sheet(2)).read_bytes()
+    edit(folder / sheet(2), status="skipped")
+    git(folder, "add", sheet(2))
+    staged = (folder / sheet(2)).read_bytes()
+    (folder / sheet(2)).write_bytes(shown)
+    [done] = await backend.commit_edits()
+    assert done.revision is None and clean(folder)
+    [kept] = matching(folder, ".git/gitstate/discarded/*/" + sheet(2) + ".staged")
+    assert kept.read_bytes() == staged and "what was staged" in caplog.text
+
+
 async def test_files_that_moved_on_are_refused(backend: GitStateBackend, folder: Path) -> None:
     await backend.record_execution("nightly", 2, 1, "prompt", "output", 1)
     await backend.flush()

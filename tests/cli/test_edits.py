@@ -173,3 +173,23 @@ def test_discard_asks_on_a_terminal(gitstate: Gitstate, store: Path, monkeypatch
     done = gitstate("discard", "nightly", "--store", store)
     assert (done.status, asked) == (1, ["Drop 1 edit?"]) and SHEET in done.err
     assert git(store, "status", "--porcelain") == f" M {SHEET}\n"
+
+
+def test_what_somebody_committed_that_is_no_state_is_told_with_the_author(gitstate: Gitstate, store: Path) -> None:
+    (store / "jobs/weekly/job.json").write_text("<<<<<<< HEAD\n")
+    git(store, "commit", "-qam", "oops", "--author=An Editor <editor@example.org>")
+    by = f"made by {git(store, 'rev-parse', '--short=10', 'HEAD').strip()} of An Editor, "
+    shown = gitstate("show", "weekly", "--store", store)
+    assert shown.status == 8 and by in shown.err
+    listed = gitstate("list", "--json", "--store", store)
+    assert [job["id"] for job in json.loads(listed.out)] == ["nightly"] and by in listed.err
+    checked = gitstate("verify", "--store", store)
+    assert checked.status == 12 and by in checked.out
+    assert gitstate("rollback", "weekly", "~1", "--store", store).status == 0
+    assert gitstate("verify", "--store", store).status == 0
+
+
+def test_a_diff_of_an_edit_hides_what_every_save_changes(gitstate: Gitstate, store: Path) -> None:
+    edit(store / "jobs/nightly/job.json", updated_at="2030-01-01T00:00:00Z")
+    assert "/updated_at" not in gitstate("status", "--store", store).out
+    assert "/updated_at" in gitstate("status", "--all", "--store", store).out
