@@ -23,6 +23,7 @@ from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.statuses import next_sheet
 from gitstate.backends.subjects import message_for
@@ -64,7 +65,15 @@ class DocumentBackend(StateBackend):
         if model is not None:
             codec()  # so that one that is no model is refused here
         layout = Layout(shape=lambda: codec().shape)
-        self._jobs = Collection("jobs", layout, id_field="job_id", trailer=message.JOB, summarize=summarize)
+        self._jobs = Collection(
+            "jobs",
+            layout,
+            id_field="job_id",
+            trailer=message.JOB,
+            summarize=summarize,
+            rules=JOB_RULES,
+            check=lambda value: codec().decode(value),
+        )
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback

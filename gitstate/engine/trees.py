@@ -4,12 +4,15 @@ Each reads only the trees on its way: an unchanged folder, whatever its size, co
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from gitstate.engine.base import Source
 from gitstate.engine.objects import DIRECTORY, FILE, GitObject, ObjectId, Tree, TreeEntry, parse_tree
 
-__all__ = ["EMPTY", "Edited", "FileChange", "diff", "edit", "files", "find", "graft", "read"]
+__all__ = ["EMPTY", "Changes", "Edited", "FileChange", "diff", "edit", "files", "find", "graft", "read"]
+
+Changes: TypeAlias = Mapping[str, bytes | TreeEntry | None]
+"""By path: what a file shall hold, the entry of one or of a directory that exists, or None to remove what is there."""
 
 _NOTHING = parse_tree(b"")
 EMPTY: ObjectId = _NOTHING.to_object().id
@@ -60,8 +63,8 @@ def files(source: Source, tree_id: ObjectId | None, prefix: str = "") -> Iterato
             yield prefix + name, entry
 
 
-def edit(source: Source, tree_id: ObjectId | None, changes: Mapping[str, bytes | None]) -> Edited:
-    """Return ``tree_id`` with some files written (bytes) and some removed (None).
+def edit(source: Source, tree_id: ObjectId | None, changes: Changes) -> Edited:
+    """Return ``tree_id`` with some files written (bytes), some entries put and some removed (None).
 
     A directory that loses its last entry goes too; a file that stands where a directory is needed gives way.
     """
@@ -100,17 +103,17 @@ def _graft(
 def _edit(
     source: Source,
     tree_id: ObjectId | None,
-    changes: list[tuple[list[str], bytes | None]],
+    changes: list[tuple[list[str], bytes | TreeEntry | None]],
     objects: list[GitObject],
 ) -> Tree:
     tree = read(source, tree_id)
     entries: dict[str, TreeEntry | None] = {}
-    below: dict[str, list[tuple[list[str], bytes | None]]] = {}
+    below: dict[str, list[tuple[list[str], bytes | TreeEntry | None]]] = {}
     for parts, content in changes:
         if len(parts) > 1:
             below.setdefault(parts[0], []).append((parts[1:], content))
-        elif content is None:
-            entries[parts[0]] = None
+        elif content is None or isinstance(content, TreeEntry):
+            entries[parts[0]] = content
         else:
             entries |= _put(parts[0], tree.get(parts[0]), FILE, GitObject("blob", content), objects)
     for name, inner in below.items():

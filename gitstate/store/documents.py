@@ -18,6 +18,7 @@ from gitstate.store.content import Content, ContentCache, Key
 from gitstate.store.selection import Summary
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
+from gitstate.values.merge import NO_RULES, Rules
 
 __all__ = ["Collection", "Draft", "Edit", "Observer", "Revision", "Snapshot"]
 
@@ -32,6 +33,7 @@ class Collection:
     ``layout`` says how a value becomes files, ``id_field`` in which field of the value a document's id stands, and
     ``trailer`` which trailer names the document that a commit is about. ``summarize`` makes the summary of a snapshot;
     it is given the message of the commit that changed the document last, if that is known and says that it is about it.
+    ``rules`` say how two changes of a value are merged; ``check`` raises CorruptionError for a value that is none.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Collection:
     id_field: str
     trailer: str
     summarize: "Callable[[Snapshot, Message | None], Summary] | None" = None
+    rules: Rules = field(default_factory=lambda: NO_RULES, compare=False)
+    check: "Callable[[dict[str, Value]], object]" = field(default=lambda _: None, compare=False)
 
     def folder(self, document: str, fanout: int) -> str:
         """Return the path of a document's folder in a tree where documents lie under so many levels of folders."""
