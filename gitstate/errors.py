@@ -155,9 +155,20 @@ class CorruptionError(GitStateError):
 
 
 class StateCorruptionError(CorruptionError):
-    """The state of a job cannot be read; the message names job, file, revision and reason."""
+    """The state of a job cannot be read; the message names job, file, revision and reason.
+
+    ``revision`` is the commit that made it so and ``author`` who made that, where somebody wrote what is no state;
+    they are empty where a disk lost it, or nobody knows.
+    """
 
     code = "state-corruption"
+
+    def __init__(
+        self, message: str, *, pointer: str = "", hint: str = "", revision: str = "", author: str = ""
+    ) -> None:
+        super().__init__(message, pointer=pointer, hint=hint)
+        self.revision = revision
+        self.author = author
 
 
 class UnsupportedError(GitStateError):

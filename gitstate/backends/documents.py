@@ -14,7 +14,7 @@ import gc
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -104,7 +104,10 @@ class DocumentBackend(StateBackend):
         """
         job_id = check_job_id(job_id)
         known = self._store.at_hand(self._jobs, job_id) if at is None else None
-        return self._state(known) if known is not None else await asyncio.to_thread(self._load, job_id, at)
+        if known is not None:
+            with suppress(StateCorruptionError):  # who made it so is looked up in a thread
+                return self._read(known, based=True)
+        return await asyncio.to_thread(self._load, job_id, at)
 
     def _load(self, job_id: str, at: str | None) -> CheckpointState | None:
         snapshot = self._store.load(self._jobs, job_id, at)
@@ -113,6 +116,13 @@ class DocumentBackend(StateBackend):
         return None if snapshot is None else self._state(snapshot, based=at is None)
 
     def _state(self, snapshot: Snapshot, *, based: bool = True) -> CheckpointState:
+        """Return the state that a snapshot holds. Raises StateCorruptionError, which says who made it none."""
+        try:
+            return self._read(snapshot, based=based)
+        except StateCorruptionError as error:
+            raise self._store.attributed(snapshot, error) from error
+
+    def _read(self, snapshot: Snapshot, *, based: bool) -> CheckpointState:
         content = snapshot.content(as_text=True)
         try:
             state = self._codec.decode_text(content.text)
@@ -163,7 +173,7 @@ class DocumentBackend(StateBackend):
         """Check everything that the store holds, and every state against the model; see :meth:`Store.verify`."""
 
         def validate(snapshot: Snapshot) -> None:
-            self._state(snapshot, based=False)
+            self._read(snapshot, based=False)
 
         return await asyncio.to_thread(self._store.verify, self._jobs, validate=validate, repair=repair)
 

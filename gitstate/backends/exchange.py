@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from gitstate.backends.checkpoints import own_revision
 from gitstate.backends.documents import check_job_id
-from gitstate.backends.rewind import RewindBackend
+from gitstate.backends.editing import EditingBackend
 from gitstate.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ExchangeBackend"]
 
 
-class ExchangeBackend(RewindBackend):
+class ExchangeBackend(EditingBackend):
     """Export and import; see docs/how-to/put-executions-in-a-dashboard.md and move-from-json-files-or-sqlite.md."""
 
     async def export(

@@ -14,7 +14,7 @@ from gitstate.backends import executions
 from gitstate.backends.states import cause_of_death
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.summaries import HIDDEN
-from gitstate.errors import InvalidInputError
+from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.store.documents import Collection
 from gitstate.store.selection import ORDERS, Selected, Selection
 from gitstate.store.store import Store
@@ -99,8 +99,11 @@ def matching(
     while True:
         rows, unreadable = store.select(jobs, selection)
         if selection.after is None:
-            for reason in unreadable:
-                _log.warning("left out of the list: %s", reason)
+            for job_id, reason in unreadable:
+                snapshot = store.load(jobs, job_id)
+                error: CorruptionError = StateCorruptionError(reason)
+                error = error if snapshot is None else store.attributed(snapshot, error)
+                _log.warning("left out of the list: %s", error.message)
         for row in rows:
             if statuses is None or str(_standing(row.facts)[0]) in statuses:
                 yield row

@@ -28,7 +28,7 @@ from gitstate.values.pointer import Parts
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
 
-__all__ = ["Wanted", "checked", "followed", "repaired", "reset", "restore"]
+__all__ = ["Wanted", "checked", "followed", "now_text", "repaired", "reset", "restore"]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _KEY = re.compile(r"[0-9]{1,18}")
@@ -115,7 +115,7 @@ def checked(codec: "Codec[Any]", job_id: str, value: dict[str, Value]) -> dict[s
 def followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job as changed now, and with what follows from sheets that have another status or attempt."""
     job = repaired(after) if not equal(_runs(before), _runs(after)) else dict(after)
-    return job | ({"updated_at": _text(clock.now())} if "updated_at" in job else {})
+    return job | ({"updated_at": now_text()} if "updated_at" in job else {})
 
 
 def repaired(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,6 +269,11 @@ def _numbers(text: str) -> Iterator[int]:
         if match is None or int(match[1]) > int(match[2] or match[1]):
             raise InvalidInputError(f"{text!r} names no sheets", hint="write numbers and ranges: 5-9,12")
         yield from range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def now_text() -> str:
+    """Return the present moment as states have it."""
+    return _text(clock.now())
 
 
 def _text(time: datetime) -> str:

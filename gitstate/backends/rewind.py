@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitstate.backends.forks import Fork
     from gitstate.backends.rewound import Planner, Rewound
 
-__all__ = ["RewindBackend"]
+__all__ = ["RewindBackend", "note_of"]
 
 
 class RewindBackend(HistoryBackend):
@@ -42,7 +42,7 @@ class RewindBackend(HistoryBackend):
             StateCorruptionError: What is stored there is no state.
             BusyError: The job is running.
         """
-        job_id, note = check_job_id(job_id), _note(message)
+        job_id, note = check_job_id(job_id), note_of(message)
         older, source = await asyncio.to_thread(self._older, job_id, to)
         return await self._go(
             job_id, rewound.rollback(job_id, older, source, note=note, force=force or dry_run), dry_run
@@ -82,7 +82,7 @@ class RewindBackend(HistoryBackend):
         """
         from gitstate.backends import restoring
 
-        job_id, note, wanted = check_job_id(job_id), _note(message), restoring.Wanted.of(sheets, pointers)
+        job_id, note, wanted = check_job_id(job_id), note_of(message), restoring.Wanted.of(sheets, pointers)
         older, source = await asyncio.to_thread(self._older, job_id, at)
         plan = restoring.restore(self._codec, job_id, wanted, older, source, note=note, force=force or dry_run)
         return await self._go(job_id, plan, dry_run)
@@ -98,7 +98,7 @@ class RewindBackend(HistoryBackend):
             RevisionNotFoundError: No revision answers to ``at``, or the job was not there then.
             StateCorruptionError: What is stored there is no state.
         """
-        job_id, note = check_job_id(job_id), _note(message)
+        job_id, note = check_job_id(job_id), note_of(message)
         older, source = await asyncio.to_thread(
             lambda: self._older(job_id, self._before_deletion(job_id) if at is None else at)
         )
@@ -119,7 +119,7 @@ class RewindBackend(HistoryBackend):
             StateCorruptionError: The state before it is no state.
             BusyError: The job is running.
         """
-        named, note = None if job_id is None else check_job_id(job_id), _note(message)
+        named, note = None if job_id is None else check_job_id(job_id), note_of(message)
         job, plan = await asyncio.to_thread(self._undoing, named, note, force or dry_run)
         return await self._go(job, plan, dry_run)
 
@@ -165,7 +165,7 @@ class RewindBackend(HistoryBackend):
         """
         from gitstate.backends import forks
 
-        job_id, new_id, note = check_job_id(job_id), check_job_id(new_id), _note(message)
+        job_id, new_id, note = check_job_id(job_id), check_job_id(new_id), note_of(message)
         origin, source = await asyncio.to_thread(self._older, job_id, at)
         return await self._go(
             new_id, forks.fork(self._codec, origin, source, new_id, from_sheet=from_sheet, note=note), dry_run
@@ -223,7 +223,8 @@ class RewindBackend(HistoryBackend):
         return done[-1] if revision is None else replace(done[-1], revision=revision.id)
 
 
-def _note(message: str | None) -> str:
+def note_of(message: str | None) -> str:
+    """Return the body of a commit's message. Raises InvalidInputError: it is no text."""
     if message is not None and not isinstance(message, str):
         raise InvalidInputError(f"a message is a text, not {message!r}")
     return message or ""

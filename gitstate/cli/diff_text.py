@@ -18,6 +18,7 @@ __all__ = [
     "folded",
     "other_changes",
     "outcome_cells",
+    "print_changes",
     "print_comparison",
     "print_diff",
     "print_unified",
@@ -35,6 +36,15 @@ _NO_NEWLINE = "\n\\ No newline at end of file"
 def print_diff(diff: JobDiff) -> None:
     """Print a diff: who, when and why; then sheets, new errors, and what else changed."""
     _print_sides(diff.before, diff.after)
+    print_changes(diff)
+    if not diff.differs:
+        note("Nothing changed.")
+    if diff.hidden:
+        note(f"Changes of volatile fields are hidden ({diff.hidden}); --all shows them.")
+
+
+def print_changes(diff: JobDiff) -> None:
+    """Print what changed, each part after an empty line: sheets, new errors, and what else there is."""
     moved = [sheet for sheet in diff.sheets if sheet.before != sheet.after]
     if moved:
         _print_sheets(moved, " -> ")
@@ -47,10 +57,6 @@ def print_diff(diff: JobDiff) -> None:
         click.echo()
         rows = [(change_mark(each), each.pointer, told(each.before), told(each.after)) for each in others]
         print_table(("", "place", "before", "after"), rows)
-    if not diff.differs:
-        note("Nothing changed.")
-    if diff.hidden:
-        note(f"Changes of volatile fields are hidden ({diff.hidden}); --all shows them.")
 
 
 def print_comparison(comparison: JobComparison) -> None:

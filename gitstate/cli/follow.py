@@ -76,7 +76,7 @@ def _print_one(checkpoint: Checkpoint, *, of: str = "", as_json: bool = False) -
         _print_json(checkpoint_json(checkpoint))
         return
     subject = clean(what(checkpoint))
-    if of and checkpoint.event == "edited":
+    if of and checkpoint.event == "edited" and not subject.startswith(f"{clean(of)}: "):
         subject = f"{clean(of)}: {subject}"
     click.echo(f"{short(checkpoint.revision)}  {moment(checkpoint.time)}  {subject}")
 

@@ -27,6 +27,7 @@ class Problem:
     """One thing that is not as it should be.
 
     ``kind`` is a word for programs, ``place`` says where, ``what`` what is wrong, ``hint`` what to do about it.
+    ``revision`` is the commit that made it so and ``author`` who made that, where it is a person's work.
     """
 
     kind: str
@@ -35,6 +36,8 @@ class Problem:
     hint: str = ""
     severity: Severity = "error"
     repaired: bool = False
+    revision: str = ""
+    author: str = ""
 
 
 _Entry = tuple[bytes, bytes, bytes]  # mode, name, id

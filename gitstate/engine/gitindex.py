@@ -169,6 +169,11 @@ class GitIndex:
         for path, raw in self._raw.items():
             yield path.decode("utf-8", "surrogateescape"), IndexEntry.parse(raw)
 
+    def paths(self) -> Iterator[str]:
+        """Yield each path."""
+        for path in self._raw:
+            yield path.decode("utf-8", "surrogateescape")
+
     def put(self, path: str, entry: TreeEntry, stat: os.stat_result | None = None) -> None:
         """Set what the index says of ``path``; without ``stat`` git will read the file to see whether it differs.
 

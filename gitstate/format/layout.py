@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
 from gitstate.format import names
@@ -19,6 +20,7 @@ __all__ = ["Layout", "Part"]
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
+_MANY = 1_000_000  # entries: a list that names more is somebody's joke
 _KEY_MARK = "="  # begins the file name of an entry whose key is no number; no encoded key holds it
 
 
@@ -38,6 +40,18 @@ class Part:
         if _NUMBER.fullmatch(key):
             return self.path.format(key.zfill(self.digits))
         return self.path.format(_KEY_MARK + (names.encode(key) if key else ""))
+
+    def key_of(self, path: str) -> str | None:
+        """Return the key of the entry whose file has a path; None if none has, or only the entry itself can tell."""
+        before, after = self.path.split("{}")
+        if not self.pattern.fullmatch(path):
+            return None
+        name = path[len(before) : len(path) - len(after)]
+        if name.startswith(_KEY_MARK):
+            key = names.decode(name[1:]) if name != _KEY_MARK else ""
+        else:
+            key = name.lstrip("0") or "0"
+        return key if key is not None and self.path_of(key) == path else None
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -106,6 +120,19 @@ class Layout:
     def order(self, entries: Mapping[str, Value]) -> tuple[str, ...]:
         """Return the keys of a part's entries in the order in which :meth:`join` gives them."""
         return _indexed(tuple(entries))[1]
+
+    def listed(self, part: Part, root: Mapping[str, Value]) -> list[str]:
+        """Return the keys of the entries that the list of a part names, as the root file has it; none without a list.
+
+        Raises:
+            CorruptionError: It is no list of files.
+        """
+        listing = root.get(part.field)
+        return list(islice(self._listed(part, listing), _MANY)) if isinstance(listing, dict) and listing else []
+
+    def listing(self, keys: Sequence[str]) -> dict[str, Value]:
+        """Return the list that names the entries of a part, as the root file has it."""
+        return _indexed(tuple(keys))[0]
 
     def path_of(self, place: Sequence[str]) -> str:
         """Return the path of the file that holds a place of the value: the parts of its pointer."""

@@ -123,10 +123,10 @@ def _changes(
 ) -> dict[str, bytes | None]:
     """Return the files to write and to remove so that a document becomes what the draft says."""
     layout = collection.layout
+    changes = dict(draft.attachments)
     if draft.delete:
         there = {} if current is None else current.files()
-        return {path: None for path in there if layout.owns(path) or layout.attached(path)}
-    changes = dict(draft.attachments)
+        return changes | {path: None for path in there if layout.owns(path) or layout.attached(path)}
     if value is None:
         return changes
     known = None if current is None else current.known()

@@ -200,7 +200,7 @@ class Draft:
 
     A plain value is copied; a content is taken as it is, and what it shares with the current one counts as unchanged.
     ``attachments`` are files beside the value, to write (bytes) or remove (None), by their path in the document's
-    folder. ``delete`` removes the value and all attachments; files that are not ours stay.
+    folder. ``delete`` removes the value and all attachments that belong to the document; files that are not ours stay.
     """
 
     message: Message

@@ -7,6 +7,7 @@ that somebody puts in the way, at whatever moment, cannot lead a write astray.
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,13 +18,14 @@ from typing import Self
 
 from gitstate.engine.objects import FILE, GitObject, TreeEntry
 
-__all__ = ["EXECUTABLE", "LINK", "Folder", "Found", "Moved"]
+__all__ = ["EXECUTABLE", "LINK", "Folder", "Found", "Moved", "is_beside"]
 
 EXECUTABLE = 0o100755
 LINK = 0o120000
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BESIDE = re.compile(r"\.gitstate-[0-9a-f]{16}")
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
@@ -63,14 +65,18 @@ class Folder:
 
     def look(self, path: str) -> Found:
         """Return what stands at ``path``. What cannot be read counts as odd."""
+        return self.read(path)[0]
+
+    def read(self, path: str) -> tuple[Found, bytes | None]:
+        """Return what stands at ``path``, and what it holds: of a link its target. None: there is nothing to read."""
         try:
             with self._parent(path) as (parent, name):
                 return _look(parent, name)
         except FileNotFoundError:
-            return Found()
+            return Found(), None
         except OSError as error:
             if error.errno in _IN_THE_WAY:
-                return Found(odd=True)
+                return Found(odd=True), None
             raise
 
     def stat(self, path: str) -> os.stat_result | None:
@@ -163,16 +169,17 @@ def _enter(parent: int, name: bytes, create: bool) -> int:
     return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
-def _look(parent: int, name: bytes) -> Found:
+def _look(parent: int, name: bytes) -> tuple[Found, bytes | None]:
     state = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_ISLNK(state.st_mode):
-        return Found(TreeEntry(LINK, GitObject("blob", os.readlink(name, dir_fd=parent)).id), state)
+        target = GitObject("blob", os.readlink(name, dir_fd=parent))
+        return Found(TreeEntry(LINK, target.id), state), target.body
     if not stat.S_ISREG(state.st_mode):
-        return Found(odd=True)
+        return Found(odd=True), None
     file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with open(file, "rb") as stream:
         blob = GitObject("blob", stream.read())
-    return Found(TreeEntry(EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE, blob.id), state)
+    return Found(TreeEntry(EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE, blob.id), state), blob.body
 
 
 def _expect(parent: int, name: bytes, found: Found) -> None:
@@ -193,6 +200,11 @@ def _signs(state: os.stat_result | None) -> tuple[int, ...]:
 def _moved(path: str, error: OSError) -> Exception:
     """Tell "somebody's file or directory is in the way" from a disk that refuses."""
     return Moved(path) if error.errno in (*_IN_THE_WAY, errno.ENOENT, errno.EISDIR, errno.EEXIST) else error
+
+
+def is_beside(name: str) -> bool:
+    """Whether a file has the name of one that is about to become another one."""
+    return _BESIDE.fullmatch(name) is not None
 
 
 def _beside(path: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import NotAtHandError
-from gitstate.errors import ClosedError
+from gitstate.errors import ClosedError, CorruptionError, StateCorruptionError
 from gitstate.store import history, naming, walks
 from gitstate.store.bulk import read_ahead
 from gitstate.store.index.indexes import Indexes
@@ -95,9 +95,9 @@ class ReadingStore:
         found = self._reader.documents(collection, self.resolve(at))
         return read_ahead(self._engine, found) if whole else found
 
-    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[str]]:
-        """Return the documents that are asked for by what they say of themselves, and a sentence of each that cannot be
-        read.
+    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[tuple[str, str]]]:
+        """Return the documents that are asked for by what they say of themselves, and those that cannot be read, each
+        with a sentence that says why.
 
         Raises:
             CorruptionError: A commit or tree is missing or damaged.
@@ -170,6 +170,12 @@ class ReadingStore:
         """Return a document as it stood at a revision that :meth:`history` gave."""
         self._check_open()
         return self._reader.snapshot(collection, document, revision)
+
+    def attributed(self, snapshot: Snapshot, error: CorruptionError) -> StateCorruptionError:
+        """Return the error of a document that cannot be read, which says as well who made it so; never raises."""
+        from gitstate.store import makers
+
+        return makers.attributed(self._reader, snapshot, error)
 
     def walk(self, *holding: bytes, start: ObjectId | None = None) -> Iterator[Revision]:
         """Yield every revision that ``start``, or the head, has in its history, or those whose message holds one of

@@ -27,13 +27,12 @@ from gitstate.store.batch import Batch
 from gitstate.store.documents import Collection
 from gitstate.store.merging import MergedDocument, merge_roots
 from gitstate.store.reader import Reader
-from gitstate.store.view_record import Sight
+from gitstate.store.view_record import FROM_THE_INDEX, Sight, file_at, moved_to
 
 __all__ = ["Reconciler"]
 
 _log = logging.getLogger("gitstate")
 
-_FROM_THE_INDEX = ("commit", "revert", "cherry-pick")  # git's commands that commit what its index says
 _WHAT = "brought back what a commit from an older view took back"
 _LISTED = 10  # so many conflicts are named in a message
 _NAMED = 60  # so many characters of a document's id are shown; the trailer has it whole
@@ -60,7 +59,7 @@ class Reconciler:
 
     def is_due(self) -> bool:
         """Whether others have committed since we wrote last."""
-        return any(move.note.startswith(_FROM_THE_INDEX) for move in refs.moves(self._repository, self._repository.ref))
+        return any(move.note.startswith(FROM_THE_INDEX) for move in refs.moves(self._repository, self._repository.ref))
 
     def bring_back(self, batch: Batch) -> None:
         """Let a batch begin with the commits that bring back what others' commits took back without meaning to.
@@ -68,7 +67,7 @@ class Reconciler:
         Trouble is told and fails no write: what could not be brought back stays in the history.
         """
         moves = refs.moves(self._repository, self._repository.ref)
-        if not any(move.note.startswith(_FROM_THE_INDEX) for move in moves):
+        if not any(move.note.startswith(FROM_THE_INDEX) for move in moves):
             return
         try:
             for made in _commits(batch.reader, moves, list(self._sights())):
@@ -120,8 +119,8 @@ class _Made:
             stood.append((previous, record.since >= began + 1))
         stood = [(known, sure) for known, sure in stood if is_in_history(reader.source, known, before)]
         shown, bases = (head, record.bases) if is_known or not was_refreshed else (previous, {})
-        if shown is not None and not is_in_history(reader.source, shown, before):
-            shown = None  # no older view, but one that went back: after a `git reset --soft`
+        if shown is not None and not past and not is_in_history(reader.source, shown, before):
+            shown = None  # the branch was moved elsewhere, and nothing says what became of the folder
         return cls(reader, move, before, past, stood, shown, bases)
 
     def base(self) -> dict[str, TreeEntry | None]:
@@ -129,7 +128,7 @@ class _Made:
 
         A file that is as git's index had it, and is another one now, was not touched: it comes from itself.
         """
-        index = self._tree(self._index())
+        index = self._index()
         base: dict[str, TreeEntry | None] = {}
         for path, was, made in trees.diff(self.reader.source, self._tree(self.before), self._tree(self.move.after)):
             base[path] = made if self._file(index, path) == made else self._shown(path)
@@ -152,12 +151,9 @@ class _Made:
 
     def _shown(self, path: str) -> TreeEntry | None:
         """Return what the folder had at a path before somebody edited it."""
-        for other in reversed(self.past):
-            here = self._file(self._tree(other.after), path)
-            committed = other.note.startswith(_FROM_THE_INDEX) and other.before is not None
-            if not committed or here != self._file(self._tree(other.before or ""), path):
-                return here
-        return self.bases[path] if path in self.bases else self._file(self._tree(self.shown or self.before), path)
+        for moved in moved_to(self.reader.source, path, self.past):
+            return moved
+        return self.bases[path] if path in self.bases else self._file(self.shown or self.before, path)
 
     def _distance(self, commit_id: ObjectId) -> int:
         return sum(1 for _ in trees.diff(self.reader.source, self._tree(commit_id), self._tree(self.move.after)))
@@ -165,16 +161,15 @@ class _Made:
     def _tree(self, commit_id: ObjectId) -> ObjectId:
         return graph.read(self.reader.source, commit_id).tree
 
-    def _file(self, root: ObjectId, path: str) -> TreeEntry | None:
-        entry = trees.find(self.reader.source, root, path)
-        return None if entry is None or entry.is_directory else entry
+    def _file(self, commit_id: ObjectId, path: str) -> TreeEntry | None:
+        return file_at(self.reader.source, commit_id, path)
 
 
 def _commits(reader: Reader, moves: list[Move], sights: list[Sight]) -> Iterator[_Made]:
     """Yield the commits of others that are a part of the branch's history, oldest first, with where they were made."""
     tip, replaced = reader.head(), dict[ObjectId, ObjectId]()
     for move in moves:
-        if move.before is None or not move.note.startswith(_FROM_THE_INDEX):
+        if move.before is None or not move.note.startswith(FROM_THE_INDEX):
             continue
         before = replaced.get(move.before, move.before)  # what was amended twice was there before both
         if not is_in_history(reader.source, move.after, tip):

@@ -13,7 +13,7 @@ from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
-from gitstate.store import pins
+from gitstate.store import makers, pins
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
@@ -244,7 +244,11 @@ class _DocumentCheck:
                 if layout.attached(path + "/") and not _is_file(entry):
                     raise snapshot.corrupt(f"{path} is a link and not a file")
         except CorruptionError as error:
-            self._say("document", folder, snapshot.revision, error.message, error.hint)
+            told = makers.attributed(self._reader, snapshot, error)
+            place = f"{folder} at revision {snapshot.revision[:12]}"
+            self.problems.append(
+                Problem("document", place, told.message, told.hint, revision=told.revision, author=told.author)
+            )
 
     def _say(
         self, kind: str, path: str, commit_id: ObjectId, what: str, hint: str = "", severity: Severity = "error"

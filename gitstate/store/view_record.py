@@ -2,15 +2,21 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gitstate.engine import graph, trees
+from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 
-__all__ = ["Sight", "ViewRecord"]
+__all__ = ["FROM_THE_INDEX", "Sight", "ViewRecord", "file_at", "moved_to"]
+
+FROM_THE_INDEX = ("commit", "revert", "cherry-pick")
+"""How the notes begin of git's commands that commit what its index says. All others bring the index and the files to
+where ``HEAD`` goes, unless they are told not to."""
 
 _NAME = "shown"
 
@@ -70,6 +76,25 @@ class Sight(NamedTuple):
 
     record: ViewRecord
     moves: list[Move]
+
+
+def moved_to(source: Source, path: str, moves: Sequence[Move]) -> Iterator[TreeEntry | None]:
+    """Yield what git itself put at a path in the folder, or committed from there (None: it removed it), newest first.
+
+    Raises:
+        CorruptionError: What is needed to tell is gone.
+    """
+    for move in reversed(moves):
+        here = file_at(source, move.after, path)
+        committed = move.note.startswith(FROM_THE_INDEX) and move.before is not None
+        if not committed or here != file_at(source, move.before or move.after, path):
+            yield here
+
+
+def file_at(source: Source, commit_id: ObjectId, path: str) -> TreeEntry | None:
+    """Return the file that a commit has at a path. Raises CorruptionError: something is gone."""
+    entry = trees.find(source, graph.read(source, commit_id).tree, path)
+    return None if entry is None or entry.is_directory else entry
 
 
 def _plain(entries: Mapping[str, TreeEntry | None]) -> dict[str, list[int | str] | None]:

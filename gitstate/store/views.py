@@ -6,11 +6,12 @@ They are brought to the head together, in a thread of their own, a moment after 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from gitstate.engine import linked
 from gitstate.engine.background import Background
 from gitstate.engine.base import Engine
+from gitstate.engine.objects import TreeEntry
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
 from gitstate.store.view_record import Sight
@@ -58,8 +59,11 @@ class Views:
         if self._prompt:
             self._keeper.due_in(max(_DELAY, _SHARE * self._cost))
 
-    def show(self) -> None:
-        """Bring all views to the head. Where nobody may write they stay as they are; no trouble fails a write."""
+    def show(self, taken: Mapping[str, TreeEntry | None] | None = None) -> None:
+        """Bring all views to the head. Where nobody may write they stay as they are; no trouble fails a write.
+
+        ``taken`` is what is in safe hands of what was edited in the own folder, see :meth:`Worktree.take`.
+        """
         if self._repository is None:
             return
         begun = time.monotonic()
@@ -68,7 +72,7 @@ class Views:
             self._first()
             for view in self._all():
                 if os.access(view.path, os.W_OK):
-                    trouble += _refresh(view)
+                    trouble += _refresh(view, taken or {} if view is self.own else {})
         except (GitStateError, OSError) as error:
             trouble.append(f"views of the store could not be brought up to date: {error}")
         told = "; ".join(trouble)
@@ -95,10 +99,10 @@ class Views:
             yield from (Worktree(each, self._engine) for each in linked.elsewhere(self._repository))
 
 
-def _refresh(worktree: Worktree) -> list[str]:
+def _refresh(worktree: Worktree, taken: Mapping[str, TreeEntry | None]) -> list[str]:
     """Bring a view to the head; it is only a view, so trouble with it is told and never fails a write."""
     try:
-        refreshed = worktree.refresh()
+        refreshed = worktree.take(taken)
     except (GitStateError, OSError) as error:
         return [f"the worktree could not be refreshed; the next refresh makes up for it: {error}"]
     for path in refreshed.kept:

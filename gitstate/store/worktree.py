@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,15 +21,17 @@ from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
+from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
-from gitstate.store.view_record import Sight, ViewRecord
+from gitstate.store.view_record import Sight, ViewRecord, moved_to
 
 if TYPE_CHECKING:
     from gitstate.engine.check import Problem
+    from gitstate.store.edits import Edits
 
-__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "is_one_of"]
+__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "fold", "folds_case", "is_one_of"]
 
 UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
 
@@ -105,12 +107,13 @@ class Worktree:
     def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
         try:
-            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
-                if taken:
+            with self._alone():
+                if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                head = self._due()  # again: while we waited, somebody may have checked out another branch
-                return Refreshed() if head is None else self._refresh(head, lock)
+                with LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                    head = self._due()  # again: while we waited, somebody may have checked out another branch
+                    return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
             return Refreshed(pending=str(error))
 
@@ -120,6 +123,36 @@ class Worktree:
             return None
         record = ViewRecord.read(self._private)
         return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log))
+
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """Keep all others who commit or drop edits of this folder out while the block runs: each edit counts once.
+
+        Raises:
+            BusyError: Another process did not let go in time.
+        """
+        lock = StoreLock(self._private / "editing" / "lock")
+        lock.acquire(_TURN)
+        try:
+            yield
+        finally:
+            lock.release()
+            lock.close()
+
+    def edits(self, tops: Collection[str], is_ours: Callable[[str], bool]) -> "Edits":
+        """Return what people edited in the folder and did not commit; see :func:`gitstate.store.edits.find`.
+
+        Raises:
+            CorruptionError: git's index or an object is damaged.
+            UnsupportedError: git's index is of a kind that only C git reads, and there is none.
+            OSError: The disk refused.
+        """
+        from gitstate.store import edits
+
+        self._private.mkdir(parents=True, exist_ok=True)
+        if refs.read_head(self._repository) != self._repository.ref:
+            return edits.Edits(None, pending=f"another branch than {self._repository.branch} is checked out")
+        return edits.find(self._engine, self.path, self._git_dir, self._private, tops, is_ours)
 
     def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with git's index; ``repair`` puts it aside, so that the next refresh makes a new one.
@@ -182,13 +215,14 @@ class Worktree:
             return Refreshed(pending=UNFINISHED_MERGE)
         shown = self._shown(record, index, head, target)
         differing = self._differing(shown, target, record)
-        bases = {path: self._base(path, differing[path], record, index) for path in differing}
+        moves = reflog.since(f"{self._git_dir}/logs/HEAD", record.log)
+        bases = {path: self._base(path, differing[path], record, index, moves) for path in differing}
         if differing:
             replace(record, shown=_unique([*shown, target]), index=[]).write(self._private)
         for path, entry in record.taken.items():
             index.take(path, entry)
         with Folder(self.path) as folder:
-            checkout = _Checkout(self._engine, folder, index, target, folds=_folds_case(self._git_dir))
+            checkout = _Checkout(self._engine, folder, index, target, folds=folds_case(self._git_dir))
             checkout.bring(differing, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
@@ -263,11 +297,17 @@ class Worktree:
                 found[path].ours.add(record.taken[path])
         return found
 
-    def _base(self, path: str, difference: "_Difference", record: ViewRecord, index: GitIndex) -> TreeEntry | None:
+    def _base(
+        self, path: str, difference: "_Difference", record: ViewRecord, index: GitIndex, moves: Sequence[Move]
+    ) -> TreeEntry | None:
         """Return what the view showed where a file is edited, if it is: asked before git's index goes on."""
-        for known in (record.taken, record.bases):
-            if path in known:
-                return known[path]
+        if path in record.taken:
+            return record.taken[path]
+        with suppress(CorruptionError):
+            for moved in moved_to(self._engine, path, moves):
+                return moved
+        if path in record.bases:
+            return record.bases[path]
         old = index.get(path)
         entry = None if old is None else old.entry
         if entry in difference.ours or not record.shown:
@@ -363,7 +403,7 @@ class _Checkout:
         tree: _Tree = self._target
         for name in path.split("/"):
             entries = trees.read(self._engine, tree)
-            twins = [other for other in entries if _fold(other) == _fold(name)]
+            twins = [other for other in entries if fold(other) == fold(name)]
             if twins and min(twins) != name:
                 return True
             entry = entries.get(name)
@@ -402,11 +442,12 @@ def _signs(path: Path) -> list[int]:
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
+    """Return a name as file systems that fold case compare it."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _folds_case(git_dir: Path) -> bool:
+def folds_case(git_dir: Path) -> bool:
     """Whether the file system takes names that differ in case only for one."""
     try:
         return (git_dir / "HEAD").samefile(git_dir / "hEAD")

@@ -47,7 +47,10 @@ def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
     report = json.loads(ran.out)
     assert (ran.status, report["ok"], report["revisions"]) == (12, False, 6)
     (problem,) = report["problems"]
-    assert problem.keys() == {"kind", "place", "what", "hint", "severity", "repaired"}
+    assert problem.keys() == {"kind", "place", "what", "hint", "severity", "repaired", "revision", "author"}
+    head = subprocess.run(["git", "-C", store, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    assert (problem["revision"], problem["author"]) == (head.stdout.strip(), "A Tester")
+    assert f"made by {problem['revision'][:10]} of A Tester, " in problem["what"]
     assert (problem["kind"], problem["severity"], problem["repaired"]) == ("document", "error", False)
 
 

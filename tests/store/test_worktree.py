@@ -666,7 +666,7 @@ def test_a_name_that_is_too_long_for_the_disk_is_reported(shown: Desk) -> None:
 
 
 def test_case_twins_are_reported_where_case_is_folded(shown: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worktree_module, "_folds_case", lambda git_dir: True)
+    monkeypatch.setattr(worktree_module, "folds_case", lambda git_dir: True)
     twin = "jobs/Nightly/job.json"
     shown.save({twin: b"TWIN\n", JOB: b"job 2\n"})
     refreshed = shown.refresh()

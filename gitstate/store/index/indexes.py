@@ -60,8 +60,8 @@ class Indexes:
         """Return the index of a collection."""
         return self._kept(self._indexes, collection, self._folder)
 
-    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[str]]:
-        """Return the documents that are asked for, and what is said of those that cannot be read.
+    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[tuple[str, str]]]:
+        """Return the documents that are asked for, and those that cannot be read, with what is said of them.
 
         Raises:
             CorruptionError: A commit or tree is missing or damaged.

@@ -67,8 +67,10 @@ class Summaries:
         self._reader = reader
         self._collection = collection
 
-    def select(self, connection: sqlite3.Connection, selection: Selection) -> tuple[list[Selected], list[str]]:
-        """Return the documents that are asked for, and what is said of those that cannot be read."""
+    def select(
+        self, connection: sqlite3.Connection, selection: Selection
+    ) -> tuple[list[Selected], list[tuple[str, str]]]:
+        """Return the documents that are asked for, and those that cannot be read, with what is said of them."""
         self._catch_up(connection)
         query = _QUERIES[selection.order, (selection.order in _UPWARDS) != selection.reverse]
         with reading(connection):
@@ -76,14 +78,14 @@ class Summaries:
                 query, _parameters(selection)
             ).fetchall()
             unreadable = connection.execute(
-                "SELECT errors FROM summaries WHERE facts IS NULL ORDER BY document"
+                "SELECT document, errors FROM summaries WHERE facts IS NULL ORDER BY document"
             ).fetchall()
         facts: list[dict[str, Value]] = json.loads(f"[{','.join([row[2] for row in rows])}]")
         found = [
             Selected(document := text_of(key), said, (place if isinstance(place, float | str) else document, document))
             for (key, place, _), said in zip(rows, facts, strict=True)
         ]
-        return found, [error for (error,) in unreadable]
+        return found, [(text_of(key), error) for key, error in unreadable]
 
     def facts(self, connection: sqlite3.Connection, document: str) -> Facts:
         """Return what a document says of itself: nothing if there is none, None if it cannot be read."""
