@@ -1,9 +1,8 @@
 """Every folder that shows the files of a store: its own, and those that `git worktree add` made for its branch."""
 
 import logging
-import os
 
-from gitstate.engine import linked
+from gitstate.engine import files, linked
 from gitstate.engine.base import Engine
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
@@ -32,7 +31,7 @@ class Views:
         """Bring all views to the head. Where nobody may write they stay as they are; no trouble fails a write."""
         if self._repository is None:
             return
-        if os.access(self._repository.git_dir, os.W_OK):
+        if files.can_write(self._repository.git_dir):
             show(self.own)
         try:
             others = [Worktree(each, self._engine) for each in linked.elsewhere(self._repository)]
@@ -40,5 +39,5 @@ class Views:
             _log.warning("other worktrees of the store could not be looked for: %s", error)
             return
         for each in others:
-            if os.access(each.path, os.W_OK):
+            if files.can_write(each.path):
                 show(each)
