@@ -7,7 +7,7 @@ that waited together are made durable together, and the branch moves once.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -20,12 +20,14 @@ from gitstate.store.batch import Batch, RootEdit
 from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 
-__all__ = ["Writer"]
+__all__ = ["Stamp", "Writer"]
 
 _ATTEMPTS = 20  # how often writes are made anew because a person's git moved the branch between reading and swapping
 _TOGETHER = 64  # so many writes are published at once: the first of them waits for the last
 
 Answer = Revision | None | BaseException
+Stamp = Callable[[], Sequence[tuple[str, str]]]
+"""Gives trailers that every commit carries; asked before each batch, and not under the lock. It does not fail."""
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Writer:
         self._engine = engine
         self._reader = reader
         self._published = published
+        self.stamp: Stamp = lambda: ()
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -136,18 +139,19 @@ class Writer:
     def _write(self, requests: list[_Request]) -> None:
         """Answer all requests, when the lock is released: a caller that wakes up takes the interpreter for a while."""
         try:
+            stamp = self.stamp()
             with self._engine.lock():
-                answers = self._publish(requests)
+                answers = self._publish(requests, stamp)
         except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the callers
             answers = [error] * len(requests)
         for request, answer in zip(requests, answers, strict=True):
             request.answer(answer)
         self._published()
 
-    def _publish(self, requests: list[_Request]) -> list[Answer]:
+    def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
         for attempt in range(1, _ATTEMPTS + 1):
-            batch = Batch(self._engine, self._reader, self._reader.head())
+            batch = Batch(self._engine, self._reader, self._reader.head(), stamp)
             answers = [_attempt(request, batch) for request in requests]
             try:
                 batch.publish()
