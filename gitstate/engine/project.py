@@ -89,7 +89,8 @@ class Project:
             config = self._config()
             if self._tree is None or self._tree[0] != head:
                 self._tree = head, self.commit(head).tree
-            place = _get(config, b"core", b"worktree", b"")
+            linked = self._repository.git_dir != self._repository.common_dir
+            place = b"" if linked else _get(config, b"core", b"worktree", b"")
             folder = self._repository.git_dir / os.fsdecode(place) if place else self._repository.worktree
             modes = _get(config, b"core", b"filemode", b"true").lower() not in _FALSE
             index = self._repository.git_dir / "index"

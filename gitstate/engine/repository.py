@@ -278,10 +278,11 @@ def _check_configuration(repository: Repository) -> Repository:
         raise UnsupportedError(f"{where} is a shallow clone", hint="`git fetch --unshallow` makes it whole")
     work = _get(config, (b"core",), b"worktree", b"")
     there = os.path.realpath(repository.git_dir / os.fsdecode(work))
-    if work and there != os.path.realpath(where):
+    linked = repository.git_dir != repository.common_dir  # git does not ask for core.worktree and core.bare then
+    if work and not linked and there != os.path.realpath(where):
         hint = f"open {there}" if os.path.isdir(there) else "mend core.worktree if the folder was moved"
         raise UnsupportedError(f"{where} has its worktree elsewhere (core.worktree): {there}", hint=hint)
-    if repository.git_dir == repository.common_dir and _get(config, (b"core",), b"bare", b"").lower() in _TRUE:
+    if not linked and _get(config, (b"core",), b"bare", b"").lower() in _TRUE:
         return replace(repository, worktree=None)
     return repository
 

@@ -136,6 +136,33 @@ async def test_a_project_without_a_commit_is_left_out_until_it_has_one(tmp_path:
         assert found == [None, head, None]
 
 
+async def test_of_a_linked_worktree_of_the_project_its_own_commit_counts(project: Path, tmp_path: Path) -> None:
+    quietly(project, "worktree", "add", "-q", "-b", "feature", "../feature")
+    feature = tmp_path / "feature"
+    quietly(feature, "commit", "-q", "--allow-empty", "-m", "Feature")
+    async with GitStateBackend(feature, branch=BRANCH) as backend:
+        await backend.save(job())
+        (feature / "README").write_text("edited")
+    async with GitStateBackend(project, branch=BRANCH) as backend:
+        await backend.save(job())
+    async with GitStateBackend(feature, branch=BRANCH) as backend:
+        await backend.save(job())
+        heads = [quietly(place, "rev-parse", "HEAD").strip() for place in (feature, project)]
+        assert await codes(backend) == [(heads[0], True), (heads[1], False), (heads[0], False)]
+
+
+async def test_a_bare_project_is_no_project(tmp_path: Path, project: Path) -> None:
+    git(tmp_path, "clone", "-q", "--bare", "project", "bare.git")
+    async with GitStateBackend(tmp_path / "bare.git", branch=BRANCH) as backend:
+        assert backend.store.project is None, "nothing runs there"
+        await backend.save(job())
+        assert await codes(backend) == [(None, None)]
+    assert git(tmp_path / "bare.git", "symbolic-ref", "HEAD") == "refs/heads/main\n"
+    async with GitStateBackend(tmp_path / "state", code=tmp_path / "bare.git") as backend:
+        await backend.save(job())
+        assert await codes(backend) == [(git(project, "rev-parse", "HEAD").strip(), False)]
+
+
 async def test_a_store_of_its_own_has_no_project(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     async with GitStateBackend(folder) as backend:

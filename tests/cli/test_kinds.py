@@ -87,6 +87,13 @@ def _submodule_of_a_clone(store: Path) -> Path:
     return store.parent / "again/state"
 
 
+def _worktree_of_a_submodule(store: Path) -> Path:
+    folder = _submodule(store)
+    git(folder, "checkout", "-q", "--detach")
+    git(folder, "worktree", "add", "-q", "../../linked", "main")
+    return store.parent / "linked"
+
+
 def _separate(store: Path) -> Path:
     git(store.parent, "clone", "-q", "--separate-git-dir", "separate.git", "state", "clone")
     return store.parent / "clone"
@@ -125,6 +132,7 @@ WORKING: dict[str, Make] = {
     "linked worktree of bare": _worktree_of_bare,
     "submodule": _submodule,
     "submodule of a clone": _submodule_of_a_clone,
+    "worktree of a submodule": _worktree_of_a_submodule,
     "separate git directory": _separate,
     "packed by git": _packed,
     "tidied by git": _automatic,

@@ -1,5 +1,6 @@
 """A store on a branch of a project's own repository: nothing of the project changes, and nothing is lost."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,6 +230,15 @@ def test_a_folder_that_does_not_belong_to_it_is_left_alone(tmp_path: Path, chang
     with Store.open(project, branch=BRANCH) as store:
         put(store, 2)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
+    project, state = opened_at(tmp_path), tmp_path / "state"
+    os.chown(state, 12345, 12345)
+    with Store.open(project, branch=BRANCH) as store:
+        put(store, 2)
+    assert '"1"' in text_in(state)
 
 
 def test_what_git_would_still_find_is_kept(tmp_path: Path) -> None:
