@@ -147,11 +147,14 @@ class Store(ReadingStore):
     @property
     def project(self) -> Project | None:
         """The project in whose own repository the store lies, beside what is checked out there; None: it is no
-        project's, or was opened in a worktree of its own.
+        project's, it was opened in a worktree of its own, or this cannot be told.
         """
         repository = self._repository
-        if repository is None or repository.worktree is None or refs.read_head(repository) == repository.ref:
-            return None
+        try:
+            if repository is None or repository.worktree is None or refs.read_head(repository) == repository.ref:
+                return None
+        except OSError:
+            return None  # a save says what the disk refuses
         from gitstate.store import branches
 
         return branches.project(repository, self._engine)
