@@ -1,5 +1,6 @@
 """Checkpoints: the revisions of a job, in the words of its users."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from gitstate.store.trails import Trail
 
 __all__ = ["Checkpoint", "DeletedJob", "Pin", "events_named", "own_revision", "selected", "trailer_named"]
 
+_CODE = re.compile("([0-9a-f]{40}|[0-9a-f]{64})(?: (.*))?")
 _CLOCKS = timedelta(days=1)  # so far back may a clock have been put: history is in the order of commits
 
 
@@ -27,7 +29,8 @@ class Checkpoint:
 
     ``event`` is one of :class:`gitstate.format.message.Event`, or ``edited`` for a commit that somebody made with git;
     ``status`` and ``progress`` (``"2/10"``) are the job's after it; ``message`` is the body of the commit's message;
-    ``ended`` are the attempts that ended with it, 50 at most.
+    ``ended`` are the attempts that ended with it, 50 at most. ``code`` is the commit of the project whose code ran, if
+    the checkpoint says so, and ``code_dirty`` whether its files had other changes, None where that is unknown.
     """
 
     revision: str
@@ -39,12 +42,15 @@ class Checkpoint:
     progress: str | None
     message: str
     ended: tuple[Ended, ...] = ()
+    code: str | None = None
+    code_dirty: bool | None = None
 
     @classmethod
     def of(cls, job_id: str, revision: Revision) -> "Checkpoint":
         """Return what a revision says of a job; what it says of another job does not count."""
         said = revision.message
         ours = said.get(message.JOB) == job_id
+        code, code_dirty = _code(said.get(message.CODE) if ours else None)
         return cls(
             revision=revision.id,
             time=revision.time,
@@ -55,7 +61,17 @@ class Checkpoint:
             progress=said.get(message.PROGRESS) if ours else None,
             message=said.body,
             ended=endings_of(said) if ours else (),
+            code=code,
+            code_dirty=code_dirty,
         )
+
+
+def _code(said: str | None) -> tuple[str | None, bool | None]:
+    """Return the commit that a trailer names, and whether it says that files had other changes."""
+    found = _CODE.fullmatch(said or "")
+    if found is None:
+        return None, None
+    return found[1], {None: False, "dirty": True}.get(found[2])
 
 
 class AskedTrailer(NamedTuple):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from gitstate.backends.documents import check_job_id
 from gitstate.backends.exchange import ExchangeBackend
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from gitstate.backends.code import JobCode
+    from gitstate.engine.project import Project
 
 __all__ = ["GitStateBackend"]
 
@@ -29,6 +34,9 @@ class GitStateBackend(ExchangeBackend):
         durability: ``"full"``: a save that returned survives a cut of the power.
         create: Whether to make a store where there is none.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
+        code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
+            checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
+            None: the project in whose own repository the store lies, if it does. False: none.
 
     Raises:
         StoreNotFoundError: There is no store and ``create`` is False.
@@ -47,11 +55,50 @@ class GitStateBackend(ExchangeBackend):
         durability: str = "full",
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
+        code: str | os.PathLike[str] | Literal[False] | None = None,
     ) -> None:
+        project = _project(code)  # first: one that cannot be meant is refused before anything is made
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         super().__init__(store, model=model, fallback=artifacts)
+        self._project = store.project if code is None else project
+        if self._project is not None:
+            from gitstate.backends.code import CodeStamp
+
+            store.stamp_with(CodeStamp(self._project))
         if store.created:
             _tell_how_to_ignore(Path(os.path.abspath(path)))
+
+    async def code(
+        self, job_id: str, *, at: str | None = None, project: str | os.PathLike[str] | None = None
+    ) -> JobCode:
+        """Return which commit of a project ran when the job's last checkpoint was made, and what that commit says.
+
+        Args:
+            job_id: The job.
+            at: The job's last checkpoint at this revision; None is the head.
+            project: A folder in a repository that is looked into after the project whose commit saves carry, and before
+                the store's own.
+
+        Raises:
+            JobNotFoundError: There never was such a job.
+            RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
+            NotFoundError: The checkpoint does not say which code ran.
+            InvalidInputError: ``project`` lies in no repository.
+        """
+        from gitstate.backends import code
+
+        job_id = check_job_id(job_id)
+        named = None if project is None else os.fspath(project)
+        projects = [each for each in (self._project, _project(named)) if each is not None]
+        return await asyncio.to_thread(code.code_of, self._store, self._jobs, job_id, at, projects)
+
+
+def _project(code: str | os.PathLike[str] | bool | None) -> Project | None:
+    if code is None or code is False:
+        return None
+    from gitstate.backends.code import project_at
+
+    return project_at(code)
 
 
 def _tell_how_to_ignore(path: Path) -> None:

@@ -64,7 +64,8 @@ def log(
     """List the checkpoints of JOB, the newest first; with --follow the newest last.
 
     A job that was deleted still has its history. The first column names a checkpoint for every verb that takes a
-    revision, and the commit for git. With --graph, a lane of a fork leaves that of its origin at the checkpoint that it
+    revision, and the commit for git. Where saves say which commit of a project ran, a column names it; `show --code`
+    tells more. With --graph, a lane of a fork leaves that of its origin at the checkpoint that it
     began as; with --json as well, each checkpoint has its job and its parent, the checkpoint that it follows in the
     graph. Following ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet,
     execution, deleted, rolled-back, restored, undone, forked, recovered, merged, imported, edited (by hand, with
@@ -100,6 +101,13 @@ def what(checkpoint: "Checkpoint") -> str:
         sheets.setdefault(each.status, []).append(str(each.sheet))
     told = [f"sheet{'s' * (len(keys) > 1)} {', '.join(keys)} {status}" for status, keys in sheets.items()]
     return f"{checkpoint.subject}: {'; '.join(told)}"
+
+
+def _code_of(checkpoint: "Checkpoint") -> str:
+    """Return the beginning of the commit of the project that ran, and whether files had other changes."""
+    if checkpoint.code is None:
+        return ""
+    return short(checkpoint.code) + {True: " dirty", False: "", None: " unchecked"}[checkpoint.code_dirty]
 
 
 def _print_list(job: str, limit: int | None, wanted: dict[str, Any], *, as_json: bool) -> None:
@@ -186,14 +194,18 @@ def _as_json(checkpoint: "Checkpoint", pins: dict[str, list[str]]) -> dict[str, 
 def _print_rows(
     checkpoints: "Sequence[Checkpoint | None]", pins: dict[str, list[str]], *, lanes: Sequence[str] = ()
 ) -> None:
-    """Print checkpoints, each with its pins in a column of their own if there are any; None is a row of lanes alone."""
+    """Print checkpoints, each with its code and its pins in columns of their own if there are any; None is a row of
+    lanes alone.
+    """
     columns = ["revision", "time", "what"]
     shown = [[short(each.revision), moment(each.time), what(each)] if each else ["", "", ""] for each in checkpoints]
+    coded = [_code_of(each) if each else "" for each in checkpoints]
     named = [", ".join(pins.get(each.revision, ())) if each else "" for each in checkpoints]
-    if any(named):
-        columns.insert(2, "pins")
-        for row, names in zip(shown, named, strict=True):
-            row.insert(2, names)
+    for column, cells in (("code", coded), ("pins", named)):
+        if any(cells):
+            columns.insert(2, column)
+            for row, cell in zip(shown, cells, strict=True):
+                row.insert(2, cell)
     if lanes:
         columns.insert(0, "")
         for row, drawn in zip(shown, lanes, strict=True):

@@ -26,11 +26,21 @@ __all__ = ["delete", "show"]
     shell_complete=complete_revision,
     help="As it was: at a commit id, ~1 for the checkpoint before the last, a pin, a time, or @deleted.",
 )
+@click.option("--code", is_flag=True, help="Show which commit of the project's code ran instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole state as one JSON object.")
 @stores.store_options
 @paged()
-def show(job: str, at: str | None, as_json: bool) -> None:
-    """Show the state of JOB: the job itself, then its sheets."""
+def show(job: str, at: str | None, code: bool, as_json: bool) -> None:
+    """Show the state of JOB: the job itself, then its sheets.
+
+    With --code, show instead which commit of a project ran when the checkpoint was made. GITSTATE_CODE names the
+    project's folder where state is not kept in the project's own repository; else the current folder's is looked into.
+    """
+    if code:
+        from gitstate.cli.code import show_code
+
+        show_code(job, at, as_json=as_json)
+        return
     state = stores.use_job(job, lambda backend, job_id: backend.load(job_id, at=at))
     if state is None:
         where = f"there was no job {job!r} at revision {at}" if at else f"job {job!r} was deleted"

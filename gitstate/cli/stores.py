@@ -25,6 +25,7 @@ AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _VARIABLE = "GITSTATE_STORE"
 _BRANCH_VARIABLE = "GITSTATE_BRANCH"
+_CODE_VARIABLE = "GITSTATE_CODE"
 _DEFAULT_BRANCH = "main"
 
 
@@ -79,7 +80,8 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
 
     async def session() -> T:
         asyncio.get_running_loop().set_exception_handler(_tell)
-        async with GitStateBackend(path, branch=branch, create=False) as backend:
+        code = os.environ.get(_CODE_VARIABLE) or None
+        async with GitStateBackend(path, branch=branch, create=False, code=code) as backend:
             return await work(backend)
 
     return asyncio.run(session())

@@ -12,6 +12,7 @@ from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
 
 __all__ = [
     "FULL",
+    "can_write",
     "create",
     "is_sound",
     "overwrite",
@@ -136,6 +137,11 @@ def read(path: str | os.PathLike[str]) -> bytes:
 def is_sound(data: bytes) -> bool:
     """Whether the content of a pack, of its index or of git's index ends, as it must, with the SHA-1 of the rest."""
     return len(data) > 20 and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
+
+
+def can_write(path: str | os.PathLike[str]) -> bool:
+    """Whether we may write to a file or a folder that is there, by its permissions and its mount."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def remove(path: str | os.PathLike[str]) -> None:

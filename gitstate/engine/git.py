@@ -74,9 +74,12 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.path(self._repository.ref)):
             try:
                 return refs.read(self._repository, self._repository.ref)
-            except CorruptionError:
-                with nullcontext() if self._holder == threading.get_ident() else self.lock():
-                    self._settle()
+            except CorruptionError as error:
+                try:
+                    with nullcontext() if self._holder == threading.get_ident() else self.lock():
+                        self._settle()
+                except ReadOnlyError:
+                    raise error from None  # somebody who may write can make it good
                 return refs.read(self._repository, self._repository.ref)
 
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
@@ -110,7 +113,7 @@ class GitEngine(Engine):
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See :meth:`Engine.lock`."""
-        with files.storage_errors(self._private):
+        with self._writing():
             clean = self._lock.acquire(self._lock_timeout)
         try:
             self._holder = threading.get_ident()
@@ -204,7 +207,7 @@ class GitEngine(Engine):
 
     def create_ref(self, name: str, commit_id: ObjectId) -> None:
         """See :meth:`Engine.create_ref`."""
-        with files.storage_errors(self._repository.path(name)):
+        with self._writing():
             # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
             with self.lock():
@@ -248,8 +251,8 @@ class GitEngine(Engine):
 
     def gc(self) -> "GcReport":
         """See :meth:`Engine.gc`."""
-        report = upkeep.gc(self._repository, self.lock)
-        with files.storage_errors(self._repository.objects):
+        with self._writing():
+            report = upkeep.gc(self._repository, self.lock)
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
         return report
 
@@ -260,6 +263,21 @@ class GitEngine(Engine):
         self._journal.close()
         self._reader.close()
         self._lock.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise what the operating system refuses; of a store that cannot be written say that it can be read."""
+        try:
+            with files.storage_errors(self._private):
+                yield
+        except ReadOnlyError as error:
+            common = self._repository.common_dir
+            if files.can_write(self._private if self._private.exists() else common):
+                raise
+            message = f"the store in {common} can be read, but not written: {error.strerror}"
+            raise ReadOnlyError(
+                message, cause=error, hint="check who owns it, its permissions and its mount"
+            ) from error
 
     def _may_be_at(self, commit_id: ObjectId) -> bool:
         try:

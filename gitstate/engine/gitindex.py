@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from gitstate.engine import files
 from gitstate.engine.objects import TreeEntry
 from gitstate.errors import CorruptionError, UnsupportedError
 
@@ -276,7 +277,7 @@ def _plain(git_dir: Path, worktree: Path, path: Path, scratch: Path) -> bytes:
         raise UnsupportedError(
             "git's index is split or sparse, and there is no git here to read it", hint="install git"
         )
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory(dir=scratch if files.can_write(scratch) else None) as folder:
         copy = Path(folder, "index")
         shutil.copyfile(path, copy)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

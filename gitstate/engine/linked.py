@@ -18,15 +18,16 @@ __all__ = ["elsewhere"]
 def elsewhere(repository: Repository) -> Iterator[Repository]:
     """Yield the other worktrees of the repository, linked or its first one, in which the branch is checked out.
 
-    One whose folder does not say that it belongs to the repository is left out, as it is by git: it was moved away, or
-    never was ours.
+    One whose folder belongs to another user is left out, and so is one whose folder does not say that it belongs to the
+    repository, as by git: it was moved away, or never was ours.
     """
     for git_dir, worktree in _worktrees(repository):
         if git_dir == repository.git_dir or os.path.realpath(git_dir) == os.path.realpath(repository.git_dir):
             continue
         found = replace(repository, git_dir=git_dir, worktree=worktree)
         with suppress(OSError):
-            if refs.read_head(found) == repository.ref and worktree.is_dir():
+            mine = {os.geteuid(), os.stat(repository.common_dir).st_uid}
+            if refs.read_head(found) == repository.ref and os.stat(worktree).st_uid in mine:
                 yield found
 
 

@@ -277,9 +277,12 @@ def _check_configuration(repository: Repository) -> Repository:
     if shallow.exists() and shallow.stat().st_size:
         raise UnsupportedError(f"{where} is a shallow clone", hint="`git fetch --unshallow` makes it whole")
     work = _get(config, (b"core",), b"worktree", b"")
-    if work and os.path.realpath(repository.git_dir / os.fsdecode(work)) != os.path.realpath(where):
-        raise UnsupportedError(f"{where} has its worktree elsewhere (core.worktree)", hint="use another repository")
-    if repository.git_dir == repository.common_dir and _get(config, (b"core",), b"bare", b"").lower() in _TRUE:
+    there = os.path.realpath(repository.git_dir / os.fsdecode(work))
+    linked = repository.git_dir != repository.common_dir  # git does not ask for core.worktree and core.bare then
+    if work and not linked and there != os.path.realpath(where):
+        hint = f"open {there}" if os.path.isdir(there) else "mend core.worktree if the folder was moved"
+        raise UnsupportedError(f"{where} has its worktree elsewhere (core.worktree): {there}", hint=hint)
+    if not linked and _get(config, (b"core",), b"bare", b"").lower() in _TRUE:
         return replace(repository, worktree=None)
     return repository
 

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitstate.engine import cgit, files, folding, packs, refs
@@ -60,7 +60,8 @@ class GcReport:
 def gc(repository: Repository, lock: Lock) -> GcReport:
     """Pack all objects into one pack, with deltas if there is a C git, and write the graph of the commits.
 
-    What is being published, and packs that somebody said shall stay (``.keep``), are left alone.
+    What is being published, and packs that somebody said shall stay (``.keep``), are left alone. So is all that is not
+    ours in a repository in which another branch is checked out: that is for its people's `git gc`.
 
     Raises:
         BusyError: Another process does upkeep, or writes, for too long; nothing is lost.
@@ -206,11 +207,14 @@ def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
 
 def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
     gathered = _join_plain(repository, lock, folding.SMALL, "deltas")
+    guest = _is_guest(repository)
     for attempt in range(1, _ATTEMPTS + 1):
         sizes = folding.packs_in(repository.objects / "pack")
         plain = {base for base in sizes if packs.kind_of(base) == "plain"}
         bases = [base for base in sizes if _may_go(base) and (base not in plain or sizes[base] >= folding.SMALL)]
-        loose = _loose_objects(repository)
+        if guest:
+            bases = [base for base in bases if packs.kind_of(base) is not None]
+        loose = {} if guest else _loose_objects(repository)
         worthwhile = bool(loose or gathered or len(bases) > 1 or plain.intersection(bases))
         try:
             done = _pack_all(repository, git, bases if worthwhile else [], loose, lock)
@@ -233,6 +237,7 @@ def _pack_all(repository: Repository, git: CGit, bases: list[str], loose: dict[O
             sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
             _remove_loose(loose, _pack(repository, shop, git, sources, bases, lock))
             what = f"everything, {len(loose)} loose objects among it," if loose else "everything"
+            what = "what the store wrote" if _is_guest(repository) else what
             done.append(f"packed {what} into one pack with deltas (git {git.version})")
         done.append(_write_commit_graph(repository, shop, git))
     return done
@@ -298,6 +303,8 @@ def _remove_loose(loose: dict[ObjectId, str], index: bytes) -> None:
 def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> str:
     """Put a graph of the commits that refs reach in its place; say what was done, or why not."""
     info = repository.objects / "info"
+    if _is_guest(repository):
+        return "left the graph of the commits, and packs that are not ours, to the project's `git gc`"
     if (info / "commit-graphs").exists():
         return "left the graph of the commits, which is in parts, to those who keep it"
     heads = set()
@@ -313,6 +320,11 @@ def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> str:
     info.mkdir(exist_ok=True)
     os.rename(made, info / "commit-graph")  # without git's lock file: whoever is last wins, and every graph is right
     return "wrote the graph of the commits"
+
+
+def _is_guest(repository: Repository) -> bool:
+    """Whether the store is a guest in somebody's repository, in which another branch is checked out."""
+    return refs.read_head(replace(repository, git_dir=repository.common_dir)) != repository.ref
 
 
 def _measure(repository: Repository) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from gitstate.errors import InvalidInputError
 
 __all__ = [
     "ATTEMPT",
+    "CODE",
     "DURATION",
     "ENDED",
     "EVENT",
@@ -67,6 +68,7 @@ ENDED = "Gitstate-Ended"
 SOURCE = "Gitstate-Source"
 UNDOES = "Gitstate-Undoes"
 ORIGIN = "Gitstate-Origin"
+CODE = "Gitstate-Code"
 
 TRAILERS = (
     Trailer(JOB, "any text", "the id of the job that the commit is about"),
@@ -92,6 +94,12 @@ TRAILERS = (
     Trailer(SOURCE, "a commit id", "of `rolled-back` and `restored`: whose state, or a part of it, was brought back"),
     Trailer(UNDOES, "a commit id", "of `undone`: whose change was taken back; no change is taken back twice"),
     Trailer(ORIGIN, "`job@commit`", "of `forked`: the job that this one began as, and the commit at which"),
+    Trailer(
+        CODE,
+        "a commit id, or `id dirty`, or `id unchecked`",
+        "the commit of the project whose code ran; `dirty`: its tracked files had other changes; `unchecked`: whether "
+        "they had is unknown",
+    ),
 )
 """All of ours, in the order in which people meet them."""
 

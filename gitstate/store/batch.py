@@ -1,8 +1,9 @@
 """A batch: commits on top of one another that are published together, each the work of one request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from typing import TypeAlias
 
 from gitstate.engine import graph, trees
@@ -26,10 +27,13 @@ objects and the message; None: nothing to write."""
 class Batch:
     """Collects commits on top of ``head``; use it under the engine's lock. ``reader`` reads what is collected, too.
 
-    A write that raises leaves the batch as it was. Those behind it see what those before it did.
+    A write that raises leaves the batch as it was. Those behind it see what those before it did. Each commit carries
+    the trailers of ``stamp`` beside its own.
     """
 
-    def __init__(self, engine: Engine, reader: Reader, head: ObjectId | None) -> None:
+    def __init__(
+        self, engine: Engine, reader: Reader, head: ObjectId | None, stamp: Sequence[tuple[str, str]] = ()
+    ) -> None:
         self._engine = engine
         self._head = head
         self._tip = head
@@ -37,6 +41,7 @@ class Batch:
         self.reader = reader.over(self._staging)
         self._notes: list[str] = []
         self._observers: list[Observer] = []
+        self._stamp = tuple(stamp)
 
     def write(self, collection: Collection, document: str, edit: Edit) -> Revision | None:
         """Run a document's edit on what the writes before it made, and commit its draft."""
@@ -75,6 +80,8 @@ class Batch:
     def commit(self, tree: ObjectId, objects: list[GitObject], message: Message) -> Revision:
         """Add a commit with this root tree; ``objects`` are those that it has and the commit before had not."""
         who = self._engine.signature()
+        if self._stamp:
+            message = replace(message, trailers=(*message.trailers, *self._stamp))
         commit = Commit(tree, () if self._tip is None else (self._tip,), who, who, message.to_bytes())
         made = commit.to_object()
         self._staging.add([*objects, made])

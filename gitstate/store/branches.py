@@ -1,7 +1,10 @@
 """The branch of a store among those of a repository: taken over from a remote that has it, or found for a hint."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from gitstate.engine import files, graph, refs, settings, trees
 from gitstate.engine.base import Engine
@@ -10,7 +13,10 @@ from gitstate.engine.repository import DEFAULT_BRANCH, Repository
 from gitstate.errors import GitStateError, UnsupportedError
 from gitstate.store.reader import FORMAT_FILE, Reader
 
-__all__ = ["hint", "take_over"]
+if TYPE_CHECKING:
+    from gitstate.engine.project import Project
+
+__all__ = ["hint", "project", "take_over"]
 
 _HEADS = "refs/heads/"
 _REMOTES = "refs/remotes/"
@@ -59,6 +65,17 @@ def hint(repository: Repository, engine: Engine) -> str:
             if repository.branch != _USUAL and _is_store(engine, engine.ref(f"{_REMOTES}{remote}/{_USUAL}")):
                 return f"{remote}/{_USUAL} holds one: `gitstate init --branch {_USUAL}` makes that branch here"
     return ""
+
+
+def project(repository: Repository, engine: Engine) -> Project | None:
+    """Return the project whose commit is checked out beside the branch; None: no commit is, or it is a store's too."""
+    from gitstate.engine.project import Project
+
+    with suppress(GitStateError, OSError):
+        found = Project(repository)
+        head = found.head()
+        return None if head is None or _is_store(engine, head) else found
+    return None
 
 
 def _on_remotes(repository: Repository, engine: Engine) -> dict[str, ObjectId]:

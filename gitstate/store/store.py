@@ -36,10 +36,11 @@ from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
-from gitstate.store.writer import Writer
+from gitstate.store.writer import Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.objects import TreeEntry
+    from gitstate.engine.project import Project
     from gitstate.engine.upkeep import GcReport
     from gitstate.store.edited import FolderState
     from gitstate.store.edits import Edit as FileEdit
@@ -165,6 +166,32 @@ class Store(ReadingStore):
     def path(self) -> Path | None:
         """The folder in which the files are shown; None for a bare store or one in memory."""
         return self._worktree.path if self._worktree is not None else None
+
+    @property
+    def project(self) -> Project | None:
+        """The project in whose own repository the store lies, beside what is checked out there; None: it is no
+        project's, it was opened in a worktree of its own, or this cannot be told.
+        """
+        repository = self._repository
+        try:
+            if repository is None or repository.worktree is None or refs.read_head(repository) == repository.ref:
+                return None
+        except OSError:
+            return None  # a save says what the disk refuses
+        from gitstate.store import branches
+
+        return branches.project(repository, self._engine)
+
+    @property
+    def home(self) -> Project | None:
+        """The store's own repository, as one that may have the commits of a project."""
+        from gitstate.engine.project import Project
+
+        return None if self._repository is None else Project(self._repository)
+
+    def stamp_with(self, stamp: Stamp) -> None:
+        """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""
+        self._writer.stamp = stamp
 
     @property
     def recovered(self) -> Sequence[Settled]:

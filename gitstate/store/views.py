@@ -4,11 +4,10 @@ They are brought to the head together, in a thread of their own, a moment after 
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from gitstate.engine import linked
+from gitstate.engine import files, linked
 from gitstate.engine.background import Background
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import TreeEntry
@@ -66,12 +65,14 @@ class Views:
         """
         if self._repository is None:
             return
+        if not files.can_write(self._repository.git_dir):
+            return
         begun = time.monotonic()
         trouble: list[str] = []
         try:
             self._first()
             for view in self._all():
-                if os.access(view.path, os.W_OK):
+                if files.can_write(view.path):
                     trouble += _refresh(view, taken or {} if view is self.own else {})
         except (GitStateError, OSError) as error:
             trouble.append(f"views of the store could not be brought up to date: {error}")

@@ -22,12 +22,14 @@ from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.reconcile import Reconciler
 
-__all__ = ["Writer"]
+__all__ = ["Stamp", "Writer"]
 
 _ATTEMPTS = 20  # how often writes are made anew because a person's git moved the branch between reading and swapping
 _TOGETHER = 64  # so many writes are published at once: the first of them waits for the last
 
 Answer = Revision | None | BaseException
+Stamp = Callable[[], Sequence[tuple[str, str]]]
+"""Gives trailers that every commit carries; asked before each batch, and not under the lock. It does not fail."""
 
 
 @dataclass
@@ -64,6 +66,7 @@ class Writer:
         self._published = published
         self._reconciler = reconciler
         self._tip: ObjectId | None = None  # where the branch stood when we left it
+        self.stamp: Stamp = lambda: ()
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -101,7 +104,7 @@ class Writer:
         """
         if self._reconciler is not None and self._reader.head() != self._tip and self._reconciler.is_due():
             with self._engine.lock():
-                self._publish([])
+                self._publish([], ())
 
     def drain(self) -> None:
         """Wait until everything that was submitted so far is written or failed."""
@@ -158,8 +161,9 @@ class Writer:
     def _write(self, requests: list[_Request]) -> None:
         """Answer all requests, when the lock is released: a caller that wakes up takes the interpreter for a while."""
         try:
+            stamp = self.stamp()
             with self._engine.lock():
-                answers = self._publish(requests)
+                answers = self._publish(requests, stamp)
         except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the callers
             answers = [error] * len(requests)
         for request, answer in zip(requests, answers, strict=True):
@@ -167,10 +171,10 @@ class Writer:
         for told in self._published:
             told()
 
-    def _publish(self, requests: list[_Request]) -> list[Answer]:
+    def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
         for attempt in range(1, _ATTEMPTS + 1):
-            batch = Batch(self._engine, self._reader, self._reader.head())
+            batch = Batch(self._engine, self._reader, self._reader.head(), stamp)
             if self._reconciler is not None and batch.tip != self._tip:
                 self._reconciler.bring_back(batch)
             answers = [_attempt(request, batch) for request in requests]

@@ -34,7 +34,8 @@ def revisions(store: Path, job: str = "nightly") -> list[str]:
 @pytest.fixture
 def gitstate(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Gitstate:
     """Run ``gitstate`` with arguments, in an empty folder unless the test goes elsewhere."""
-    monkeypatch.delenv("GITSTATE_STORE", raising=False)
+    for name in ("STORE", "BRANCH", "CODE"):
+        monkeypatch.delenv(f"GITSTATE_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> Ran:

@@ -37,6 +37,7 @@ def test_log_as_json_is_one_array(gitstate: Gitstate, store: Path) -> None:
     assert [checkpoint["subject"] for checkpoint in checkpoints] == SUBJECTS
     newest, _, oldest = checkpoints
     told = {"revision", "time", "author", "event", "subject", "status", "progress", "message", "ended", "pins"}
+    told |= {"code", "code_dirty"}
     assert newest.keys() == told
     assert (newest["event"], newest["status"], newest["progress"]) == ("saved", "running", "1/3")
     assert (oldest["event"], oldest["author"], len(oldest["revision"])) == ("created", "A Tester", 40)

@@ -1,5 +1,6 @@
 """A store on a branch of a project's own repository: nothing of the project changes, and nothing is lost."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -231,6 +232,15 @@ def test_a_folder_that_does_not_belong_to_it_is_left_alone(tmp_path: Path, chang
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
+    project, state = opened_at(tmp_path), tmp_path / "state"
+    os.chown(state, 12345, 12345)
+    with Store.open(project, branch=BRANCH) as store:
+        put(store, 2)
+    assert '"1"' in text_in(state)
+
+
 def test_what_git_would_still_find_is_kept(tmp_path: Path) -> None:
     """Upkeep drops nothing of a project's: objects that only its reflog or its index reaches, packs that it keeps."""
     project = make_project(tmp_path / "project")
@@ -238,6 +248,13 @@ def test_what_git_would_still_find_is_kept(tmp_path: Path) -> None:
     kept = next((project / ".git/objects/pack").glob("*.pack"))
     kept.with_suffix(".keep").touch()
     kept_bytes = kept.read_bytes()
+    (project / "big").write_bytes(b"own" * 1000)
+    quietly(project, "add", "big")
+    quietly(project, "commit", "-q", "-m", "Big")
+    git(project, "repack", "-dq")
+    theirs = set((project / ".git/objects/pack").glob("*.pack"))
+    git(project, "commit-graph", "write", "--reachable")
+    graph = (project / ".git/objects/info/commit-graph").read_bytes()
     quietly(project, "commit", "-q", "-am", "Second")
     second = git(project, "rev-parse", "HEAD").strip()
     quietly(project, "reset", "-q", "--hard", "HEAD~1")
@@ -247,7 +264,11 @@ def test_what_git_would_still_find_is_kept(tmp_path: Path) -> None:
     with Store.open(project, branch=BRANCH) as store:
         for number in range(40):
             put(store, number)
-        store.gc()
+        report = store.gc()
+    packed = set((project / ".git/objects/pack").glob("*.pack"))
+    assert theirs < packed and len(packed) == len(theirs) + 1, "its own packs are left to it"
+    assert "packed what the store wrote into one pack" in str(report) and "the project's `git gc`" in str(report)
+    assert (project / ".git/objects/info/commit-graph").read_bytes() == graph
     assert kept.read_bytes() == kept_bytes and kept.with_suffix(".keep").exists()
     assert git(project, "cat-file", "blob", dangling) == "untracked\n"
     assert git(project, "show", f"{second}:README") == "mine, edited\n"
