@@ -165,7 +165,7 @@ class Worktree:
             checkout.bring(differing, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
-                self._write_index(lock, index)
+                self._write_index(lock, index, target)
         self._settled(target).write(self._private)
         return checkout.done
 
@@ -226,11 +226,11 @@ class Worktree:
                 found.setdefault(path, _Difference(after, {after})).ours.add(before)
         return found
 
-    def _write_index(self, lock: LockFile, index: GitIndex) -> None:
+    def _write_index(self, lock: LockFile, index: GitIndex, target: ObjectId) -> None:
         # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
         path = self._git_dir / "index"
         with open(f"{path}.lock", "wb") as stream:
-            stream.write(index.to_bytes())
+            stream.write(index.to_bytes(self._engine, target))
         lock.replace()
 
 
