@@ -17,10 +17,7 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import DIRECTORY, ObjectId, Tree, TreeEntry
 from gitstate.errors import CorruptionError
 
-__all__ = ["INTENDED", "CachedTree", "updated"]
-
-INTENDED = TreeEntry(0, "0" * 40)
-"""An entry that no tree has: of a file that a person only intends to add."""
+__all__ = ["CachedTree", "updated"]
 
 _HEAD = re.compile(rb"([^\0]*)\0(-1|\d+) (\d+)\n")  # name, count of entries, count of directories; then the id
 _UNKNOWN = -1
@@ -118,7 +115,7 @@ def updated(
 
     Args:
         root: What the index had; it is used up. None if it had none.
-        changes: What became of each entry that may have changed.
+        changes: What became of each entry that may have changed; none of them is only intended (``git add -N``).
         source: Reads trees.
         target: The tree of the commit that the index is brought to; ids come from it and from ``root`` alone.
         is_untouched: Whether the index has entries below a directory (``"a/b/"``, ``""`` for the root) that are not
@@ -136,7 +133,6 @@ class _Update:
         """Return what a directory became; it has no entries any more if its count is 0."""
         if (old is None or old.count < 0) and not self._is_untouched(prefix):
             old = _empty()  # all that it has is among the changes
-            changes = {path: entry for path, entry in changes.items() if entry is not None}
         new = CachedTree()
         new.below.update(old.below if old is not None else {})
         base = self._read(old.id) if old is not None and old.count >= 0 else None

@@ -23,10 +23,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from gitstate.engine.base import Source
-from gitstate.engine.cachetree import INTENDED, CachedTree, updated
+from gitstate.engine.cachetree import CachedTree, updated
 from gitstate.engine.indexentries import (
     EXTENDED,
     HEADER,
+    INTENDED,
     LENGTH,
     NO_STAT,
     STAGE,
@@ -199,13 +200,16 @@ class GitIndex:
     def put(self, path: str, entry: TreeEntry, stat: os.stat_result | None = None) -> None:
         """Set what the index says of ``path``; without ``stat`` git will read the file to see whether it differs.
 
-        Flags that a person set (assume unchanged, skip the worktree) stay.
+        Flags that a person set (assume unchanged, skip the worktree) stay, but for the one of a file that is only
+        intended: it has a content now.
         """
-        name = _encode(path)
-        raw = self._find(name)
-        old = None if raw is None else IndexEntry.parse(raw)
-        new = replace(old or IndexEntry(entry), entry=entry, stat=NO_STAT if stat is None else stat_numbers(stat))
+        old = self.get(path)
+        new = IndexEntry(entry) if old is None else replace(old, entry=entry, extended=old.extended & ~INTENDED)
+        self._set(path, old, replace(new, stat=NO_STAT if stat is None else stat_numbers(stat)))
+
+    def _set(self, path: str, old: IndexEntry | None, new: IndexEntry) -> None:
         if new != old:
+            name = _encode(path)
             self._changes[name] = new.to_bytes(name)
             self._count += old is None
             self.changed = True
@@ -253,8 +257,8 @@ class GitIndex:
     def distrust(self, path: str) -> None:
         """Make git read the file at ``path`` to see whether it differs."""
         old = self.get(path)
-        if old is not None:
-            self.put(path, old.entry)
+        if old is not None and not old.is_intended:  # of such a file git trusts nothing
+            self._set(path, old, replace(old, stat=NO_STAT))
 
     def cached_trees(self) -> list[ObjectId]:
         """Return the trees that the index says directories make."""
@@ -298,8 +302,7 @@ class GitIndex:
             return b""  # to work them out would be a look at each entry
         changes: dict[str, TreeEntry | None] = {}
         for name, raw in self._changes.items():
-            entry = None if raw is None else IndexEntry.parse(raw)
-            changes[_decode(name)] = None if entry is None else INTENDED if entry.is_intended else entry.entry
+            changes[_decode(name)] = None if raw is None else IndexEntry.parse(raw).entry
         data = updated(self._trees, changes, source, target, self._is_untouched).to_bytes()
         return _EXTENSION.pack(_TREES, len(data)) + data
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 from gitstate.engine.objects import TreeEntry
 
-__all__ = ["EXTENDED", "HEADER", "LENGTH", "NO_STAT", "STAGE", "IndexEntry", "spelled_out", "stat_numbers"]
+__all__ = ["EXTENDED", "HEADER", "INTENDED", "LENGTH", "NO_STAT", "STAGE", "IndexEntry", "spelled_out", "stat_numbers"]
 
 HEADER = struct.Struct(">4sLL")  # "DIRC", the version, the count of entries
 STAGE = 0x3000
 EXTENDED = 0x4000
 LENGTH = 0x0FFF  # of the path, or this if it is longer
+INTENDED = 0x2000  # in the extended flags
 NO_STAT = (0,) * 9
 
 _ENTRY = struct.Struct(">10L20sH")  # nine numbers of lstat around the mode, the object's id, the flags
 _SKIP_WORKTREE = 0x4000  # in the extended flags
-_INTENDED = 0x2000  # in the extended flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class IndexEntry:
     @property
     def is_intended(self) -> bool:
         """Whether a person only means to add the file (``git add -N``), and no tree has it."""
-        return bool(self.extended & _INTENDED)
+        return bool(self.extended & INTENDED)
 
     def to_bytes(self, path: bytes) -> bytes:
         """Write the entry as versions 2 and 3 have it, padded."""

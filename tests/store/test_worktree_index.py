@@ -160,14 +160,19 @@ def test_a_clean_view_has_all_trees_from_the_first_refresh_on(shelf: Shelf) -> N
         {"jobs/weekly/job.json": None, "jobs/weekly/job.json/part": b"x\n"},
         {"jobs/weekly/job.json": b"1\n", "jobs/weekly/job.json/part": None},
         {"jobs/new/job.json": None, "jobs/new/sheets/0001.json": None},
+        {"jobs/b/job.json": b"1\n", "jobs/aaa/job.json": b"1\n", "zz/x": b"1\n", "z/x": b"1\n"},
     ]
     for change in changes:
         shelf.desk.save(change)
         shelf.desk.refresh()
         assert known(shelf) == of_head(shelf), change
         shelf.desk.check_clean()
+    ours = GitIndex.parse((shelf.desk.path / ".git/index").read_bytes())._trees
     shelf.desk.git("read-tree", "HEAD")
-    assert known(shelf) == of_head(shelf)  # what git itself would say
+    theirs = GitIndex.parse((shelf.desk.path / ".git/index").read_bytes())._trees
+    assert ours is not None and theirs is not None and len(ours.below) > 1  # some longer, some shorter
+    ours.below["jobs"].below["weekly"].below  # noqa: B018 - reads it, so that the ones above are written anew
+    assert ours.to_bytes() == theirs.to_bytes()
 
 
 def test_what_is_staged_makes_its_folders_unknown_and_no_others(shelf: Shelf) -> None:
@@ -181,6 +186,15 @@ def test_what_is_staged_makes_its_folders_unknown_and_no_others(shelf: Shelf) ->
     shelf.desk.save({JOB: b"job 2\n"})
     shelf.desk.refresh()
     assert known(shelf) == of_head(shelf)
+
+
+def test_an_intended_file_that_the_head_gets_is_its_file(shelf: Shelf) -> None:
+    shelf.desk.put("jobs/weekly/new", b"")
+    shelf.desk.git("add", "-N", "jobs/weekly/new")
+    shelf.desk.save({"jobs/weekly/new": b"", JOB: b"job 2\n"})
+    assert shelf.desk.refresh() == Refreshed(written=[JOB])
+    shelf.check()
+    shelf.desk.check_clean()
 
 
 def test_an_index_of_which_git_forgot_the_trees_stays_so(shelf: Shelf) -> None:
