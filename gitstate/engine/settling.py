@@ -15,7 +15,7 @@ from gitstate.engine import files, gitindex, graph, packs, refs, trees
 from gitstate.engine.base import Settled, Source
 from gitstate.engine.journal import Journal
 from gitstate.engine.locks import LockFile
-from gitstate.engine.objects import ObjectId, Signature
+from gitstate.engine.objects import Kind, ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, GitStateError
@@ -232,6 +232,8 @@ def _take_lost_out(repository: Repository, path: Path, source: Source) -> None:
             index.remove(name)
         else:
             index.put(name, target)
+    if not all(_can_read(source, tree_id, "tree") for tree_id in set(index.cached_trees())):
+        index.forget_trees()  # a tree may be lost of which every file is there
     if index.changed:
         for name, _ in list(index.racy()):
             index.distrust(name)
@@ -239,9 +241,9 @@ def _take_lost_out(repository: Repository, path: Path, source: Source) -> None:
             lock.replace()
 
 
-def _can_read(source: Source, blob_id: ObjectId) -> bool:
+def _can_read(source: Source, object_id: ObjectId, kind: Kind = "blob") -> bool:
     try:
-        source.read(blob_id, "blob")
+        source.read(object_id, kind)
     except CorruptionError:
         return False
     return True

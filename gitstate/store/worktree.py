@@ -226,7 +226,7 @@ class Worktree:
             checkout.bring(differing, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
-                self._write_index(lock, index)
+                self._write_index(lock, index, target)
         edited = {path: bases[path] for path in checkout.done.kept}
         settled = self._settled(target)
         settled = replace(record, shown=settled.shown, index=settled.index, log=settled.log, bases=edited, taken={})
@@ -316,11 +316,11 @@ class Worktree:
             return trees.find(self._engine, record.shown[0], path)
         return difference.target
 
-    def _write_index(self, lock: LockFile, index: GitIndex) -> None:
+    def _write_index(self, lock: LockFile, index: GitIndex, target: ObjectId) -> None:
         # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
         path = self._git_dir / "index"
         with open(f"{path}.lock", "wb") as stream:
-            stream.write(index.to_bytes())
+            stream.write(index.to_bytes(self._engine, target))
         lock.replace()
 
 

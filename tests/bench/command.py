@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import callers, disk, history, jobs, processes, queries, reading, report, saving
+from tests.bench import callers, disk, history, jobs, processes, queries, reading, report, saving, view
 from tests.bench.rounds import FULL, Run
 from tests.bench.targets import targets
 
@@ -27,6 +27,7 @@ PARTS = {
     "queries": queries.measure,
     "save": saving.measure,
     "disk": disk.measure,
+    "view": view.measure,
 }
 
 

@@ -33,6 +33,8 @@ class Sizes:
     queried: int  # commits in the store whose index is asked
     jobs_of_queries: int  # in that store
     kept_up: int  # saves that are new to the index
+    viewed: Sequence[int]  # files in the worktrees
+    refreshes: int  # of a worktree
 
 
 FULL = Sizes(
@@ -48,6 +50,8 @@ FULL = Sizes(
     queried=100_000,
     jobs_of_queries=1_000,
     kept_up=300,
+    viewed=(2_000, 200_000),
+    refreshes=5,
 )
 TINY = Sizes(
     rounds=2,
@@ -62,6 +66,8 @@ TINY = Sizes(
     queried=200,
     jobs_of_queries=8,
     kept_up=5,
+    viewed=(40, 80),
+    refreshes=2,
 )
 
 

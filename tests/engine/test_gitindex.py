@@ -1,5 +1,6 @@
 """Git's index, read and written by us, against the real git."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -275,6 +276,62 @@ def test_every_flipped_byte_is_noticed(repository: Path) -> None:
 def test_an_index_without_checksum_is_read(repository: Path) -> None:
     data = (repository / ".git" / "index").read_bytes()
     assert len(GitIndex.parse(data[:-20] + bytes(20))) == 5  # index.skipHash
+
+
+def test_an_index_without_checksum_that_is_out_of_order_is_damaged(repository: Path) -> None:
+    data = (repository / ".git" / "index").read_bytes()
+    swapped = data.replace(b"jobs/x/job", b"jobs/z/job")
+    shorter = data.replace(b"jobs/x/job", b"jobs/x\0job")
+    for damaged in (swapped, shorter):
+        with pytest.raises(CorruptionError):
+            GitIndex.parse(damaged[:-20] + bytes(20))
+
+
+def test_the_version_is_the_one_that_is_needed(repository: Path) -> None:
+    (repository / "new").write_text("new")
+    git(repository, "add", "-N", "new")
+    assert read(repository).to_bytes()[7] == 3
+    index = read(repository)
+    index.distrust("new")
+    entry = index.get("new")
+    assert entry is not None and entry.is_intended and index.to_bytes()[7] == 3
+    index.put("new", blob(repository, b"new"))
+    entry = index.get("new")
+    assert entry is not None and not entry.is_intended and index.to_bytes()[7] == 2
+    index = read(repository)
+    index.remove("new")
+    assert index.to_bytes()[7] == 2 and len(index) == 5
+
+
+def test_cached_trees_of_other_entries_are_not_believed(repository: Path) -> None:
+    data = (repository / ".git" / "index").read_bytes()
+    assert len(GitIndex.parse(data).cached_trees()) == 5  # the root, jobs, x, its sheets, y
+    for lie in (b"\x004 ", b"\x005x"):
+        body = data[:-20].replace(b"\x005 ", lie)
+        index = GitIndex.parse(body + hashlib.sha1(body).digest())
+        assert index.cached_trees() == [] and len(index) == 5
+
+
+def test_an_index_knows_its_entries_while_they_change(repository: Path) -> None:
+    index = read(repository)
+    index.mtime_ns = 0
+    new = blob(repository, b"new")
+    for path in ("b.txt", "a", "z"):
+        index.put(path, new)
+    index.remove("jobs/x/job.json")
+    index.remove("z")
+    index.put("jobs/x/job.json", new)
+    index.remove("ü")
+    expected = {"a": new.id, "b.txt": new.id, "jobs/x/job.json": new.id}
+    found = {path: entry.entry.id for path, entry in index.items()}
+    assert found.items() >= expected.items()
+    assert sorted(found) == ["a", "b.txt", "jobs/x/job.json", "jobs/x/sheets/1.json", "jobs/y/job.json"]
+    assert len(index) == 5
+    again = GitIndex.parse(index.to_bytes())
+    assert dict(again.items()) == dict(index.items())
+    assert sorted(path for path, _ in again.racy()) == sorted(found)
+    again.put("b.txt", TreeEntry(FILE, "1" * 40))
+    assert sorted(path for path, _ in again.racy()) == sorted(found)
 
 
 def test_racy_entries_are_those_as_young_as_the_index(repository: Path) -> None:

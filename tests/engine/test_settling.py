@@ -193,6 +193,24 @@ def test_an_index_of_git_that_names_what_is_lost_names_what_the_branch_has(
     assert content(again, "staged") == b"staged"
 
 
+def test_an_index_of_git_does_not_name_a_lost_tree_of_which_every_file_is_there(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    engine = open_engine(durable=False)
+    made = save(engine, {"first": b"0", "second": b"0"})
+    save(engine, {"second": None})
+    git(folder, "reset", "--quiet", "--hard")
+    (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
+    lose(folder, 1, how="gone")
+    reboot()
+    again = open_engine()
+    assert again.head() == made
+    assert git(folder, "status", "--porcelain").splitlines() == ["D  second"]
+    git(folder, "fsck", "--strict")
+    git(folder, "gc", "--quiet")
+    git(folder, "reset", "--quiet", "--hard")
+
+
 def test_nothing_whole_is_an_error_that_names_the_branch(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
     crashed(lambda **options: open_engine(check=False, **options), durable=False)
     (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
