@@ -25,6 +25,7 @@ from gitstate.cli import (
     jobs,
     listing,
     pins,
+    plain_git,
     rewind,
     stores,
     upkeep,
@@ -107,6 +108,9 @@ for command in (
     upkeep.verify,
     upkeep.gc,
     upkeep.reshard,
+    plain_git.attributes,
+    plain_git.textconv,
+    plain_git.merge_driver,
     completion.completion,
     demo.demo,
 ):

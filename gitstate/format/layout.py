@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
 from gitstate.format import names
@@ -19,6 +20,7 @@ __all__ = ["Layout", "Part"]
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
+_MANY = 100_000  # entries of a part that are looked at one by one
 _KEY_MARK = "="  # begins the file name of an entry whose key is no number; no encoded key holds it
 
 
@@ -38,6 +40,15 @@ class Part:
         if _NUMBER.fullmatch(key):
             return self.path.format(key.zfill(self.digits))
         return self.path.format(_KEY_MARK + (names.encode(key) if key else ""))
+
+    def key_of(self, path: str) -> str:
+        """Return the key of the entry whose file has this path."""
+        before, after = self.path.split("{}")
+        name = path[len(before) : len(path) - len(after)]
+        if not name.startswith(_KEY_MARK):
+            return name.lstrip("0") or "0"
+        encoded = name.removeprefix(_KEY_MARK)
+        return (names.decode(encoded) or encoded) if encoded else ""
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -98,6 +109,39 @@ class Layout:
         """
         files = {path: data for path, data in self.changes(value, {}).items() if data is not None}
         return {self.root: canonical.dumps({}), **files}
+
+    def place_of(self, path: str) -> tuple[str, ...] | None:
+        """Return the place of the value that a file holds, the inverse of :meth:`path_of`; None for other files.
+
+        The key of an entry whose name was cut cannot be told, and is that name.
+        """
+        if path == self.root:
+            return ()
+        for part in self.parts:
+            if part.pattern.fullmatch(path):
+                return part.field, part.key_of(path)
+        return None
+
+    def opened(self, root: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the value of a root file with an object of the keys, each with True, for the list of a part.
+
+        Raises:
+            CorruptionError: A part's place holds no list as the format has it, or a very long one.
+        """
+        opened = dict(root)
+        for part in self.parts:
+            listing = root.get(part.field)
+            if isinstance(listing, dict) and listing:
+                keys = list(islice(self._listed(part, listing), _MANY + 1))
+                if len(keys) > _MANY:
+                    raise CorruptionError(f"{self.root}: {part.field} names more than {_MANY} files")
+                opened[part.field] = dict.fromkeys(keys, True)
+        return opened
+
+    def closed(self, opened: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the value of the root file; the inverse of :meth:`opened`."""
+        lists = {part.field: _indexed(tuple(entries))[0] for part in self.parts if (entries := _entries(opened, part))}
+        return {**opened, **lists}
 
     def is_part(self, field: str) -> bool:
         """Tell whether the entries of a field are files."""
