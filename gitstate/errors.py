@@ -155,9 +155,16 @@ class CorruptionError(GitStateError):
 
 
 class StateCorruptionError(CorruptionError):
-    """The state of a job cannot be read; the message names job, file, revision and reason."""
+    """The state of a job cannot be read; the message names job, file, revision and reason.
+
+    ``reason`` is what is wrong, with the file in the job's folder.
+    """
 
     code = "state-corruption"
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str = "", reason: str = "") -> None:
+        super().__init__(message, pointer=pointer, hint=hint)
+        self.reason = reason or message
 
 
 class UnsupportedError(GitStateError):
