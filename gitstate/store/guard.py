@@ -81,7 +81,8 @@ def judge_range(onlooker: Onlooker, span: str, collections: Sequence[Collection]
 
     Args:
         onlooker: Where the commits are.
-        span: ``A..B``: what B has in its history and A has not. Or the name of one commit.
+        span: ``A..B``: what B has in its history and A has not, everything where A is forty zeros, with which git says
+            that there is nothing. Or the name of one commit.
         collections: The collections whose documents are checked.
         validate: Is asked about each document that can be read.
 
@@ -95,7 +96,8 @@ def judge_range(onlooker: Onlooker, span: str, collections: Sequence[Collection]
         raise InvalidInputError(f"{span!r} is no range of commits", hint="write A..B, or the name of one commit")
     judge = _Judge(onlooker, onlooker, validate)
     if dots:
-        commits = beyond.beyond(onlooker, onlooker.resolve(last or "HEAD"), [onlooker.resolve(first or "HEAD")])
+        known = [] if first == _NOWHERE else [onlooker.resolve(first or "HEAD")]
+        commits = beyond.beyond(onlooker, onlooker.resolve(last or "HEAD"), known)
     else:
         commits = [onlooker.resolve(span)]
     judge.look_at_all(commits, collections)

@@ -403,11 +403,13 @@ def test_no_code_of_the_worktree_is_run_by_a_hook(gitstate: Gitstate, store: Pat
 # Pushes
 
 
-@pytest.fixture
-def server(gitstate: Gitstate, store: Path, tmp_path: Path) -> Path:
+@pytest.fixture(params=["loose", "packed"])
+def server(request: pytest.FixtureRequest, gitstate: Gitstate, store: Path, tmp_path: Path) -> Path:
     """A bare copy of the store that guards itself; a hook that was there notes what it is told."""
     path = tmp_path / "server.git"
     git(tmp_path, "clone", "-q", "--bare", store, path)
+    if request.param == "packed":  # git may keep what it takes in as the pack that came
+        git(path, "config", "receive.unpackLimit", "1")
     git(store, "remote", "add", "origin", path)
     hook = path / "hooks/pre-receive"
     hook.parent.mkdir(exist_ok=True)
