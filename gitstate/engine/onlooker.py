@@ -11,16 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gitstate.engine import files, gitindex, refs, trees
+from gitstate.engine import files, gitindex, refs
 from gitstate.engine.base import Source
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.graph import read as read_commit
 from gitstate.engine.objects import DIRECTORY, GitObject, Kind, ObjectId, Tree, TreeEntry
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
+from gitstate.engine.staging import Staging
 from gitstate.errors import CorruptionError, RevisionNotFoundError
 
-__all__ = ["Onlooker", "Staged", "is_conflicted", "staged"]
+__all__ = ["Onlooker", "is_conflicted", "staged"]
 
 _ID = re.compile(r"[0-9a-f]{40}")
 _PREFIX = re.compile(r"[0-9a-f]{4,39}")
@@ -149,38 +150,12 @@ class Onlooker(Source):
             return refs.read(self._repository, name)
 
 
-class Staged(Source):
-    """The trees that an index makes, on top of another source."""
+def staged(index: GitIndex, below: Source) -> tuple[ObjectId, Source]:
+    """Return the tree that ``git write-tree`` would make of an index, and a source that has it on top of another one.
 
-    def __init__(self, below: Source) -> None:
-        self.root: ObjectId = trees.EMPTY
-        self._below = below
-        self._trees: dict[ObjectId, Tree] = {}
-
-    def add(self, tree: Tree) -> ObjectId:
-        """Put a tree on top and return its id."""
-        tree_id = tree.to_object().id
-        self._trees[tree_id] = tree
-        return tree_id
-
-    def read(self, object_id: ObjectId, kind: Kind) -> bytes:
-        """See :meth:`Source.read`."""
-        found = self._trees.get(object_id) if kind == "tree" else None
-        return found.body if found is not None else self._below.read(object_id, kind)
-
-    def tree(self, tree_id: ObjectId) -> Tree:
-        """See :meth:`Source.tree`."""
-        found = self._trees.get(tree_id)
-        return found if found is not None else self._below.tree(tree_id)
-
-    def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
-        """See :meth:`Source.commits`."""
-        return self._below.commits(start)
-
-
-def staged(index: GitIndex, below: Source) -> Staged:
-    """Return the trees that ``git write-tree`` would make of an index. What a merge left undecided is in none."""
-    source = Staged(below)
+    What a merge left undecided is not in it.
+    """
+    source = Staging(below)
     top: dict[str, Any] = {}
     for path, item in index.items():
         if item.flags & _STAGES or item.extended & _TO_BE_ADDED:
@@ -194,8 +169,7 @@ def staged(index: GitIndex, below: Source) -> Staged:
                     f"git's index has a file where {path} needs a folder", hint="`git reset` makes it anew"
                 )
         place[name] = item.entry
-    source.root = _build(top, source)
-    return source
+    return _build(top, source), source
 
 
 def is_conflicted(index: GitIndex) -> list[str]:
@@ -203,12 +177,14 @@ def is_conflicted(index: GitIndex) -> list[str]:
     return sorted(path for path, item in index.items() if item.flags & _STAGES) if index.conflicted else []
 
 
-def _build(folder: Mapping[str, Any], source: Staged) -> ObjectId:
+def _build(folder: Mapping[str, Any], source: Staging) -> ObjectId:
     entries = {
         name: item if isinstance(item, TreeEntry) else TreeEntry(DIRECTORY, _build(item, source))
         for name, item in folder.items()
     }
-    return source.add(Tree.of(entries))
+    tree = Tree.of(entries).to_object()
+    source.add([tree])
+    return tree.id
 
 
 def _quarantine(environment: Mapping[str, str]) -> list[str]:

@@ -62,17 +62,17 @@ def judge_staged(onlooker: Onlooker, collections: Sequence[Collection], validate
         CorruptionError: The index is damaged.
     """
     index = onlooker.index()
-    source = staged(index, onlooker)
+    root, source = staged(index, onlooker)
     judge = _Judge(onlooker, source, validate)
     head = onlooker.checked_out()
     before = None if head is None else graph.read(onlooker, head).tree
-    if not judge.is_store(source.root) and not (before and judge.is_store(before)):
+    if not judge.is_store(root) and not (before and judge.is_store(before)):
         branch = onlooker.branch()
         if branch is None or not judge.is_store(graph.read(onlooker, branch).tree):
             raise _no_store(onlooker)
     for path in is_conflicted(index):
         judge.say("merge", path, "", "the merge is not finished here", "decide, then `git add` it")
-    judge.look(None, source.root, before, collections)
+    judge.look(None, root, before, collections)
     return Judged(0, len(judge.seen), tuple(judge.problems))
 
 
