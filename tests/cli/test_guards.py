@@ -295,6 +295,22 @@ def test_a_commit_that_does_not_validate_is_refused(gitstate: Gitstate, store: P
     assert git(store, "status", "--porcelain") == ""
 
 
+def test_a_commit_from_any_folder_or_worktree_is_looked_at(
+    gitstate: Gitstate, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gitstate("hooks", "install", "--store", store)
+    monkeypatch.setenv("GITSTATE_STORE", str(tmp_path / "nowhere"))
+    git(store, "worktree", "add", "-q", "-b", "second", tmp_path / "second")
+    for top in (store, tmp_path / "second"):
+        edit(top)
+        assert "/total_sheets" in attempt(top / "jobs", "commit", "-am", "x").stderr
+        ran = attempt(tmp_path, f"--git-dir={top}/.git", f"--work-tree={top}", "commit", "-am", "x")
+        assert ran.returncode == 1 and "/total_sheets" in ran.stderr
+        edit(top, new='"total_sheets": 2', old='"total_sheets": "many"')
+        assert attempt(top / "jobs", "commit", "-qam", "x").returncode == 0
+    git(store, "worktree", "remove", "--force", tmp_path / "second")
+
+
 def test_a_merge_that_does_not_validate_is_refused(gitstate: Gitstate, history: Path) -> None:
     gitstate("hooks", "install", "--pre-commit", "--store", history)
     assert not (history / ".git/hooks/pre-receive").exists()

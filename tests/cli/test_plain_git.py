@@ -355,6 +355,38 @@ def test_no_code_of_the_worktree_is_run(clones: tuple[Path, Path]) -> None:
     assert not (clone / "run").exists()
 
 
+def test_no_name_of_a_file_is_run(clones: tuple[Path, Path]) -> None:
+    store, clone = clones
+    folder = "jobs/$(touch ran);`touch ran`'\"; touch ran; #"
+    for path, number in ((store, 0), (clone, 0), (store, 1), (clone, 2)):
+        (path / folder).mkdir(exist_ok=True)
+        text = {"job_id": "x", "base": 1} | ({"here": 1} if number == 1 else {"there": 2} if number == 2 else {})
+        (path / folder / "job.json").write_text(json.dumps(text, indent=2) + "\n")
+        if number or path == store:
+            git(path, "add", "-A")
+            git(path, "commit", "-qm", str(number))
+        if not number and path == store:
+            git(clone, "pull", "-q")
+    ran = attempt(clone, "pull", "-q", "--no-rebase", "--no-edit")
+    assert ran.returncode in (0, 1) and not list(clone.rglob("ran")), ran.stderr
+    git(clone, "diff", "HEAD~1")
+    git(clone, "log", "-p", "-n", "3")
+    assert not list(clone.rglob("ran")) and not list(store.rglob("ran"))
+
+
+def test_a_driver_that_breaks_leaves_it_to_git(clones: tuple[Path, Path], tmp_path: Path) -> None:
+    store, clone = clones
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho No module named gitstate >&2\nexit 1\n")
+    broken.chmod(0o755)
+    (clone / ".git/config").write_text(config(clone).replace(sys.executable, str(broken)))
+    change(store, lambda state: setattr(state, "job_name", "Here"))
+    change(clone, complete(3))
+    ran = attempt(clone, "pull", "-q", "--no-rebase", "--no-edit")
+    assert ran.returncode == 1 and "<<<<<<<" in (clone / "jobs/nightly/job.json").read_text()
+    git(clone, "merge", "--abort")
+
+
 def test_two_new_jobs_of_one_name_are_merged_or_conflict(gitstate: Gitstate, clones: tuple[Path, Path]) -> None:
     async def make(path: Path, name: str, number: int) -> None:
         async with GitStateBackend(path) as backend:
