@@ -159,14 +159,23 @@ class StateCorruptionError(CorruptionError):
 
     ``revision`` is the commit that made it so and ``author`` who made that, where somebody wrote what is no state;
     they are empty where a disk lost it, or nobody knows.
+    ``reason`` is what is wrong, with the file in the job's folder.
     """
 
     code = "state-corruption"
 
     def __init__(
-        self, message: str, *, pointer: str = "", hint: str = "", revision: str = "", author: str = ""
+        self,
+        message: str,
+        *,
+        pointer: str = "",
+        hint: str = "",
+        reason: str = "",
+        revision: str = "",
+        author: str = "",
     ) -> None:
         super().__init__(message, pointer=pointer, hint=hint)
+        self.reason = reason or message
         self.revision = revision
         self.author = author
 

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
     from gitstate.store.store import Store
 
-__all__ = ["Settings", "change_job", "chosen", "command", "init", "store_options", "use", "use_job", "whole_id"]
+__all__ = [
+    "Settings",
+    "change_job",
+    "chosen",
+    "command",
+    "init",
+    "looked_at",
+    "store_options",
+    "use",
+    "use_job",
+    "whole_id",
+]
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -141,6 +152,16 @@ def _configured(path: Path) -> str | None:
     from gitstate.engine.settings import branch_named
 
     return branch_named(path)
+
+
+def looked_at() -> tuple[Path, str]:
+    """Return what :func:`chosen` does; but where git started this process, it is the repository that git works on.
+
+    Raises:
+        StoreNotFoundError: None is named, and there is none here.
+    """
+    path, branch = os.environ.get("GIT_DIR"), _settings().branch or "main"
+    return (Path(path), branch) if path and not _settings().store else chosen()
 
 
 async def whole_id(backend: "GitStateBackend", job: str) -> str:

@@ -18,21 +18,36 @@ __all__ = ["gc", "reshard", "verify"]
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Mend what is derived or was left behind; history is never touched.")
+@click.option("--staged", is_flag=True, help="Check only what `git commit` would commit, where it differs from HEAD.")
+@click.option("--range", "span", metavar="A..B", help="Check only what the commits of a range, or one commit, changed.")
+@click.option(
+    "--stdin", is_flag=True, help="Check only what a push brings, told as to a pre-receive hook: OLD NEW REF."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing when all is well.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @stores.store_options
-def verify(repair: bool, as_json: bool) -> None:
+def verify(repair: bool, staged: bool, span: str | None, stdin: bool, quiet: bool, as_json: bool) -> None:
     """Check everything: each object of each revision, each file, each state.
 
     Prints each problem, what is wrong with it and what helps. The exit status is 12 when something is lost or wrong,
     and 0 when there are warnings at most.
+
+    With --staged, --range or --stdin only what is new is read, and nothing is changed: guards do that, see `gitstate
+    hooks`. A and B are branches, tags or commits, as git names them.
     """
+    if repair + staged + stdin + (span is not None) > 1:
+        raise click.UsageError("--repair, --staged, --range and --stdin exclude one another")
+    if staged or stdin or span is not None:
+        _judge(span, as_json, staged=staged, quiet=quiet)
+        return
     report = stores.use(lambda backend: backend.verify(repair=repair))
     if as_json:
         print_json({"ok": report.ok, **asdict(report)})
     else:
         for problem in report.problems:
             _print_problem(problem)
-        click.echo(_summary(report))
+        if report.problems or not quiet:
+            click.echo(_summary(report))
     if not report.ok:
         click.get_current_context().exit(failures.PROBLEMS)
 
@@ -76,6 +91,32 @@ def reshard(levels: int, dry_run: bool, as_json: bool) -> None:
         note("Nothing was written, this was a dry run.")
     else:
         note(f"Moved all jobs; the fanout is {levels}.")
+
+
+def _judge(span: str | None, as_json: bool, *, staged: bool, quiet: bool) -> None:
+    """Check what is new, and end with the status that refuses it if it is to be refused."""
+    from gitstate.backends import guarding
+
+    path, branch = stores.looked_at()
+    if staged:
+        judged = guarding.judge_staged(path, branch)
+    elif span is not None:
+        judged = guarding.judge_range(path, branch, span)
+    else:
+        told = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if sys.stdin else ""
+        judged = guarding.judge_updates(path, branch, [line for line in told.split("\n") if line])
+    if as_json:
+        print_json({"ok": judged.ok, **asdict(judged)})
+    elif judged.problems or not quiet:
+        for problem in judged.problems:
+            _print_problem(problem)
+        where = "as staged" if staged else f"new in {counted(judged.revisions, 'revision')}"
+        verdict = "all is well" if judged.ok else "this must not get into the store"
+        click.echo(f"Checked {counted(judged.documents, 'job')} {where}: {verdict}.")
+        if span is not None and not judged.revisions:
+            note(f"There is no commit in {span}.")
+    if not judged.ok:
+        click.get_current_context().exit(failures.PROBLEMS)
 
 
 def _as_json(levels: int, done: "Resharded | None") -> dict[str, Any]:

@@ -329,19 +329,20 @@ class GitIndex:
         return any(name not in self._changes for name in self._read_below(_encode(folder)))
 
 
-def read(git_dir: Path, worktree: Path, scratch: Path) -> GitIndex:
+def read(git_dir: Path, worktree: Path, scratch: Path, path: Path | None = None) -> GitIndex:
     """Read the index of a worktree; call it under ``index.lock``. A missing file is an index without entries.
 
     Args:
         git_dir: The worktree's own git directory.
         worktree: The folder that the index is about.
         scratch: A directory for a plain copy of an index that is split or sparse; C git is asked for one.
+        path: Its file, if it is not the usual one.
 
     Raises:
         CorruptionError: The file is no index, or damaged.
         UnsupportedError: This kind of index is beyond us, and C git is not there to help.
     """
-    path = git_dir / "index"
+    path = path or git_dir / "index"
     try:
         data, stat = path.read_bytes(), path.stat()
     except FileNotFoundError:

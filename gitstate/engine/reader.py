@@ -5,7 +5,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar, cast
 
@@ -36,10 +36,15 @@ class ObjectReader:
 
     dulwich's stores must not be shared between threads, so each read borrows one of two. More would bring
     nothing, since one thread runs at a time, and many descriptors.
+
+    ``others`` are more folders of objects, looked into for what the repository has not.
     """
 
-    def __init__(self, repository: Repository, *, cache_bytes: int = 32 << 20) -> None:
+    def __init__(
+        self, repository: Repository, *, cache_bytes: int = 32 << 20, others: Sequence[str | os.PathLike[str]] = ()
+    ) -> None:
         self._path = repository.objects
+        self._others = [os.fspath(folder) for folder in others]
         self._idle: list[DiskObjectStore] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)
@@ -171,7 +176,7 @@ class ObjectReader:
             try:
                 store = self._idle.pop()
             except IndexError:
-                store = _Packs(self._path)
+                store = _Packs(self._path, alternates=self._others)
             try:
                 yield store
             finally:

@@ -113,6 +113,40 @@ class Layout:
         files = {path: data for path, data in self.changes(value, {}).items() if data is not None}
         return {self.root: canonical.dumps({}), **files}
 
+    def place_of(self, path: str) -> tuple[str, ...] | None:
+        """Return the place of the value that a file holds, the inverse of :meth:`path_of`; None for other files.
+
+        The key of an entry whose name was cut cannot be told, and is the path.
+        """
+        if path == self.root:
+            return ()
+        for part in self.parts:
+            if part.pattern.fullmatch(path):
+                key = part.key_of(path)
+                return part.field, path if key is None else key
+        return None
+
+    def opened(self, root: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the value of a root file with an object of the keys, each with True, for the list of a part.
+
+        Raises:
+            CorruptionError: A part's place holds no list as the format has it, or a very long one.
+        """
+        opened = dict(root)
+        for part in self.parts:
+            listing = root.get(part.field)
+            if isinstance(listing, dict) and listing:
+                keys = list(islice(self._listed(part, listing), _MANY + 1))
+                if len(keys) > _MANY:
+                    raise CorruptionError(f"{self.root}: {part.field} names more than {_MANY} files")
+                opened[part.field] = dict.fromkeys(keys, True)
+        return opened
+
+    def closed(self, opened: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the value of the root file; the inverse of :meth:`opened`."""
+        lists = {part.field: _indexed(tuple(entries))[0] for part in self.parts if (entries := _entries(opened, part))}
+        return {**opened, **lists}
+
     def is_part(self, field: str) -> bool:
         """Tell whether the entries of a field are files."""
         return any(part.field == field for part in self.parts)

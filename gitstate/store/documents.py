@@ -120,14 +120,16 @@ class Snapshot:
     def unfit(self, error: CorruptionError) -> StateCorruptionError:
         """Return the error that says that the value is not what its reader asks for; it names the file."""
         path = self.collection.layout.path_of(pointer.parse(error.pointer))
-        return self.corrupt(f"{path}: {error.message}")
+        return self.corrupt(f"{path}: {error.message}", error.pointer)
 
-    def corrupt(self, reason: str) -> StateCorruptionError:
+    def corrupt(self, reason: str, pointer: str = "") -> StateCorruptionError:
         """Return the error that says that this snapshot cannot be used."""
         anywhere = f":(glob){self.collection.name}/**/{names.encode(self.document)}/**"  # with whatever fanout
         return StateCorruptionError(
             f"{self.document!r} in {self.collection.name}/ cannot be read at revision {self.revision[:12]}: {reason}",
+            pointer=pointer,
             hint=f"load an earlier revision; `git log -- '{anywhere}'` lists them",
+            reason=reason,
         )
 
     def files(self) -> dict[str, TreeEntry]:

@@ -44,6 +44,7 @@ def attributed(reader: Reader, snapshot: Snapshot, error: CorruptionError) -> St
     """Return an error that says as well which commit made a snapshot so, and whose that is."""
     found = maker(reader, snapshot)
     by = ("", "", "") if found is None else (f": {told(found)}", found.id, found.author)
+    reason = error.reason if isinstance(error, StateCorruptionError) else error.message
     return StateCorruptionError(
-        error.message + by[0], pointer=error.pointer, hint=error.hint, revision=by[1], author=by[2]
+        error.message + by[0], pointer=error.pointer, hint=error.hint, reason=reason, revision=by[1], author=by[2]
     )

@@ -7,7 +7,7 @@ from itertools import islice
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
@@ -106,15 +106,19 @@ class Reader:
         for document, _, tree in self.places(collection, graph.read(self.source, commit_id).tree):
             yield self.snapshot_of(collection, document, commit_id, tree)
 
-    def places(self, collection: Collection, root: ObjectId) -> Iterator[tuple[str, str, ObjectId]]:
+    def places(
+        self, collection: Collection, root: ObjectId, before: ObjectId | None = None
+    ) -> Iterator[tuple[str, str, ObjectId]]:
         """Yield the id, the path and the own tree of every document in a root tree, in the order of their folders.
 
-        The trees are read in bulk.
+        The trees are read in bulk. Folders that are the same in the root tree ``before``, with the same fanout, are
+        left out.
         """
         top, levels = trees.find(self.source, root, collection.name), self._levels(root)
         if levels is None or top is None or not top.is_directory:
             return
-        folders = self._folders(top.id, levels)
+        was = trees.find(self.source, before, collection.name) if before and self._levels(before) == levels else None
+        folders = self._folders(top.id, levels, known=was)
         while several := list(islice(folders, _AT_ONCE)):
             deque(self.engine.bulk([tree for _, _, tree in several]), maxlen=0)
             for fan, name, tree in several:
@@ -175,12 +179,15 @@ class Reader:
             return None
         return document if self._holds_document(collection, tree) else None
 
-    def _folders(self, tree: ObjectId, levels: int, fan: str = "") -> Iterator[tuple[str, str, ObjectId]]:
+    def _folders(
+        self, tree: ObjectId, levels: int, fan: str = "", known: TreeEntry | None = None
+    ) -> Iterator[tuple[str, str, ObjectId]]:
+        same = trees.read(self.source, known.id if known is not None and known.is_directory else None)
         for name, entry in trees.read(self.source, tree).items():
-            if not entry.is_directory:
+            if not entry.is_directory or same.get(name) == entry:
                 continue
             if levels:
-                yield from self._folders(entry.id, levels - 1, f"{fan}/{name}" if fan else name)
+                yield from self._folders(entry.id, levels - 1, f"{fan}/{name}" if fan else name, same.get(name))
             else:
                 yield fan, name, entry.id
 

@@ -19,7 +19,7 @@ from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.worktree import Worktree
 
-__all__ = ["Problem", "Report", "Validate", "check", "check_repository"]
+__all__ = ["DocumentCheck", "Problem", "Report", "Validate", "check", "check_repository"]
 
 _OUR_REFS = "refs/gitstate/"
 
@@ -138,82 +138,105 @@ def check(
     objects = ObjectCheck(engine)
     for name, commit_id in {**heads, **(pinned or {})}.items():
         objects.reach(commit_id, name)
-    documents = _DocumentCheck(engine, validate)
+    documents = DocumentCheck(Reader(engine), validate)
     for commit_id in dict.fromkeys(heads.values()):
         documents.look_at(commit_id, collections)
     return Report(objects.commits, objects.objects, len(documents.seen), (*objects.problems, *documents.problems))
 
 
 class _Place(NamedTuple):
-    """A collection at a revision: its folder, and under how many levels of folders its documents lie."""
+    """A collection at a revision: its folder, and under how many levels of folders its documents lie; and a root tree
+    of which all is known already.
+    """
 
     collection: Collection
     commit_id: ObjectId
     root: ObjectId
     folder: ObjectId
     fanout: int
+    before: ObjectId | None
 
 
-class _DocumentCheck:
+class DocumentCheck:
     """Looks at the documents of some revisions, at those that are the same only once."""
 
-    def __init__(self, engine: Engine, validate: Validate) -> None:
+    def __init__(self, reader: Reader, validate: Validate) -> None:
         self.seen: set[tuple[str, str, ObjectId]] = set()
         self.problems: list[Problem] = []
-        self._engine = engine
-        self._reader = Reader(engine)
+        self._source = reader.source
+        self._reader = reader
         self._validate = validate
         self._places: set[tuple[str, ObjectId, int]] = set()
 
     def look_at(self, commit_id: ObjectId, collections: Sequence[Collection]) -> None:
         """Check the format and the documents of a revision."""
         try:
-            root = graph.read(self._engine, commit_id).tree
-            entries = trees.read(self._engine, root)
+            self.look_into(commit_id, graph.read(self._source, commit_id).tree, collections)
         except CorruptionError:
             return  # the check of the objects names it
+
+    def look_into(
+        self, commit_id: ObjectId, root: ObjectId, collections: Sequence[Collection], before: ObjectId | None = None
+    ) -> None:
+        """Check the format and the documents of a root tree; those that are as in the tree ``before`` are passed over.
+
+        Raises:
+            CorruptionError: The tree cannot be read.
+        """
+        entries = trees.read(self._source, root)
         try:
             fanout = self._reader.format(root).fanout
             if not _is_file(entries[FORMAT_FILE]):
                 raise CorruptionError("it is a link and not a file")
         except GitStateError as error:
-            self._say("format", FORMAT_FILE, commit_id, error.message, error.hint)
+            self.say("format", FORMAT_FILE, commit_id, error.message, error.hint)
             return
         for collection in collections:
             top = entries.get(collection.name)
             if top is not None and not top.is_directory:
-                self._say("place", collection.name, commit_id, "it is not a folder", "move it away")
+                self.say("place", collection.name, commit_id, "it is not a folder", "move it away")
             elif top is not None and (collection.name, top.id, fanout) not in self._places:
                 self._places.add((collection.name, top.id, fanout))
-                self._look_into(_Place(collection, commit_id, root, top.id, fanout))
+                self._look_around(_Place(collection, commit_id, root, top.id, fanout, before))
 
-    def _look_into(self, place: _Place) -> None:
+    def _look_around(self, place: _Place) -> None:
         collection = place.collection
         try:
-            for fan, name, entry in self._folders(place, place.folder):
+            for fan, name, entry in self._folders(place, place.folder, known=self._known(place)):
                 self._check_place(place, fan, name, entry)
-            for document, path, tree in self._reader.places(collection, place.root):
+            for document, path, tree in self._reader.places(collection, place.root, place.before):
                 if (collection.name, document, tree) not in self.seen:
                     self.seen.add((collection.name, document, tree))
                     snapshot = self._reader.snapshot_of(collection, document, place.commit_id, tree)
                     self._check_document(snapshot, path, place.fanout)
         except CorruptionError as error:
-            self._say("place", collection.name, place.commit_id, error.message, error.hint)
+            self.say("place", collection.name, place.commit_id, error.message, error.hint)
+
+    def _known(self, place: _Place) -> TreeEntry | None:
+        """Return the folder of the collection in the tree of which all is known, if its documents lie alike."""
+        if place.before is None or self._reader.format(place.before).fanout != place.fanout:
+            return None
+        return trees.find(self._source, place.before, place.collection.name)
 
     def _folders(
-        self, place: _Place, tree: ObjectId, fan: tuple[str, ...] = ()
+        self, place: _Place, tree: ObjectId, fan: tuple[str, ...] = (), known: TreeEntry | None = None
     ) -> Iterator[tuple[tuple[str, ...], str, TreeEntry]]:
-        """Yield the fan, name and entry of all that stands where documents lie, with this fanout or another one."""
-        for name, entry in trees.read(self._engine, tree).items():
+        """Yield the fan, name and entry of all that stands where documents lie, with this fanout or another one; what
+        stands in a folder that is known is left out.
+        """
+        same = trees.read(self._source, known.id if known is not None and known.is_directory else None)
+        for name, entry in trees.read(self._source, tree).items():
+            if same.get(name) == entry:
+                continue
             yield fan, name, entry
             if not entry.is_directory or len(fan) == MAX_FANOUT:
                 continue
             if len(fan) < place.fanout or not self._has_root(place, entry):
-                yield from self._folders(place, entry.id, (*fan, name))
+                yield from self._folders(place, entry.id, (*fan, name), same.get(name))
 
     def _has_root(self, place: _Place, entry: TreeEntry) -> bool:
         try:
-            return place.collection.layout.root in trees.read(self._engine, entry.id)
+            return place.collection.layout.root in trees.read(self._source, entry.id)
         except CorruptionError:
             return True  # the check of the objects names it; those beside it are looked at
 
@@ -226,11 +249,11 @@ class _DocumentCheck:
         fits = names.fan(document, len(fan)) == "/".join(fan)  # with some fanout; else it may be anybody's
         if not entry.is_directory:
             if fits and len(fan) == place.fanout and not _is_file(entry):
-                self._say("place", path, place.commit_id, "it is neither a folder nor a file", severity="warning")
+                self.say("place", path, place.commit_id, "it is neither a folder nor a file", severity="warning")
         elif fits != (len(fan) == place.fanout) and self._has_root(place, entry):
             hint = f"its place would be {place.collection.folder(document, place.fanout)}"
             what = "no reader looks for a document here"
-            self._say("place", path, place.commit_id, what, hint, "error" if fits else "warning")
+            self.say("place", path, place.commit_id, what, hint, "error" if fits else "warning")
 
     def _check_document(self, snapshot: Snapshot, folder: str, fanout: int) -> None:
         collection, layout = snapshot.collection, snapshot.collection.layout
@@ -244,15 +267,20 @@ class _DocumentCheck:
                 if layout.attached(path + "/") and not _is_file(entry):
                     raise snapshot.corrupt(f"{path} is a link and not a file")
         except CorruptionError as error:
-            told = makers.attributed(self._reader, snapshot, error)
-            place = f"{folder} at revision {snapshot.revision[:12]}"
-            self.problems.append(
-                Problem("document", place, told.message, told.hint, revision=told.revision, author=told.author)
-            )
+            self.say_unfit(folder, snapshot, error)
 
-    def _say(
+    def say_unfit(self, folder: str, snapshot: Snapshot, error: CorruptionError) -> None:
+        """Note that a document cannot be read, and whose work that is."""
+        told = makers.attributed(self._reader, snapshot, error)
+        place = f"{folder} at revision {snapshot.revision[:12]}"
+        self.problems.append(
+            Problem("document", place, told.message, told.hint, revision=told.revision, author=told.author)
+        )
+
+    def say(
         self, kind: str, path: str, commit_id: ObjectId, what: str, hint: str = "", severity: Severity = "error"
     ) -> None:
+        """Note what is wrong with something at a revision."""
         self.problems.append(Problem(kind, f"{path} at revision {commit_id[:12]}", what, hint, severity))
 
 

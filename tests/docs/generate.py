@@ -53,13 +53,18 @@ _EVENTS = """\
 
 
 def every_command() -> Iterator[tuple[str, click.Command, click.Context]]:
-    """Yield ``gitstate`` and each of its verbs with its full name and a context, 80 columns wide."""
+    """Yield ``gitstate`` and each of its verbs, and theirs, with its full name and a context, 80 columns wide."""
     settings = cli.context_settings | {"terminal_width": 80, "max_content_width": 80}
     top = click.Context(cli, info_name="gitstate", **settings)
-    yield "gitstate", cli, top
-    for name in cli.list_commands(top):
-        command = cli.commands[name]
-        yield f"gitstate {name}", command, click.Context(command, info_name=name, parent=top)
+    yield from _commands(top, "gitstate")
+
+
+def _commands(context: click.Context, name: str) -> Iterator[tuple[str, click.Command, click.Context]]:
+    yield name, context.command, context
+    if isinstance(context.command, click.Group):
+        for verb in context.command.list_commands(context):
+            inner = click.Context(context.command.commands[verb], info_name=verb, parent=context)
+            yield from _commands(inner, f"{name} {verb}")
 
 
 def commands() -> str:

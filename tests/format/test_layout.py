@@ -51,6 +51,27 @@ def test_entries_are_ordered_as_they_are_read(value: dict[str, Value], chance: r
         assert list(JOBS.order(dict.fromkeys(chance.sample(list(entries), len(entries))))) == list(read)
 
 
+@given(JOB_VALUES)
+@example({"sheets": {"1": None, "01": {}, "": [], "0": 1}})
+def test_a_place_and_its_file_name_each_other(value: dict[str, Value]) -> None:
+    files = JOBS.split(value)
+    for path in files:
+        place = JOBS.place_of(path)
+        assert place is not None and (place == () or JOBS.path_of(place) == path)
+    assert all(JOBS.place_of(path) is None for path in ("x.json", "sheets/x.json", "executions/0001/prompt.txt"))
+    root = canonical.loads(files["job.json"])
+    assert isinstance(root, dict)
+    opened = JOBS.opened(root)
+    assert canonical.equal(JOBS.closed(opened), root)
+    if isinstance(value.get("sheets"), dict):
+        assert opened["sheets"] == dict.fromkeys(value["sheets"], True)  # type: ignore[arg-type]  # a dict, as asked
+
+
+def test_a_list_that_names_millions_of_files_is_not_opened() -> None:
+    with pytest.raises(CorruptionError, match="more than"):
+        JOBS.opened({"sheets": {"numbers": "1-99999999999"}})
+
+
 @given(JOB_VALUES, JOB_VALUES, st.data())
 def test_changes_lead_from_one_value_to_another(
     known: dict[str, Value], value: dict[str, Value], data: st.DataObject
