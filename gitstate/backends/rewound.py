@@ -28,7 +28,7 @@ __all__ = [
     "value_of",
 ]
 
-GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE)
+GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE, Event.RESET)
 _SHORT_ID = 10  # digits of a commit id in a subject
 
 

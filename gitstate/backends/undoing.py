@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitstate.backends.restoring import checked, followed
 from gitstate.backends.rewound import (
+    GOES_BACK,
     Planner,
     Rewound,
     files_of,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["last_operation", "undo"]
 
-_OPERATIONS = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE, Event.FORKED, Event.DELETED, Event.EDITED)
+_OPERATIONS = (*GOES_BACK, Event.SKIPPED, Event.FORKED, Event.DELETED, Event.EDITED)
 _LISTED = 10  # so many jobs and places are named in an error
 
 

@@ -107,6 +107,8 @@ class Event(StrEnum):
     ROLLED_BACK = "rolled-back"
     RESTORED = "restored"
     UNDONE = "undone"
+    SKIPPED = "skipped"
+    RESET = "reset"
     FORKED = "forked"
     RECOVERED = "recovered"
     MERGED = "merged"
@@ -124,6 +126,8 @@ EVENTS = {
     Event.ROLLED_BACK: "an earlier state became the present one",
     Event.RESTORED: "sheets or values of an earlier state, or a deleted job, came back",
     Event.UNDONE: "a change that a person made was taken back",
+    Event.SKIPPED: "a person said that sheets are not to be run",
+    Event.RESET: "a person made sheets pending again, so that they run once more",
     Event.FORKED: "a new job began as a checkpoint of another one",
     Event.RECOVERED: "a state was made of the output files that were found",
     Event.MERGED: "a save that was merged with what others had changed meanwhile",
