@@ -44,7 +44,7 @@ class Checkpoint:
     def of(cls, job_id: str, revision: Revision) -> "Checkpoint":
         """Return what a revision says of a job; what it says of another job does not count."""
         said = revision.message
-        ours = said.get(message.JOB) == job_id
+        ours = job_id in said.all(message.JOB)
         return cls(
             revision=revision.id,
             time=revision.time,

@@ -17,7 +17,7 @@ from dulwich.refs import Ref, check_ref_format
 from gitstate.engine import files
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError
 
-__all__ = ["Repository", "find_store", "open_repository", "user_configuration"]
+__all__ = ["Repository", "find_store", "is_branch_name", "open_repository", "user_configuration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def open_repository(path: Path, *, branch: str = "main", create: bool = True, ba
         raise UnsupportedError(f"gitstate does not work on {sys.platform}", hint="use Linux or macOS")
     if "\0" in str(path) or not _can_be_encoded(str(path)):
         raise InvalidInputError(f"{str(path)!r} cannot be a path", hint="name an ordinary folder")
-    if not _is_branch_name(branch):
+    if not is_branch_name(branch):
         raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint="try `main`")
     path = path.absolute()
     with files.storage_errors(path):
@@ -92,7 +92,8 @@ def open_repository(path: Path, *, branch: str = "main", create: bool = True, ba
     return repository
 
 
-def _is_branch_name(name: str) -> bool:
+def is_branch_name(name: str) -> bool:
+    """Whether a text can be the name of a branch, as git has it."""
     return (
         isinstance(name, str)
         and _can_be_encoded(name)

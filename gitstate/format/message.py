@@ -27,6 +27,7 @@ __all__ = [
     "OUTPUT_BYTES",
     "PROGRESS",
     "PROMPT_BYTES",
+    "PROPOSAL",
     "SHEET",
     "SKIPPED",
     "SOURCE",
@@ -67,9 +68,10 @@ ENDED = "Gitstate-Ended"
 SOURCE = "Gitstate-Source"
 UNDOES = "Gitstate-Undoes"
 ORIGIN = "Gitstate-Origin"
+PROPOSAL = "Gitstate-Proposal"
 
 TRAILERS = (
-    Trailer(JOB, "any text", "the id of the job that the commit is about"),
+    Trailer(JOB, "any text", "the id of the job that the commit is about; of `merged`, may stand several times"),
     Trailer(EVENT, "a word", "what happened; see the events below"),
     Trailer(STATUS, "a word", "the job's status after it"),
     Trailer(PROGRESS, "`done/total`", "how many sheets are completed or skipped after it, and how many there are"),
@@ -92,6 +94,7 @@ TRAILERS = (
     Trailer(SOURCE, "a commit id", "of `rolled-back` and `restored`: whose state, or a part of it, was brought back"),
     Trailer(UNDOES, "a commit id", "of `undone`: whose change was taken back; no change is taken back twice"),
     Trailer(ORIGIN, "`job@commit`", "of `forked`: the job that this one began as, and the commit at which"),
+    Trailer(PROPOSAL, "any text", "of `merged`: the name of the proposal that was applied, its second parent"),
 )
 """All of ours, in the order in which people meet them."""
 
@@ -130,7 +133,7 @@ EVENTS = {
     Event.RESET: "a person made sheets pending again, so that they run once more",
     Event.FORKED: "a new job began as a checkpoint of another one",
     Event.RECOVERED: "a state was made of the output files that were found",
-    Event.MERGED: "a save that was merged with what others had changed meanwhile",
+    Event.MERGED: "a save that was merged with what others had changed meanwhile; or a proposal that was applied",
     Event.IMPORTED: "a state came from files or a database",
     Event.EDITED: "somebody changed the files; also what a commit without trailers counts as",
     Event.RESHARDED: "all jobs moved under another number of folders",

@@ -33,6 +33,8 @@ from gitstate.store.writer import Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
+    from gitstate.store.batch import MergeEdit
+    from gitstate.store.proposals import Proposals
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
 
@@ -140,6 +142,22 @@ class Store(ReadingStore):
         self._check_open()
         self._indexes.of(collection)  # so that it is kept up
         return self._writer.submit(collection, document, edit)
+
+    def submit_merge(self, edit: MergeEdit) -> Future[Revision | None]:
+        """Queue a write that joins another history to the store's own, as a commit with two parents.
+
+        Raises as :meth:`submit` does.
+        """
+        self._check_open()
+        return self._writer.submit_merge(edit)
+
+    @property
+    def proposals(self) -> Proposals:
+        """The branches of changes that were proposed."""
+        from gitstate.store.proposals import Proposals
+
+        self._check_open()
+        return Proposals(self._engine, self._reader)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
