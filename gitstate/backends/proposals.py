@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from gitstate.backends import relying
 from gitstate.backends.invariants import new_contradictions
+from gitstate.backends.restoring import repaired
 from gitstate.backends.statuses import runs_here
 from gitstate.backends.subjects import message_for
 from gitstate.engine import graph, trees
@@ -18,7 +19,7 @@ from gitstate.format import message
 from gitstate.format.message import Event, Message
 from gitstate.store.batch import Joined
 from gitstate.store.documents import Collection, Revision, Snapshot
-from gitstate.store.merging import merge_roots
+from gitstate.store.merging import MergedRoots, merge_roots
 from gitstate.store.proposals import ProposalBranch, Proposals, Standing
 from gitstate.store.reader import Reader
 from gitstate.values.merge import ABSENT, Conflict, Slot
@@ -156,7 +157,7 @@ def plan(reader: Reader, jobs: Collection, proposals: Proposals, branch: Proposa
     base, now, wanted = (graph.read(reader.source, commit).tree for commit in commits)
     problems = [] if reader.format(base) == reader.format(wanted) else [_MOVES_ALL]
     merged = merge_roots(reader, [jobs], base, now, wanted)
-    edited = merged.edit(reader)
+    edited = _made_right(reader, jobs, merged, merged.edit(reader), (base, now, wanted))
     staging = Staging(reader.source)
     staging.add(edited.objects)
     after = reader.over(staging)
@@ -190,6 +191,38 @@ def plan(reader: Reader, jobs: Collection, proposals: Proposals, branch: Proposa
 _MOVES_ALL = Problem(
     None, "it moves all jobs, or changes the format of the store, which no proposal can", is_fatal=True
 )
+
+
+def _made_right(
+    reader: Reader, jobs: Collection, merged: MergedRoots, edited: trees.Edited, roots: tuple[ObjectId, ...]
+) -> trees.Edited:
+    """Return a merged tree in which follows what follows from the sheets of both sides together.
+
+    That is needed where neither side contradicts itself, and both together do: each of them made a sheet pending, say,
+    so that neither could know which one is the last that is completed. ``roots`` are base, now and wanted.
+    """
+    base, now, wanted = roots
+    staging = Staging(reader.source)
+    staging.add(edited.objects)
+    after = reader.over(staging)
+    moved = {document for document, _, _ in reader.differing(jobs, base, now)}
+    changes = dict(merged.files)
+    right = True
+    for document in merged.documents:
+        changes |= document.changes
+        if document.document not in moved or document.conflicts:
+            continue
+        here, there, both = (
+            _slot(after.snapshot_in(jobs, document.document, root, root)) for root in (now, wanted, edited.id)
+        )
+        if not isinstance(here, dict) or not isinstance(there, dict) or not isinstance(both, dict):
+            continue
+        if new_contradictions(here, both) and not new_contradictions(here, there):
+            files = jobs.layout.changes(repaired(both), both)
+            folder = after.folder(edited.id, jobs, document.document)
+            changes |= {f"{folder}/{path}": content for path, content in files.items()}
+            right = False
+    return edited if right else trees.edit(reader.source, merged.onto, changes)
 
 
 def _refuse_if_unrelated(branch: ProposalBranch, standing: Standing) -> None:

@@ -7,7 +7,9 @@ proposal changes, or a sheet that it changes has run since, nobody has seen what
 from collections.abc import Iterator
 from typing import Any
 
+from gitstate.backends.invariants import contradictions
 from gitstate.backends.rules import JOB_RULES
+from gitstate.backends.subjects import sheets_of
 from gitstate.values.merge import Conflict, add_deltas, same
 from gitstate.values.pointer import Parts, fits, get, parse, to_text
 from gitstate.values.shape import ABSENT, Slot
@@ -18,6 +20,9 @@ _VOLATILE = tuple(map(parse, ("/updated_at", "/sheets/*/updated_at")))
 """What says when a state was saved, and nothing of the work. A process that changed is another run, so it counts."""
 
 _RUN = ("status", "attempt_count")  # of a sheet
+
+_FOLLOWING = {"watermark": ("last_completed_sheet",), "current": ("current_sheet",)}
+"""What follows from the sheets of a job, by the contradiction that there is where it does not."""
 
 
 def moved_places(base: Slot, now: Slot, wanted: Slot, *, whole: bool) -> list[Conflict]:
@@ -46,10 +51,11 @@ def is_whole(base: Slot, wanted: Slot) -> bool:
 
 def unmet(base: Slot, merged: Slot, wanted: Slot) -> list[Conflict]:
     """Return the places at which a merge made something else of a change than it said."""
+    following = _following(merged) & _following(wanted)
     return [
         Conflict(to_text(place), get(base, place), get(merged, place), get(wanted, place))
         for place in changed_places(base, wanted)
-        if not same(get(merged, place), get(wanted, place))
+        if not same(get(merged, place), get(wanted, place)) and place not in following
     ]
 
 
@@ -60,11 +66,23 @@ def changed_places(before: Slot, after: Slot) -> list[Parts]:
 
 
 def _relied(base: Slot, wanted: Slot) -> Iterator[Parts]:
-    """Yield the places that a change changes, and the run of each sheet that it changes."""
+    """Yield the places that a change changes, and the run of each sheet that it changes.
+
+    What follows from the sheets is left out: after a merge it follows from those that were merged.
+    """
+    following = _following(wanted)
     for place in changed_places(base, wanted):
         if place[0] == "sheets" and len(place) > 2:
             yield from ((*place[:2], name) for name in _RUN)
-        yield place
+        if place not in following:
+            yield place
+
+
+def _following(value: Slot) -> set[Parts]:
+    """Return the places of a job at which stands what follows from its sheets; none if it has no records of them."""
+    if not isinstance(value, dict) or not sheets_of(value):
+        return set()
+    return {place for kind, place in _FOLLOWING.items() if kind not in contradictions(value)}
 
 
 def _holds(place: Parts, base: Slot, now: Slot, wanted: Slot) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gitstate.backends.sides import JobSide
     from gitstate.values.diff import Change
 
-__all__ = ["compare", "diff"]
+__all__ = ["compare", "diff", "diff_json"]
 
 _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
 
@@ -55,7 +55,7 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
 
     found, files = stores.use_job(job, work)
     if form == "json":
-        print_json(_diff_json(found))
+        print_json(diff_json(found))
     elif form == "patch":
         from gitstate.values.patch import patch
 
@@ -132,7 +132,8 @@ async def _named(backend: "GitStateBackend", text: str) -> tuple[str, str | None
     return await backend.find_job(text), None
 
 
-def _diff_json(found: "JobDiff") -> dict[str, Any]:
+def diff_json(found: "JobDiff") -> dict[str, Any]:
+    """Return a diff as JSON says it."""
     return {
         "before": _side(found.before),
         "after": _side(found.after),

@@ -23,6 +23,8 @@ T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _VARIABLE = "GITSTATE_STORE"
+_DEFAULT_BRANCH = "main"
+_PROPOSALS = "proposals/"  # as store/proposals.py has it
 
 
 @dataclass
@@ -47,6 +49,20 @@ _branch_option = click.option(
     callback=_remember,
     help="The branch that holds the state.  [default: main]",
 )
+
+
+def _remember_proposal(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).branch = f"{_PROPOSALS}{value.removeprefix(_PROPOSALS)}"
+
+
+_proposal_option = click.option(
+    "--proposal",
+    metavar="NAME",
+    expose_value=False,
+    callback=_remember_proposal,
+    help="Look at, or change, the state as it is in this proposal: short for --branch proposals/NAME.",
+)
 _store_option = click.option(
     "--store",
     metavar="PATH",
@@ -58,7 +74,7 @@ _store_option = click.option(
 
 def store_options(command: AnyCommand) -> AnyCommand:
     """Add the options that choose a store; given twice, the one after the verb counts."""
-    return _store_option(_branch_option(command))
+    return _store_option(_branch_option(_proposal_option(command)))
 
 
 def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
@@ -75,10 +91,34 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
 
     async def session() -> T:
         asyncio.get_running_loop().set_exception_handler(_tell)
-        async with GitStateBackend(path, branch=branch, create=False) as backend:
+        async with GitStateBackend(_shown_at(path, branch), branch=branch, create=False) as backend:
             return await work(backend)
 
-    return asyncio.run(session())
+    try:
+        return asyncio.run(session())
+    except StoreNotFoundError as error:
+        if branch.startswith(_PROPOSALS) and "no commits" in error.message:
+            name = branch.removeprefix(_PROPOSALS)
+            raise StoreNotFoundError(
+                f"there is no proposal {name!r}", hint="`gitstate propose` lists them, and makes one of a new name"
+            ) from error
+        raise
+
+
+def _shown_at(path: Path, branch: str) -> Path:
+    """Return the folder of a linked worktree that shows a branch which the store at ``path`` does not, so that the
+    files there are kept up; else the path.
+    """
+    if branch == _DEFAULT_BRANCH:
+        return path
+    from gitstate.engine import refs
+    from gitstate.engine.repository import open_repository
+
+    repository = open_repository(path, branch=branch, create=False)
+    folder = refs.checked_out(repository, repository.ref)
+    if folder is None or refs.read_head(repository) == repository.ref:
+        return path
+    return Path(folder)
 
 
 def _tell(loop: "AbstractEventLoop", context: dict[str, Any]) -> None:
@@ -120,7 +160,7 @@ def chosen() -> tuple[Path, str]:
     Raises:
         StoreNotFoundError: None is named, and there is none here.
     """
-    return _path(), _settings().branch or "main"
+    return _path(), _settings().branch or _DEFAULT_BRANCH
 
 
 async def whole_id(backend: "GitStateBackend", job: str) -> str:
@@ -179,7 +219,7 @@ def init(folder: Path, bare: bool, as_json: bool) -> None:
 
     from gitstate.backends.git import GitStateBackend
 
-    branch = _settings().branch or "main"
+    branch = _settings().branch or _DEFAULT_BRANCH
 
     async def make() -> tuple[bool, bool]:
         async with GitStateBackend(folder, branch=branch, worktree=not bare) as backend:

@@ -1,7 +1,10 @@
 """Proposals: branches of changes that are applied only if what they relied on is still so."""
 
+import asyncio
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -507,6 +510,121 @@ async def test_a_reshard_cannot_be_proposed_and_one_since_is_no_obstacle(store: 
     await apply(store)
     assert (await state_of(store)).sheets[5].status == SheetStatus.SKIPPED
     await change(store, lambda backend: backend.drop_proposal("moves"))
+
+
+async def test_what_holds_is_looked_at_under_the_lock(store: Path) -> None:
+    """Whoever is first, a job that moves while a rollback of it is applied is never rolled back unseen."""
+    outcomes = set()
+    async with GitStateBackend(store) as backend, GitStateBackend(store) as other:
+        for number in range(8):
+            name = f"race-{number}"
+            await backend.propose(name)
+            async with proposing(store, name) as drafting:
+                await drafting.rollback("nightly", "~1")
+            state = await other.load("nightly")
+            assert state is not None
+            state.metadata["number"] = number
+            applied, saved = await asyncio.gather(
+                backend.apply_proposal(name), other.save(state), return_exceptions=True
+            )
+            now = await backend.load("nightly")
+            assert now is not None
+            if saved is None:  # it came first, so that the rollback was refused; or it was merged with that
+                assert now.metadata["number"] == number
+            else:
+                assert isinstance(saved, ConflictError) and isinstance(applied, AppliedProposal), (saved, applied)
+            outcomes.add(type(applied))
+            if isinstance(applied, StaleError):
+                assert [each.place for each in applied.moved] == ["/metadata/number"] or number == 0
+                await backend.drop_proposal(name)
+            else:
+                assert isinstance(applied, AppliedProposal), applied
+    assert outcomes
+
+
+SAVES = """
+import asyncio, sys
+from gitstate import CheckpointState, GitStateBackend
+
+async def main(path, job):
+    async with GitStateBackend(path) as backend:
+        state = CheckpointState(job_id=job, job_name=job, total_sheets=20)
+        print("ready", flush=True)
+        for sheet in range(1, 21):
+            state.mark_sheet_started(sheet)
+            state.mark_sheet_completed(sheet)
+            await backend.save(state)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+async def test_two_processes_write_while_proposals_are_applied(store: Path) -> None:
+    for number in (1, 2, 3, 4):
+        await propose(store, reset(number), name=f"x{number}")
+    command = [sys.executable, "-c", SAVES, str(store)]
+    writers = [start([*command, job]) for job in ("one", "two")]
+    try:
+        for writer in writers:
+            assert writer.stdout is not None and writer.stdout.readline() == b"ready\n"
+        async with GitStateBackend(store) as backend:
+            # Each was made in view of a watermark that the one before it moved: it follows from the sheets anew.
+            done = [await backend.apply_proposal(f"x{number}") for number in (4, 3, 1, 2)]
+            assert all(each.revision for each in done)
+            assert [writer.wait(60) for writer in writers] == [0, 0]
+            for job in ("one", "two"):
+                state = await backend.load(job)
+                assert state is not None and state.get_progress() == (20, 20)
+            state = await backend.load("nightly")
+            assert state is not None and state.get_progress() == (0, 6) and state.last_completed_sheet == 0
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    merges = git(store, "log", "--merges", "--first-parent", "--format=%s", "main").splitlines()
+    assert len(merges) == 4
+
+
+async def test_a_watcher_is_told_once_of_what_was_proposed_and_git_blames_alike(store: Path) -> None:
+    async with GitStateBackend(store) as backend:
+        start = backend.store.head()
+        await propose(store, reset(3), skip(5))
+        await backend.mark_sheet_status("weekly", 2, SheetStatus.FAILED)
+        done = await backend.apply_proposal("x")
+        told = []
+        async for new in backend.watch(since=start):
+            told.append((new.job_id, new.checkpoint.event))
+            if len(told) == 3:
+                break
+        assert sorted(told) == [("nightly", "reset"), ("nightly", "skipped"), ("weekly", "sheet")]
+        events = [each.event for each in await backend.history("nightly", limit=3)]
+        assert events == ["merged", "skipped", "reset"]
+        blame = await backend.blame("nightly", "/sheets/5/status")
+        assert blame.settings[0].checkpoint.event == "skipped"
+        at = await backend.load("nightly", at=done.revision)
+        before = await backend.load("nightly", at=start)
+        assert at is not None and before is not None
+        assert (before.get_next_sheet(), at.get_next_sheet()) == (4, 3)
+        found = await backend.history("nightly", trailer="Gitstate-Proposal: x")
+        assert [each.revision for each in found] == [done.revision]
+        assert len(await backend.get_execution_history("nightly")) == 0
+        await backend.record_execution("nightly", 3, 1, "prompt", "output")
+        assert await backend.get_execution_history_count("nightly") == 1
+
+
+async def test_executions_on_a_proposal_come_along(store: Path) -> None:
+    async with GitStateBackend(store) as backend:
+        await backend.record_execution("nightly", 4, 1, "one", "failed")
+        await propose(store, lambda other: other.record_execution("nightly", 4, 2, "tried by hand", "fine"), skip(5))
+        await backend.record_execution("weekly", 1, 1, "w", "w")
+        await backend.apply_proposal("x")
+        found = await backend.get_execution_history("nightly")
+        assert [each["prompt"] for each in found] == ["tried by hand", "one"]
+        assert (await backend.get_job_statistics("nightly"))["total_executions"] == 2
 
 
 async def test_a_second_backend_in_memory_has_them_as_well() -> None:
