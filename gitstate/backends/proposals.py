@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gitstate.backends import relying
 from gitstate.backends.invariants import new_contradictions
 from gitstate.backends.restoring import repaired
+from gitstate.backends.rewound import value_of
 from gitstate.backends.statuses import runs_here
 from gitstate.backends.subjects import message_for
 from gitstate.engine import graph, trees
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.staging import Staging
 from gitstate.errors import CorruptionError, InvalidInputError
 from gitstate.format import message
@@ -162,6 +163,7 @@ def plan(reader: Reader, jobs: Collection, proposals: Proposals, branch: Proposa
     staging.add(edited.objects)
     after = reader.over(staging)
     said = [Revision.of(commit, graph.read(reader.source, commit)).message for commit in standing.ahead]
+    problems += [_odd(change.path) for change in trees.diff(after.source, now, edited.id) if _is_odd(change.after)]
     conflicts = {each.document: each.conflicts for each in merged.documents}
     planned: list[JobPlan] = []
     for document, _, _ in sorted(reader.differing(jobs, base, wanted)):
@@ -191,6 +193,14 @@ def plan(reader: Reader, jobs: Collection, proposals: Proposals, branch: Proposa
 _MOVES_ALL = Problem(
     None, "it moves all jobs, or changes the format of the store, which no proposal can", is_fatal=True
 )
+
+
+def _odd(path: str) -> Problem:
+    return Problem(None, f"{path} becomes a link or a submodule, which no folder shows", is_fatal=False)
+
+
+def _is_odd(entry: TreeEntry | None) -> bool:
+    return entry is not None and entry.mode >> 12 != FILE >> 12
 
 
 def _made_right(
@@ -245,9 +255,8 @@ def join(plan: Plan, note: str) -> Joined:
     told = plan.subjects[0] if len(plan.subjects) == 1 else f"{len(plan.subjects)} commits"
     trailer = (message.PROPOSAL, name)
     if len(changed) == 1:
-        job_id, merged = changed[0].job_id, changed[0].sides.merged
-        value: Any = None if merged is None else merged.content().value
-        said = message_for(job_id, Event.MERGED, "", value, body=note, trailers=(trailer,))
+        job_id = changed[0].job_id
+        said = message_for(job_id, Event.MERGED, "", value_of(changed[0].sides.merged), trailers=(trailer,))
         text = told if len(plan.subjects) == 1 else f"{job_id}: {told}"
         return _joined(plan, Message(f"proposal {name}: {text}", note, said.trailers))
     text = told if len(plan.subjects) == 1 and not changed else f"{len(changed)} jobs, {told}"

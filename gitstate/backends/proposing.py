@@ -12,6 +12,7 @@ from gitstate.errors import (
     GitStateError,
     InvalidInputError,
     StaleError,
+    StateCorruptionError,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class ProposalReview:
     since it is empty or was merged; ``moved``: what it relied on is no longer so; ``invalid``: what came of it would be
     no state, or contradict itself; or ``busy``: a job that is running here would be changed as a whole. ``jobs`` are
     the changes from now; ``outdated`` those of jobs that moved, from where the proposal began; ``files`` the paths of
-    other files. ``texts`` are the files of states that would change, on both sides, if they were asked for.
+    other files. ``unread`` are jobs whose changes cannot be shown, since a state cannot be read: now, or as proposed.
+    ``texts`` are the files of states that would change, on both sides, if they were asked for.
     """
 
     proposal: Proposal
@@ -71,6 +73,7 @@ class ProposalReview:
     moved: tuple[Moved, ...] = ()
     problems: tuple[Problem, ...] = ()
     running: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     texts: Mapping[str, tuple[bytes, bytes]] = field(default_factory=dict, repr=False)
 
 
@@ -254,12 +257,15 @@ class ProposingBackend(ExchangeBackend):
         if contained:
             return ProposalReview(told, plan.head, "contained")
         changed = [job for job in plan.jobs if not job.moved and _differs(job)]
+        moved = [job for job in plan.jobs if job.moved]
+        unread: list[str] = []
         return ProposalReview(
             proposal=told,
             head=plan.head,
             state=_state(plan),
-            jobs=tuple(self._diff(plan, job, outdated=False, volatile=volatile) for job in changed),
-            outdated=tuple(self._diff(plan, job, outdated=True, volatile=volatile) for job in plan.jobs if job.moved),
+            jobs=tuple(self._diffs(plan, changed, unread, outdated=False, volatile=volatile)),
+            outdated=tuple(self._diffs(plan, moved, unread, outdated=True, volatile=volatile)),
+            unread=tuple(unread),
             files=plan.files,
             moved=tuple(self._moved(plan)),
             problems=plan.all_problems,
@@ -274,6 +280,16 @@ class ProposingBackend(ExchangeBackend):
             if revision.id not in known:
                 return
             yield self._store.snapshot(self._jobs, job_id, revision.id)
+
+    def _diffs(
+        self, plan: Plan, jobs: list[JobPlan], unread: list[str], *, outdated: bool, volatile: bool
+    ) -> Iterator[JobDiff]:
+        """Yield the changes of jobs; ``unread`` gets the ids of those of which a state cannot be read."""
+        for job in jobs:
+            try:
+                yield self._diff(plan, job, outdated=outdated, volatile=volatile)
+            except StateCorruptionError:
+                unread.append(job.job_id)
 
     def _diff(self, plan: Plan, job: JobPlan, *, outdated: bool, volatile: bool) -> JobDiff:
         from gitstate.backends import review

@@ -58,7 +58,7 @@ class Wanted:
         try:
             named = [pointers] if isinstance(pointers, str) else list(pointers or ())
         except TypeError as error:
-            raise InvalidInputError(f"places are named by a list or a text: {error}") from error
+            raise InvalidInputError(f"places are named by lists or texts: {error}") from error
         numbers = numbered(sheets or ())
         if not all(isinstance(place, str) for place in named):
             raise InvalidInputError(f"a place is a text, not as in {named!r}", hint="write /sheets/3/status")
@@ -107,7 +107,7 @@ def numbered(sheets: str | Iterable[int]) -> tuple[int, ...]:
     try:
         numbers = list(_numbers(sheets) if isinstance(sheets, str) else sheets)
     except TypeError as error:
-        raise InvalidInputError(f"sheets are named by a list or a text: {error}") from error
+        raise InvalidInputError(f"sheets are named by lists or texts: {error}") from error
     wrong = next((n for n in numbers if isinstance(n, bool) or not isinstance(n, int) or n < 1), None)
     if wrong is not None:
         raise InvalidInputError(f"there is no sheet {wrong!r}", hint="sheets are numbered from 1")

@@ -75,6 +75,7 @@ def _facts(review: ProposalReview) -> Iterator[tuple[str, str]]:
     yield "begun at", "" if proposal.base is None else f"{proposal.base[:10]}, {counted(proposal.behind, 'commit')} ago"
     yield "reviewed at", review.head[:10]
     yield "running", ", ".join(review.running)
+    yield "not shown", f"{', '.join(review.unread)}: a state cannot be read" if review.unread else ""
 
 
 def _commits(proposal: Proposal) -> str:

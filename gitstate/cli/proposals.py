@@ -235,6 +235,7 @@ def _review_json(found: "ProposalReview") -> dict[str, Any]:
         "moved": [_moved_json(each) for each in found.moved],
         "problems": [{"job": each.job_id, "text": each.text, "fatal": each.is_fatal} for each in found.problems],
         "running": list(found.running),
+        "unread": list(found.unread),
     }
 
 

@@ -385,6 +385,43 @@ async def test_a_branch_that_a_person_made_is_as_good_and_other_files_count(stor
     assert (again.revision, again.is_contained) == (None, True)
 
 
+async def test_a_link_is_named_and_not_brought_in_unseen(store: Path, tmp_path: Path) -> None:
+    git(store, "worktree", "add", "-q", "-b", "proposals/x", str(tmp_path / "x"))
+    (tmp_path / "x/NOTES.md").symlink_to("/etc/hostname")
+    sheet = tmp_path / "x/jobs/nightly/sheets/0001.json"
+    git(tmp_path / "x", "add", "NOTES.md")
+    git(tmp_path / "x", "commit", "-qm", "a link")
+    async with GitStateBackend(store) as backend:
+        with pytest.raises(InvalidInputError, match=r"NOTES\.md becomes a link"):
+            await backend.apply_proposal("x")
+        sheet.unlink()
+        sheet.symlink_to("/etc/hostname")
+        git(tmp_path / "x", "commit", "-qam", "another one")
+        with pytest.raises(InvalidInputError, match="is a link and not a file"):
+            await backend.apply_proposal("x", force=True)
+        review = await backend.review_proposal("x", texts=True)
+        assert (review.state, review.unread) == ("invalid", ("nightly",))
+    git(store, "worktree", "remove", "--force", str(tmp_path / "x"))
+
+
+async def test_a_state_that_cannot_be_read_is_mended_by_a_proposal(store: Path, tmp_path: Path) -> None:
+    await propose(store, lambda backend: backend.rollback("weekly", "~0"), name="nothing")
+    sheet = store / "jobs/weekly/sheets/0001.json"
+    good = sheet.read_text()
+    sheet.write_text("{")
+    git(store, "commit", "-qam", "a slip")
+    git(store, "worktree", "add", "-q", "-b", "proposals/mend", str(tmp_path / "mend"))
+    (tmp_path / "mend/jobs/weekly/sheets/0001.json").write_text(good)
+    git(tmp_path / "mend", "commit", "-qam", "mend it")
+    git(store, "worktree", "remove", str(tmp_path / "mend"))
+    async with GitStateBackend(store) as backend:
+        review = await backend.review_proposal("mend")
+        assert (review.state, review.jobs, review.unread) == ("applicable", (), ("weekly",))
+        await backend.apply_proposal("mend")
+        assert await backend.load("weekly") is not None
+        await backend.drop_proposal("nothing")
+
+
 async def test_files_that_both_changed_are_named(store: Path, tmp_path: Path) -> None:
     for name in ("x", "y"):
         git(store, "worktree", "add", "-q", "-b", f"proposals/{name}", str(tmp_path / name))
