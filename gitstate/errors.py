@@ -100,7 +100,7 @@ class ExistsError(GitStateError):
 class StaleError(GitStateError):
     """What a write expected no longer holds; nothing was written.
 
-    ``moved`` lists what it was, where that is known: of a proposal, a :class:`gitstate.backends.proposing.Moved` for
+    ``moved`` lists what it was, where that is known: of a proposal, a :class:`gitstate.backends.reviewing.Moved` for
     each place that it relied on.
     """
 

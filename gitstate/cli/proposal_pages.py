@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from gitstate.backends.proposals import Problem, Proposal
-from gitstate.backends.proposing import Moved, ProposalReview
+from gitstate.backends.reviewing import Moved, ProposalReview
 from gitstate.cli.diff_markdown import Block, code, diff_blocks, page
 from gitstate.cli.diff_text import print_diff, told
 from gitstate.cli.output import counted, moment, print_fields, print_table

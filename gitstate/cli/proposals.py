@@ -15,7 +15,8 @@ from gitstate.cli.pager import paged
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.proposals import Proposal
-    from gitstate.backends.proposing import AppliedProposal, Moved, ProposalReview
+    from gitstate.backends.proposing import AppliedProposal
+    from gitstate.backends.reviewing import Moved, ProposalReview
 
 __all__ = ["apply", "propose", "review"]
 
@@ -79,7 +80,7 @@ def review(name: str, form: str, volatile: bool) -> None:
     would end: 0 if it can be applied or there is nothing to apply, 5 if something moved, 2 if a job would be no state
     or contradict itself, 7 if a job that is running here would be changed as a whole.
     """
-    from gitstate.backends.proposing import refusal
+    from gitstate.backends.reviewing import refusal
     from gitstate.cli.failures import exit_status
 
     found = stores.use(lambda backend: backend.review_proposal(name, volatile=volatile, texts=form == "unified"))

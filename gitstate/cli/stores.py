@@ -15,6 +15,8 @@ from gitstate.errors import JobNotFoundError, StoreNotFoundError
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from click.shell_completion import CompletionItem
+
     from gitstate.backends.git import GitStateBackend
 
 __all__ = ["Settings", "change_job", "chosen", "command", "init", "store_options", "use", "use_job", "whole_id"]
@@ -56,11 +58,18 @@ def _remember_proposal(ctx: click.Context, _: click.Parameter, value: str | None
         ctx.ensure_object(Settings).branch = f"{_PROPOSALS}{value.removeprefix(_PROPOSALS)}"
 
 
+def _complete_proposal(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    from gitstate.cli.completion import complete_proposal  # which needs this module
+
+    return complete_proposal(ctx, param, incomplete)
+
+
 _proposal_option = click.option(
     "--proposal",
     metavar="NAME",
     expose_value=False,
     callback=_remember_proposal,
+    shell_complete=_complete_proposal,
     help="Look at, or change, the state as it is in this proposal: short for --branch proposals/NAME.",
 )
 _store_option = click.option(

@@ -57,8 +57,10 @@ class Proposals:
     def all(self) -> list[ProposalBranch]:
         """Return the proposals, by name; then those of remotes that are not here as well."""
         below = f"{_BRANCHES}{FOLDER}"
-        named = [(ref.removeprefix(below), ref, True) for ref in self._engine.refs(below)]
-        distant = [ref for ref in self._engine.refs(_REMOTES) if f"/{FOLDER}" in ref.removeprefix(_REMOTES)]
+        named = [(ref.removeprefix(below), ref, True) for ref in sorted(set(self._engine.refs(below)))]
+        distant = [
+            ref for ref in sorted(set(self._engine.refs(_REMOTES))) if f"/{FOLDER}" in ref.removeprefix(_REMOTES)
+        ]
         named += [(ref.removeprefix(_REMOTES), ref, False) for ref in distant]
         found = [
             ProposalBranch(name, ref, tip, ours)
