@@ -98,9 +98,17 @@ class ExistsError(GitStateError):
 
 
 class StaleError(GitStateError):
-    """What a write expected no longer holds; nothing was written."""
+    """What a write expected no longer holds; nothing was written.
+
+    ``moved`` lists what it was, where that is known: of a proposal, a :class:`gitstate.backends.reviewing.Moved` for
+    each place that it relied on.
+    """
 
     code = "stale"
+
+    def __init__(self, message: str, *, moved: Sequence[Any] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.moved = tuple(moved)
 
 
 class ConflictError(GitStateError):

@@ -49,7 +49,7 @@ class Checkpoint:
     def of(cls, job_id: str, revision: Revision) -> "Checkpoint":
         """Return what a revision says of a job; what it says of another job does not count."""
         said = revision.message
-        ours = said.get(message.JOB) == job_id
+        ours = job_id in said.all(message.JOB)
         code, code_dirty = _code(said.get(message.CODE) if ours else None)
         return cls(
             revision=revision.id,

@@ -28,11 +28,12 @@ from gitstate.values.pointer import Parts
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
 
-__all__ = ["Wanted", "checked", "followed", "now_text", "repaired", "reset", "restore"]
+__all__ = ["Wanted", "checked", "followed", "now_text", "numbered", "reopened", "repaired", "reset", "restore"]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _KEY = re.compile(r"[0-9]{1,18}")
 _PROCESS = ("pid", "host")
+_ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 _ATTEMPT = ("attempt_count", "started_at", *RESULT_FIELDS)
 
 
@@ -55,13 +56,10 @@ class Wanted:
             InvalidInputError: Nothing is asked for, or something that cannot be meant.
         """
         try:
-            numbers = list(_numbers(sheets) if isinstance(sheets, str) else sheets or ())
             named = [pointers] if isinstance(pointers, str) else list(pointers or ())
         except TypeError as error:
-            raise InvalidInputError(f"sheets and places are named by lists or texts: {error}") from error
-        wrong = next((n for n in numbers if isinstance(n, bool) or not isinstance(n, int) or n < 1), None)
-        if wrong is not None:
-            raise InvalidInputError(f"there is no sheet {wrong!r}", hint="sheets are numbered from 1")
+            raise InvalidInputError(f"places are named by lists or texts: {error}") from error
+        numbers = numbered(sheets or ())
         if not all(isinstance(place, str) for place in named):
             raise InvalidInputError(f"a place is a text, not as in {named!r}", hint="write /sheets/3/status")
         places = [pointer.read(place) for place in named]
@@ -69,7 +67,7 @@ class Wanted:
             raise InvalidInputError(
                 "it was not said what to restore", hint="name sheets (5-9,12) or places; a rollback brings all back"
             )
-        return cls(tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(places)))
+        return cls(numbers, tuple(dict.fromkeys(places)))
 
     def __str__(self) -> str:
         sheets = ",".join(map(str, self.sheets))
@@ -98,6 +96,22 @@ def restore(
         return Rewound(job_id, event.value, source, current.revision, before, after), draft
 
     return plan
+
+
+def numbered(sheets: str | Iterable[int]) -> tuple[int, ...]:
+    """Return the numbers of sheets that a caller names, each once: a list of them, or a text such as ``5-9,12``.
+
+    Raises:
+        InvalidInputError: They name no sheets.
+    """
+    try:
+        numbers = list(_numbers(sheets) if isinstance(sheets, str) else sheets)
+    except TypeError as error:
+        raise InvalidInputError(f"sheets are named by lists or texts: {error}") from error
+    wrong = next((n for n in numbers if isinstance(n, bool) or not isinstance(n, int) or n < 1), None)
+    if wrong is not None:
+        raise InvalidInputError(f"there is no sheet {wrong!r}", hint="sheets are numbered from 1")
+    return tuple(dict.fromkeys(numbers))
 
 
 def checked(codec: "Codec[Any]", job_id: str, value: dict[str, Value]) -> dict[str, Value]:
@@ -163,6 +177,24 @@ def reset(value: Mapping[str, Any], first: int) -> dict[str, Any]:
     job["last_completed_sheet"] = min(job.get("last_completed_sheet") or 0, first - 1)
     job["status"] = (JobStatus.PAUSED if progress(job)[0] else JobStatus.PENDING).value
     return repaired(job)
+
+
+def reopened(value: Mapping[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
+    """Return a job some of whose sheets are pending again, without what their attempts left behind.
+
+    A job that had ended is paused, or pending if no sheet is begun any more. The very same value comes back when none
+    of these sheets was begun.
+    """
+    sheets = _records(value)
+    chosen = [key for key in map(str, numbers) if key in sheets and _was_begun(sheets[key])]
+    if not chosen:
+        return dict(value)
+    after = dict(value) | {"sheets": sheets | {key: _pending(sheets[key]) for key in chosen}}
+    if after.get("status") in _ENDED:
+        begun = any(map(_was_begun, _sheets(after).values()))
+        after = _without(after, ("completed_at", "error_message"))
+        after["status"] = (JobStatus.PAUSED if begun else JobStatus.PENDING).value
+    return repaired(after)
 
 
 def _with_part(job_id: str, wanted: Wanted, old: dict[str, Value], now: dict[str, Value]) -> dict[str, Value]:

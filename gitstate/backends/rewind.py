@@ -87,6 +87,62 @@ class RewindBackend(HistoryBackend):
         plan = restoring.restore(self._codec, job_id, wanted, older, source, note=note, force=force or dry_run)
         return await self._go(job_id, plan, dry_run)
 
+    async def skip_sheets(
+        self,
+        job_id: str,
+        sheets: str | Iterable[int],
+        *,
+        message: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Rewound:
+        """Say of sheets that they are not to be run; the message becomes the reason that each of them has.
+
+        What follows is made right: with its last open sheet the job is complete. Nothing is written when all of them
+        are skipped already.
+
+        Args:
+            job_id: The job.
+            sheets: Numbers, or a text such as ``5-9,12``.
+            message: Why.
+            force: Also while the job is running.
+            dry_run: Write nothing.
+
+        Raises:
+            JobNotFoundError: There is no such job now.
+            InvalidInputError: There is no such sheet, or one of them is completed.
+            StateCorruptionError: What is stored is no state.
+            BusyError: The job is running.
+        """
+        from gitstate.backends import restoring
+        from gitstate.backends import sheets as plans
+
+        job_id, note, numbers = check_job_id(job_id), note_of(message), restoring.numbered(sheets)
+        plan = plans.skip(self._codec, job_id, numbers, note=note, force=force or dry_run)
+        return await self._go(job_id, plan, dry_run)
+
+    async def reset_sheets(
+        self,
+        job_id: str,
+        sheets: str | Iterable[int],
+        *,
+        message: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Rewound:
+        """Make sheets pending again, without what their attempts left behind, so that they run once more.
+
+        What follows is made right: a job that had ended is paused, or pending if no sheet was ever begun. Executions
+        stay. Nothing is written when none of the sheets was begun. Arguments and errors are those of
+        :meth:`skip_sheets`, but that a sheet may be completed.
+        """
+        from gitstate.backends import restoring
+        from gitstate.backends import sheets as plans
+
+        job_id, note, numbers = check_job_id(job_id), note_of(message), restoring.numbered(sheets)
+        plan = plans.reset(self._codec, job_id, numbers, note=note, force=force or dry_run)
+        return await self._go(job_id, plan, dry_run)
+
     async def undelete(
         self, job_id: str, at: str | None = None, *, message: str | None = None, dry_run: bool = False
     ) -> Rewound:

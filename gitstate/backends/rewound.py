@@ -28,7 +28,7 @@ __all__ = [
     "value_of",
 ]
 
-GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE)
+GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE, Event.RESET)
 _SHORT_ID = 10  # digits of a commit id in a subject
 
 
@@ -87,13 +87,19 @@ def refuse_if_there(job_id: str, current: Snapshot | None) -> None:
 
 
 def rewound_since(current: Snapshot, revision: str | None) -> bool:
-    """Tell whether somebody went back with a job since a revision of it; None: nobody knows since when."""
+    """Tell whether somebody went back with a job, or applied a proposal to it, since a revision of it; None: nobody
+    knows since when.
+    """
     if revision is None:
         return False
-    words = [f"{message.EVENT}: {event}".encode() for event in GOES_BACK]
+    words = [f"{message.EVENT}: {event}".encode() for event in GOES_BACK] + [f"{message.PROPOSAL}: ".encode()]
     since = walk(current.source, current.revision, until=revision, holding=words)
     told = (found.message for found in since)
-    return any(each.get(message.JOB) == current.document and each.get(message.EVENT) in GOES_BACK for each in told)
+    return any(
+        current.document in each.all(message.JOB)
+        and (each.get(message.EVENT) in GOES_BACK or each.get(message.PROPOSAL) is not None)
+        for each in told
+    )
 
 
 def files_of(older: Snapshot, current: Snapshot | None, *, attachments: bool = False) -> dict[str, bytes | None]:

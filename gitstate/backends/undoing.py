@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitstate.backends.restoring import checked, followed
 from gitstate.backends.rewound import (
+    GOES_BACK,
     Planner,
     Rewound,
     files_of,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["last_operation", "undo"]
 
-_OPERATIONS = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE, Event.FORKED, Event.DELETED, Event.EDITED)
+_OPERATIONS = (*GOES_BACK, Event.SKIPPED, Event.FORKED, Event.DELETED, Event.EDITED)
 _LISTED = 10  # so many jobs and places are named in an error
 
 
@@ -131,7 +132,7 @@ def _of_one(store: Store, collection: Collection, job_id: str) -> Iterator[tuple
     there = False
     for revision in store.history(collection, job_id):
         there = True
-        if _event(job_id, revision) in _OPERATIONS:
+        if _is_operation(job_id, revision):
             yield job_id, revision
     if not there:
         raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
@@ -139,12 +140,12 @@ def _of_one(store: Store, collection: Collection, job_id: str) -> Iterator[tuple
 
 def _of_any(store: Store, collection: Collection) -> Iterator[tuple[str, Revision]]:
     for revision in store.walk():
-        named = revision.message.get(message.JOB)
-        if _event(named, revision) not in _OPERATIONS:
+        named = revision.message.all(message.JOB)
+        if not _is_operation(named[0] if named else None, revision):
             continue
         jobs = store.changed(collection, revision)  # what a trailer says of a job that did not change does not count
-        if named is not None:
-            jobs = [job for job in jobs if job == named]
+        if named:
+            jobs = [job for job in jobs if job in named]
         if len(jobs) > 1:
             listed = ", ".join(map(repr, jobs[:_LISTED])) + (", ..." if len(jobs) > _LISTED else "")
             raise InvalidInputError(f"commit {short(revision.id)} changed several jobs: {listed}", hint="name one")
@@ -152,10 +153,14 @@ def _of_any(store: Store, collection: Collection) -> Iterator[tuple[str, Revisio
             yield jobs[0], revision
 
 
+def _is_operation(job_id: str | None, revision: Revision) -> bool:
+    return _event(job_id, revision) in _OPERATIONS or revision.message.get(message.PROPOSAL) is not None
+
+
 def _event(job_id: str | None, revision: Revision) -> str:
     """Return what a revision did to a job; without a word of ours somebody edited it with git."""
     said = revision.message
-    return (said.get(message.EVENT) if said.get(message.JOB) == job_id else None) or Event.EDITED.value
+    return (said.get(message.EVENT) if job_id in said.all(message.JOB) else None) or Event.EDITED.value
 
 
 def _value_id(snapshot: Snapshot | None) -> str | None:

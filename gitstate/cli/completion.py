@@ -32,6 +32,7 @@ __all__ = [
     "complete_deleted",
     "complete_job",
     "complete_pin",
+    "complete_proposal",
     "complete_revision",
     "complete_status",
     "completion",
@@ -141,6 +142,17 @@ def complete_pin(ctx: click.Context, _: click.Parameter, incomplete: str) -> "li
     offered: dict[str, str] = {}
     with suppress(Exception), _glance(ctx) as store:
         offered.update(_pins(store, _job(ctx) or ""))
+    return _items(offered, incomplete, helps=offered)
+
+
+def complete_proposal(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the names of the proposals that begin so."""
+    from gitstate.store.proposals import Proposals
+
+    offered: dict[str, str] = {}
+    with suppress(Exception), _glance(ctx) as store:
+        for branch in Proposals(store.reader.engine, store.reader).all():
+            offered[branch.name] = f"at {short(branch.tip)}"
     return _items(offered, incomplete, helps=offered)
 
 

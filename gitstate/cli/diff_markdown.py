@@ -16,7 +16,7 @@ from gitstate.cli.diff_text import change_mark, folded, other_changes, outcome_c
 from gitstate.cli.output import clean, moment
 from gitstate.values.diff import Change
 
-__all__ = ["comparison_page", "diff_page"]
+__all__ = ["Block", "code", "comparison_page", "diff_blocks", "diff_page", "page"]
 
 _ROOM = 60_000  # characters of a page: GitHub takes 65,536
 _FOLDED = 4_000  # so many characters of it are shown then
@@ -25,7 +25,7 @@ _SHEETS = "| | sheet | status | attempts | seconds | cost |\n|---|--:|---|--:|--
 _CHANGES = "| | place | before | after |\n|---|---|---|---|"
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """A part of a page; rows that do not fit on the page are left out."""
 
     head: str
@@ -35,42 +35,43 @@ class _Block(NamedTuple):
 
 def diff_page(diff: JobDiff) -> str:
     """Return a diff as Markdown."""
-    return _page(_diff_blocks(diff))
+    return page(diff_blocks(diff))
 
 
 def comparison_page(comparison: JobComparison) -> str:
     """Return a comparison as Markdown."""
     end = "" if comparison.differs else "No sheet differs."
     sides = comparison.before, comparison.after
-    return _page([_heading(*sides), *_sheets(comparison.sheets, " | "), _Block(end)])
+    return page([_heading(*sides), *_sheets(comparison.sheets, " | "), Block(end)])
 
 
-def _diff_blocks(diff: JobDiff) -> Iterator[_Block]:
+def diff_blocks(diff: JobDiff) -> Iterator[Block]:
+    """Yield the parts of a diff's page."""
     yield _heading(diff.before, diff.after)
     yield from _sheets([sheet for sheet in diff.sheets if sheet.before != sheet.after], " → ")
     if diff.errors:
         named = [
-            ("the job" if error.sheet is None else f"sheet {_code(error.sheet)}", error.text) for error in diff.errors
+            ("the job" if error.sheet is None else f"sheet {code(error.sheet)}", error.text) for error in diff.errors
         ]
-        yield _Block("**New errors**\n", [f"- {name}: {_code(folded(text, large=1000))}" for name, text in named])
+        yield Block("**New errors**\n", [f"- {name}: {code(folded(text, large=1000))}" for name, text in named])
     others = other_changes(diff)
     if others:
         head = f"<details><summary>{len(others)} other changes</summary>\n\n{_CHANGES}"
-        yield _Block(head, [_row(change) for change in others], "\n</details>")
+        yield Block(head, [_row(change) for change in others], "\n</details>")
     for change in others:
         yield from _large_texts(change)
     if not diff.differs:
-        yield _Block("Nothing changed.")
+        yield Block("Nothing changed.")
     if diff.hidden:
-        yield _Block(f"Changes of volatile fields are not shown ({diff.hidden}).")
+        yield Block(f"Changes of volatile fields are not shown ({diff.hidden}).")
 
 
-def _heading(before: JobSide, after: JobSide) -> _Block:
+def _heading(before: JobSide, after: JobSide) -> Block:
     jobs = dict.fromkeys((before.job_id, after.job_id))
     message = "" if after.checkpoint is None else after.checkpoint.message
-    why = [f"\n> {_code(line)}" for line in message.splitlines() if line]
-    return _Block(
-        f"### Job {' and '.join(map(_code, jobs))}\n",
+    why = [f"\n> {code(line)}" for line in message.splitlines() if line]
+    return Block(
+        f"### Job {' and '.join(map(code, jobs))}\n",
         [f"- from {_side(before)}", f"- to {_side(after)}", *why],
     )
 
@@ -80,39 +81,40 @@ def _side(side: JobSide) -> str:
     if found is None:
         return "nothing: before its first checkpoint"
     gone = "" if side.exists else ", where there is no state"
-    return f"`{found.revision[:10]}`, {moment(found.time)}, {_code(found.author)}: {_code(found.subject)}{gone}"
+    return f"`{found.revision[:10]}`, {moment(found.time)}, {code(found.author)}: {code(found.subject)}{gone}"
 
 
-def _sheets(sheets: Sequence[SheetDiff], between: str) -> Iterator[_Block]:
+def _sheets(sheets: Sequence[SheetDiff], between: str) -> Iterator[Block]:
     if sheets:
         cells = [(sheet.sheet, *outcome_cells(sheet, between)) for sheet in sheets]
         marks = map(sheet_mark, sheets)
-        rows = [f"| {mark} | {' | '.join(map(_code, row))} |" for mark, row in zip(marks, cells, strict=True)]
-        yield _Block(_SHEETS, rows)
+        rows = [f"| {mark} | {' | '.join(map(code, row))} |" for mark, row in zip(marks, cells, strict=True)]
+        yield Block(_SHEETS, rows)
 
 
 def _row(change: Change) -> str:
     cells = change.pointer, told(change.before), told(change.after)
-    return f"| {change_mark(change)} | {' | '.join(map(_code, cells))} |"
+    return f"| {change_mark(change)} | {' | '.join(map(code, cells))} |"
 
 
-def _large_texts(change: Change) -> Iterator[_Block]:
+def _large_texts(change: Change) -> Iterator[Block]:
     """Show texts that the table folds, closed until somebody opens them."""
     for side, slot in (("before", change.before), ("after", change.after)):
         if isinstance(slot, str) and told(slot) != json.dumps(slot, ensure_ascii=False):
             shown = "\n".join(map(clean, slot[:_FOLDED].split("\n")))
             cut = f", the first {_FOLDED:,} of them" if len(slot) > _FOLDED else ""
-            summary = f"{_code(change.pointer)} {side}: {len(slot):,} characters{cut}"
-            yield _Block(f"<details><summary>{summary}</summary>\n\n<pre>{html.escape(shown)}</pre>\n\n</details>")
+            summary = f"{code(change.pointer)} {side}: {len(slot):,} characters{cut}"
+            yield Block(f"<details><summary>{summary}</summary>\n\n<pre>{html.escape(shown)}</pre>\n\n</details>")
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Return any text as code on one line, with nothing in it that means something."""
     shown = _MEANT.sub(lambda found: f"&#{ord(found[0])};", clean(text))
     return f"<code>{shown}</code>" if shown else ""
 
 
-def _page(blocks: Iterable[_Block]) -> str:
+def page(blocks: Iterable[Block]) -> str:
+    """Return a page; what does not fit on it is counted."""
     parts: list[str] = []
     room, left_out = _ROOM, 0
     for head, rows, foot in blocks:

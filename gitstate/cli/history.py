@@ -68,8 +68,8 @@ def log(
     tells more. With --graph, a lane of a fork leaves that of its origin at the checkpoint that it
     began as; with --json as well, each checkpoint has its job and its parent, the checkpoint that it follows in the
     graph. Following ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet,
-    execution, deleted, rolled-back, restored, undone, forked, recovered, merged, imported, edited (by hand, with
-    git or `gitstate commit`) and resharded.
+    execution, deleted, rolled-back, restored, undone, skipped, reset, forked, recovered, merged, imported, edited (by
+    hand, with git or `gitstate commit`) and resharded.
     """
     wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None, "trailer": trailer}
     if follow and (graph or at or before or trailer):

@@ -16,14 +16,24 @@ if TYPE_CHECKING:
     from gitstate.backends.rewound import Rewound
     from gitstate.values.diff import Change
 
-__all__ = ["fork", "forks", "restore", "rollback", "undelete", "undo"]
+__all__ = [
+    "change_options",
+    "force_option",
+    "fork",
+    "forks",
+    "restore",
+    "rollback",
+    "tell",
+    "undelete",
+    "undo",
+]
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
-_force = click.option("--force", is_flag=True, help="Also while the job is running.")
+force_option = click.option("--force", is_flag=True, help="Also while the job is running.")
 
 
-def _common(command: AnyCommand) -> AnyCommand:
+def change_options(command: AnyCommand) -> AnyCommand:
     """Add what all these verbs have: why, only to look, and the answer as JSON."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object."),
@@ -37,8 +47,8 @@ def _common(command: AnyCommand) -> AnyCommand:
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("rev", shell_complete=complete_revision)
-@_force
-@_common
+@force_option
+@change_options
 def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back to the state that it had at revision REV.
 
@@ -47,7 +57,7 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
     done = stores.change_job(
         job, lambda backend, job_id: backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
     )
-    _tell(done, f"Rolled job {clean(job)} back to {short(done.source)}", dry_run=dry_run, as_json=as_json)
+    tell(done, f"Rolled job {clean(job)} back to {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -55,8 +65,8 @@ def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool
 @click.argument("rev", shell_complete=complete_revision)
 @click.option("--sheets", metavar="N-M,...", help="These sheets, such as 5-9,12.")
 @click.option("--pointer", "pointers", metavar="P", multiple=True, help="This place: /metadata/input. Repeatable.")
-@_force
-@_common
+@force_option
+@change_options
 def restore(
     job: str,
     rev: str,
@@ -78,25 +88,25 @@ def restore(
             job_id, rev, sheets=sheets, pointers=pointers, message=message, force=force, dry_run=dry_run
         ),
     )
-    _tell(done, f"Restored a part of job {clean(job)} from {short(done.source)}", dry_run=dry_run, as_json=as_json)
+    tell(done, f"Restored a part of job {clean(job)} from {short(done.source)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_deleted)
 @at_option
-@_common
+@change_options
 def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back after it was deleted: its last state, with its executions."""
     done = stores.change_job(
         job, lambda backend, job_id: backend.undelete(job_id, at, message=message, dry_run=dry_run)
     )
-    _tell(done, f"Brought job {clean(job)} back", dry_run=dry_run, as_json=as_json)
+    tell(done, f"Brought job {clean(job)} back", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
 @click.argument("job", required=False, shell_complete=complete_job)
-@_force
-@_common
+@force_option
+@change_options
 def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Take back the last thing that a person did to JOB, or to any job.
 
@@ -109,7 +119,7 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
         return await backend.undo(job_id, message=message, force=force, dry_run=dry_run)
 
     done = stores.use(work)
-    _tell(done, f"Undid {short(done.source)} of job {clean(done.job_id)}", dry_run=dry_run, as_json=as_json)
+    tell(done, f"Undid {short(done.source)} of job {clean(done.job_id)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -117,7 +127,7 @@ def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_js
 @click.argument("new")
 @at_option
 @click.option("--from-sheet", type=click.IntRange(min=1), metavar="N", help="Open sheet N and all behind it again.")
-@_common
+@change_options
 def fork(
     job: str, new: str, at: str | None, from_sheet: int | None, message: str | None, dry_run: bool, as_json: bool
 ) -> None:
@@ -129,7 +139,7 @@ def fork(
         job,
         lambda backend, job_id: backend.fork(job_id, new, at, from_sheet=from_sheet, message=message, dry_run=dry_run),
     )
-    _tell(done, f"Forked job {clean(new)} from {clean(job)}", dry_run=dry_run, as_json=as_json)
+    tell(done, f"Forked job {clean(new)} from {clean(job)}", dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -147,7 +157,7 @@ def forks(job: str, at: str | None, as_json: bool) -> None:
         print_table(("job", "status", ">done", "forked at", "time"), list(_tree_rows(tree)))
 
 
-def _tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
+def tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
     """Say what was done and how to take it back, or what would change."""
     from gitstate.values.canonical import equal
 

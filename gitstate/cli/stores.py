@@ -15,6 +15,8 @@ from gitstate.errors import JobNotFoundError, StoreNotFoundError
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from click.shell_completion import CompletionItem
+
     from gitstate.backends.git import GitStateBackend
     from gitstate.store.store import Store
 
@@ -38,6 +40,7 @@ _VARIABLE = "GITSTATE_STORE"
 _BRANCH_VARIABLE = "GITSTATE_BRANCH"
 _CODE_VARIABLE = "GITSTATE_CODE"
 _DEFAULT_BRANCH = "main"
+_PROPOSALS = "proposals/"  # as store/proposals.py has it
 
 
 @dataclass
@@ -63,6 +66,27 @@ _branch_option = click.option(
     help=f"The branch that holds the state. Otherwise {_BRANCH_VARIABLE} or `git config gitstate.branch` names it."
     f"  [default: {_DEFAULT_BRANCH}]",
 )
+
+
+def _remember_proposal(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).branch = f"{_PROPOSALS}{value.removeprefix(_PROPOSALS)}"
+
+
+def _complete_proposal(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    from gitstate.cli.completion import complete_proposal  # which needs this module
+
+    return complete_proposal(ctx, param, incomplete)
+
+
+_proposal_option = click.option(
+    "--proposal",
+    metavar="NAME",
+    expose_value=False,
+    callback=_remember_proposal,
+    shell_complete=_complete_proposal,
+    help="Look at, or change, the state as it is in this proposal: short for --branch proposals/NAME.",
+)
 _store_option = click.option(
     "--store",
     metavar="PATH",
@@ -74,7 +98,7 @@ _store_option = click.option(
 
 def store_options(command: AnyCommand) -> AnyCommand:
     """Add the options that choose a store; given twice, the one after the verb counts."""
-    return _store_option(_branch_option(command))
+    return _store_option(_branch_option(_proposal_option(command)))
 
 
 def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
@@ -92,10 +116,34 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
     async def session() -> T:
         asyncio.get_running_loop().set_exception_handler(_tell)
         code = os.environ.get(_CODE_VARIABLE) or None
-        async with GitStateBackend(path, branch=branch, create=False, code=code) as backend:
+        async with GitStateBackend(_shown_at(path, branch), branch=branch, create=False, code=code) as backend:
             return await work(backend)
 
-    return asyncio.run(session())
+    try:
+        return asyncio.run(session())
+    except StoreNotFoundError as error:
+        if branch.startswith(_PROPOSALS) and "no commits" in error.message:
+            name = branch.removeprefix(_PROPOSALS)
+            raise StoreNotFoundError(
+                f"there is no proposal {name!r}", hint="`gitstate propose` lists them, and makes one of a new name"
+            ) from error
+        raise
+
+
+def _shown_at(path: Path, branch: str) -> Path:
+    """Return the folder of a linked worktree that shows a branch which the store at ``path`` does not, so that the
+    files there are kept up; else the path.
+    """
+    if branch == _DEFAULT_BRANCH:
+        return path
+    from gitstate.engine import refs
+    from gitstate.engine.repository import open_repository
+
+    repository = open_repository(path, branch=branch, create=False)
+    folder = refs.checked_out(repository, repository.ref)
+    if folder is None or refs.read_head(repository) == repository.ref:
+        return path
+    return Path(folder)
 
 
 def _tell(loop: "AbstractEventLoop", context: dict[str, Any]) -> None:
@@ -160,8 +208,8 @@ def looked_at() -> tuple[Path, str]:
     Raises:
         StoreNotFoundError: None is named, and there is none here.
     """
-    path, branch = os.environ.get("GIT_DIR"), _settings().branch or "main"
-    return (Path(path), branch) if path and not _settings().store else chosen()
+    path = os.environ.get("GIT_DIR")
+    return (Path(path), _branch_of(Path(path))) if path and not _settings().store else chosen()
 
 
 async def whole_id(backend: "GitStateBackend", job: str) -> str:

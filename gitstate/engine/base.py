@@ -149,8 +149,10 @@ class Engine(ABC):
         """Return the names of all refs below a prefix that ends with a slash, sorted."""
 
     @abstractmethod
-    def create_ref(self, name: str, commit_id: ObjectId) -> None:
+    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
         """Make a ref that is not there yet, durably, at a commit that is there.
+
+        With a ``note``, one line, a log begins with it, as that of a branch does.
 
         Raises:
             StaleError: It is there.
@@ -160,12 +162,16 @@ class Engine(ABC):
 
     @abstractmethod
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
-        """Remove a ref that stands at a commit, durably.
+        """Remove a ref that stands at a commit, durably, with its log.
 
         Raises:
             StaleError: It is not there, or elsewhere.
             BusyError: Another process did not let go in time.
         """
+
+    @abstractmethod
+    def checked_out(self, name: str) -> str | None:
+        """Return a folder in which a branch, by its full name, is checked out; None if it is nowhere."""
 
     @abstractmethod
     def signature(self) -> Signature:

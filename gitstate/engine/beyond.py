@@ -6,11 +6,12 @@ Clocks only say where to look first, so they cost time where they are wrong, and
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 
+from gitstate.engine import graph
 from gitstate.engine.ancestry import Ancestry, Sketch
 from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
 
-__all__ = ["beyond", "independent", "is_in_history"]
+__all__ = ["beyond", "independent", "is_in_history", "meeting"]
 
 
 def beyond(source: Source, head: ObjectId, seen: Collection[ObjectId]) -> list[ObjectId]:
@@ -38,6 +39,21 @@ def independent(source: Source, commits: Iterable[ObjectId]) -> tuple[ObjectId, 
 def is_in_history(source: Source, commit_id: ObjectId, head: ObjectId) -> bool:
     """Whether ``head`` has a commit in its history, or is that. Raises as :func:`beyond` does."""
     return not beyond(source, commit_id, [head])
+
+
+def meeting(source: Source, one: ObjectId, other: ObjectId) -> tuple[ObjectId, ...]:
+    """Return the commits at which two histories met last, as ``git merge-base --all`` does: one as a rule, none where
+    they have nothing in common.
+
+    Raises:
+        CorruptionError: A commit is missing or damaged.
+    """
+    apart = beyond(source, other, [one])
+    if not apart:
+        return (other,)
+    mine = set(apart)
+    before = (parent for commit_id in apart for parent in graph.read(source, commit_id).parents)
+    return independent(source, (parent for parent in before if parent not in mine))
 
 
 class _Walk:

@@ -205,13 +205,18 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.path(below)):
             return sorted(set(refs.names(self._repository, below)))
 
-    def create_ref(self, name: str, commit_id: ObjectId) -> None:
+    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
         """See :meth:`Engine.create_ref`."""
         with self._writing():
             # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
             with self.lock():
-                refs.create(self._repository, name, commit_id, timeout=self._ref_timeout)
+                timeout = self._ref_timeout
+                if not note:
+                    refs.create(self._repository, name, commit_id, timeout=timeout)
+                    return
+                who = self.signature()
+                refs.swap(self._repository, name, expected=None, new=commit_id, who=who, note=note, timeout=timeout)
 
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""
@@ -220,6 +225,11 @@ class GitEngine(Engine):
             if found is None or self._reader.peel(found) != expected:
                 raise StaleError(f"{name} is at {found}, not at {expected}", hint="read it again")
             refs.delete(self._repository, name, expected=found, timeout=self._ref_timeout)
+
+    def checked_out(self, name: str) -> str | None:
+        """See :meth:`Engine.checked_out`."""
+        with files.storage_errors(self._repository.common_dir):
+            return refs.checked_out(self._repository, name)
 
     def signature(self) -> Signature:
         """See :meth:`Engine.signature`."""

@@ -88,8 +88,9 @@ class Place:
 def history(source: Source, start: ObjectId, place: Place) -> Iterator[tuple[ObjectId, Commit]]:
     """Yield the commits that changed one place, newest first, as ``git log -- place`` simplifies history.
 
-    A merge that took one parent's side whole is passed over, with its other parents. A commit that changed nothing at
-    all counts if it claims to be about the place.
+    A merge that took one parent's side whole is passed over, with its other parents; one that claims to be about the
+    place, and is not as its first parent was, counts nevertheless. So does a commit that changed nothing at all, if it
+    claims that.
 
     Stretches of commits that say that they are about other places are compared at their ends only, and looked into
     where these differ. So one that says so and changes this place is found too, unless another one took that back
@@ -110,7 +111,8 @@ def history(source: Source, start: ObjectId, place: Place) -> Iterator[tuple[Obj
         parents = [(parent, pending.ancestry.get(parent)) for parent in commit.parents]
         same = next(((parent, sketch) for parent, sketch in parents if locate(sketch.tree) == here), None)
         if same is not None:
-            if len(parents) == 1 and same[1].tree == commit.tree and place.claims(found := read(source, commit_id)):
+            silent = same[1].tree == commit.tree if len(parents) == 1 else locate(parents[0][1].tree) != here
+            if silent and place.claims(found := read(source, commit_id)):
                 yield commit_id, found
             pending.push(*same)
             continue

@@ -97,8 +97,9 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.refs`."""
         return sorted(name for name in list(self._refs) if name.startswith(below))
 
-    def create_ref(self, name: str, commit_id: ObjectId) -> None:
-        """See :meth:`Engine.create_ref`."""
+    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
+        """See :meth:`Engine.create_ref`; there are no logs."""
+        del note
         with self.lock():
             if name in self._refs:
                 raise StaleError(f"{name} is there, at {self._refs[name]}", hint="read it again")
@@ -112,6 +113,11 @@ class MemoryEngine(Engine):
             if self._refs.get(name) != expected:
                 raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
             del self._refs[name]
+
+    def checked_out(self, name: str) -> str | None:
+        """See :meth:`Engine.checked_out`."""
+        del name
+        return None
 
     def signature(self) -> Signature:
         """See :meth:`Engine.signature`."""

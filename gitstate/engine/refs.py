@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gitstate.engine import files, reflog
 from gitstate.engine.locks import LockFile
@@ -17,6 +18,7 @@ from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
 __all__ = [
     "any_ref",
+    "checked_out",
     "create",
     "delete",
     "forget",
@@ -84,6 +86,33 @@ def read_head(repository: Repository) -> str | None:
     """Return the ref that ``HEAD`` points to, which is the branch that is checked out; None when it is detached."""
     content = files.read(f"{repository.git_dir}/HEAD")
     return os.fsdecode(content[5:].strip()) if content.startswith(b"ref: ") else None
+
+
+def checked_out(repository: Repository, ref: str) -> str | None:
+    """Return the folder of a worktree, the main one or a linked one, in which a branch is checked out; else None.
+
+    A bare repository has no main one. A linked one whose folder is gone counts for nothing: `git worktree prune`.
+    """
+    wanted = b"ref: " + os.fsencode(ref)
+    common, main = repository.common_dir, repository.worktree
+    if repository.git_dir != common:  # this one is linked
+        main = common.parent if common.name == ".git" else None
+    if main is not None and _read_if_there(common / "HEAD").strip() == wanted:
+        return str(main)
+    linked = common / "worktrees"
+    for name in sorted(os.listdir(linked)) if linked.is_dir() else []:
+        if _read_if_there(linked / name / "HEAD").strip() == wanted:
+            link = os.fsdecode(_read_if_there(linked / name / "gitdir").strip())
+            if link and os.path.exists(inner := os.path.normpath(linked / name / link)):
+                return os.path.dirname(inner)
+    return None
+
+
+def _read_if_there(path: Path) -> bytes:
+    try:
+        return files.read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def any_ref(repository: Repository) -> str | None:
@@ -174,7 +203,9 @@ def create(repository: Repository, ref: str, new: ObjectId, *, timeout: float = 
 
 
 def delete(repository: Repository, ref: str, *, expected: ObjectId, timeout: float = 10.0) -> None:
-    """Remove ``ref``, which is no branch and stands at ``expected``, durably; call it under the store's lock.
+    """Remove ``ref``, which stands at ``expected``, durably and with its log; call it under the store's lock.
+
+    A branch that is checked out somewhere is not to be removed: see :func:`checked_out`.
 
     Raises:
         StaleError: It is elsewhere, or not there.
@@ -189,6 +220,19 @@ def delete(repository: Repository, ref: str, *, expected: ObjectId, timeout: flo
         _unpack(repository, ref, timeout)  # first: else the older value would be seen for a moment
         files.remove(path)
         files.sync_directory(os.path.dirname(path))
+        _remove_log(repository, ref)
+
+
+def _remove_log(repository: Repository, ref: str) -> None:
+    """Remove the log of a ref that is gone, and the folders that it leaves empty: others' would need their places."""
+    log = repository.path(f"logs/{ref}")
+    with suppress(NotADirectoryError):
+        files.remove(log)
+    folder, top = os.path.dirname(log), repository.path("logs/" + "/".join(ref.split("/")[:2]))
+    with suppress(OSError):  # another log is in it
+        while len(folder) > len(top):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)
 
 
 def _unpack(repository: Repository, ref: str, timeout: float) -> None:

@@ -17,7 +17,15 @@ from dulwich.refs import Ref, check_ref_format
 from gitstate.engine import files
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError
 
-__all__ = ["DEFAULT_BRANCH", "Repository", "find_store", "locate", "open_repository", "user_configuration"]
+__all__ = [
+    "DEFAULT_BRANCH",
+    "Repository",
+    "find_store",
+    "is_branch_name",
+    "locate",
+    "open_repository",
+    "user_configuration",
+]
 
 
 DEFAULT_BRANCH = "main"
@@ -82,7 +90,7 @@ def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = 
         raise UnsupportedError(f"gitstate does not work on {sys.platform}", hint="use Linux or macOS")
     if "\0" in str(path) or not _can_be_encoded(str(path)):
         raise InvalidInputError(f"{str(path)!r} cannot be a path", hint="name an ordinary folder")
-    if not _is_branch_name(branch):
+    if not is_branch_name(branch):
         raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint="try `main`")
     path = path.absolute()
     with files.storage_errors(path):
@@ -96,7 +104,8 @@ def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = 
     return repository
 
 
-def _is_branch_name(name: str) -> bool:
+def is_branch_name(name: str) -> bool:
+    """Whether a text can be the name of a branch, as git has it."""
     return (
         isinstance(name, str)
         and _can_be_encoded(name)

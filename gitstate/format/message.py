@@ -28,6 +28,7 @@ __all__ = [
     "OUTPUT_BYTES",
     "PROGRESS",
     "PROMPT_BYTES",
+    "PROPOSAL",
     "SHEET",
     "SKIPPED",
     "SOURCE",
@@ -69,9 +70,10 @@ SOURCE = "Gitstate-Source"
 UNDOES = "Gitstate-Undoes"
 ORIGIN = "Gitstate-Origin"
 CODE = "Gitstate-Code"
+PROPOSAL = "Gitstate-Proposal"
 
 TRAILERS = (
-    Trailer(JOB, "any text", "the id of the job that the commit is about"),
+    Trailer(JOB, "any text", "the id of the job that the commit is about; of `merged`, may stand several times"),
     Trailer(EVENT, "a word", "what happened; see the events below"),
     Trailer(STATUS, "a word", "the job's status after it"),
     Trailer(PROGRESS, "`done/total`", "how many sheets are completed or skipped after it, and how many there are"),
@@ -100,6 +102,7 @@ TRAILERS = (
         "the commit of the project whose code ran; `dirty`: its tracked files had other changes; `unchecked`: whether "
         "they had is unknown",
     ),
+    Trailer(PROPOSAL, "any text", "of `merged`: the name of the proposal that was applied, its second parent"),
 )
 """All of ours, in the order in which people meet them."""
 
@@ -115,6 +118,8 @@ class Event(StrEnum):
     ROLLED_BACK = "rolled-back"
     RESTORED = "restored"
     UNDONE = "undone"
+    SKIPPED = "skipped"
+    RESET = "reset"
     FORKED = "forked"
     RECOVERED = "recovered"
     MERGED = "merged"
@@ -132,9 +137,11 @@ EVENTS = {
     Event.ROLLED_BACK: "an earlier state became the present one",
     Event.RESTORED: "sheets or values of an earlier state, or a deleted job, came back",
     Event.UNDONE: "a change that a person made was taken back",
+    Event.SKIPPED: "a person said that sheets are not to be run",
+    Event.RESET: "a person made sheets pending again, so that they run once more",
     Event.FORKED: "a new job began as a checkpoint of another one",
     Event.RECOVERED: "a state was made of the output files that were found",
-    Event.MERGED: "a save that was merged with what others had changed meanwhile",
+    Event.MERGED: "a save that was merged with what others had changed meanwhile; or a proposal that was applied",
     Event.IMPORTED: "a state came from files or a database",
     Event.EDITED: "somebody changed the files; also what a commit without trailers counts as",
     Event.RESHARDED: "all jobs moved under another number of folders",

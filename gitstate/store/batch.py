@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
@@ -17,11 +17,27 @@ from gitstate.store.documents import Collection, Draft, Edit, Observer, Revision
 from gitstate.store.reader import Reader
 from gitstate.values.canonical import Value
 
-__all__ = ["Batch", "RootEdit"]
+__all__ = ["Batch", "Joined", "MergeEdit", "RootEdit"]
 
 RootEdit: TypeAlias = Callable[[Reader, ObjectId], tuple[ObjectId, list[GitObject], Message] | None]
 """A write of the whole store: from the root tree, and a reader that knows it, to the next root tree with its new
 objects and the message; None: nothing to write."""
+
+
+class Joined(NamedTuple):
+    """What a merge makes of the whole store: its tree, the objects that are new in it, the message, and the tip of the
+    history that is joined, which is in the repository.
+    """
+
+    tree: ObjectId
+    objects: list[GitObject]
+    message: Message
+    tip: ObjectId
+
+
+MergeEdit: TypeAlias = Callable[[Reader, ObjectId], Joined | None]
+"""A merge of another history: from the commit that it follows, and a reader that knows it, to what is joined; None:
+nothing to write."""
 
 
 class Batch:
@@ -77,12 +93,24 @@ class Batch:
         drawn = edit(self.reader, root)
         return None if drawn is None else self.commit(*drawn)
 
-    def commit(self, tree: ObjectId, objects: list[GitObject], message: Message) -> Revision:
-        """Add a commit with this root tree; ``objects`` are those that it has and the commit before had not."""
+    def write_merge(self, edit: MergeEdit) -> Revision | None:
+        """Commit what an edit makes of the whole store and of another history, as one that follows both."""
+        tip, _ = self._root()
+        drawn = edit(self.reader, tip)
+        return None if drawn is None else self.commit(drawn.tree, drawn.objects, drawn.message, drawn.tip)
+
+    def commit(
+        self, tree: ObjectId, objects: list[GitObject], message: Message, joined: ObjectId | None = None
+    ) -> Revision:
+        """Add a commit with this root tree; ``objects`` are those that it has and its parents have not.
+
+        A second parent is one that was ``joined``.
+        """
         who = self._engine.signature()
         if self._stamp:
             message = replace(message, trailers=(*message.trailers, *self._stamp))
-        commit = Commit(tree, () if self._tip is None else (self._tip,), who, who, message.to_bytes())
+        parents = tuple(parent for parent in (self._tip, joined) if parent is not None)
+        commit = Commit(tree, parents, who, who, message.to_bytes())
         made = commit.to_object()
         self._staging.add([*objects, made])
         self._tip = made.id

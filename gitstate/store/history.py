@@ -78,7 +78,7 @@ def walked(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[R
         return said in text and own not in text
 
     def claims(commit: Commit) -> bool:
-        return part is None and Message.parse(commit.message).get(collection.trailer) == document
+        return part is None and document in Message.parse(commit.message).all(collection.trailer)
 
     for commit_id, commit in graph.history(reader.engine, trail.start, graph.Place(locate, is_elsewhere, claims)):
         revision = Revision.of(commit_id, commit)

@@ -46,6 +46,11 @@ class ReadingStore:
         """Tells this store from every other one that this machine sees: its path and branch."""
         return self._engine.identity
 
+    @property
+    def reader(self) -> Reader:
+        """Finds documents in the trees of the repository, whichever branch they are of."""
+        return self._reader
+
     def head(self) -> ObjectId:
         """Return the commit at which the store stands.
 

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from gitstate.engine.objects import TreeEntry
     from gitstate.engine.project import Project
     from gitstate.engine.upkeep import GcReport
+    from gitstate.store.batch import MergeEdit
     from gitstate.store.edited import FolderState
     from gitstate.store.edits import Edit as FileEdit
+    from gitstate.store.proposals import Proposals
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
 
@@ -212,6 +214,22 @@ class Store(ReadingStore):
         """Keep the index of a collection up from now on, and merge its documents as values where people commit."""
         self._collections[collection.name] = collection
         self._indexes.of(collection)
+
+    def submit_merge(self, edit: MergeEdit) -> Future[Revision | None]:
+        """Queue a write that joins another history to the store's own, as a commit with two parents.
+
+        Raises as :meth:`submit` does.
+        """
+        self._check_open()
+        return self._writer.submit_merge(edit)
+
+    @property
+    def proposals(self) -> Proposals:
+        """The branches of changes that were proposed."""
+        from gitstate.store.proposals import Proposals
+
+        self._check_open()
+        return Proposals(self._engine, self._reader)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.

@@ -17,7 +17,7 @@ from gitstate.engine.objects import ObjectId
 from gitstate.errors import ClosedError, StaleError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
-from gitstate.store.batch import Batch, RootEdit
+from gitstate.store.batch import Batch, MergeEdit, RootEdit
 from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.reconcile import Reconciler
@@ -83,6 +83,10 @@ class Writer:
     def submit_root(self, edit: RootEdit) -> "Future[Revision | None]":
         """Queue a write of the whole store; see :meth:`submit`."""
         return self._enqueue(lambda batch: batch.write_root(edit))
+
+    def submit_merge(self, edit: MergeEdit) -> "Future[Revision | None]":
+        """Queue a merge of another history; see :meth:`submit`."""
+        return self._enqueue(lambda batch: batch.write_merge(edit))
 
     def create(self, version: FormatVersion) -> Revision | None:
         """Make the first commit of a store, unless somebody else just did: return None then."""

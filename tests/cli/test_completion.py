@@ -261,3 +261,17 @@ def test_other_shells_are_refused(gitstate: Gitstate) -> None:
 
 def test_statuses_are_offered(store: Path) -> None:
     assert set(offered("--store", store, "list", "--status", "p")) == {"pending", "paused", "paused_at_chain"}
+
+
+def test_proposals_are_offered_wherever_one_is_named(gitstate: Gitstate, store: Path) -> None:
+    for name in ("rerun-1", "rerun-2", "other"):
+        assert gitstate("propose", name, "--store", store).status == 0
+    for words in (
+        ["review", "re"],
+        ["apply", "re"],
+        ["propose", "re"],
+        ["show", "--proposal", "re"],
+        ["--proposal", "re"],
+    ):
+        *before, incomplete = words
+        assert list(offered("--store", store, *before, incomplete)) == ["rerun-1", "rerun-2"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitstate.engine import graph
-from gitstate.engine.beyond import beyond, independent
+from gitstate.engine.beyond import beyond, independent, meeting
 from gitstate.engine.objects import ObjectId
 from tests.engine.test_graph import History
 
@@ -54,6 +54,19 @@ def test_it_is_the_difference_of_the_ancestors_whatever_the_clocks_say(
     for commit_id in found:
         for parent in graph.read(history.engine, commit_id).parents:
             assert places.get(parent, -1) < places[commit_id], "parents come first"
+
+
+@settings(max_examples=200)
+@given(_SHAPES, _CLOCKS, st.data())
+def test_histories_meet_at_what_both_have_and_nothing_later_does(
+    shape: list[list[int]], clocks: list[int], data: st.DataObject
+) -> None:
+    history = Shaped(shape, clocks)
+    one, other = (data.draw(st.sampled_from(history.made)) for _ in range(2))
+    common = history.has(one) & history.has(other)
+    last = {each for each in common if not any(each in history.has(later) - {later} for later in common)}
+    found = meeting(history.engine, one, other)
+    assert set(found) == last and len(found) == len(last)
 
 
 def reads(history: History, head: ObjectId, *seen: ObjectId) -> tuple[int, int]:

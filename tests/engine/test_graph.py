@@ -67,6 +67,18 @@ def test_a_merge_that_took_one_side_whole_is_passed_over_with_the_other_side() -
     assert history.of(merge, "b") == [theirs]
 
 
+def test_a_merge_that_claims_to_be_about_the_place_counts_if_it_brought_something() -> None:
+    history = History()
+    root = history.commit(a="0")
+    ours = history.commit(root, b="1")
+    theirs = history.commit(root, a="1")
+    merge = history.commit(ours, theirs, a="1", says="all")
+    place = Place(history.locate("a"), claims=lambda commit: b"about all" in commit.message)
+    assert [each for each, _ in graph.history(history.engine, merge, place)] == [merge, theirs, root]
+    place = Place(history.locate("b"), claims=lambda commit: b"about all" in commit.message)
+    assert [each for each, _ in graph.history(history.engine, merge, place)] == [ours]
+
+
 def test_a_merge_that_joined_both_sides_counts() -> None:
     history = History()
     root = history.commit(a="0")

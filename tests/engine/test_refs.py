@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gitstate.engine import refs
 from gitstate.engine.base import Engine
+from gitstate.engine.repository import open_repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, StaleError, UnsupportedError
 from tests.engine.conftest import OpenEngine, git, save
 
@@ -134,3 +136,46 @@ def test_a_name_of_something_lost_is_an_error_that_names_it(open_engine: OpenEng
         engine.ref("refs/tags/lost")
     with pytest.raises(GitStateError, match=lost):
         engine.delete_ref("refs/tags/lost", expected=lost)
+
+
+BRANCH = "refs/heads/proposals/team/x"
+
+
+def test_a_branch_begins_with_a_log_and_is_gone_with_it(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "state")
+    one = save(engine, {"a": b"1"})
+    engine.create_ref(BRANCH, one, note="branch: Created from here")
+    with pytest.raises(StaleError):
+        engine.create_ref(BRANCH, one, note="once more")
+    assert "branch: Created from here" in git(tmp_path / "state", "reflog", "show", BRANCH)
+    git(tmp_path / "state", "branch", "proposals/team/y", "main")
+    for packed in (False, True):
+        if packed:
+            git(tmp_path / "state", "pack-refs", "--all")
+            engine.create_ref(BRANCH, one, note="again")
+        engine.delete_ref(BRANCH, expected=one)
+        assert engine.ref(BRANCH) is None
+        logs = tmp_path / "state/.git/logs/refs/heads"
+        assert not (logs / "proposals/team/x").exists() and (logs / "proposals/team/y").exists()
+    engine.delete_ref("refs/heads/proposals/team/y", expected=one)
+    assert sorted(path.name for path in logs.iterdir()) == ["main"]
+    engine.create_ref("refs/heads/proposals/team", one, note="in the place of a folder")
+    assert git(tmp_path / "state", "branch", "--format=%(refname:short)").split() == ["main", "proposals/team"]
+
+
+def test_it_is_known_where_a_branch_is_checked_out(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "state")
+    save(engine, {"a": b"1"})
+    engine.create_ref(BRANCH, engine.head() or "", note="a branch")
+    assert engine.checked_out(BRANCH) is None
+    assert engine.checked_out("refs/heads/main") == str(tmp_path / "state")
+    git(tmp_path / "state", "worktree", "add", "-q", str(tmp_path / "x"), "proposals/team/x")
+    assert engine.checked_out(BRANCH) == str(tmp_path / "x")
+    linked = open_repository(tmp_path / "x", branch="proposals/team/x", create=False)
+    assert refs.checked_out(linked, BRANCH) == str(tmp_path / "x")
+    assert refs.checked_out(linked, "refs/heads/main") == str(tmp_path / "state")
+    (tmp_path / "x").rename(tmp_path / "away")
+    assert engine.checked_out(BRANCH) is None  # as `git worktree prune` has it
+    (tmp_path / "away").rename(tmp_path / "x")
+    git(tmp_path / "x", "checkout", "-q", "--detach")
+    assert engine.checked_out(BRANCH) is None
