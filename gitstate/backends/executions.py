@@ -17,6 +17,7 @@ from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
+from gitstate.store.answers import Answers
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.store.trails import Said
@@ -246,11 +247,11 @@ class Numbers(NamedTuple):
     seconds: float | None
 
 
-def numbers(store: Store, collection: Collection, job_id: str) -> Numbers:
+def numbers(store: Answers, collection: Collection, job_id: str) -> Numbers:
     """Return the numbers of the executions in the present life of a job."""
     met: dict[int, Said] = {}
-    for life in lives(store, collection, job_id):
-        for said in store.said(collection, job_id, life, message.EXECUTION, message.EXIT_CODE, message.DURATION):
+    for life in lives(store, collection, job_id, None, message.EXECUTION, message.EXIT_CODE, message.DURATION):
+        for said in life.said:
             number = integer(said[message.EXECUTION])
             if number is not None:
                 met.setdefault(number, said)
@@ -259,12 +260,12 @@ def numbers(store: Store, collection: Collection, job_id: str) -> Numbers:
     return Numbers(len(met), codes.count(0), sum(seconds) / len(seconds) if seconds else None)
 
 
-def ids(store: Store, collection: Collection, job_id: str) -> frozenset[int]:
+def ids(store: Answers, collection: Collection, job_id: str) -> frozenset[int]:
     """Return the ids of the executions in the present life of a job."""
     found = (
         integer(said[message.EXECUTION])
-        for life in lives(store, collection, job_id)
-        for said in store.said(collection, job_id, life, message.EXECUTION)
+        for life in lives(store, collection, job_id, None, message.EXECUTION)
+        for said in life.said
     )
     return frozenset(number for number in found if number is not None)
 
@@ -318,7 +319,9 @@ def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str) -> str | 
 
 def integer(text: str | None) -> int | None:
     """Return the integer that a trailer says, None if it says none."""
-    return int(text) if text is not None and _INTEGER.fullmatch(text) else None
+    if text is None:
+        return None
+    return int(text) if (text.isdecimal() and text.isascii() and len(text) < 20) or _INTEGER.fullmatch(text) else None
 
 
 def _seconds(text: str | None) -> float | None:
