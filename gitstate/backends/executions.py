@@ -7,6 +7,7 @@ import math
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ RECORD = (
     "executed_at",
 )
 """The keys of a record, in the order in which consumers know them."""
+_PAYLOAD = ("prompt", "output")
 _LARGE = 10**18  # no sheet, attempt or exit code is that large
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
@@ -181,11 +183,15 @@ class Recorded(NamedTuple):
 
     def payload(self, store: Store, collection: Collection) -> dict[str, str | None]:
         """Return its prompt and output, read from the tree of the commit."""
-        snapshot = store.snapshot(collection, self.job_id, self.revision)
-        return {
-            "prompt": None if self.prompt_bytes is None else _text(snapshot, self.sheet_num, "prompt"),
-            "output": None if self.output_bytes is None else _text(snapshot, self.sheet_num, "output"),
-        }
+        wanted = [
+            name for name in _PAYLOAD if getattr(self, f"{name}_bytes") is not None and self.sheet_num is not None
+        ]
+        snapshot = store.snapshot(collection, self.job_id, self.revision) if wanted else None
+        texts: dict[str, str | None] = dict.fromkeys(_PAYLOAD)
+        if snapshot is not None and self.sheet_num is not None:
+            files = snapshot.read_in(_folder(self.sheet_num), [f"{name}.txt" for name in wanted])
+            texts |= {name: _text(content) for name, content in zip(wanted, files, strict=True)}
+        return texts
 
 
 _SAID = (
@@ -296,22 +302,25 @@ def _is_moment(time: Any) -> bool:
         return False
 
 
+def _folder(sheet_num: int) -> str:
+    return f"executions/{sheet_num:04d}"
+
+
 def _path(sheet_num: int, name: str) -> str:
-    return f"executions/{sheet_num:04d}/{name}.txt"
+    return f"{_folder(sheet_num)}/{name}.txt"
 
 
 def _payload(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "surrogatepass")
 
 
-def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str) -> str | None:
-    content = None if snapshot is None or sheet_num is None else snapshot.read(_path(sheet_num, name))
+def _text(content: bytes | None) -> str | None:
     if content is None:
         return None
-    try:
-        return content.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:  # not as we wrote it
-        return content.decode("utf-8", "replace")
+    for way in ("strict", "surrogatepass"):
+        with suppress(UnicodeDecodeError):
+            return content.decode("utf-8", way)
+    return content.decode("utf-8", "replace")  # not as we wrote it
 
 
 # Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.

@@ -72,7 +72,7 @@ class Reader:
     def root(self, commit_id: ObjectId) -> ObjectId:
         """Return the root tree of a commit, that of the head without reading it again."""
         head, root = self._met.head
-        return root if commit_id == head else graph.read(self.source, commit_id).tree
+        return root if commit_id == head else graph.root(self.source, commit_id)
 
     def format(self, root: ObjectId) -> FormatVersion:
         """Return how a root tree is to be read; each commit's own ``gitstate.json`` says so.
@@ -80,15 +80,19 @@ class Reader:
         Raises:
             UnsupportedError: The tree is no store's, or a store's of a newer format.
         """
-        entry = trees.find(self.source, root, FORMAT_FILE)
-        if entry is None:
+        found = self._format(root)
+        if found is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
                 hint="choose an empty folder, or another branch",
             )
-        if entry.id not in self._met.formats:
+        return found
+
+    def _format(self, root: ObjectId) -> FormatVersion | None:
+        entry = trees.find(self.source, root, FORMAT_FILE)
+        if entry is not None and entry.id not in self._met.formats:
             self._met.formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
-        return self._met.formats[entry.id]
+        return None if entry is None else self._met.formats[entry.id]
 
     def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
         """Return the path of a document's folder in a root tree, whether it is there or not."""
@@ -166,7 +170,8 @@ class Reader:
 
         A person's slip that was put right leaves such a tree in the history, and no more than that.
         """
-        return None if trees.find(self.source, root, FORMAT_FILE) is None else self.format(root).fanout
+        found = self._format(root)
+        return None if found is None else found.fanout
 
     def _trees(self, collection: Collection, root: ObjectId) -> dict[str, ObjectId]:
         return {document: tree for document, _, tree in self.places(collection, root)}
