@@ -45,7 +45,8 @@ class Checkpoint:
         """Return what a revision says of a job; what it says of another job does not count."""
         said = revision.message
         ours = said.get(message.JOB) == job_id
-        return cls(
+        made = object.__new__(cls)  # fields that are frozen, set one by one, take a sixth of a history's time
+        made.__dict__.update(
             revision=revision.id,
             time=revision.time,
             author=revision.author,
@@ -56,6 +57,7 @@ class Checkpoint:
             message=said.body,
             ended=endings_of(said) if ours else (),
         )
+        return made
 
 
 class AskedTrailer(NamedTuple):
