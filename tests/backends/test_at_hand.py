@@ -129,7 +129,7 @@ async def test_nobody_waits_in_the_event_loop(tmp_path: Path, threads: list[str]
             await backend.get_execution_history_count("nightly")
 
 
-@pytest.fixture(params=["steps", "revisions", "trailers", "documents"])
+@pytest.fixture(params=["steps", "revisions", "unread", "trailers", "documents"])
 def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is many begins early."""
     with monkeypatch.context() as patch:
@@ -138,6 +138,8 @@ def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
             patch.setattr(database, "_LOOKS", 1)
         elif request.param == "revisions":
             patch.setattr(revisions, "_AT_HAND", 3)
+        elif request.param == "unread":
+            patch.setattr(revisions, "_NEW", -1)
         elif request.param == "trailers":
             patch.setattr(revisions, "_TOLD", 2)
         else:

@@ -7,6 +7,7 @@ a document that a merge changed nothing more is known than that: its history is 
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -42,6 +43,7 @@ CREATE TABLE tangled (document BLOB PRIMARY KEY) WITHOUT ROWID"""
 _EMPTY = [f"DELETE FROM {table}" for table in ("revisions", "touched", "latest", "told", "merges", "tangled")]  # noqa: S608
 _PAGE = 200  # revisions that are read at once
 _AT_HAND = 128  # and so many for those who cannot wait, in half a millisecond as a rule
+_NEW = 32  # of these at most that were not asked for before: to read a commit takes as long as to find ten
 _TOLD = 1024  # trailers for these
 _AT_ONCE = 2000  # revisions that are inserted at once
 _SMALL = 4096  # bytes of a commit that is kept
@@ -81,7 +83,7 @@ _Parameters: TypeAlias = dict[str, object]
 
 
 @dataclass
-class _New:
+class _Rows:
     """What is new, as rows of the tables."""
 
     revisions: list[tuple[int, str, bytes]] = field(default_factory=list)
@@ -123,8 +125,10 @@ class Revisions:
 
         def first(connection: sqlite3.Connection, bounds: _Parameters) -> Iterator[Revision]:
             rows = _page(connection, bounds, limit)
-            if trail.limit is None and len(rows) == most and not self._database.may_be_written:
-                raise NotAtHandError("there are many revisions")
+            if not self._database.may_be_written:
+                new = sum((commit_id, gone) not in _made for _, commit_id, _, gone in rows)
+                if new > _NEW or (trail.limit is None and len(rows) == most):
+                    raise NotAtHandError("there are many revisions")
             return self._pages(trail, bounds, rows, limit)
 
         return self._ask(trail, first)
@@ -212,7 +216,7 @@ class Revisions:
     def _pages(self, trail: Trail, bounds: _Parameters, rows: list[_Row], limit: int) -> Iterator[Revision]:
         while rows:
             for _, commit_id, body, gone in rows:
-                yield (_revision if len(body) < _SMALL else _revision.__wrapped__)(commit_id, body, gone)
+                yield _revision(commit_id, body, gone)
             if len(rows) < limit:
                 return
             seq, last = rows[-1][:2]
@@ -260,12 +264,12 @@ class Revisions:
 
     def _insert(self, connection: sqlite3.Connection, steps: list[Step]) -> None:
         seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM revisions").fetchone()[0]
-        new = _New()
+        new = _Rows()
         for step, touches in line.followed(self._reader, self._collection, reversed(steps)):
             seq += 1
             if len(new.revisions) == _AT_ONCE:
                 new.insert(connection)
-                new = _New()
+                new = _Rows()
             new.revisions.append((seq, step.id, step.body))
             rows = [(key_of(touch.document), seq, touch.removed) for touch in touches]
             new.touched += rows
@@ -291,9 +295,21 @@ class Revisions:
                 yield key_of(document), key_of(key), seq, place, key_of(value)
 
 
-@lru_cache(maxsize=4096)  # what is asked for again and again, such as by a dashboard, takes a third of the time
+_made: dict[tuple[ObjectId, int], Revision] = {}  # what is asked for again and again, as by a dashboard
+_KEPT = 4096  # revisions there
+
+
 def _revision(commit_id: ObjectId, body: bytes, gone: int) -> Revision:
-    return Revision.of(commit_id, parse_commit(body), removed=bool(gone))
+    """Return a revision; one that was asked for before takes a hundredth of the time."""
+    found = _made.get((commit_id, gone))
+    if found is None:
+        found = Revision.of(commit_id, parse_commit(body), removed=bool(gone))
+        if len(body) < _SMALL:
+            _made[commit_id, gone] = found
+            with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+                while len(_made) > _KEPT:
+                    del _made[next(iter(_made))]
+    return found
 
 
 def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters:
