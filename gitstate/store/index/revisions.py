@@ -201,9 +201,10 @@ class Revisions:
         def asked(connection: sqlite3.Connection, *, again: bool = False) -> T | None:
             with reading(connection):
                 bounds = _bounds(connection, trail)
-                if bounds["newest"] is not None or again:
-                    is_known = bounds["newest"] is not None and bounds["oldest"] is not None
-                    return question(connection, bounds) if is_known and not bounds["tangled"] else None
+                if bounds["newest"] is not None and bounds["oldest"] is not None and not bounds["tangled"]:
+                    return question(connection, bounds)
+            if again:
+                return None
             self.catch_up(connection)
             return asked(connection, again=True)
 
