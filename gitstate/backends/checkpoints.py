@@ -12,9 +12,9 @@ from gitstate.backends.endings import Ended, endings_of
 from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
+from gitstate.store.answers import Answers
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.moments import moment
-from gitstate.store.store import Store
 from gitstate.store.trails import Trail
 
 __all__ = ["Checkpoint", "DeletedJob", "Pin", "events_named", "own_revision", "selected", "trailer_named"]
@@ -51,7 +51,8 @@ class Checkpoint:
         said = revision.message
         ours = job_id in said.all(message.JOB)
         code, code_dirty = _code(said.get(message.CODE) if ours else None)
-        return cls(
+        made = object.__new__(cls)  # fields that are frozen, set one by one, take a sixth of a history's time
+        made.__dict__.update(
             revision=revision.id,
             time=revision.time,
             author=revision.author,
@@ -64,6 +65,7 @@ class Checkpoint:
             code=code,
             code_dirty=code_dirty,
         )
+        return made
 
 
 def _code(said: str | None) -> tuple[str | None, bool | None]:
@@ -125,17 +127,17 @@ def trailer_named(text: str | None) -> AskedTrailer | None:
     return AskedTrailer(key, value.strip() if colon else None)
 
 
-def own_revision(store: Store, jobs: Collection, job_id: str, at: str | None) -> Revision:
+def own_revision(store: Answers, jobs: Collection, job_id: str, at: str | None) -> Revision:
     """Return the job's own last revision at a revision; None is the head.
 
     Raises:
         JobNotFoundError: There never was such a job.
         RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
     """
-    own = next(store.history(jobs, job_id, at), None)
+    own = next(store.history(jobs, job_id, at, limit=1), None)
     if own is not None:
         return own
-    if at is None or next(store.history(jobs, job_id), None) is None:
+    if at is None or next(store.history(jobs, job_id, limit=1), None) is None:
         raise JobNotFoundError(f"there is no job {job_id!r}", hint="`gitstate list` shows which there are")
     raise RevisionNotFoundError(
         f"there was no job {job_id!r} at revision {at!r}", hint="`gitstate log` lists its revisions"
@@ -143,7 +145,7 @@ def own_revision(store: Store, jobs: Collection, job_id: str, at: str | None) ->
 
 
 def selected(
-    store: Store,
+    store: Answers,
     jobs: Collection,
     job_id: str,
     *,
@@ -152,17 +154,19 @@ def selected(
     after: str | datetime | None = None,
     events: frozenset[str] | None = None,
     trailer: AskedTrailer | None = None,
+    limit: int | None = None,
 ) -> Iterator[Checkpoint]:
     """Yield the checkpoints of a job that are older than ``before`` and newer than ``after``, newest first.
 
-    These are times, or names of revisions; what only time can tell in a history that is no line, it tells.
+    These are times, or names of revisions; what only time can tell in a history that is no line, it tells. ``limit``
+    says how many are needed as a rule.
     """
     oldest, newest = _bound(store, jobs, job_id, after), _bound(store, jobs, job_id, before)
     said = trailer or _said_by(events) or AskedTrailer(None, None)
     asked = Trail(jobs, job_id, "", key=said.key, value=said.value)
     if isinstance(oldest, Revision) or isinstance(newest, Revision):
         said = AskedTrailer(None, None)  # the bounds may be none of those that are asked for
-    revisions = store.history(jobs, job_id, at, key=said.key, value=said.value)
+    revisions = store.history(jobs, job_id, at, key=said.key, value=said.value, limit=limit)
     if isinstance(newest, Revision):
         revisions = _before(store, jobs, job_id, newest, None if at is None else list(revisions))
     elif newest is not None:
@@ -180,7 +184,7 @@ def _said_by(events: frozenset[str] | None) -> AskedTrailer | None:
 
 
 def _before(
-    store: Store, jobs: Collection, job_id: str, newest: Revision, among: list[Revision] | None
+    store: Answers, jobs: Collection, job_id: str, newest: Revision, among: list[Revision] | None
 ) -> Iterator[Revision]:
     """Return the revisions that are older than one, of all or of those that another one has in its history."""
     older = islice(store.history(jobs, job_id, newest.id), 1, None)
@@ -192,7 +196,7 @@ def _before(
 
 
 def _after(
-    store: Store, jobs: Collection, job_id: str, oldest: Revision | datetime | None, revisions: Iterator[Revision]
+    store: Answers, jobs: Collection, job_id: str, oldest: Revision | datetime | None, revisions: Iterator[Revision]
 ) -> Iterator[Revision]:
     """Yield those of some revisions that are newer than one, or than a time."""
     if isinstance(oldest, Revision):
@@ -212,7 +216,7 @@ def _after(
             yield revision
 
 
-def _bound(store: Store, jobs: Collection, job_id: str, name: str | datetime | None) -> Revision | datetime | None:
+def _bound(store: Answers, jobs: Collection, job_id: str, name: str | datetime | None) -> Revision | datetime | None:
     """Return the time that a bound names, or the job's own revision."""
     if isinstance(name, datetime):
         return clock.aware(name)

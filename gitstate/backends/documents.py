@@ -13,10 +13,10 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gitstate import clock
 from gitstate.backends.base import StateBackend
@@ -28,6 +28,7 @@ from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.statuses import next_sheet
 from gitstate.backends.subjects import message_for
 from gitstate.backends.summaries import summarize
+from gitstate.engine.base import NotAtHandError
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format import message
 from gitstate.format.layout import Layout
@@ -42,12 +43,15 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.statuses import SheetStatus
     from gitstate.format.codec import Codec
+    from gitstate.store.answers import Answers
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report
 
 __all__ = ["DocumentBackend", "check_job_id", "check_limit"]
 
 _log = logging.getLogger("gitstate")
+
+T = TypeVar("T")
 
 
 class DocumentBackend(StateBackend):
@@ -304,6 +308,15 @@ class DocumentBackend(StateBackend):
     async def close(self) -> None:
         """Finish what was begun, refresh the worktree, let go of everything. Idempotent."""
         await asyncio.to_thread(self._store.close)
+
+    async def _answer(self, question: Callable[[Answers], T]) -> T:
+        """Return the answer to a question: at once if all that it takes is at hand, which is quicker than the way to a
+        thread and back; else from a thread.
+        """
+        try:
+            return question(self._store.answers)
+        except NotAtHandError:
+            return await asyncio.to_thread(question, self._store)
 
     async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
         return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from gitstate.backends.statuses import RUNNING, SheetStatus
@@ -58,8 +59,13 @@ def ending_trailers(found: Iterable[Ended]) -> tuple[tuple[str, str], ...]:
 
 def endings_of(said: Message) -> tuple[Ended, ...]:
     """Return the attempts that ended by the trailers of a commit, one of each sheet, as far as they can be read."""
+    return _endings(tuple(said.all(message.ENDED))) if said.get(message.ENDED) is not None else ()
+
+
+@lru_cache(maxsize=1024)  # most say the same as one of another job, or as when they were asked last
+def _endings(texts: tuple[str, ...]) -> tuple[Ended, ...]:
     found: dict[int, Ended] = {}
-    for text in said.all(message.ENDED):
+    for text in texts:
         sheet, attempt, status, seconds = (*text.split(" "), "", "", "", "")[:4]
         if _NUMBER.fullmatch(sheet) and _NUMBER.fullmatch(attempt) and status in _OUTCOMES:
             found.setdefault(int(sheet), Ended(int(sheet), int(attempt), status, _read(seconds)))

@@ -7,6 +7,7 @@ import math
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
+from gitstate.store.answers import Answers
 from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.store.trails import Said
@@ -49,6 +51,7 @@ RECORD = (
     "executed_at",
 )
 """The keys of a record, in the order in which consumers know them."""
+_PAYLOAD = ("prompt", "output")
 _LARGE = 10**18  # no sheet, attempt or exit code is that large
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
@@ -180,11 +183,15 @@ class Recorded(NamedTuple):
 
     def payload(self, store: Store, collection: Collection) -> dict[str, str | None]:
         """Return its prompt and output, read from the tree of the commit."""
-        snapshot = store.snapshot(collection, self.job_id, self.revision)
-        return {
-            "prompt": None if self.prompt_bytes is None else _text(snapshot, self.sheet_num, "prompt"),
-            "output": None if self.output_bytes is None else _text(snapshot, self.sheet_num, "output"),
-        }
+        wanted = [
+            name for name in _PAYLOAD if getattr(self, f"{name}_bytes") is not None and self.sheet_num is not None
+        ]
+        snapshot = store.snapshot(collection, self.job_id, self.revision) if wanted else None
+        texts: dict[str, str | None] = dict.fromkeys(_PAYLOAD)
+        if snapshot is not None and self.sheet_num is not None:
+            files = snapshot.read_in(_folder(self.sheet_num), [f"{name}.txt" for name in wanted])
+            texts |= {name: _text(content) for name, content in zip(wanted, files, strict=True)}
+        return texts
 
 
 _SAID = (
@@ -246,11 +253,11 @@ class Numbers(NamedTuple):
     seconds: float | None
 
 
-def numbers(store: Store, collection: Collection, job_id: str) -> Numbers:
+def numbers(store: Answers, collection: Collection, job_id: str) -> Numbers:
     """Return the numbers of the executions in the present life of a job."""
     met: dict[int, Said] = {}
-    for life in lives(store, collection, job_id):
-        for said in store.said(collection, job_id, life, message.EXECUTION, message.EXIT_CODE, message.DURATION):
+    for life in lives(store, collection, job_id, None, message.EXECUTION, message.EXIT_CODE, message.DURATION):
+        for said in life.said:
             number = integer(said[message.EXECUTION])
             if number is not None:
                 met.setdefault(number, said)
@@ -259,12 +266,12 @@ def numbers(store: Store, collection: Collection, job_id: str) -> Numbers:
     return Numbers(len(met), codes.count(0), sum(seconds) / len(seconds) if seconds else None)
 
 
-def ids(store: Store, collection: Collection, job_id: str) -> frozenset[int]:
+def ids(store: Answers, collection: Collection, job_id: str) -> frozenset[int]:
     """Return the ids of the executions in the present life of a job."""
     found = (
         integer(said[message.EXECUTION])
-        for life in lives(store, collection, job_id)
-        for said in store.said(collection, job_id, life, message.EXECUTION)
+        for life in lives(store, collection, job_id, None, message.EXECUTION)
+        for said in life.said
     )
     return frozenset(number for number in found if number is not None)
 
@@ -295,22 +302,25 @@ def _is_moment(time: Any) -> bool:
         return False
 
 
+def _folder(sheet_num: int) -> str:
+    return f"executions/{sheet_num:04d}"
+
+
 def _path(sheet_num: int, name: str) -> str:
-    return f"executions/{sheet_num:04d}/{name}.txt"
+    return f"{_folder(sheet_num)}/{name}.txt"
 
 
 def _payload(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "surrogatepass")
 
 
-def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str) -> str | None:
-    content = None if snapshot is None or sheet_num is None else snapshot.read(_path(sheet_num, name))
+def _text(content: bytes | None) -> str | None:
     if content is None:
         return None
-    try:
-        return content.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:  # not as we wrote it
-        return content.decode("utf-8", "replace")
+    for way in ("strict", "surrogatepass"):
+        with suppress(UnicodeDecodeError):
+            return content.decode("utf-8", way)
+    return content.decode("utf-8", "replace")  # not as we wrote it
 
 
 # Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.
@@ -318,7 +328,9 @@ def _text(snapshot: Snapshot | None, sheet_num: int | None, name: str) -> str | 
 
 def integer(text: str | None) -> int | None:
     """Return the integer that a trailer says, None if it says none."""
-    return int(text) if text is not None and _INTEGER.fullmatch(text) else None
+    if text is None:
+        return None
+    return int(text) if (text.isdecimal() and text.isascii() and len(text) < 20) or _INTEGER.fullmatch(text) else None
 
 
 def _seconds(text: str | None) -> float | None:

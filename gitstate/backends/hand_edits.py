@@ -248,7 +248,7 @@ class HandEdit:
         """Return the files of the value as the head has them; one that is a link has none."""
         if current is None:
             return {}
-        found = ((path, entry) for path, entry in current.entries() if self._owns(path) and entry.mode != LINK)
+        found = ((path, entry) for path, entry in current.entries if self._owns(path) and entry.mode != LINK)
         return {path: current.source.read(entry.id, "blob") for path, entry in found}
 
 

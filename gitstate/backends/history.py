@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gitstate.backends.sides import Sides
     from gitstate.backends.tracing import Bisection, Blame, Predicate
     from gitstate.backends.watching import NewCheckpoint
+    from gitstate.store.answers import Answers
 
 __all__ = ["HistoryBackend"]
 
@@ -66,13 +67,13 @@ class HistoryBackend(JobsBackend):
         job_id, limit, named = check_job_id(job_id), check_limit(limit), events_named(events)
         said = trailer_named(trailer)
 
-        def work() -> list[Checkpoint]:
+        def question(store: Answers) -> list[Checkpoint]:
             found = selected(
-                self._store, self._jobs, job_id, at=at, before=before, after=after, events=named, trailer=said
+                store, self._jobs, job_id, at=at, before=before, after=after, events=named, trailer=said, limit=limit
             )
             return list(islice(found, limit))
 
-        return await asyncio.to_thread(work)
+        return await self._answer(question)
 
     async def attempts(
         self, job_id: str, sheet_num: int | None = None, limit: int | None = None, *, at: str | None = None

@@ -125,7 +125,8 @@ class JobsBackend(RecordingBackend):
         """
         from gitstate.backends import queries
 
-        return await asyncio.to_thread(queries.page, self._store, self._jobs, filters, check_limit(limit), cursor)
+        limit = check_limit(limit)
+        return await self._answer(lambda store: queries.page(store, self._jobs, filters, limit, cursor))
 
     async def each_job(self, **filters: Unpack[JobFilters]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the jobs that are asked for as :meth:`job_page` has them, read a page at a time; the filters, and what
@@ -151,4 +152,4 @@ class JobsBackend(RecordingBackend):
         from gitstate.backends import queries
 
         job_id = check_job_id(job_id)
-        return await asyncio.to_thread(queries.statistics, self._store, self._jobs, job_id)
+        return await self._answer(lambda store: queries.statistics(store, self._jobs, job_id))

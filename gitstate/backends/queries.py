@@ -15,9 +15,9 @@ from gitstate.backends.states import cause_of_death
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.summaries import HIDDEN
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
+from gitstate.store.answers import Answers
 from gitstate.store.documents import Collection
 from gitstate.store.selection import ORDERS, Selected, Selection
-from gitstate.store.store import Store
 from gitstate.values.joins import instant
 
 __all__ = ["JobFilters", "JobPage", "matching", "page", "since_when", "statistics"]
@@ -68,7 +68,7 @@ class JobPage:
     cursor: str | None
 
 
-def page(store: Store, jobs: Collection, filters: JobFilters, limit: int | None, cursor: str | None) -> JobPage:
+def page(store: Answers, jobs: Collection, filters: JobFilters, limit: int | None, cursor: str | None) -> JobPage:
     """Return the first jobs that are asked for, or those behind a cursor. Raises as :func:`matching` does."""
     rows: list[Selected] = []
     for row in matching(store, jobs, filters, limit, cursor):
@@ -79,7 +79,7 @@ def page(store: Store, jobs: Collection, filters: JobFilters, limit: int | None,
 
 
 def matching(
-    store: Store, jobs: Collection, filters: JobFilters, limit: int | None = None, cursor: str | None = None
+    store: Answers, jobs: Collection, filters: JobFilters, limit: int | None = None, cursor: str | None = None
 ) -> Iterator[Selected]:
     """Yield the jobs that are asked for, behind a cursor if there is one.
 
@@ -121,7 +121,7 @@ def shown(row: Selected) -> dict[str, Any]:
     return summary
 
 
-def statistics(store: Store, jobs: Collection, job_id: str) -> dict[str, Any]:
+def statistics(store: Answers, jobs: Collection, job_id: str) -> dict[str, Any]:
     """Return the numbers of a job; nothing for one that is not there.
 
     Raises:

@@ -86,4 +86,4 @@ class RecordingBackend(DocumentBackend):
     async def get_execution_history_count(self, job_id: str) -> int:
         """Return how many executions of a job are recorded."""
         job_id = check_job_id(job_id)
-        return len(await asyncio.to_thread(executions.ids, self._store, self._jobs, job_id))
+        return len(await self._answer(lambda store: executions.ids(store, self._jobs, job_id)))

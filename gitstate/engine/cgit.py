@@ -207,7 +207,10 @@ def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, dict
 
 def read(objects: Path, ids: Sequence[ObjectId]) -> Iterator[tuple[str, bytes]]:
     """Yield the kinds and bodies of objects, unchecked; it ends at one that git cannot read."""
-    with suppress(OSError), _run(objects, ["cat-file", "--batch"], "".join(f"{each}\n" for each in ids)) as git:
+    with (
+        suppress(OSError),
+        _run(objects, ["cat-file", "--batch", "--buffer"], "".join(f"{each}\n" for each in ids)) as git,
+    ):
         stream = _output(git)
         while (header := stream.readline()) and len(words := header.split()) == 3:
             body = stream.read(int(words[2]))
@@ -251,7 +254,12 @@ def _run(objects: Path, arguments: list[str], told: str = "") -> "Iterator[subpr
         with (
             open(stdin, "rb") as source,
             subprocess.Popen(  # noqa: S603 - as above
-                [program, *arguments], env=environment, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                [program, *arguments],
+                env=environment,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=_CHUNK,
             ) as process,
         ):
             try:

@@ -1,6 +1,7 @@
 """Walks over commits: all that one has in its history, and those of them that changed one place in the tree."""
 
 import heapq
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,8 +11,9 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import Commit, ObjectId, parse_commit
 from gitstate.errors import CorruptionError
 
-__all__ = ["Place", "history", "read", "walk"]
+__all__ = ["Place", "history", "read", "root", "walk"]
 
+_TREE = re.compile(rb"tree [0-9a-f]{40}\n")  # with which git begins a commit
 _STRETCH = 1000  # commits about other places that are passed over at once
 
 
@@ -26,6 +28,12 @@ def read(source: Source, commit_id: ObjectId) -> Commit:
         return parse_commit(body)
     except CorruptionError as error:
         raise CorruptionError(f"commit {commit_id}: {error.message}", hint=error.hint) from error
+
+
+def root(source: Source, commit_id: ObjectId) -> ObjectId:
+    """Return the root tree of a commit. Raises as :func:`read` does."""
+    body = source.read(commit_id, "commit")
+    return body[5:45].decode() if _TREE.match(body) else read(source, commit_id).tree
 
 
 class _Pending:

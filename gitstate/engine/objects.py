@@ -6,7 +6,7 @@ entries, ``base_name_compare`` in git's ``tree.c``.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -107,6 +107,10 @@ class Tree(Mapping[str, TreeEntry]):
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def items(self) -> ItemsView[str, TreeEntry]:
+        """Return all names and entries, read at once."""
+        return {name: self[name] for name in self._starts}.items()
 
     def __contains__(self, name: object) -> bool:
         return name in self._starts

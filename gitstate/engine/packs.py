@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,6 +36,7 @@ __all__ = [
     "objects",
     "pack_name",
     "place",
+    "plain_object",
     "read",
     "read_entries",
     "remove_leftovers",
@@ -49,6 +51,7 @@ PackKind = Literal["plain", "deltas"]
 _SALTS: dict[PackKind, bytes] = {"plain": b"gitstate\0", "deltas": b"gitstate deltas\0"}
 _KINDS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
+_LARGE = 1 << 24  # bytes of an object that is not read in one piece
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
 _WINDOW = 4096  # bytes, for objects that are not larger; to begin with zlib's 32 KB takes 50 us, with this one 5
 _MEMORY = 5  # of zlib, as little as fits that window
@@ -184,6 +187,29 @@ def _unpacked(data: bytes) -> Iterator[tuple[GitObject, bytes]]:
         end = len(body) - len(inflater.unused_data)
         yield GitObject(_KIND_OF[kind], content), bytes(body[start:end])
         start = end
+
+
+def plain_object(data: bytes | mmap, offset: int) -> tuple[int, bytes] | None:
+    """Return the number of the kind of the object at a place in a pack, and its body, unchecked.
+
+    None: it is a delta, large, or not whole.
+    """
+    try:
+        byte = data[offset]
+        kind, size, shift = byte >> 4 & 7, byte & 15, 4
+        while byte & 128 and size < _LARGE:
+            offset += 1
+            byte = data[offset]
+            size |= (byte & 127) << shift
+            shift += 7
+        if kind not in _KIND_OF or size >= _LARGE:
+            return None
+        longest = size + (size >> 3) + (size >> 6) + 32  # that zlib makes of so many bytes
+        inflater = zlib.decompressobj()
+        body = inflater.decompress(data[offset + 1 : offset + 1 + longest], size + 1)
+    except (IndexError, ValueError, zlib.error):
+        return None
+    return (kind, body) if inflater.eof and len(body) == size else None
 
 
 def is_sound(base: str) -> bool:

@@ -21,6 +21,7 @@ __all__ = ["Layout", "Part"]
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
 _MANY = 1_000_000  # entries: a list that names more is somebody's joke
+_KEPT = 4096  # paths of entries
 _KEY_MARK = "="  # begins the file name of an entry whose key is no number; no encoded key holds it
 
 
@@ -37,9 +38,18 @@ class Part:
 
     def path_of(self, key: str) -> str:
         """Return the path of an entry's file; different keys have different paths."""
-        if _NUMBER.fullmatch(key):
-            return self.path.format(key.zfill(self.digits))
-        return self.path.format(_KEY_MARK + (names.encode(key) if key else ""))
+        path = self._paths.get(key)
+        if path is None:
+            name = key.zfill(self.digits) if _NUMBER.fullmatch(key) else _KEY_MARK + (names.encode(key) if key else "")
+            path = self.path.format(name)
+            if len(self._paths) < _KEPT:
+                self._paths[key] = path
+        return path
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        """The paths of the first entries that were met: most documents have the same."""
+        return {}
 
     def key_of(self, path: str) -> str | None:
         """Return the key of the entry whose file has a path; None if none has, or only the entry itself can tell."""

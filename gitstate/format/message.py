@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple, Self
 
 from gitstate.errors import InvalidInputError
@@ -190,14 +191,15 @@ class Message:
 
     def get(self, key: str) -> str | None:
         """Return the value of the first trailer with this key, or None."""
-        for name, value in self.trailers:
-            if name == key:
-                return value
-        return None
+        return self._first.get(key)
+
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        return dict(reversed(self.trailers))
 
     def first(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the value of the first trailer with each of some keys, if there is one."""
-        return {name: value for name, value in reversed(self.trailers) if name in keys}
+        return {key: self._first[key] for key in keys if key in self._first}
 
     def all(self, key: str) -> list[str]:
         """Return the values of all trailers with this key, in their order."""

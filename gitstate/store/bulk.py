@@ -1,7 +1,6 @@
 """Reads many documents at once: to read their files one by one takes four times as long."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 
 from gitstate.engine import trees
@@ -23,7 +22,7 @@ def read_ahead(engine: Engine, snapshots: Iterable[Snapshot]) -> Iterator[Snapsh
         ahead = Staging(engine)
         for look in (_folders, _files):
             ahead.add(engine.bulk([object_id for snapshot in several for object_id in _found(look, snapshot)]))
-        yield from (replace(snapshot, source=ahead) for snapshot in several) if ahead.objects else several
+        yield from (snapshot.over(ahead) for snapshot in several) if ahead.objects else several
 
 
 def _found(look: Callable[[Snapshot], Iterator[ObjectId]], snapshot: Snapshot) -> list[ObjectId]:
@@ -41,4 +40,4 @@ def _folders(snapshot: Snapshot) -> Iterator[ObjectId]:
 
 
 def _files(snapshot: Snapshot) -> Iterator[ObjectId]:
-    return (entry.id for _, entry in snapshot.entries())
+    return (entry.id for _, entry in snapshot.entries)

@@ -66,15 +66,20 @@ class Content:
         To write it anew takes three times as long as to read it.
         """
         paths = {part.field: part.path_of for part in layout.parts}
-        fields = []
+        pieces: list[bytes] = []
         for name, item in value.items():
+            pieces += (b"," if pieces else b"{", _to_json(name).encode(), b":")
             if name in paths and isinstance(item, dict) and item:
-                entries = [f"{_to_json(key)}:{_ascii(files[paths[name](key)], entry)}" for key, entry in item.items()]
-                text = f"{{{','.join(entries)}}}"
+                before = b"{"
+                for key, entry in item.items():
+                    text = files[paths[name](key)]
+                    pieces += (before, _to_json(key).encode(), b":", _ascii(text, entry))
+                    before = b","
+                pieces.append(b"}")
             else:
-                text = _to_json(item)
-            fields.append(f"{_to_json(name)}:{text}")
-        return cls(text=f"{{{','.join(fields)}}}".encode("ascii"))
+                pieces.append(_to_json(item).encode())
+        pieces.append(b"}" if pieces else b"{}")
+        return cls(text=b"".join(pieces))
 
     @property
     def text(self) -> bytes:
@@ -147,9 +152,9 @@ def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _P
     return keys, entries, texts
 
 
-def _ascii(data: bytes, value: Value) -> str:
+def _ascii(data: bytes, value: Value) -> bytes:
     """Return the JSON text of a value, its own if that is plain."""
-    return data.decode("ascii") if data.isascii() else _to_json(value)
+    return data if data.isascii() else _to_json(value).encode()
 
 
 def _from_text(text: bytes) -> Content:

@@ -1,8 +1,8 @@
 """What goes into a store and comes out: collections, snapshots, drafts and revisions."""
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol, TypeAlias
@@ -23,6 +23,7 @@ from gitstate.values.merge import NO_RULES, Rules
 __all__ = ["Collection", "Draft", "Edit", "Observer", "Revision", "Snapshot"]
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
+_CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 _LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
 
 
@@ -70,6 +71,12 @@ class Snapshot:
         entries = trees.read(self.source, self.tree)
         found = (entries.get(name) for name in self.collection.layout.top_names)
         return " ".join("-" if entry is None else f"{entry.mode:o}:{entry.id}" for entry in found)
+
+    def over(self, source: Source) -> "Snapshot":
+        """Return the same snapshot, read from elsewhere."""
+        found = replace(self, source=source)
+        found.__dict__.update({name: self.__dict__[name] for name in _CACHED if name in self.__dict__})
+        return found
 
     @property
     def key(self) -> Key:
@@ -145,21 +152,36 @@ class Snapshot:
         entry = trees.find(self.source, self.tree, path)
         return None if entry is None or entry.is_directory else self.source.read(entry.id, "blob")
 
-    def entries(self) -> Iterator[tuple[str, TreeEntry]]:
-        """Yield what lies where the files of the value do, without a look into other folders."""
+    def read_in(self, folder: str, names: Sequence[str]) -> list[bytes | None]:
+        """Return the bytes of some files in one of the document's folders, None for each that is not there.
+
+        Raises:
+            CorruptionError: The bytes are missing or damaged.
+        """
+        entry = trees.find(self.source, self.tree, folder)
+        if entry is None or not entry.is_directory:
+            return [None] * len(names)
+        found = map(trees.read(self.source, entry.id).get, names)
+        return [None if each is None or each.is_directory else self.source.read(each.id, "blob") for each in found]
+
+    @cached_property
+    def entries(self) -> Sequence[tuple[str, TreeEntry]]:
+        """What lies where the files of the value do, without a look into other folders."""
+        found: list[tuple[str, TreeEntry]] = []
         for name, entry in trees.read(self.source, self.tree).items():
             if name not in self.collection.layout.top_names:
                 continue
             if entry.is_directory:
-                yield from trees.files(self.source, entry.id, f"{name}/")
+                found += trees.files(self.source, entry.id, f"{name}/")
             else:
-                yield name, entry
+                found.append((name, entry))
+        return found
 
     def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
         """Return the files of the value by path, or those with some paths and the root file."""
         layout = self.collection.layout
         contents: dict[str, bytes] = {}
-        for path, entry in self.entries():
+        for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
                 if entry.mode not in (FILE, _EXECUTABLE):
                     raise CorruptionError(f"{path} is a link and not a file")

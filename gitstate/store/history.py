@@ -8,9 +8,9 @@ from gitstate.engine.objects import Commit, ObjectId
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.store.reader import Reader
-from gitstate.store.trails import Life, Said, Trail
+from gitstate.store.trails import Life, Trail
 
-__all__ = ["Part", "lives", "of_part", "revisions", "said", "walked"]
+__all__ = ["Part", "lives", "of_part", "revisions", "walked"]
 
 Part: TypeAlias = Callable[[Snapshot], str | None]
 """Tells apart what a snapshot holds of a part of the document; None: nothing."""
@@ -35,22 +35,14 @@ def of_part(reader: Reader, collection: Collection, document: str, start: Object
     return walked(reader, trail, part) if found is None else _of_part(reader, trail, found, part)
 
 
-def said(reader: Reader, trail: Trail, keys: Sequence[str]) -> list[Said]:
-    """Return what the revisions of a trail say with each of some keys, that of the newest first."""
-    index = reader.index(trail.collection)
-    found = None if index is None else index.said(trail, keys)
-    if found is None:
-        found = [each.message.first(keys) for each in walked(reader, trail)]
-    return found
-
-
-def lives(reader: Reader, trail: Trail) -> list[Life]:
+def lives(reader: Reader, trail: Trail, keys: Sequence[str] = ()) -> list[Life]:
     """Return the last life that a document had at the start of a trail; an empty list if it had none.
 
-    A document's life ends where it was removed, and a later revision begins another one.
+    A document's life ends where it was removed, and a later revision begins another one. With it comes what its
+    revisions say that have the first of some trailers, if any are given.
     """
     index = reader.index(trail.collection)
-    found = None if index is None else index.lives(trail)
+    found = None if index is None else index.lives(trail, keys)
     if found is not None:
         return found
     life: list[Revision] = []
@@ -59,7 +51,11 @@ def lives(reader: Reader, trail: Trail) -> list[Life]:
             life.append(revision)
         elif life:
             break
-    return [Life(life[0].id, life[-1])] if life else []
+    if not life:
+        return []
+    saying = trail._replace(key=keys[0] if keys else None)
+    said = [each.message.first(keys) for each in life if keys and saying.holds(each.message)]
+    return [Life(life[0].id, life[-1], reader.snapshot(trail.collection, trail.document, trail.start) is None, said)]
 
 
 def walked(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[Revision]:

@@ -21,7 +21,7 @@ def maker(reader: Reader, snapshot: Snapshot) -> Revision | None:
     """
     found: Revision | None = None
     try:
-        for path, entry in snapshot.entries():
+        for path, entry in snapshot.entries:
             if snapshot.collection.layout.owns(path) and not entry.is_directory:
                 snapshot.source.read(entry.id, "blob")
         trail = Trail(snapshot.collection, snapshot.document, snapshot.revision)

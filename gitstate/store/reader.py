@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import dataclass, field
 from itertools import islice
 
 from gitstate.engine import graph, trees
@@ -22,6 +23,16 @@ FORMAT_FILE = "gitstate.json"
 _AT_ONCE = 1000  # folders whose trees are read in bulk
 
 
+@dataclass
+class _Met:
+    """What was read before: formats by the ids of their files, and the last head that was found to be a store's, with
+    its root tree.
+    """
+
+    formats: dict[ObjectId, FormatVersion] = field(default_factory=dict)
+    head: tuple[ObjectId, ObjectId] = ("", "")
+
+
 class Reader:
     """Finds documents in the trees of one engine. Safe to use from any thread."""
 
@@ -29,10 +40,9 @@ class Reader:
         self.engine = engine
         self.source: Source = engine
         self.contents = ContentCache()
-        self._formats: dict[ObjectId, FormatVersion] = {}
+        self._met = _Met()
         self.index: Callable[[Collection], Known | None] = lambda _: None
         """Gives the index of a collection, if there is one."""
-        self._checked: ObjectId | None = None  # a head that is a store's
 
     def over(self, source: Source) -> "Reader":
         """Return a reader of what another source holds, with the same memory."""
@@ -53,10 +63,16 @@ class Reader:
                 f"the branch of {self.engine.identity} is gone",
                 hint="`git reflog` of the branch shows where it stood; put it back, or choose a new folder",
             )
-        if head != self._checked:
-            self.format(graph.read(self.source, head).tree)
-            self._checked = head
+        if head != self._met.head[0]:
+            root = graph.read(self.source, head).tree
+            self.format(root)
+            self._met.head = head, root
         return head
+
+    def root(self, commit_id: ObjectId) -> ObjectId:
+        """Return the root tree of a commit, that of the head without reading it again."""
+        head, root = self._met.head
+        return root if commit_id == head else graph.root(self.source, commit_id)
 
     def format(self, root: ObjectId) -> FormatVersion:
         """Return how a root tree is to be read; each commit's own ``gitstate.json`` says so.
@@ -64,15 +80,19 @@ class Reader:
         Raises:
             UnsupportedError: The tree is no store's, or a store's of a newer format.
         """
-        entry = trees.find(self.source, root, FORMAT_FILE)
-        if entry is None:
+        found = self._format(root)
+        if found is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
                 hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
             )
-        if entry.id not in self._formats:
-            self._formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
-        return self._formats[entry.id]
+        return found
+
+    def _format(self, root: ObjectId) -> FormatVersion | None:
+        entry = trees.find(self.source, root, FORMAT_FILE)
+        if entry is not None and entry.id not in self._met.formats:
+            self._met.formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
+        return None if entry is None else self._met.formats[entry.id]
 
     def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
         """Return the path of a document's folder in a root tree, whether it is there or not."""
@@ -88,7 +108,7 @@ class Reader:
 
     def snapshot(self, collection: Collection, document: str, commit_id: ObjectId) -> Snapshot | None:
         """Return a document as it stands in a commit, or None."""
-        return self.snapshot_in(collection, document, commit_id, graph.read(self.source, commit_id).tree)
+        return self.snapshot_in(collection, document, commit_id, self.root(commit_id))
 
     def snapshot_in(
         self, collection: Collection, document: str, commit_id: ObjectId, root: ObjectId
@@ -154,7 +174,8 @@ class Reader:
 
         A person's slip that was put right leaves such a tree in the history, and no more than that.
         """
-        return None if trees.find(self.source, root, FORMAT_FILE) is None else self.format(root).fanout
+        found = self._format(root)
+        return None if found is None else found.fanout
 
     def _trees(self, collection: Collection, root: ObjectId) -> dict[str, ObjectId]:
         return {document: tree for document, _, tree in self.places(collection, root)}

@@ -14,6 +14,7 @@ class Trail(NamedTuple):
     """The revisions of a document that ``start`` has in its history, down to ``until`` (its own, and the last of them).
 
     With a ``key`` only those whose message has such a trailer of the document, with that ``value`` if there is one.
+    ``limit`` says how many are needed as a rule; None: all.
     """
 
     collection: Collection
@@ -22,6 +23,7 @@ class Trail(NamedTuple):
     until: ObjectId | None = None
     key: str | None = None
     value: str | None = None
+    limit: int | None = None
 
     def holds(self, said: Message) -> bool:
         """Whether a message is one of those that are asked for."""
@@ -32,15 +34,21 @@ class Trail(NamedTuple):
         return said.get(self.key) is not None if self.value is None else self.value in said.all(self.key)
 
 
+Said: TypeAlias = Mapping[str, str]
+"""What a message says: the first value of each key."""
+
+
 class Life(NamedTuple):
-    """A life of a document: its newest revision, and the one that began it."""
+    """A life of a document: its newest revision, the one that began it, and whether it has ended.
+
+    ``said`` is what those of its revisions say that have the first of the trailers that were asked for, that of the
+    newest first.
+    """
 
     newest: ObjectId
     began: Revision
-
-
-Said: TypeAlias = Mapping[str, str]
-"""What a message says: the first value of each key."""
+    ended: bool
+    said: Sequence[Said] = ()
 
 
 class Known(Protocol):
@@ -49,8 +57,8 @@ class Known(Protocol):
     def revisions(self, trail: Trail) -> Iterator[Revision] | None:
         """Return the revisions of a trail, newest first."""
 
-    def said(self, trail: Trail, keys: Sequence[str]) -> list[Said] | None:
-        """Return what the revisions of a trail say with each of some keys, that of the newest first."""
+    def lives(self, trail: Trail, keys: Sequence[str]) -> list[Life] | None:
+        """Return the last life that the document had at the start of a trail; an empty list if it had none.
 
-    def lives(self, trail: Trail) -> list[Life] | None:
-        """Return the last life that the document had at the start of a trail; an empty list if it had none."""
+        With what it says of some trailers, if any are given.
+        """

@@ -1,5 +1,6 @@
 """A backend in memory and one on git; after the test git checks it, and what its index says of the jobs is compared."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield on_git
         agree_on_jobs(on_git)
     fsck(tmp_path / "state")
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was done in threads."""
+    names: list[str] = []
+    to_thread = asyncio.to_thread
+
+    async def noting(work: Any, *arguments: Any) -> Any:
+        names.append(getattr(work, "__name__", "?"))
+        return await to_thread(work, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", noting)
+    return names
 
 
 @pytest.fixture

@@ -1,28 +1,12 @@
 """A state that this process knows is loaded without a thread, and never an old one."""
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import ClosedError
-
-
-@pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what was done in threads."""
-    names: list[str] = []
-    to_thread = asyncio.to_thread
-
-    async def noting(work: Any, *arguments: Any) -> Any:
-        names.append(getattr(work, "__name__", "?"))
-        return await to_thread(work, *arguments)
-
-    monkeypatch.setattr(asyncio, "to_thread", noting)
-    return names
 
 
 async def test_what_was_saved_or_loaded_here_needs_no_thread(backend: RewindBackend, threads: list[str]) -> None:

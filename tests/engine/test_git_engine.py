@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from dulwich.pack import Pack
+from dulwich.pack import FilePackIndex, Pack
 
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import GitObject, parse_commit
@@ -138,9 +138,9 @@ def test_it_looks_first_into_the_pack_that_held_the_last_object(
     writer = open_engine()
     commits = [save(writer, {"a": b"%d" % n}) for n in range(8)]
     reader = ObjectReader(open_repository(tmp_path / "store", create=False))
-    asked: list[Pack] = []
-    look = Pack.get_raw
-    monkeypatch.setattr(Pack, "get_raw", lambda pack, name: asked.append(pack) or look(pack, name))
+    asked: list[FilePackIndex] = []
+    look = FilePackIndex.object_offset
+    monkeypatch.setattr(FilePackIndex, "object_offset", lambda index, name: asked.append(index) or look(index, name))
     with closing(reader):
         for commit in commits:
             tree = parse_commit(reader.read(commit, "commit")).tree

@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from gitstate import errors
 from gitstate.engine import trees
+from gitstate.engine.base import NotAtHandError
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, Signature
 from gitstate.format.version import FormatVersion
@@ -50,8 +51,8 @@ def walked(reader: Reader, document: str, start: str, collection: Collection = N
     return [revision.id for revision in history.walked(plain, Trail(collection, document, start))]
 
 
-def spans(lives: list[Life]) -> list[tuple[str, str]]:
-    return [(life.newest, life.began.id) for life in lives]
+def spans(lives: list[Life]) -> list[tuple[str, str, bool]]:
+    return [(life.newest, life.began.id, life.ended) for life in lives]
 
 
 def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int:
@@ -69,13 +70,18 @@ def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int
             assert [each.id for each in store.history(NOTES, document, start)] == walked(store._reader, document, start)
             plain, trail = Reader(store._reader.engine), Trail(NOTES, document, start)
             assert spans(history.lives(store._reader, trail)) == spans(history.lives(plain, trail))
+            with suppress(NotAtHandError):
+                assert store.answers.life(NOTES, document, start, "Gitstate-Event") == store.life(
+                    NOTES, document, start, "Gitstate-Event"
+                )
             for key, value in (("Gitstate-Event", None), ("Gitstate-Event", "execution"), ("Gitstate-Note", None)):
                 trail = Trail(NOTES, document, start, None, key, value)
                 expected = [each.id for each in history.walked(plain, trail)]
                 assert [each.id for each in history.revisions(store._reader, trail)] == expected
                 if value is None:
                     keys = [key, "Gitstate-Event", "Gitstate-Execution"]
-                    assert history.said(store._reader, trail, keys) == history.said(plain, trail, keys)
+                    lives, walked_lives = (history.lives(each, trail, keys) for each in (store._reader, plain))
+                    assert [life.said for life in lives] == [life.said for life in walked_lives]
     return answers
 
 
@@ -147,14 +153,16 @@ def _compare_trailers(reader: Reader, known: Index, document: str, start: str) -
             found = known.revisions.revisions(trail)
             assert found is not None
             assert [each.id for each in found] == [each.id for each in saying]
-            if value is None:
-                assert known.revisions.said(trail, [key]) == [each.message.first([key]) for each in saying]
     there = [silent.snapshot(NOTES, document, each.id) is not None for each in exact]
     left = dropwhile(lambda pair: not pair[1], zip(exact, there, strict=True))
-    life = [each.id for each, _ in takewhile(lambda pair: pair[1], left)]
-    found_lives = known.revisions.lives(Trail(NOTES, document, start))
+    life = [each for each, _ in takewhile(lambda pair: pair[1], left)]
+    keys = ["Gitstate-Count", "Other"]
+    found_lives = known.revisions.lives(Trail(NOTES, document, start), keys)
     assert found_lives is not None
-    assert spans(found_lives) == ([(life[0], life[-1])] if life else [])
+    assert spans(found_lives) == ([(life[0].id, life[-1].id, not there[0])] if life else [])
+    holding = Trail(NOTES, document, start, key=keys[0])
+    for each in found_lives:
+        assert each.said == [one.message.first(keys) for one in life if holding.holds(one.message)]
 
 
 def _exact(reader: Reader, document: str, start: str) -> list[str]:

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
+from gitstate.engine.base import NotAtHandError
 from gitstate.errors import ClosedError, GitStateError
 
-__all__ = ["Database", "attempt", "key_of", "reading", "text_of", "transaction"]
+__all__ = ["Database", "Opened", "attempt", "key_of", "reading", "text_of", "transaction"]
 
 _log = logging.getLogger("gitstate")
 
@@ -29,6 +31,8 @@ _NO_DAMAGE = (  # https://sqlite.org/rescode.html
 )
 _SUFFIXES = ("", "-wal", "-shm")
 _PATIENCE = 2.0  # seconds to wait for another process that brings the file up to date
+_STEPS = 1000  # of SQLite's machine, some 20 microseconds, after which it asks whether to go on
+_LOOKS = 20  # and so often it may, for an answer that others wait for
 _HELD = 10.0  # and so long after that was in vain nobody waits again
 
 _of_parents: list[tuple[Path | None, sqlite3.Connection]] = []  # https://sqlite.org/howtocorrupt.html, 2.6
@@ -45,6 +49,7 @@ class Database:
 
     def __init__(self, path: Path | None, schema: str, version: int) -> None:
         self._path = None if path is None else Path(os.path.realpath(path))
+        self._names = [] if path is None else [f"{self._path}{suffix}" for suffix in _SUFFIXES]
         self._schema = f"{schema};PRAGMA user_version = {version}"
         self._version = version
         self._lock = threading.Lock()
@@ -52,11 +57,21 @@ class Database:
         self._opened: list[tuple[int, int] | None] = []  # which files those are that it opened
         self._off = False
         self._held_until = 0.0  # by the monotonic clock; 0: nobody waited in vain lately
+        self._patience = _PATIENCE  # of the connection
 
     @property
     def in_memory(self) -> bool:
         """Whether it is gone with the process."""
         return self._path is None
+
+    @property
+    def may_be_written(self) -> bool:
+        """Whether who asks may take the time to bring it up to date."""
+        return True
+
+    def at_hand(self) -> "Opened":
+        """Return this database for those who cannot wait."""
+        return Opened(self)
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
         """Return the answer to a question, from a new file if this one is damaged; None: there is none."""
@@ -95,11 +110,34 @@ class Database:
                     self._remove()  # what is left of a file that is gone
                 self._connection = self._connect()
                 self._opened = self._files()
-            if self._held_until:
-                is_held = self._held_until > time.monotonic()
-                self._held_until = self._held_until if is_held else 0.0
-                self._connection.execute(f"PRAGMA busy_timeout = {0 if is_held else int(_PATIENCE * 1000)}")
+            is_held = self._held_until > time.monotonic()
+            self._held_until = self._held_until if is_held else 0.0
+            self._wait_for_others(self._connection, 0.0 if is_held else _PATIENCE)
             yield self._connection
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection as :meth:`open` does, if it is open and free, and without ever waiting for others.
+
+        Raises:
+            NotAtHandError: It is not, or is the connection to a file that is there no more.
+            sqlite3.Error: The file is damaged, or held by others, or the question takes too long.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise NotAtHandError("the index is in use")
+        try:
+            connection = self._connection
+            if connection is None or self._off or self._held_until or self._opened != self._files():
+                raise NotAtHandError("the index is not open")
+            self._wait_for_others(connection, 0.0)
+            going_on = repeat(0, _LOOKS)
+            connection.set_progress_handler(lambda: next(going_on, 1), _STEPS)
+            try:
+                yield connection
+            finally:
+                connection.set_progress_handler(None, 0)
+        finally:
+            self._lock.release()
 
     def close(self, *, for_good: bool = False) -> None:
         """Close the file. It opens again when it is asked, unless it was for good."""
@@ -113,6 +151,11 @@ class Database:
             _of_parents.append((self._path, self._connection))
         self._lock, self._connection, self._off = threading.Lock(), None, True
 
+    def _wait_for_others(self, connection: sqlite3.Connection, seconds: float) -> None:
+        if self._patience != seconds:
+            connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+            self._patience = seconds
+
     def _connect(self) -> sqlite3.Connection:
         if self._path is not None and any(path == self._path for path, _ in _of_parents):
             # SQLite believes that it has the parent's locks, and others would remove what it writes.
@@ -122,6 +165,7 @@ class Database:
                 os.mkdir(self._path.parent)  # a clone that nobody wrote to has none
         where = ":memory:" if self._path is None else os.fspath(self._path)
         connection = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        self._patience = _PATIENCE
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -155,20 +199,51 @@ class Database:
             self._remove()
 
     def _remove(self) -> None:
-        for suffix in _SUFFIXES if self._path is not None else ():
+        for name in self._names:
             with suppress(OSError):
-                os.unlink(f"{self._path}{suffix}")
+                os.unlink(name)
 
     def _files(self) -> list[tuple[int, int] | None]:
         """Return what tells the files that are there now from others of the same names."""
         found: list[tuple[int, int] | None] = []
-        for suffix in _SUFFIXES if self._path is not None else ():
+        for name in self._names:
             try:
-                status = os.stat(f"{self._path}{suffix}")
+                status = os.stat(name)
             except OSError:
                 found.append(None)
             else:
                 found.append((status.st_dev, status.st_ino))
+        return found
+
+
+class Opened:
+    """A database for those who cannot wait: it answers if it is open and free, and is not written.
+
+    Args:
+        whole: The database.
+    """
+
+    def __init__(self, whole: Database) -> None:
+        self._whole = whole
+
+    @property
+    def may_be_written(self) -> bool:
+        """See :attr:`Database.may_be_written`."""
+        return False
+
+    def ask(self, question: Callable[[sqlite3.Connection], T | None]) -> T:
+        """Return the answer to a question.
+
+        Raises:
+            NotAtHandError: There is none, or none without waiting; :meth:`Database.ask` knows more.
+        """
+        try:
+            with self._whole.opened() as connection:
+                found = question(connection)
+        except (sqlite3.Error, OSError, GitStateError) as error:
+            raise NotAtHandError(str(error)) from error
+        if found is None:
+            raise NotAtHandError("the index does not know it")
         return found
 
 
@@ -219,7 +294,7 @@ def key_of(text: str) -> bytes:
 
 def text_of(key: bytes) -> str:
     """Return the text that such a key stands for."""
-    return key.decode("utf-8", "surrogatepass")
+    return str(key, "utf-8", "surrogatepass")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -1,11 +1,13 @@
 """The indexes of a store, one for each collection: made when they are asked for, kept up, closed."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from sqlite3 import Connection
 from typing import TypeVar
 
 from gitstate.engine.background import Background
+from gitstate.errors import GitStateError
 from gitstate.format import names
 from gitstate.store.documents import Collection
 from gitstate.store.index import revisions, summaries
@@ -15,7 +17,7 @@ from gitstate.store.index.summaries import Facts, Summaries
 from gitstate.store.reader import Reader
 from gitstate.store.selection import Selected, Selection
 
-__all__ = ["Index", "Indexes"]
+__all__ = ["Index", "Indexes", "IndexesAtHand"]
 
 T = TypeVar("T")
 
@@ -37,6 +39,21 @@ class Index:
         self.database = Database(path, f"{revisions.SCHEMA};{summaries.SCHEMA}", _VERSION)
         self.revisions = Revisions(self.database, reader, collection)
         self.summaries = Summaries(self.revisions, reader, collection)
+
+
+class IndexAtHand:
+    """An index for those who cannot wait: whatever it does not know at once raises NotAtHandError.
+
+    Args:
+        index: The index.
+        reader: What is in memory.
+        collection: Whose documents it knows.
+    """
+
+    def __init__(self, index: Index, reader: Reader, collection: Collection) -> None:
+        self.database = index.database.at_hand()
+        self.revisions = Revisions(self.database, reader, collection)
+        self.summaries = Summaries(self.revisions, reader, collection, may_write=False)
 
 
 class Indexes:
@@ -75,7 +92,7 @@ class Indexes:
         """
         return self._answer(collection, lambda index, connection: (index.summaries.facts(connection, document),))[0]
 
-    def _answer(self, collection: Collection, question: Callable[[Index, Connection], T]) -> T:
+    def _answer(self, collection: Collection, question: Callable[[Index, sqlite3.Connection], T]) -> T:
         """Return the answer from the file, or from memory if that cannot be had."""
         index = self.of(collection)
         found = index.database.ask(lambda connection: question(index, connection))
@@ -104,6 +121,10 @@ class Indexes:
         if self._folder is not None:
             self._keeper.due_in(_DELAY)
 
+    def at_hand(self, reader: Reader) -> "IndexesAtHand":
+        """Return the indexes for those who cannot wait; ``reader`` reads what is in memory."""
+        return IndexesAtHand(self, reader)
+
     def close(self) -> None:
         """Do what is due, and close all files for good."""
         self._keeper.stop()
@@ -112,9 +133,40 @@ class Indexes:
 
     def _update(self) -> None:
         for index in list(self._indexes.values()):
-            index.revisions.update(at_most=_AT_MOST)
+            with suppress(sqlite3.Error, OSError, GitStateError), index.database.open() as connection:
+                index.revisions.update(connection, at_most=_AT_MOST)
 
     def forked(self) -> None:
         """In a forked child: the connections are the parent's."""
         for index in list(self._indexes.values()):
             index.database.forked()
+
+
+class IndexesAtHand:
+    """The indexes of a store for those who cannot wait; see :class:`IndexAtHand`."""
+
+    def __init__(self, whole: Indexes, reader: Reader) -> None:
+        self._whole = whole
+        self._reader = reader
+        self._indexes: dict[str, IndexAtHand] = {}
+
+    def select(self, collection: Collection, selection: Selection) -> tuple[list[Selected], list[tuple[str, str]]]:
+        """See :meth:`Indexes.select`."""
+        index = self._of(collection)
+        return index.database.ask(lambda connection: index.summaries.select(connection, selection))
+
+    def facts(self, collection: Collection, document: str) -> Facts:
+        """See :meth:`Indexes.facts`."""
+        index = self._of(collection)
+        return index.database.ask(lambda connection: (index.summaries.facts(connection, document),))[0]
+
+    def revisions(self, collection: Collection) -> Revisions:
+        """See :meth:`Indexes.revisions`."""
+        return self._of(collection).revisions
+
+    def _of(self, collection: Collection) -> IndexAtHand:
+        found = self._indexes.get(collection.name)
+        if found is None:
+            made = IndexAtHand(self._whole.of(collection), self._reader, collection)
+            found = self._indexes.setdefault(collection.name, made)
+        return found

@@ -4,7 +4,6 @@ Known are the commits on the line of first parents from the head, and which docu
 a document that a merge changed nothing more is known than that: its history is no line, and is walked.
 """
 
-import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +13,14 @@ from functools import lru_cache
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
-from gitstate.engine.base import Step
+from gitstate.engine.base import NotAtHandError, Step
 from gitstate.engine.objects import ObjectId, parse_commit
-from gitstate.errors import GitStateError
 from gitstate.format import names
 from gitstate.format.message import Message
 from gitstate.store import history
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.index import line
-from gitstate.store.index.database import Database, key_of, reading, text_of, transaction
+from gitstate.store.index.database import Database, Opened, key_of, reading, text_of, transaction
 from gitstate.store.index.line import TooFar, Touch
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Life, Said, Trail
@@ -44,9 +42,15 @@ CREATE TABLE tangled (document BLOB PRIMARY KEY) WITHOUT ROWID"""
 
 _EMPTY = [f"DELETE FROM {table}" for table in ("revisions", "touched", "latest", "told", "merges", "tangled")]  # noqa: S608
 _PAGE = 200  # revisions that are read at once
-_AT_ONCE = 2000  # and that are inserted
+_AT_HAND = 128  # and so many for those who cannot wait, in half a millisecond as a rule
+_NEW = 32  # of these at most that were not asked for before: to read a commit takes as long as to find ten
+_TOLD = 1024  # trailers for these
+_AT_ONCE = 2000  # revisions that are inserted at once
 _SMALL = 4096  # bytes of a commit that is kept
 
+_BOUNDS = """
+SELECT EXISTS (SELECT 1 FROM tangled WHERE document IN (:document, :folder)),
+(SELECT seq FROM revisions WHERE id = :start), (SELECT seq FROM revisions WHERE id = :until)"""
 _ALL = """
 SELECT seq, id, body, gone FROM touched JOIN revisions USING (seq)
 WHERE document = :document AND seq BETWEEN :oldest AND :newest ORDER BY seq DESC LIMIT :limit"""
@@ -55,15 +59,17 @@ SELECT seq, id, body, gone FROM told JOIN touched USING (document, seq) JOIN rev
 WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest
 AND CASE WHEN :value IS NULL THEN place = 0 ELSE value = :value END ORDER BY seq DESC LIMIT :limit"""
 _SAID = """
-SELECT seq, key, value FROM told WHERE document = :document AND key IN (
-SELECT CAST(value AS BLOB) FROM json_each(:keys)) AND seq BETWEEN :oldest AND :newest AND place = 0 ORDER BY seq DESC"""
+SELECT seq, value FROM told WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest
+AND place = 0 ORDER BY seq DESC LIMIT :limit"""
 _LIFE = """
 WITH last (seq) AS (SELECT max(seq) FROM touched WHERE document = :document AND seq <= :newest AND NOT gone),
 ended (seq) AS (
-SELECT coalesce(max(seq), 0) FROM touched WHERE document = :document AND gone AND seq < (SELECT seq FROM last)),
+SELECT coalesce(max(seq), 0) FROM touched INDEXED BY removals
+WHERE document = :document AND gone AND seq < (SELECT seq FROM last)),
 born (seq) AS (
 SELECT min(seq) FROM touched WHERE document = :document AND seq > (SELECT seq FROM ended))
-SELECT newest.id, oldest.id, oldest.body
+SELECT newest.id, newest.seq, oldest.seq, oldest.id, oldest.body,
+EXISTS (SELECT 1 FROM touched WHERE document = :document AND seq > last.seq AND seq <= :newest)
 FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions AS oldest ON oldest.seq = born.seq"""
 _LAST = """
 SELECT body FROM latest JOIN revisions USING (seq)
@@ -77,7 +83,7 @@ _Parameters: TypeAlias = dict[str, object]
 
 
 @dataclass
-class _New:
+class _Rows:
     """What is new, as rows of the tables."""
 
     revisions: list[tuple[int, str, bytes]] = field(default_factory=list)
@@ -107,40 +113,57 @@ class Revisions:
         collection: Whose documents it knows.
     """
 
-    def __init__(self, database: Database, reader: Reader, collection: Collection) -> None:
+    def __init__(self, database: Database | Opened, reader: Reader, collection: Collection) -> None:
         self._database = database
         self._reader = reader
         self._collection = collection
 
     def revisions(self, trail: Trail) -> Iterator[Revision] | None:
         """Return the revisions of a trail, newest first."""
+        most = self._at_once
+        limit = most if trail.limit is None else max(1, min(most, trail.limit))
 
         def first(connection: sqlite3.Connection, bounds: _Parameters) -> Iterator[Revision]:
-            return self._pages(trail, bounds, _page(connection, bounds))
+            rows = _page(connection, bounds, limit)
+            if not self._database.may_be_written:
+                new = sum((commit_id, gone) not in _made for _, commit_id, _, gone in rows)
+                if new > _NEW or (trail.limit is None and len(rows) == most):
+                    raise NotAtHandError("there are many revisions")
+            return self._pages(trail, bounds, rows, limit)
 
         return self._ask(trail, first)
 
-    def said(self, trail: Trail, keys: Sequence[str]) -> list[Said] | None:
-        """Return what the revisions of a trail say with each of some keys, that of the newest first."""
+    def lives(self, trail: Trail, keys: Sequence[str] = ()) -> list[Life] | None:
+        """Return the last life that a document had at the start of a trail; an empty list if it had none.
 
-        def said(connection: sqlite3.Connection, bounds: _Parameters) -> list[Said]:
-            found: dict[int, dict[str, str]] = {}
-            for seq, key, value in connection.execute(_SAID, {**bounds, "keys": json.dumps(keys)}):
-                found.setdefault(seq, {})[text_of(key)] = text_of(value)
-            return [each for each in found.values() if trail.key is None or trail.key in each]
-
-        return self._ask(trail, said)
-
-    def lives(self, trail: Trail) -> list[Life] | None:
-        """Return the last life that a document had at the start of a trail; an empty list if it had none."""
+        With what its revisions say that have the first of some trailers, if any are given.
+        """
 
         def lives(connection: sqlite3.Connection, bounds: _Parameters) -> list[Life]:
-            return [
-                Life(newest, Revision.of(commit_id, parse_commit(body), removed=False))
-                for newest, commit_id, body in connection.execute(_LIFE, bounds)
-            ]
+            found = connection.execute(_LIFE, bounds).fetchone()
+            if found is None:
+                return []
+            newest_id, newest, oldest, commit_id, body, ended = found
+            said = self._said(connection, {**bounds, "newest": newest, "oldest": oldest}, keys) if keys else []
+            return [Life(newest_id, _revision(commit_id, body, 0), bool(ended), said)]
 
         return self._ask(trail, lives)
+
+    def _said(self, connection: sqlite3.Connection, bounds: _Parameters, keys: Sequence[str]) -> list[Said]:
+        """Return what revisions that have the first of some trailers say with these, that of the newest first."""
+        limit = -1 if self._database.may_be_written else _TOLD
+        found: dict[int, dict[str, str]] = {}
+        for key in keys:
+            rows = connection.execute(_SAID, {**bounds, "key": key_of(key), "limit": limit}).fetchall()
+            if len(rows) == limit:
+                raise NotAtHandError("there are many trailers")
+            if key == keys[0]:
+                found = {seq: {key: text_of(value)} for seq, value in rows}
+                continue
+            for seq, value in rows:
+                if seq in found:
+                    found[seq][key] = text_of(value)
+        return list(found.values())
 
     def deleted(self) -> list[tuple[str, Revision]] | None:
         """Return each document that is there no more, with the revision that removed it, the newest first."""
@@ -155,15 +178,14 @@ class Revisions:
 
         return self._database.ask(deleted)
 
-    def update(self, *, at_most: int) -> None:
-        """Bring it to the head, if that can be done and no more commits than that are new.
+    def update(self, connection: sqlite3.Connection, *, at_most: int) -> None:
+        """Bring it to the head, if no more commits than that are new.
 
         If there are more, this does nothing any more until somebody asked.
         """
-        with suppress(sqlite3.Error, OSError, GitStateError), self._database.open() as connection:
-            known, is_far = connection.execute("SELECT id, is_far FROM head").fetchone() or (None, False)
-            if not is_far and not self.catch_up(connection, at_most):
-                _set_head(connection, known, is_far=True)
+        known, is_far = connection.execute("SELECT id, is_far FROM head").fetchone() or (None, False)
+        if not is_far and not self.catch_up(connection, at_most):
+            _set_head(connection, known, is_far=True)
 
     def last_message(self, connection: sqlite3.Connection, document: str) -> Message | None:
         """Return what the commit that changed a document last says of it; None if it says nothing of it, or may be
@@ -174,26 +196,38 @@ class Revisions:
         return said if said is not None and said.get(self._collection.trailer) == document else None
 
     def _ask(self, trail: Trail, question: Callable[[sqlite3.Connection, _Parameters], T]) -> T | None:
-        def asked(connection: sqlite3.Connection) -> T | None:
-            self.catch_up(connection)
+        """Return the answer to a question about what lies before the start of a trail, whether or not more is known."""
+
+        def asked(connection: sqlite3.Connection, *, again: bool = False) -> T | None:
             with reading(connection):
                 bounds = _bounds(connection, trail)
-                return None if bounds is None else question(connection, bounds)
+                if bounds["newest"] is not None and bounds["oldest"] is not None and not bounds["tangled"]:
+                    return question(connection, bounds)
+            if again:
+                return None
+            self.catch_up(connection)
+            return asked(connection, again=True)
 
         return self._database.ask(asked)
 
-    def _pages(self, trail: Trail, bounds: _Parameters, rows: list[_Row]) -> Iterator[Revision]:
+    @property
+    def _at_once(self) -> int:
+        return _PAGE if self._database.may_be_written else _AT_HAND
+
+    def _pages(self, trail: Trail, bounds: _Parameters, rows: list[_Row], limit: int) -> Iterator[Revision]:
         while rows:
             for _, commit_id, body, gone in rows:
-                yield (_revision if len(body) < _SMALL else _revision.__wrapped__)(commit_id, body, gone)
-            if len(rows) < _PAGE:
+                yield _revision(commit_id, body, gone)
+            if len(rows) < limit:
                 return
             seq, last = rows[-1][:2]
+            limit = self._at_once
 
             def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> list[_Row] | None:
                 with reading(connection):
                     standing = connection.execute("SELECT id FROM revisions WHERE seq = ?", (seq,)).fetchone()
-                    return _page(connection, bounds | {"newest": seq - 1}) if standing == (last,) else None
+                    rest = bounds | {"newest": seq - 1}
+                    return _page(connection, rest, self._at_once) if standing == (last,) else None
 
             found = self._database.ask(following)
             if found is None:  # it was made anew meanwhile, or is gone
@@ -207,6 +241,8 @@ class Revisions:
         """Bring it to the head; if more commits than ``at_most`` are new, do nothing and return False."""
         if _head(connection) == self._reader.head():
             return True
+        if not self._database.may_be_written:
+            raise NotAtHandError("the index is behind")
         with transaction(connection):
             return self.bring(connection, at_most) is not None
 
@@ -229,12 +265,12 @@ class Revisions:
 
     def _insert(self, connection: sqlite3.Connection, steps: list[Step]) -> None:
         seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM revisions").fetchone()[0]
-        new = _New()
+        new = _Rows()
         for step, touches in line.followed(self._reader, self._collection, reversed(steps)):
             seq += 1
             if len(new.revisions) == _AT_ONCE:
                 new.insert(connection)
-                new = _New()
+                new = _Rows()
             new.revisions.append((seq, step.id, step.body))
             rows = [(key_of(touch.document), seq, touch.removed) for touch in touches]
             new.touched += rows
@@ -260,37 +296,45 @@ class Revisions:
                 yield key_of(document), key_of(key), seq, place, key_of(value)
 
 
-@lru_cache(maxsize=4096)  # what is asked for again and again, such as by a dashboard, takes a third of the time
+_made: dict[tuple[ObjectId, int], Revision] = {}  # what is asked for again and again, as by a dashboard
+_KEPT = 4096  # revisions there
+
+
 def _revision(commit_id: ObjectId, body: bytes, gone: int) -> Revision:
-    return Revision.of(commit_id, parse_commit(body), removed=bool(gone))
+    """Return a revision; one that was asked for before takes a hundredth of the time."""
+    found = _made.get((commit_id, gone))
+    if found is None:
+        found = Revision.of(commit_id, parse_commit(body), removed=bool(gone))
+        if len(body) < _SMALL:
+            _made[commit_id, gone] = found
+            with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+                while len(_made) > _KEPT:
+                    del _made[next(iter(_made))]
+    return found
 
 
-def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters | None:
-    """Return the parameters of the queries about a trail; None: not all of it is known."""
-    key = key_of(trail.document)
-    query = "SELECT 1 FROM tangled WHERE document IN (?, ?)"
-    if connection.execute(query, (key, names.encode(trail.document).encode())).fetchone() is not None:
-        return None
-    newest, oldest = _seq(connection, trail.start), 1 if trail.until is None else _seq(connection, trail.until)
-    if newest is None or oldest is None:
-        return None
-    return {
-        "document": key,
-        "newest": newest,
-        "oldest": oldest,
+def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters:
+    """Return the parameters of the queries about a trail: whether anything is tangled, and None for what is unknown."""
+    parameters: _Parameters = {
+        "document": key_of(trail.document),
+        "folder": _folder(trail.document),
+        "start": trail.start,
+        "until": trail.until,
         "key": None if trail.key is None else key_of(trail.key),
         "value": None if trail.value is None else key_of(trail.value),
-        "limit": _PAGE,
     }
+    tangled, newest, oldest = connection.execute(_BOUNDS, parameters).fetchone()
+    return parameters | {"tangled": tangled, "newest": newest, "oldest": 1 if trail.until is None else oldest}
 
 
-def _page(connection: sqlite3.Connection, bounds: _Parameters) -> list[_Row]:
-    return connection.execute(_ALL if bounds["key"] is None else _SAYING, bounds).fetchall()
+@lru_cache(maxsize=1024)
+def _folder(document: str) -> bytes:
+    return names.encode(document).encode()
 
 
-def _seq(connection: sqlite3.Connection, commit_id: ObjectId) -> int | None:
-    found = connection.execute("SELECT seq FROM revisions WHERE id = ?", (commit_id,)).fetchone()
-    return None if found is None else int(found[0])
+def _page(connection: sqlite3.Connection, bounds: _Parameters, limit: int) -> list[_Row]:
+    query = _ALL if bounds["key"] is None else _SAYING
+    return connection.execute(query, {**bounds, "limit": limit}).fetchall()
 
 
 def _head(connection: sqlite3.Connection) -> ObjectId | None:

@@ -7,9 +7,10 @@ little as the collection's ``summarize`` needs.
 import json
 import re
 import sqlite3
+from functools import lru_cache
 from typing import TypeAlias
 
-from gitstate.engine import graph
+from gitstate.engine.base import NotAtHandError
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import CorruptionError, GitStateError, StateCorruptionError
 from gitstate.format.message import Message
@@ -47,7 +48,9 @@ _QUERIES = {
     for order, column in _COLUMNS.items()
     for up in (True, False)
 }
+_STANDING = "SELECT (SELECT root FROM summarized), NOT EXISTS (SELECT 1 FROM summaries WHERE facts IS NULL)"
 _SURROGATE = re.compile("[\0\ud800-\udfff]")
+_MANY = 128  # documents, which take half a millisecond
 _NEW = 2000  # commits at most that are looked into for what they say; with more, documents are read
 
 
@@ -60,9 +63,11 @@ class Summaries:
         revisions: What is known of the documents' revisions in the same file.
         reader: Where the documents are.
         collection: Whose they are.
+        may_write: Whether who asks may take the time to bring the table up to date; else NotAtHandError is raised.
     """
 
-    def __init__(self, revisions: Revisions, reader: Reader, collection: Collection) -> None:
+    def __init__(self, revisions: Revisions, reader: Reader, collection: Collection, *, may_write: bool = True) -> None:
+        self._may_write = may_write
         self._revisions = revisions
         self._reader = reader
         self._collection = collection
@@ -71,19 +76,19 @@ class Summaries:
         self, connection: sqlite3.Connection, selection: Selection
     ) -> tuple[list[Selected], list[tuple[str, str]]]:
         """Return the documents that are asked for, and those that cannot be read, with what is said of them."""
+        if not self._may_write and not 0 <= (_MANY if selection.limit is None else selection.limit) < _MANY:
+            raise NotAtHandError("many documents are asked for")
         self._catch_up(connection)
         query = _QUERIES[selection.order, (selection.order in _UPWARDS) != selection.reverse]
         with reading(connection):
-            rows: list[tuple[bytes, float | str | bytes, str]] = connection.execute(
-                query, _parameters(selection)
-            ).fetchall()
+            rows: list[tuple[bytes, float | str, str]] = connection.execute(query, _parameters(selection)).fetchall()
             unreadable = connection.execute(
                 "SELECT document, errors FROM summaries WHERE facts IS NULL ORDER BY document"
             ).fetchall()
-        facts: list[dict[str, Value]] = json.loads(f"[{','.join([row[2] for row in rows])}]")
+        by_id = selection.order == "id"
         found = [
-            Selected(document := text_of(key), said, (place if isinstance(place, float | str) else document, document))
-            for (key, place, _), said in zip(rows, facts, strict=True)
+            Selected(document := text_of(key), _facts(text), (document if by_id else place, document))
+            for key, place, text in rows
         ]
         return found, [(text_of(key), error) for key, error in unreadable]
 
@@ -92,22 +97,27 @@ class Summaries:
         self._catch_up(connection)
         query = "SELECT facts FROM summaries WHERE document = ?"
         found = connection.execute(query, (key_of(document),)).fetchone()
-        facts: Facts = {} if found is None else None if found[0] is None else json.loads(found[0])
+        facts: Facts = {} if found is None else None if found[0] is None else _facts(found[0])
         return facts
 
     # Catching up
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         head = self._reader.head()
-        root = self._tree(head)
+        root = self._reader.root(head)
+        known, is_whole = _standing(connection)
+        if is_whole and known == root:
+            return
+        if not self._may_write:
+            raise NotAtHandError("the summaries are behind, or some documents could not be read")
         healed = self._healed(connection, head, root)
-        if not healed and _root(connection) == root:
+        if not healed and known == root:
             return
         with transaction(connection):
             indexed = self._indexed(connection)
             head = indexed or self._reader.head()
-            root = self._tree(head)
-            changed = self._differing(connection, _root(connection), root)
+            root = self._reader.root(head)
+            changed = self._differing(connection, _standing(connection)[0], root)
             for document in healed:
                 changed.setdefault(document, self._reader.locate(root, self._collection, document))
             for document, tree in changed.items():
@@ -143,9 +153,6 @@ class Summaries:
             raise
         except CorruptionError as error:  # of its folder, which is read before its files
             raise snapshot.corrupt(error.message) from error
-
-    def _tree(self, head: ObjectId) -> ObjectId:
-        return graph.read(self._reader.source, head).tree
 
     def _snapshot(self, document: str, head: ObjectId, tree: ObjectId) -> Snapshot:
         return self._reader.snapshot_of(self._collection, document, head, tree)
@@ -183,6 +190,22 @@ class Summaries:
         connection.execute("INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
+def _facts(text: str) -> dict[str, Value]:
+    """Return facts, the caller's own."""
+    plain = _plain(text)
+    if plain is not None:
+        return plain.copy()
+    facts: dict[str, Value] = json.loads(text)
+    return facts
+
+
+@lru_cache(maxsize=4096)  # a dashboard asks again and again, and of most documents nothing has changed
+def _plain(text: str) -> dict[str, Value] | None:
+    """Return facts of which a copy is the caller's own; None: they hold lists or objects."""
+    facts: dict[str, Value] = json.loads(text)
+    return None if any(isinstance(each, list | dict) for each in facts.values()) else facts
+
+
 def _parameters(selection: Selection) -> dict[str, object]:
     place, document = selection.after or (None, "")
     place = _tame(place) if isinstance(place, str) else place
@@ -200,9 +223,10 @@ def _parameters(selection: Selection) -> dict[str, object]:
     }
 
 
-def _root(connection: sqlite3.Connection) -> ObjectId | None:
-    found: tuple[ObjectId] | None = connection.execute("SELECT root FROM summarized").fetchone()
-    return None if found is None else found[0]
+def _standing(connection: sqlite3.Connection) -> tuple[ObjectId | None, bool]:
+    """Return the root tree that the table stands for, and whether all documents could be read."""
+    root, is_whole = connection.execute(_STANDING).fetchone()
+    return root, bool(is_whole)
 
 
 def _tame(text: str) -> str:
