@@ -66,10 +66,10 @@ class Reconciler:
 
         Trouble is told and fails no write: what could not be brought back stays in the history.
         """
-        moves = refs.moves(self._repository, self._repository.ref)
-        if not any(move.note.startswith(FROM_THE_INDEX) for move in moves):
-            return
         try:
+            moves = refs.moves(self._repository, self._repository.ref)
+            if not any(move.note.startswith(FROM_THE_INDEX) for move in moves):
+                return
             for made in _commits(batch.reader, moves, list(self._sights())):
                 base = made.base()
                 if base:
@@ -144,7 +144,7 @@ class _Made:
         found, sure, least = self.before, True, self._distance(self.before)
         for commit_id, is_sure in self.stood:
             distance = self._distance(commit_id)
-            if distance < least:
+            if distance < least and not self._is_newer(commit_id):
                 found, sure, least = commit_id, is_sure, distance
         was_meant = least == 0 and not (sure and self.move.note.startswith("commit"))
         return self.before if was_meant else found
@@ -154,6 +154,11 @@ class _Made:
         for moved in moved_to(self.reader.source, path, self.past):
             return moved
         return self.bases[path] if path in self.bases else self._file(self.shown or self.before, path)
+
+    def _is_newer(self, commit_id: ObjectId) -> bool:
+        """Whether this commit has a file as it was right before, and not as that older one has it."""
+        older = trees.diff(self.reader.source, self._tree(commit_id), self._tree(self.before))
+        return any(self._file(self.move.after, path) == now for path, _, now in older)
 
     def _distance(self, commit_id: ObjectId) -> int:
         return sum(1 for _ in trees.diff(self.reader.source, self._tree(commit_id), self._tree(self.move.after)))

@@ -249,7 +249,7 @@ def test_git_ran_gc_and_forgot_what_the_folder_showed(desk: Desk, caplog: pytest
 STEPS = ["save"] * 4 + ["flush"] * 2 + ["edit"] * 3 + ["commit"] * 3 + ["add", "commit one", "amend", "reset", "reopen"]
 
 
-@pytest.mark.parametrize("seed", range(400))
+@pytest.mark.parametrize("seed", [*range(24), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(24, 400))])
 def test_saves_and_a_person_s_commits_in_random_order(tmp_path: Path, seed: int) -> None:
     """Saves count one field of each document, the person another one: in the end both have counted all they did."""
     random = Random(seed)
