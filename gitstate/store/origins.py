@@ -90,12 +90,12 @@ class Origins:
             return self._record.taken[path]
         with suppress(CorruptionError):
             known = self._known(path, difference)
-            moved = next(moved_to(self._engine, path, self.moves), known)
+            moved = list(moved_to(self._engine, path, self.moves))
             shown = self._shown_first(path, difference) if self._is_touched else known
-            if moved == known == shown:
+            if {*moved, shown} <= {known}:
                 return known
             found, content = folder.read(path)
-            return likeliest(self._engine, found.entry, content or b"", (moved, known, shown))
+            return likeliest(self._engine, found.entry, content or b"", (*moved, known, shown))
         return difference.target
 
     def _known(self, path: str, difference: Difference) -> TreeEntry | None:

@@ -169,9 +169,9 @@ class _Made:
         single files to the head without a word. The edited file itself tells which of these it comes from.
         """
         known = self.bases[path] if path in self.bases else self._file(self.shown or self.before, path)
-        moved = next(moved_to(self.reader.source, path, self.past), known)
+        moved = moved_to(self.reader.source, path, self.past)
         content = b"" if made is None else self.reader.source.read(made.id, "blob")
-        return likeliest(self.reader.source, made, content, (moved, known, self._file(index, path), was))
+        return likeliest(self.reader.source, made, content, (*moved, known, self._file(index, path), was))
 
     def _is_newer(self, commit_id: ObjectId) -> bool:
         """Whether this commit has a file as it was right before, and not as that older one has it."""

@@ -110,8 +110,10 @@ def moved_to(source: Source, path: str, moves: Sequence[Move]) -> Iterator[TreeE
             yield here
 
 
-def has_moved(source: Source, path: str, moves: Iterable[Move]) -> bool:
-    """Whether git may have been told to leave a file in the folder and to move the branch under it.
+def has_moved(source: Source, path: str, staged: TreeEntry | None, moves: Iterable[Move]) -> bool:
+    """Whether git may have been told to leave a file in the folder, and to move the branch and its index under it.
+
+    ``staged`` is what the index has by now: a commit that had something else there is not what brought it to that.
 
     Raises:
         CorruptionError: What is needed to tell is gone.
@@ -120,7 +122,7 @@ def has_moved(source: Source, path: str, moves: Iterable[Move]) -> bool:
         committed = move.note.startswith(FROM_THE_INDEX) and move.before is not None
         if move.note != RESET and not committed:
             return True
-        if committed and file_at(source, move.before or move.after, path) != file_at(source, move.after, path):
+        if committed and staged == file_at(source, move.after, path) != file_at(source, move.before or "", path):
             return True
     return False
 

@@ -274,7 +274,7 @@ class _Checkout:
         else:
             found = self._folder.look(path)
             # Where git's index is ahead of the file, somebody's `git reset` kept the file as an edit; or it only lags.
-            loose = healing or entry != target or self._lags(path, found)
+            loose = healing or entry != target or self._lags(path, entry, found)
             self._enter(path, target, self._bring_file(path, target, found, ours if loose else set()))
 
     def _bring_file(
@@ -298,10 +298,10 @@ class _Checkout:
         self.done.written.append(path)
         return stat
 
-    def _lags(self, path: str, found: Found) -> bool:
+    def _lags(self, path: str, staged: TreeEntry | None, found: Found) -> bool:
         """Whether nothing that somebody's git did tells why a file is not as its index has it."""
         try:
-            return not found.odd and not has_moved(self._engine, path, self._moves)
+            return not found.odd and not has_moved(self._engine, path, staged, self._moves)
         except CorruptionError:
             return False
 

@@ -310,6 +310,31 @@ def test_a_return_to_the_branch_while_it_moves(desk: Desk, commits: bool) -> Non
     assert desk.value("b") == {"m": 0, "n": 7 if commits else 0}
 
 
+def test_a_second_edit_of_a_file_that_was_committed_and_unstaged(desk: Desk) -> None:
+    """The folder was not brought to the head in between: the second edit begins at the first commit."""
+    desk.save("a", m=1, n=0)
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "first")
+    desk.save("a", m=2, n=7)
+    desk.save("c", m=1)
+    desk.edit("a", n=8)
+    desk.git("reset", "-q")
+    desk.git("commit", "-qm", "second", "--", "notes/a/job.json")
+    desk.catch_up()  # no file that the folder has not shown yet counts as deleted
+    assert desk.value("a") == {"m": 2, "n": 8}
+    assert desk.value("c") == {"m": 1}
+
+
+def test_files_that_a_commit_took_back_before_they_were_unstaged(desk: Desk) -> None:
+    desk.save("c", m=1)
+    desk.edit("b", n=7)
+    desk.git("commit", "-qam", "b by hand")  # without c, of which git's index does not know
+    desk.save("a", m=1, n=0)
+    desk.git("reset", "-q")
+    desk.catch_up()
+    assert desk.value("c") == {"m": 1}
+
+
 def test_many_saves_after_a_commit_and_before_the_folder_follows(desk: Desk) -> None:
     desk.edit("a", n=7)
     desk.git("commit", "-qam", "a by hand")

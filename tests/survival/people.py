@@ -139,7 +139,12 @@ class Person:
         before = len(self.told())
         time.sleep(0.1)
         shown = json.loads((self.folder / ".git/gitstate/view/shown").read_text())["head"]
-        return len(self.told()) != before or shown != self.git("rev-parse", "main").strip()
+        if len(self.told()) != before:
+            return True
+        # Where nothing was written since the person's own git, nothing is due.
+        return shown != self.git("rev-parse", "main").strip() and bool(
+            self.git("diff", "--name-only", "HEAD", "--", "jobs")
+        )
 
     # Plain git
 
