@@ -129,7 +129,8 @@ class _Made:
         if head is not None and (is_known or not was_refreshed):
             stood.append((head, not past))
         if previous is not None and was_refreshed:
-            stood.append((previous, record.since >= began + 1))
+            # Who amends means the last commit, and keeps the time of its author.
+            stood.append((previous, record.since >= began + 1 or move.note.startswith("commit (amend)")))
         stood = [(known, sure) for known, sure in stood if is_in_history(reader.source, known, before)]
         shown, bases = (head, record.bases) if is_known or not was_refreshed else (previous, {})
         if shown is not None and not past and not is_in_history(reader.source, shown, before):

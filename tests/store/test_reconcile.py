@@ -202,6 +202,22 @@ def test_the_folder_is_refreshed_while_the_editor_is_open(desk: Desk) -> None:
     assert desk.value("b") == {"m": 0, "n": 7}
 
 
+def test_the_folder_is_refreshed_while_a_save_gets_other_words(desk: Desk) -> None:
+    """Git has read its index by then, and all that it commits is what the folder showed before."""
+    desk.save("a", m=1, n=0)
+    desk.save("b", m=1, n=0)
+    hook = desk.path / ".git/hooks/commit-msg"
+    hook.parent.mkdir(exist_ok=True)
+    refresh = f'{sys.executable} -c "from gitstate import Store; Store.open({str(desk.path)!r}).close()"'
+    hook.write_text(f"#!/bin/sh\ncd {Path(__file__).parents[2]}\nunset GIT_DIR GIT_INDEX_FILE\n{refresh}\n")
+    hook.chmod(0o755)
+    desk.git("commit", "-q", "--amend", "-m", "in other words")
+    assert '"m": 0' in desk.git("show", "HEAD:notes/a/job.json")  # that is what git made of it
+    desk.catch_up()
+    assert desk.value("a") == {"m": 1, "n": 0}
+    assert desk.value("b") == {"m": 1, "n": 0}
+
+
 def test_all_documents_had_moved(desk: Desk) -> None:
     desk.store.reshard(1, NOTES)
     desk.edit("b", n=7)
