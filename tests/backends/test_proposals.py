@@ -404,6 +404,29 @@ async def test_a_link_is_named_and_not_brought_in_unseen(store: Path, tmp_path: 
     git(store, "worktree", "remove", "--force", str(tmp_path / "x"))
 
 
+@pytest.mark.parametrize("name", [".git", "..", ".GIT", ".g\u200cit"])
+async def test_a_file_that_no_clone_could_check_out_is_refused(store: Path, name: str) -> None:
+    def tree(entries: str) -> str:
+        made = subprocess.run(["git", "mktree"], cwd=store, input=entries, capture_output=True, text=True, check=True)
+        return made.stdout.strip()
+
+    head, entries = git(store, "rev-parse", "main"), git(store, "ls-tree", "main")
+    blob = git(store, "hash-object", "-w", "gitstate.json").strip()
+    folder = tree(f"100755 blob {blob}\thook\n")
+    roots = tree(f"{entries}040000 tree {folder}\t{name}\n"), tree(f"{entries}100644 blob {blob}\tNOTES.md\n")
+    evil = git(store, "commit-tree", roots[0], "-p", "main", "-m", "evil").strip()
+    later = git(store, "commit-tree", roots[1], "-p", evil, "-m", "without it").strip()  # the history has it for ever
+    async with GitStateBackend(store) as backend:
+        for tip in (evil, later):
+            git(store, "branch", "--force", "proposals/x", tip)
+            assert (await backend.review_proposal("x")).state == "invalid"
+            with pytest.raises(InvalidInputError, match="no file can have the name"):
+                await backend.apply_proposal("x", force=True)
+        await backend.drop_proposal("x")
+    assert git(store, "rev-parse", "main") == head
+    git(store, "prune", "--expire=now")
+
+
 async def test_a_state_that_cannot_be_read_is_mended_by_a_proposal(store: Path, tmp_path: Path) -> None:
     await propose(store, lambda backend: backend.rollback("weekly", "~0"), name="nothing")
     sheet = store / "jobs/weekly/sheets/0001.json"
