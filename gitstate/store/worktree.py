@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitstate.engine import gitindex, graph, reflog, refs, trees
+from gitstate.engine import files, gitindex, graph, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
@@ -130,9 +130,11 @@ class Worktree:
 
         Raises:
             BusyError: Another process did not let go in time.
+            StorageError: The disk refused.
         """
         lock = StoreLock(self._private / "editing" / "lock")
-        lock.acquire(_TURN)
+        with files.storage_errors(self._private):
+            lock.acquire(_TURN)
         try:
             yield
         finally:
