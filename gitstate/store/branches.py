@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitstate.engine import files, graph, refs, settings, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import DEFAULT_BRANCH, Repository
+from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
 from gitstate.errors import GitStateError, UnsupportedError
 from gitstate.store.reader import FORMAT_FILE, Reader
 
@@ -68,13 +68,21 @@ def hint(repository: Repository, engine: Engine) -> str:
 
 
 def project(repository: Repository, engine: Engine) -> Project | None:
-    """Return the project whose commit is checked out beside the branch; None: no commit is, or it is a store's too."""
+    """Return the project whose commit is checked out beside the branch; None: no commit is, or it is a store's too.
+
+    In a linked worktree that shows the branch, it is what the main one shows.
+    """
     from gitstate.engine.project import Project
 
     with suppress(GitStateError, OSError):
-        found = Project(repository)
-        head = found.head()
-        return None if head is None or _is_store(engine, head) else found
+        places = [repository]
+        if repository.git_dir != repository.common_dir:
+            main = open_repository(repository.common_dir, branch=repository.branch, create=False)
+            places += [main] if main.worktree is not None else []
+        for found in map(Project, places):
+            head = found.head()
+            if head is not None and not _is_store(engine, head):
+                return found
     return None
 
 

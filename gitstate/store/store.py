@@ -172,14 +172,17 @@ class Store(ReadingStore):
     @property
     def project(self) -> Project | None:
         """The project in whose own repository the store lies, beside what is checked out there; None: it is no
-        project's, it was opened in a worktree of its own, or this cannot be told.
+        project's, or this cannot be told.
         """
         repository = self._repository
+        if repository is None or repository.worktree is None:
+            return None
         try:
-            if repository is None or repository.worktree is None or refs.read_head(repository) == repository.ref:
-                return None
+            shows_state = refs.read_head(repository) == repository.ref
         except OSError:
             return None  # a save says what the disk refuses
+        if shows_state and repository.git_dir == repository.common_dir:
+            return None
         from gitstate.store import branches
 
         return branches.project(repository, self._engine)
