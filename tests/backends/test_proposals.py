@@ -404,6 +404,20 @@ async def test_a_link_is_named_and_not_brought_in_unseen(store: Path, tmp_path: 
     git(store, "worktree", "remove", "--force", str(tmp_path / "x"))
 
 
+async def test_what_lies_beside_a_state_is_named_to_the_reviewer(store: Path, tmp_path: Path) -> None:
+    async with GitStateBackend(store) as backend:
+        await backend.record_execution("nightly", 1, 1, "prompt", "output")
+        await backend.propose("x")
+        git(store, "worktree", "add", "-q", str(tmp_path / "x"), "proposals/x")
+        (tmp_path / "x/jobs/nightly/executions/0001/output.txt").write_text("forged\n")
+        (tmp_path / "x/NOTES.md").write_text("hello\n")
+        git(tmp_path / "x", "add", "-A")
+        git(tmp_path / "x", "commit", "-qm", "no state has another value")
+        review = await backend.review_proposal("x")
+        assert review.files == ("NOTES.md", "jobs/nightly/executions/0001/output.txt")
+        git(store, "worktree", "remove", str(tmp_path / "x"))
+
+
 @pytest.mark.parametrize("name", [".git", "..", ".GIT", ".g\u200cit"])
 async def test_a_file_that_no_clone_could_check_out_is_refused(store: Path, name: str) -> None:
     def tree(entries: str) -> str:
