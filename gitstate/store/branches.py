@@ -72,17 +72,19 @@ def project(repository: Repository, engine: Engine) -> Project | None:
 
     In a linked worktree that shows the branch, it is what the main one shows.
     """
+    if repository.worktree is None:
+        return None
     from gitstate.engine.project import Project
 
-    with suppress(GitStateError, OSError):
-        places = [repository]
-        if repository.git_dir != repository.common_dir:
-            main = open_repository(repository.common_dir, branch=repository.branch, create=False)
-            places += [main] if main.worktree is not None else []
-        for found in map(Project, places):
-            head = found.head()
-            if head is not None and not _is_store(engine, head):
-                return found
+    with suppress(GitStateError, OSError):  # a save says what the disk refuses
+        shown = repository
+        if refs.read_head(repository) == repository.ref:
+            if repository.git_dir == repository.common_dir:
+                return None
+            shown = open_repository(repository.common_dir, branch=repository.branch, create=False)
+        found = Project(shown)
+        head = None if shown.worktree is None else found.head()
+        return None if head is None or _is_store(engine, head) else found
     return None
 
 
