@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from gitstate.backends.restoring import now_text
 from gitstate.errors import GitStateError
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import same
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from gitstate.format.codec import Codec
 
-__all__ = ["as_said", "kept"]
+__all__ = ["as_said", "kept", "stamped"]
 
 _Object = dict[str, Value]
 
@@ -37,6 +38,13 @@ def kept(codec: Codec[Any], ours: _Object, normal: _Object, stored: _Object) -> 
     value = cast(_Object, _with_strangers(ours, normal, stored))
     is_safe = value is not ours and _means(codec, _known(stored, normal), normal) and _means(codec, value, ours)
     return value if is_safe else ours
+
+
+def stamped(value: _Object, ours: _Object) -> _Object:
+    """Return what is saved, with the time of now if only other models have a place for it."""
+    if "updated_at" in ours or not isinstance(value.get("updated_at"), str):
+        return value
+    return value | {"updated_at": now_text()}
 
 
 def as_said(theirs: Slot, stored: Slot, normal: Slot, ours: Slot) -> Slot:

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from typing_extensions import TypedDict
 
 from gitstate import CheckpointState, ConflictError, GitStateBackend, SheetState
+from gitstate.backends.strangers import as_said
 from gitstate.format.shapes import forgets
+from gitstate.values.merge import merge3, same
+from tests.values.strategies import VALUES
 
 
 class Step(SheetState):
@@ -81,6 +86,7 @@ async def test_what_a_model_ignores_stays(rich: GitStateBackend, tmp_path: Path)
         for turn in range(3):  # and on, with saves of others in between
             state.error_message = f"{turn}"
             await plain.save(state)
+            assert found.updated_at < (await load(rich)).updated_at, "a save is one of now, whoever knows of that"
             assert (await plain.history("a"))[0].event == ("merged" if turn else "saved")
             found = await load(rich)
             assert (found.error_message, found.priority, found.sheets[1].cost) == (f"{turn}", "high", 5 + turn)
@@ -163,3 +169,11 @@ def test_which_models_ignore_something(field: Any, expected: bool) -> None:
 
     assert forgets(Holder) is expected
     assert not forgets(CheckpointState)
+
+
+@given(*[st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)] * 3)
+def test_where_only_we_changed_something_there_is_no_conflict(stored: Any, normal: Any, ours: Any) -> None:
+    merge = merge3(normal, ours, as_said(stored, stored, normal, ours))
+    assert merge.conflicts == ()
+    assert same(as_said(stored, stored, normal, normal), stored), "what nobody changed stays as it is"
+    assert same(as_said(ours, stored, stored, stored), ours), "nor is any change of theirs lost"
