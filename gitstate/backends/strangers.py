@@ -61,13 +61,14 @@ def as_said(theirs: Slot, stored: Slot, normal: Slot, ours: Slot) -> Slot:
 
 
 def _with_strangers(ours: Slot, normal: Slot, stored: Slot) -> Slot:
+    if same(normal, stored):
+        return ours  # there are none; as a rule these are the same objects, and that is told at once
     if isinstance(ours, dict) and isinstance(normal, dict) and isinstance(stored, dict):
         value = _each(_with_strangers, ours, normal, stored)
         is_same = len(value) == len(ours) and all(value[key] is entry for key, entry in ours.items())
         return ours if is_same else value
     is_list = isinstance(ours, list) and isinstance(stored, list)  # its items may have such fields
-    unchanged = same(ours, normal) and not same(ours, stored)
-    return stored if unchanged and (is_list or ours is ABSENT) else ours
+    return stored if same(ours, normal) and (is_list or ours is ABSENT) else ours
 
 
 def _known(stored: Slot, normal: Slot) -> Slot:
