@@ -395,7 +395,7 @@ async def test_a_field_that_no_state_has_is_told(
     async with GitStateBackend(folder, model=Strict) as strict:
         assert (await strict.edits()).jobs[0].unknown == ("/statsu",)
         await strict.commit_edits()
-    assert "no state has /statsu: the next save of job 'nightly' drops it" in caplog.text
+    assert "no state has /statsu: in job 'nightly' it means nothing" in caplog.text
 
 
 async def test_a_broken_head_is_mended_by_hand(backend: GitStateBackend, folder: Path) -> None:
