@@ -72,10 +72,13 @@ class ViewRecord:
 
 
 class Sight(NamedTuple):
-    """What a view showed, and what git did in its folder since its last refresh, oldest first."""
+    """What a view showed, what git did in its folder since its last refresh, oldest first, and whether it wrote its
+    index since.
+    """
 
     record: ViewRecord
     moves: list[Move]
+    staged: bool
 
 
 def moved_to(source: Source, path: str, moves: Sequence[Move]) -> Iterator[TreeEntry | None]:

@@ -111,7 +111,7 @@ class Worktree:
                 if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                with LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                with self._index_lock() as lock:
                     head = self._due()  # again: while we waited, somebody may have checked out another branch
                     return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
@@ -122,7 +122,8 @@ class Worktree:
         if refs.read_head(self._repository) != self._repository.ref:
             return None
         record = ViewRecord.read(self._private)
-        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log))
+        staged = record.index != _signs(self._git_dir / "index")
+        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log), staged)
 
     @contextmanager
     def editing(self) -> Iterator[None]:
@@ -175,7 +176,7 @@ class Worktree:
         except CorruptionError as error:
             what = error.message
         if repair:
-            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience):
+            with self._alone(), self._index_lock():
                 (self._git_dir / "index").replace(self._private / "index.damaged")
             self.refresh()
         return [Problem("view", "index", what, "--repair makes a new one of the head", "warning", repaired=repair)]
@@ -188,6 +189,10 @@ class Worktree:
         finally:
             self._lock.release()
             self._lock.close()
+
+    def _index_lock(self) -> LockFile:
+        # Not durable: a view can be made anew, and file systems with a journal keep the names in the order of making.
+        return LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience, durable=False)
 
     def _due(self) -> ObjectId | None:
         """Return the head if there is one to show, and the view may not show it yet."""
@@ -317,7 +322,7 @@ class Worktree:
         return difference.target
 
     def _write_index(self, lock: LockFile, index: GitIndex, target: ObjectId) -> None:
-        # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
+        # The lock file may be written freely until it is renamed.
         path = self._git_dir / "index"
         with open(f"{path}.lock", "wb") as stream:
             stream.write(index.to_bytes(self._engine, target))
