@@ -78,6 +78,7 @@ class Worktree:
         self._patience = patience
         self._private = repository.git_dir / "gitstate" / "view"  # of this worktree, if the repository has several
         self._lock = StoreLock(self._private / "lock")
+        self._held: tuple[list[int], str] = ([], "")  # the lock file that we waited for in vain, and what was said
 
     def refresh(self) -> Refreshed:
         """Bring the files and git's index to the head, all but what a person edited.
@@ -111,10 +112,15 @@ class Worktree:
                 if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
+                if self._held[1] and self._held[0] == _signs(self._git_dir / "index.lock"):
+                    return Refreshed(
+                        pending=self._held[1]
+                    )  # most likely its git is dead: who waited once waits no more
                 with self._index_lock() as lock:
                     head = self._due()  # again: while we waited, somebody may have checked out another branch
                     return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
+            self._held = _signs(self._git_dir / "index.lock"), str(error)
             return Refreshed(pending=str(error))
 
     def sight(self) -> Sight | None:
