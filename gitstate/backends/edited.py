@@ -118,14 +118,14 @@ class DiscardedEdits:
 
 def describe(store: Store, jobs: Collection, codec: Codec[Any], *, volatile: bool) -> FolderEdits:
     """Return what was edited in the folder of a store. Raises as :meth:`Store.edits` does."""
-    state = store.edits(jobs)
+    state = store.folder.find(jobs)
     told = [
         _told(HandEdit(codec, store, jobs, each), store.load(jobs, each.document), volatile=volatile)
         for each in state.documents
     ]
     problem = ""
     try:
-        store.commit_files(state.files, dry_run=True)
+        store.folder.commit_files(state.files, dry_run=True)
     except (InvalidInputError, ConflictError) as error:
         problem = error.message
     files = tuple(map(EditedFile.of, state.files))
@@ -158,14 +158,14 @@ def commit(
     store: Store, jobs: Collection, codec: Codec[Any], names: Iterable[str] | None, note: str
 ) -> list[CommittedEdit]:
     """Commit edits; see :meth:`gitstate.backends.editing.EditingBackend.commit_edits`."""
-    with store.editing():
+    with store.folder.alone():
         return _commit(store, jobs, codec, names, note)
 
 
 def _commit(
     store: Store, jobs: Collection, codec: Codec[Any], names: Iterable[str] | None, note: str
 ) -> list[CommittedEdit]:
-    state = _chosen(store.edits(jobs), names)
+    state = _chosen(store.folder.find(jobs), names)
     edits = [HandEdit(codec, store, jobs, each, note) for each in state.documents]
     for edit in edits:
         current = store.load(jobs, edit.edited.document)
@@ -173,7 +173,7 @@ def _commit(
         unknown = edit.unknown(edit.values(current)) if current is not None else ()
         if unknown:
             _log.warning("no state has %s: the next save of job %r drops it", ", ".join(unknown), edit.edited.document)
-    store.commit_files(state.files, note, dry_run=True)
+    store.folder.commit_files(state.files, note, dry_run=True)
     pending = [(edit, *_submitted(store, jobs, edit)) for edit in edits]
     done: list[CommittedEdit] = []
     failed: list[GitStateError] = []
@@ -186,7 +186,7 @@ def _commit(
         done.append(_committed(edit.edited.document, plans[-1], revision, edit.edited.edits))
         _take(store, edit.edited.edits)
     if state.files and not failed:
-        revision = store.commit_files(state.files, note)
+        revision = store.folder.commit_files(state.files, note)
         done.append(_committed(None, Plan(Event.EDITED, None), revision, state.files))
         _take(store, state.files)
     if failed:
@@ -199,10 +199,10 @@ def _commit(
 def _take(store: Store, edits: Iterable[Edit]) -> None:
     """Bring files that were committed to the head; what was staged, and is not what stood there, is kept aside."""
     edits = list(edits)
-    kept = store.put_aside(replace(edit, data=None) for edit in edits)
+    kept = store.folder.put_aside(replace(edit, data=None) for edit in edits)
     if kept is not None:
         _log.warning("what was staged is not what stood in the files; it is kept in %s", kept)
-    store.take(edits)
+    store.folder.take(edits)
 
 
 def _submitted(store: Store, jobs: Collection, edit: HandEdit) -> "tuple[Future[Revision | None], list[Plan]]":
@@ -222,12 +222,12 @@ def _committed(job_id: str | None, plan: Plan, revision: Revision | None, edits:
 
 def discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_run: bool = False) -> DiscardedEdits:
     """Drop edits; see :meth:`gitstate.backends.editing.EditingBackend.discard_edits`."""
-    with store.editing():
+    with store.folder.alone():
         return _discard(store, jobs, names, dry_run=dry_run)
 
 
 def _discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_run: bool) -> DiscardedEdits:
-    state = _chosen(store.edits(jobs), names)
+    state = _chosen(store.folder.find(jobs), names)
     edits = [edit for edited in state.documents for edit in edited.edits] + list(state.files)
     for edit in edits:
         if edit.odd:
@@ -237,9 +237,9 @@ def _discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry
             )
     if not edits or dry_run:
         return DiscardedEdits(tuple(map(EditedFile.of, edits)), None)
-    kept = store.put_aside(edits)
-    store.take(edits)
-    after = store.edits(jobs)
+    kept = store.folder.put_aside(edits)
+    store.folder.take(edits)
+    after = store.folder.find(jobs)
     standing = {edit.path for edited in after.documents for edit in edited.edits} | {edit.path for edit in after.files}
     left = tuple(edit.path for edit in edits if edit.path in standing)
     return DiscardedEdits(tuple(map(EditedFile.of, edits)), kept, left)

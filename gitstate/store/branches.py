@@ -68,10 +68,14 @@ def hint(repository: Repository, engine: Engine) -> str:
 
 
 def project(repository: Repository, engine: Engine) -> Project | None:
-    """Return the project whose commit is checked out beside the branch; None: no commit is, or it is a store's too."""
+    """Return the project whose commit is checked out beside the branch; None: no commit is, it is a store's too, or the
+    folder is a worktree of the store's own.
+    """
     from gitstate.engine.project import Project
 
-    with suppress(GitStateError, OSError):
+    with suppress(GitStateError, OSError):  # what the disk refuses a save says
+        if repository.worktree is None or refs.read_head(repository) == repository.ref:
+            return None
         found = Project(repository)
         head = found.head()
         return None if head is None or _is_store(engine, head) else found

@@ -9,26 +9,18 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from gitstate import clock
 from gitstate.engine import graph, refs
 from gitstate.engine.base import Engine, Settled
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
-from gitstate.errors import (
-    InvalidInputError,
-    StorageError,
-    StoreNotFoundError,
-    UnsupportedError,
-    UnsupportedFormatError,
-)
+from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError, UnsupportedFormatError
 from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.index.indexes import Indexes
@@ -39,12 +31,10 @@ from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Stamp, Writer
 
 if TYPE_CHECKING:
-    from gitstate.engine.objects import TreeEntry
     from gitstate.engine.project import Project
     from gitstate.engine.upkeep import GcReport
     from gitstate.store.batch import MergeEdit
-    from gitstate.store.edited import FolderState
-    from gitstate.store.edits import Edit as FileEdit
+    from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
@@ -171,18 +161,10 @@ class Store(ReadingStore):
 
     @property
     def project(self) -> Project | None:
-        """The project in whose own repository the store lies, beside what is checked out there; None: it is no
-        project's, it was opened in a worktree of its own, or this cannot be told.
-        """
-        repository = self._repository
-        try:
-            if repository is None or repository.worktree is None or refs.read_head(repository) == repository.ref:
-                return None
-        except OSError:
-            return None  # a save says what the disk refuses
+        """The project in whose own repository the store lies; None: in none, or it has a folder of its own."""
         from gitstate.store import branches
 
-        return branches.project(repository, self._engine)
+        return None if self._repository is None else branches.project(self._repository, self._engine)
 
     @property
     def home(self) -> Project | None:
@@ -272,71 +254,14 @@ class Store(ReadingStore):
             with files.storage_errors(self._repository.common_dir / "config"), self._engine.lock():
                 settings.name_branch(self._repository)
 
-    def edits(self, collection: Collection) -> FolderState:
-        """Bring the worktree to the head, and return what people edited in it and did not commit.
-
-        Raises:
-            CorruptionError: git's index or an object is damaged.
-            UnsupportedError: git's index is of a kind that only C git reads, and there is none.
-            StorageError: The disk refused.
-        """
-        from gitstate.store import edited
+    @property
+    def folder(self) -> FolderEdits:
+        """What people edit in the folder that shows the head."""
+        from gitstate.store.folder_edits import FolderEdits
 
         self._check_open()
-        try:
-            return edited.look(self._reader, self._worktree, collection)
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be looked at: {error}", cause=error) from error
-
-    def editing(self) -> AbstractContextManager[None]:
-        """Keep all others who commit or drop edits out while the block runs. Raises BusyError: it took too long."""
-        return nullcontext() if self._worktree is None else self._worktree.editing()
-
-    def commit_files(self, edits: Iterable[FileEdit], body: str = "", *, dry_run: bool = False) -> Revision | None:
-        """Commit edited files that belong to no document; ``body`` says why. None: there was nothing to write.
-
-        In a ``dry_run`` nothing is written, but refused what would be.
-
-        Raises:
-            InvalidInputError: No store may hold that.
-            ConflictError: The head moved under an edit.
-        """
-        from gitstate.store import edited
-
-        self._check_open()
-        edit = edited.files_edit(edits, body)
-        if dry_run:
-            edit(self._reader, graph.read(self._engine, self.head()).tree)
-            return None
-        return self._writer.submit_root(edit).result()
-
-    def put_aside(self, edits: Iterable[FileEdit]) -> Path | None:
-        """Keep what stands in edited files in a private folder, and return that; None: there is nothing to keep.
-
-        Raises:
-            StorageError: The disk refused.
-        """
-        from gitstate.store import edited
-
-        self._check_open()
-        if self._repository is None:
-            return None
-
-        def read(entry: TreeEntry) -> bytes:
-            return self._engine.read(entry.id, "blob")
-
-        try:
-            return edited.put_aside(self._repository.private, edits, read, clock.now())
-        except OSError as error:
-            raise StorageError(f"what was edited could not be kept: {error}", cause=error) from error
-
-    def take(self, edits: Iterable[FileEdit]) -> None:
-        """Bring edited files to the head: what stands in them was committed, or put aside. One that changed since
-        stays.
-        """
-        from gitstate.store import edited
-
-        self._views.show(edited.taken(edits))
+        private = None if self._repository is None else self._repository.private
+        return FolderEdits(self._reader, self._writer, self._worktree, self._views, private)
 
     def flush(self) -> None:
         """Wait for all writes submitted so far, and bring the worktree to the head."""

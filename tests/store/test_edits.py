@@ -39,7 +39,7 @@ def folder_of(store: Store) -> Path:
 
 def edited(store: Store) -> dict[str, bool]:
     """Return the paths of all edits, and whether they are staged."""
-    found = store.edits(NOTES)
+    found = store.folder.find(NOTES)
     assert found.pending == ""
     documents = {edit.path: edit.staged for each in found.documents for edit in each.edits}
     return documents | {edit.path: edit.staged for edit in found.files}
@@ -111,10 +111,10 @@ def test_the_base_of_an_edit_stays_what_it_began_at(store: Store) -> None:
     first = (folder / path).read_bytes()
     (folder / path).write_bytes(b'{"n": "mine"}')
     for value in (100, 200):
-        [document] = store.edits(NOTES).documents
+        [document] = store.folder.find(NOTES).documents
         assert document.bases == {path: first}
         put(store, "job 3", value)
-    [document] = store.edits(NOTES).documents
+    [document] = store.folder.find(NOTES).documents
     assert (document.document, document.folder, document.bases) == ("job 3", "notes/job%203", {path: first})
 
 
@@ -146,7 +146,7 @@ def test_a_nested_repository_is_not_looked_into(store: Store) -> None:
     (folder / "notes/nested").mkdir()
     git(folder / "notes/nested", "init", "-q")
     (folder / "notes/nested/job.json").write_bytes(b"{}")
-    found = store.edits(NOTES)
+    found = store.folder.find(NOTES)
     assert (found.documents, found.others) == ((), ("notes/nested/",))
 
 
@@ -155,7 +155,7 @@ def test_odd_names(store: Store) -> None:
     (folder / os.fsdecode(b"caf\xe9")).write_bytes(b"x")
     (folder / "a\nb").write_bytes(b"x")
     git(folder, "add", "a\nb")
-    found = store.edits(NOTES)
+    found = store.folder.find(NOTES)
     assert [edit.path for edit in found.files] == ["a\nb"] and found.others == ("caf\udce9",)
 
 
@@ -164,8 +164,8 @@ def test_a_view_that_lags_says_by_how_much(store: Store) -> None:
     (folder / ".git/index.lock").write_bytes(b"")
     for value in range(3):
         put(store, "job 3", 1000 + value)
-    found = store.edits(NOTES)
+    found = store.folder.find(NOTES)
     assert found.behind == 3 and "index" in found.pending
     (folder / ".git/index.lock").unlink()
-    found = store.edits(NOTES)
+    found = store.folder.find(NOTES)
     assert (found.behind, found.pending) == (0, "")
