@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitstate.engine import gitindex, graph, reflog, refs, trees
+from gitstate.engine import gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
@@ -98,12 +98,18 @@ class Worktree:
         A file that holds anything else by now stays, and its edit begins at what is named here.
 
         Args:
-            entries: What stood at each path, as git would call it; None: nothing.
+            entries: What stood at each path, as git would call it; None: nothing. The repository has it, see
+                :meth:`keep`.
 
         Raises:
             As :meth:`refresh` does.
         """
         return self._bring(entries) if entries else self.refresh()
+
+    def keep(self, contents: Iterable[bytes]) -> None:
+        """Put what stood in files into the repository, as `git add` does. Raises OSError: The disk refused."""
+        for data in contents:
+            loose.keep(self._repository.objects, data)
 
     def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
