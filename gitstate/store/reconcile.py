@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gitstate.engine import graph, refs, trees
+from gitstate.engine import files, graph, refs, trees
 from gitstate.engine.beyond import is_in_history
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
@@ -35,6 +35,8 @@ _log = logging.getLogger("gitstate")
 
 _WHAT = "brought back what a commit from an older view took back"
 _LISTED = 10  # so many conflicts are named in a message
+_FAR = 100  # commits between an older view and the commit that is looked at
+_JUDGED = "judged"  # a private file that names the last commit that was looked at
 _NAMED = 60  # so many characters of a document's id are shown; the trailer has it whole
 
 
@@ -58,8 +60,8 @@ class Reconciler:
         self._collections = collections
 
     def is_due(self) -> bool:
-        """Whether others have committed since we wrote last."""
-        return any(move.note.startswith(FROM_THE_INDEX) for move in refs.moves(self._repository, self._repository.ref))
+        """Whether others have committed since we wrote last, or looked at what they did."""
+        return any(move.note.startswith(FROM_THE_INDEX) for move in self._moves())
 
     def bring_back(self, batch: Batch) -> None:
         """Let a batch begin with the commits that bring back what others' commits took back without meaning to.
@@ -67,15 +69,33 @@ class Reconciler:
         Trouble is told and fails no write: what could not be brought back stays in the history.
         """
         try:
-            moves = refs.moves(self._repository, self._repository.ref)
+            moves, tip = self._moves(), batch.tip
             if not any(move.note.startswith(FROM_THE_INDEX) for move in moves):
                 return
             for made in _commits(batch.reader, moves, list(self._sights())):
                 base = made.base()
                 if base:
                     _follow(batch, list(self._collections.values()), made, base)
+            if batch.tip == tip:  # else the branch's reflog will tell
+                self._judged(tip)
         except (GitStateError, OSError) as error:
             _log.warning("a commit in the folder may have taken saves back, and cannot be merged: %s", error)
+
+    def _moves(self) -> list[Move]:
+        """Return what others did that was not looked at yet."""
+        moves = refs.moves(self._repository, self._repository.ref)
+        try:
+            judged = files.read(self._repository.private / _JUDGED).decode("ascii", "replace") if moves else ""
+        except FileNotFoundError:
+            return moves
+        known = [number for number, move in enumerate(moves, 1) if move.after == judged]
+        return moves[max(known, default=0) :]
+
+    def _judged(self, tip: ObjectId) -> None:
+        """Note that nothing up to a commit is to be brought back: once the view went on, nobody can tell so well."""
+        beside = self._repository.private / f"{_JUDGED}.new"
+        files.overwrite(str(beside), tip.encode(), durable=False)
+        beside.replace(self._repository.private / _JUDGED)
 
 
 @dataclass
@@ -105,20 +125,41 @@ class _Made:
         cls, reader: Reader, move: Move, before: ObjectId, sight: Sight, replaced: Mapping[str, ObjectId]
     ) -> "_Made":
         """Return a commit; what it ``replaced`` by amending is a part of it."""
-        record, began = sight.record, graph.read(reader.source, move.after).author.time  # in whole seconds
+        # In whole seconds. The author's time may be that of another commit, of one that is amended or picked.
+        began, since = graph.read(reader.source, move.after).committer.time, sight.record.since
+        made = cls._told(reader, move, before, sight, replaced, refreshed=since >= began)
+        # In the second in which git began the view was refreshed, and git wrote its index after that: it had read an
+        # older one before that, or the two followed each other, as in a script.
+        unclear = began <= since < began + 1 and move in sight.moves and sight.staged
+        if unclear and made._is_meant():
+            return cls._told(reader, move, before, sight, replaced, refreshed=False)
+        return made
+
+    @classmethod
+    def _told(
+        cls,
+        reader: Reader,
+        move: Move,
+        before: ObjectId,
+        sight: Sight,
+        replaced: Mapping[str, ObjectId],
+        *,
+        refreshed: bool,
+    ) -> "_Made":
+        """Return a commit; ``refreshed`` says that the view was, while that was made or since."""
+        record, began = sight.record, graph.read(reader.source, move.after).committer.time
         head, previous = (replaced.get(known or "", known) for known in (record.head, record.previous))
         is_known = move in sight.moves
         past = [other for other in sight.moves if other.after not in replaced]
         past = past[: past.index(move)] if is_known else []
         # Git itself brings its index to where it says that HEAD went, unless it is told not to.
         stood = [(other.after, other is past[-1]) for other in reversed(past)]
-        was_refreshed = record.since >= began  # while the commit was made, or since
-        if head is not None and (is_known or not was_refreshed):
+        if head is not None and (is_known or not refreshed):
             stood.append((head, not past))
-        if previous is not None and was_refreshed:
-            stood.append((previous, record.since >= began + 1))
+        if previous is not None and refreshed:
+            stood.append((previous, record.since >= began + 1 or (is_known and not sight.staged)))
         stood = [(known, sure) for known, sure in stood if is_in_history(reader.source, known, before)]
-        shown, bases = (head, record.bases) if is_known or not was_refreshed else (previous, {})
+        shown, bases = (head, record.bases) if is_known or not refreshed else (previous, {})
         if shown is not None and not past and not is_in_history(reader.source, shown, before):
             shown = None  # the branch was moved elsewhere, and nothing says what became of the folder
         return cls(reader, move, before, past, stood, shown, bases)
@@ -148,6 +189,24 @@ class _Made:
                 found, sure, least = commit_id, is_sure, distance
         was_meant = least == 0 and not (sure and self.move.note.startswith("commit"))
         return self.before if was_meant else found
+
+    def _is_meant(self) -> bool:
+        """Whether somebody took back on purpose what had come, rather than that git's index was behind.
+
+        So it is where this is the tree of a commit in between, or a file is removed that had just changed.
+        """
+        older, tree = self._index(), self._tree(self.move.after)
+        if older == self.before:
+            return False
+        commit_id: ObjectId | None = self.before
+        for _ in range(_FAR):
+            if commit_id is None or commit_id == older:
+                break
+            if self._tree(commit_id) == tree:
+                return True
+            commit_id = next(iter(graph.read(self.reader.source, commit_id).parents), None)
+        changed = trees.diff(self.reader.source, self._tree(older), self._tree(self.before))
+        return any(None not in (was, now) and self._file(self.move.after, path) is None for path, was, now in changed)
 
     def _shown(self, path: str) -> TreeEntry | None:
         """Return what the folder had at a path before somebody edited it."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitstate.engine import files, gitindex, graph, reflog, refs, trees
+from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
@@ -78,6 +78,7 @@ class Worktree:
         self._patience = patience
         self._private = repository.git_dir / "gitstate" / "view"  # of this worktree, if the repository has several
         self._lock = StoreLock(self._private / "lock")
+        self._held: tuple[list[int], str] = ([], "")  # the lock file that we waited for in vain, and what was said
 
     def refresh(self) -> Refreshed:
         """Bring the files and git's index to the head, all but what a person edited.
@@ -97,12 +98,18 @@ class Worktree:
         A file that holds anything else by now stays, and its edit begins at what is named here.
 
         Args:
-            entries: What stood at each path, as git would call it; None: nothing.
+            entries: What stood at each path, as git would call it; None: nothing. The repository has it, see
+                :meth:`keep`.
 
         Raises:
             As :meth:`refresh` does.
         """
         return self._bring(entries) if entries else self.refresh()
+
+    def keep(self, contents: Iterable[bytes]) -> None:
+        """Put what stood in files into the repository, as `git add` does. Raises OSError: The disk refused."""
+        for data in contents:
+            loose.keep(self._repository.objects, data)
 
     def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
@@ -111,10 +118,13 @@ class Worktree:
                 if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                with LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                if self._held[1] and self._held[0] == _signs(self._git_dir / "index.lock"):
+                    return Refreshed(pending=self._held[1])  # its git is dead, most likely: who waited waits no more
+                with self._index_lock() as lock:
                     head = self._due()  # again: while we waited, somebody may have checked out another branch
                     return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
+            self._held = _signs(self._git_dir / "index.lock"), str(error)
             return Refreshed(pending=str(error))
 
     def sight(self) -> Sight | None:
@@ -122,7 +132,8 @@ class Worktree:
         if refs.read_head(self._repository) != self._repository.ref:
             return None
         record = ViewRecord.read(self._private)
-        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log))
+        staged = record.index != _signs(self._git_dir / "index")
+        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log), staged)
 
     @contextmanager
     def editing(self) -> Iterator[None]:
@@ -177,7 +188,7 @@ class Worktree:
         except CorruptionError as error:
             what = error.message
         if repair:
-            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience):
+            with self._alone(), self._index_lock():
                 (self._git_dir / "index").replace(self._private / "index.damaged")
             self.refresh()
         return [Problem("view", "index", what, "--repair makes a new one of the head", "warning", repaired=repair)]
@@ -190,6 +201,10 @@ class Worktree:
         finally:
             self._lock.release()
             self._lock.close()
+
+    def _index_lock(self) -> LockFile:
+        # Not durable: a view can be made anew, and file systems with a journal keep the names in the order of making.
+        return LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience, durable=False)
 
     def _due(self) -> ObjectId | None:
         """Return the head if there is one to show, and the view may not show it yet."""
@@ -319,7 +334,7 @@ class Worktree:
         return difference.target
 
     def _write_index(self, lock: LockFile, index: GitIndex, target: ObjectId) -> None:
-        # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
+        # The lock file may be written freely until it is renamed.
         path = self._git_dir / "index"
         with open(f"{path}.lock", "wb") as stream:
             stream.write(index.to_bytes(self._engine, target))
