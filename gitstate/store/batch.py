@@ -117,6 +117,11 @@ class Batch:
         self._notes.append(message.subject)
         return Revision.of(made.id, commit, message)
 
+    def advance(self, commit_id: ObjectId) -> None:
+        """Let the batch go on from a commit that follows its tip, and is in the repository."""
+        self._tip = commit_id
+        self._notes.append("went on from the saves that a reset had dropped")
+
     @property
     def tip(self) -> ObjectId:
         """The commit that the next one follows."""

@@ -7,6 +7,9 @@ whichever comes first, follows it with ``merge3(shown, parent, commit)``.
 Which commits others made, the branch's reflog tells; what the view showed, its record. What a person took back on
 purpose stays so: a commit is held to come from an older view only if all that the view did not show yet is in it as the
 view had it, or was edited there.
+
+`git reset` and `git stash` put the branch where they found it when they began, and so drop the saves of the moment that
+they took. Where it was asked for nothing but that edits go, these saves come back, as the very commits that they were.
 """
 
 import logging
@@ -18,22 +21,23 @@ from gitstate.engine.beyond import is_in_history
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
-from gitstate.engine.staging import Staging
 from gitstate.engine.trees import Changes
-from gitstate.errors import GitStateError, StateCorruptionError
+from gitstate.errors import GitStateError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
 from gitstate.store.batch import Batch
 from gitstate.store.documents import Collection
 from gitstate.store.merging import MergedDocument, merge_roots
 from gitstate.store.reader import Reader
-from gitstate.store.view_record import FROM_THE_INDEX, Sight, file_at, moved_to
+from gitstate.store.two_moments import Sides
+from gitstate.store.view_record import FROM_THE_INDEX, RESET, Sight, file_at, likeliest, moved_to
 
 __all__ = ["Reconciler"]
 
 _log = logging.getLogger("gitstate")
 
 _WHAT = "brought back what a commit from an older view took back"
+_DROPPED = "brought back the saves that a reset of the folder dropped"
 _LISTED = 10  # so many conflicts are named in a message
 _FAR = 100  # commits between an older view and the commit that is looked at
 _JUDGED = "judged"  # a private file that names the last commit that was looked at
@@ -61,7 +65,7 @@ class Reconciler:
 
     def is_due(self) -> bool:
         """Whether others have committed since we wrote last, or looked at what they did."""
-        return any(move.note.startswith(FROM_THE_INDEX) for move in self._moves())
+        return any(move.note.startswith(FROM_THE_INDEX) or _is_slip(move) for move in self._moves())
 
     def bring_back(self, batch: Batch) -> None:
         """Let a batch begin with the commits that bring back what others' commits took back without meaning to.
@@ -69,14 +73,14 @@ class Reconciler:
         Trouble is told and fails no write: what could not be brought back stays in the history.
         """
         try:
-            moves, tip = self._moves(), batch.tip
-            if not any(move.note.startswith(FROM_THE_INDEX) for move in moves):
-                return
+            moves, tip, collections = self._moves(), batch.tip, list(self._collections.values())
+            for move in filter(_is_slip, moves):
+                _rejoin(batch, collections, move)
             for made in _commits(batch.reader, moves, list(self._sights())):
                 base = made.base()
                 if base:
-                    _follow(batch, list(self._collections.values()), made, base)
-            if batch.tip == tip:  # else the branch's reflog will tell
+                    _follow(batch, collections, made, base)
+            if moves and batch.tip == tip:  # else the branch's reflog will tell
                 self._judged(tip)
         except (GitStateError, OSError) as error:
             _log.warning("a commit in the folder may have taken saves back, and cannot be merged: %s", error)
@@ -172,7 +176,7 @@ class _Made:
         index = self._index()
         base: dict[str, TreeEntry | None] = {}
         for path, was, made in trees.diff(self.reader.source, self._tree(self.before), self._tree(self.move.after)):
-            base[path] = made if self._file(index, path) == made else self._shown(path)
+            base[path] = made if self._file(index, path) == made else self._shown(path, was, made)
             if base[path] == was:
                 del base[path]
         return base
@@ -208,11 +212,16 @@ class _Made:
         changed = trees.diff(self.reader.source, self._tree(older), self._tree(self.before))
         return any(None not in (was, now) and self._file(self.move.after, path) is None for path, was, now in changed)
 
-    def _shown(self, path: str) -> TreeEntry | None:
-        """Return what the folder had at a path before somebody edited it."""
-        for moved in moved_to(self.reader.source, path, self.past):
-            return moved
-        return self.bases[path] if path in self.bases else self._file(self.shown or self.before, path)
+    def _shown(self, path: str, was: TreeEntry | None, made: TreeEntry | None) -> TreeEntry | None:
+        """Return what the folder had at a path before somebody edited it.
+
+        What git did there tells, or else the view; but a reset may have left the file alone, and other commands bring
+        single files to the head without a word. The edited file itself tells which of these it comes from.
+        """
+        known = self.bases[path] if path in self.bases else self._file(self.shown or self.before, path)
+        moved = next(moved_to(self.reader.source, path, self.past), known)
+        content = b"" if made is None else self.reader.source.read(made.id, "blob")
+        return likeliest(self.reader.source, made, content, (moved, known, was))
 
     def _is_newer(self, commit_id: ObjectId) -> bool:
         """Whether this commit has a file as it was right before, and not as that older one has it."""
@@ -227,6 +236,27 @@ class _Made:
 
     def _file(self, commit_id: ObjectId, path: str) -> TreeEntry | None:
         return file_at(self.reader.source, commit_id, path)
+
+
+def _is_slip(move: Move) -> bool:
+    """Whether git moved the branch although it was only told to drop edits."""
+    return move.note == RESET and move.before not in (None, move.after)
+
+
+def _rejoin(batch: Batch, collections: list[Collection], move: Move) -> None:
+    """Bring back the saves that a reset dropped, which was none of the branch."""
+    source, dropped = batch.reader.source, move.before
+    if dropped is None or not is_in_history(source, move.after, dropped) or is_in_history(source, dropped, batch.tip):
+        return
+    if is_in_history(source, batch.tip, dropped):
+        batch.advance(dropped)
+        return
+    trees_of = (graph.read(source, commit_id).tree for commit_id in (move.after, batch.tip, dropped))
+    merged = merge_roots(batch.reader, collections, *trees_of)
+    whole = merged.edit(batch.reader)
+    why = f"`git reset` put the branch back to {move.after[:12]}, which was only meant to drop edits in the folder."
+    told = Message(f"{_DROPPED}", body=why, trailers=((message.EVENT, Event.MERGED.value),))
+    batch.commit(whole.id, whole.objects, told, dropped)
 
 
 def _commits(reader: Reader, moves: list[Move], sights: list[Sight]) -> Iterator[_Made]:
@@ -245,43 +275,17 @@ def _commits(reader: Reader, moves: list[Move], sights: list[Sight]) -> Iterator
 
 def _follow(batch: Batch, collections: list[Collection], made: _Made, base: dict[str, TreeEntry | None]) -> None:
     """Commit what both did: the saves that the commit took back, and what it changed."""
-    scratch = Staging(batch.reader.source)
-    reader = batch.reader.over(scratch)
-    head, before = (graph.read(scratch, commit_id).tree for commit_id in (batch.tip, made.before))
-    merged = merge_roots(reader, collections, _root(reader, scratch, collections, before, base), head, before)
+    sides = Sides.of(batch.reader, collections, (batch.tip, made.before, made.move.after), base)
+    merged = merge_roots(sides.reader, collections, sides.base, sides.head, sides.before)
     why = f"The folder was behind when {made.move.after[:12]} was committed there, which took back what had been saved."
     files = Message(f"{_WHAT}, in other files", body=why, trailers=((message.EVENT, Event.MERGED.value),))
-    if merged.onto != head:  # all documents were moved as well: everything at once
-        whole = merged.edit(reader)
+    if merged.onto != sides.head:  # all documents were moved as well: everything at once
+        whole = merged.edit(sides.reader)
         batch.commit(whole.id, whole.objects, files)
         return
     for document in merged.documents:
-        _commit(batch, document.changes, _told(document, why))
+        _commit(batch, {**sides.mended.get(document.document, {}), **document.changes}, _told(document, why))
     _commit(batch, merged.files, files)
-
-
-def _root(
-    reader: Reader,
-    scratch: Staging,
-    collections: list[Collection],
-    before: ObjectId,
-    base: Mapping[str, TreeEntry | None],
-) -> ObjectId:
-    """Return the tree that a commit came from: that of the commit before it, but for some files."""
-    made = trees.edit(scratch, before, base)
-    scratch.add(made.objects)
-    mixed: dict[str, TreeEntry | None] = {}
-    for collection in collections:
-        for document, _, tree in reader.differing(collection, before, made.id):
-            try:
-                if tree is not None:
-                    reader.snapshot_of(collection, document, made.id, tree).content()
-            except StateCorruptionError:  # files of two moments that are no document together: then of the later one
-                folder = reader.folder(before, collection, document)
-                mixed[folder] = trees.find(scratch, before, folder)
-    again = trees.edit(scratch, made.id, mixed)
-    scratch.add(again.objects)
-    return again.id
 
 
 def _told(merged: MergedDocument, why: str) -> Message:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,14 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 
-__all__ = ["FROM_THE_INDEX", "Sight", "ViewRecord", "file_at", "moved_to"]
+__all__ = ["FROM_THE_INDEX", "RESET", "Sight", "ViewRecord", "file_at", "has_moved", "likeliest", "moved_to"]
 
 FROM_THE_INDEX = ("commit", "revert", "cherry-pick")
 """How the notes begin of git's commands that commit what its index says. All others bring the index and the files to
 where ``HEAD`` goes, unless they are told not to."""
+
+RESET = "reset: moving to HEAD"
+"""What git notes of a reset that is not meant to move the branch: for edits, staged or not, also by ``git stash``."""
 
 _NAME = "shown"
 
@@ -94,6 +98,43 @@ def moved_to(source: Source, path: str, moves: Sequence[Move]) -> Iterator[TreeE
         committed = move.note.startswith(FROM_THE_INDEX) and move.before is not None
         if not committed or here != file_at(source, move.before or move.after, path):
             yield here
+
+
+def has_moved(source: Source, path: str, moves: Iterable[Move]) -> bool:
+    """Whether git may have been told to leave a file in the folder and to move the branch under it.
+
+    Raises:
+        CorruptionError: What is needed to tell is gone.
+    """
+    for move in moves:
+        committed = move.note.startswith(FROM_THE_INDEX) and move.before is not None
+        if move.note != RESET and not committed:
+            return True
+        if committed and file_at(source, move.before or move.after, path) != file_at(source, move.after, path):
+            return True
+    return False
+
+
+def likeliest(
+    source: Source, found: TreeEntry | None, content: bytes, known: Iterable[TreeEntry | None]
+) -> TreeEntry | None:
+    """Return from which of the known files an edited one comes: the one with the most lines in common.
+
+    Of equals it is the first. One that is as the edited one would say that nothing was edited, so it counts last.
+
+    Raises:
+        CorruptionError: What is needed to tell is gone.
+    """
+    candidates = list(dict.fromkeys(known))
+    if len(candidates) == 1 or found is None:
+        return candidates[0]
+    lines = Counter(content.splitlines())
+
+    def distance(entry: TreeEntry | None) -> tuple[bool, int]:
+        other = Counter([] if entry is None else source.read(entry.id, "blob").splitlines())
+        return entry == found, ((lines - other) + (other - lines)).total()
+
+    return min(candidates, key=distance)
 
 
 def file_at(source: Source, commit_id: ObjectId, path: str) -> TreeEntry | None:

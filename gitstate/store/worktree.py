@@ -7,14 +7,12 @@ what differs between the recorded trees and the head is looked at.
 """
 
 import os
-import re
 import unicodedata
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
@@ -25,7 +23,8 @@ from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, UnsupportedError
 from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
-from gitstate.store.view_record import Sight, ViewRecord, moved_to
+from gitstate.store.origins import Difference, Origins, signs
+from gitstate.store.view_record import Sight, ViewRecord, has_moved
 
 if TYPE_CHECKING:
     from gitstate.engine.check import Problem
@@ -37,10 +36,6 @@ UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
-_ID = re.compile(rb"[0-9a-f]{40}")
-_ANCESTORS = 100  # how many commits back it is looked for what somebody's git may have left
-
-_Tree = ObjectId | None  # None: nothing is shown
 
 
 @dataclass
@@ -118,13 +113,13 @@ class Worktree:
                 if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                if self._held[1] and self._held[0] == _signs(self._git_dir / "index.lock"):
+                if self._held[1] and self._held[0] == signs(self._git_dir / "index.lock"):
                     return Refreshed(pending=self._held[1])  # its git is dead, most likely: who waited waits no more
                 with self._index_lock() as lock:
                     head = self._due()  # again: while we waited, somebody may have checked out another branch
                     return Refreshed() if head is None else self._refresh(head, lock)
         except BusyError as error:
-            self._held = _signs(self._git_dir / "index.lock"), str(error)
+            self._held = signs(self._git_dir / "index.lock"), str(error)
             return Refreshed(pending=str(error))
 
     def sight(self) -> Sight | None:
@@ -132,7 +127,7 @@ class Worktree:
         if refs.read_head(self._repository) != self._repository.ref:
             return None
         record = ViewRecord.read(self._private)
-        staged = record.index != _signs(self._git_dir / "index")
+        staged = record.index != signs(self._git_dir / "index")
         return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log), staged)
 
     @contextmanager
@@ -222,7 +217,7 @@ class Worktree:
     def _settled(self, target: ObjectId) -> ViewRecord:
         """Return the record of a view that shows ``target`` and has git's index and reflog as they are now."""
         log = self._git_dir / "logs" / "HEAD"
-        return ViewRecord([target], _signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
+        return ViewRecord([target], signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
 
     def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
         target = graph.read(self._engine, head).tree
@@ -230,17 +225,19 @@ class Worktree:
         index = gitindex.read(self._git_dir, self.path, self._private)
         if index.conflicted:
             return Refreshed(pending=UNFINISHED_MERGE)
-        shown = self._shown(record, index, head, target)
-        differing = self._differing(shown, target, record)
-        moves = reflog.since(f"{self._git_dir}/logs/HEAD", record.log)
-        bases = {path: self._base(path, differing[path], record, index, moves) for path in differing}
+        origins = Origins(self._engine, self._git_dir, record, index, target)
+        shown = origins.shown(head)
+        differing = origins.differing(shown)
+        with Folder(self.path) as folder:
+            bases = {path: origins.base(path, differing[path], folder) for path in differing}
         if differing:
-            replace(record, shown=_unique([*shown, target]), index=[]).write(self._private)
+            shown = list(dict.fromkeys([*shown, target]))
+            replace(record, shown=shown, index=[]).write(self._private)
         for path, entry in record.taken.items():
             index.take(path, entry)
         with Folder(self.path) as folder:
             checkout = _Checkout(self._engine, folder, index, target, folds=folds_case(self._git_dir))
-            checkout.bring(differing, healing=len(record.shown) != 1)
+            checkout.bring(differing, origins.moves, healing=len(record.shown) != 1)
             if index.changed:
                 checkout.settle_racy()
                 self._write_index(lock, index, target)
@@ -250,102 +247,12 @@ class Worktree:
         settled.at(head).write(self._private)
         return checkout.done
 
-    def _shown(self, record: ViewRecord, index: GitIndex, head: ObjectId, target: ObjectId) -> list[_Tree]:
-        """Return the trees that the files and the entries of git's index may come from, but for a person's edits."""
-        shown: list[_Tree] = [tree for tree in record.shown if self._is_readable(tree, target)]
-        lost = bool(record.shown and not shown)
-        if not len(index):
-            shown.append(None)
-        if record.index != _signs(self._git_dir / "index"):
-            # Somebody's git was here, for a clone, a commit, a reset, a return from another branch: to one of these.
-            shown += self._trees(self._heads_since(record.log), target)
-        return _unique(shown if shown and not lost else [*shown, *self._trees(self._past(head), target)])
-
-    def _trees(self, commits: Iterable[ObjectId], target: ObjectId) -> list[_Tree]:
-        """Return the trees of those commits that are still there: after a reset, git's gc may have taken some."""
-        found: list[_Tree] = []
-        for commit_id in commits:
-            with suppress(CorruptionError):
-                tree = graph.read(self._engine, commit_id).tree
-                if self._is_readable(tree, target):
-                    found.append(tree)
-        return found
-
-    def _heads_since(self, start: int) -> list[ObjectId]:
-        """Return the commits at which ``HEAD`` stood since its reflog had ``start`` bytes."""
-        try:
-            log = (self._git_dir / "logs" / "HEAD").read_bytes()
-        except FileNotFoundError:
-            return []
-        # A log that is shorter now was expired, and says what it still knows.
-        lines = log[start if start <= len(log) else 0 :].splitlines()[-_ANCESTORS:]
-        return [line[41:81].decode("ascii") for line in lines if _ID.fullmatch(line[41:81])]  # others are torn
-
-    def _past(self, head: ObjectId) -> Iterator[ObjectId]:
-        """Yield the head and its ancestors."""
-        commit_id: ObjectId | None = head
-        for _ in range(_ANCESTORS):
-            if commit_id is None:
-                return
-            yield commit_id
-            commit_id = next(iter(graph.read(self._engine, commit_id).parents), None)
-
-    def _is_readable(self, tree: _Tree, target: ObjectId) -> bool:
-        """Whether all of a tree is there that differs from the target; that the target is damaged is an error."""
-        try:
-            deque(trees.diff(self._engine, tree, target), maxlen=0)
-        except CorruptionError:
-            deque(trees.files(self._engine, target), maxlen=0)
-            return False
-        return True
-
-    def _differing(self, shown: Iterable[_Tree], target: ObjectId, record: ViewRecord) -> dict[str, "_Difference"]:
-        """Return the paths that differ between any of the trees and the target, and those that were edited."""
-        found: dict[str, _Difference] = {}
-        for tree in shown:
-            for path, before, after in trees.diff(self._engine, tree, target):
-                found.setdefault(path, _Difference(after, {after})).ours.add(before)
-        for path in record.bases.keys() | record.taken.keys():
-            if path not in found:
-                after = trees.find(self._engine, target, path)
-                after = None if after is None or after.is_directory else after
-                found[path] = _Difference(after, {after})
-            if path in record.taken:
-                found[path].ours.add(record.taken[path])
-        return found
-
-    def _base(
-        self, path: str, difference: "_Difference", record: ViewRecord, index: GitIndex, moves: Sequence[Move]
-    ) -> TreeEntry | None:
-        """Return what the view showed where a file is edited, if it is: asked before git's index goes on."""
-        if path in record.taken:
-            return record.taken[path]
-        with suppress(CorruptionError):
-            for moved in moved_to(self._engine, path, moves):
-                return moved
-        if path in record.bases:
-            return record.bases[path]
-        old = index.get(path)
-        entry = None if old is None else old.entry
-        if entry in difference.ours or not record.shown:
-            return entry if entry in difference.ours else difference.target
-        with suppress(CorruptionError):  # what is staged is a part of the edit, so the index does not tell
-            return trees.find(self._engine, record.shown[0], path)
-        return difference.target
-
     def _write_index(self, lock: LockFile, index: GitIndex, target: ObjectId) -> None:
         # The lock file may be written freely until it is renamed.
         path = self._git_dir / "index"
         with open(f"{path}.lock", "wb") as stream:
             stream.write(index.to_bytes(self._engine, target))
         lock.replace()
-
-
-class _Difference(NamedTuple):
-    """A path that differs: what the target has there, and all that may stand there without being a person's edit."""
-
-    target: TreeEntry | None
-    ours: set[TreeEntry | None]
 
 
 class _Checkout:
@@ -357,10 +264,12 @@ class _Checkout:
         self._index = index
         self._target = target
         self._folds = folds
+        self._moves: Sequence[Move] = ()
         self.done = Refreshed()
 
-    def bring(self, differing: dict[str, "_Difference"], *, healing: bool) -> None:
-        """Bring paths to the target; ``healing`` says that an earlier refresh may have been killed."""
+    def bring(self, differing: dict[str, Difference], moves: Sequence[Move], *, healing: bool) -> None:
+        """Bring paths to the target, after what somebody's git did; ``healing``: a refresh may have been killed."""
+        self._moves = moves
         # Removals first: what was a file may become a directory, and the other way round.
         for path, (target, ours) in sorted(differing.items(), key=lambda item: (item[1].target is not None, item[0])):
             if healing:
@@ -381,8 +290,8 @@ class _Checkout:
             self._enter(path, target, None)
         else:
             found = self._folder.look(path)
-            # Where git's index is ahead of the file, somebody's `git reset` kept the file as an edit.
-            loose = healing or entry != target
+            # Where git's index is ahead of the file, somebody's `git reset` kept the file as an edit; or it only lags.
+            loose = healing or entry != target or self._lags(path, found)
             self._enter(path, target, self._bring_file(path, target, found, ours if loose else set()))
 
     def _bring_file(
@@ -406,6 +315,13 @@ class _Checkout:
         self.done.written.append(path)
         return stat
 
+    def _lags(self, path: str, found: Found) -> bool:
+        """Whether nothing that somebody's git did tells why a file is not as its index has it."""
+        try:
+            return not found.odd and not has_moved(self._engine, path, self._moves)
+        except CorruptionError:
+            return False
+
     def _enter(self, path: str, target: TreeEntry | None, stat: os.stat_result | None) -> None:
         """Make git's index say ``target``; without ``stat`` git will see for itself what became of the file."""
         if target is None:
@@ -417,7 +333,7 @@ class _Checkout:
         """Whether the file system takes ``path`` for another path of the target, which is shown in its place."""
         if not self._folds:
             return False
-        tree: _Tree = self._target
+        tree: ObjectId | None = self._target
         for name in path.split("/"):
             entries = trees.read(self._engine, tree)
             twins = [other for other in entries if fold(other) == fold(name)]
@@ -445,18 +361,6 @@ def is_one_of(found: TreeEntry | None, ours: set[TreeEntry | None]) -> bool:
     if found is None:
         return None in ours
     return any(entry is not None and (entry.id, entry.mode >> 12) == (found.id, found.mode >> 12) for entry in ours)
-
-
-def _unique(items: Iterable[_Tree]) -> list[_Tree]:
-    return list(dict.fromkeys(items))
-
-
-def _signs(path: Path) -> list[int]:
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return []
-    return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
 
 def fold(name: str) -> str:

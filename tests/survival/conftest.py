@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.survival.people")
+
 _IN_MEMORY = Path("/dev/shm")  # where a sync takes no time; what counts here is the order of calls
 
 
