@@ -76,7 +76,8 @@ class Reconciler:
             moves, tip, collections = self._moves(), batch.tip, list(self._collections.values())
             for move in filter(_is_slip, moves):
                 _rejoin(batch, collections, move)
-            for made in _commits(batch.reader, moves, list(self._sights())):
+            # The newest first: what that one took back of the one before must not count as its own change of that.
+            for made in reversed(list(_commits(batch.reader, moves, list(self._sights())))):
                 base = made.base()
                 if base:
                     _follow(batch, collections, made, base)

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from gitstate.engine.check import Problem
     from gitstate.store.edits import Edits
 
-__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "fold", "folds_case", "is_one_of"]
+__all__ = ["UNFINISHED_MERGE", "UNJUDGED", "Refreshed", "Worktree", "fold", "folds_case", "is_one_of"]
 
 UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
+UNJUDGED = "somebody committed here just now"
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
@@ -85,9 +86,9 @@ class Worktree:
             UnsupportedError: git's index is of a kind that only C git reads, and there is none.
             OSError: The disk refused; the next refresh goes on.
         """
-        return Refreshed() if self._due() is None else self._bring({})
+        return self.take({})
 
-    def take(self, entries: Mapping[str, TreeEntry | None]) -> Refreshed:
+    def take(self, entries: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool] = lambda: True) -> Refreshed:
         """Bring files to the head although they were edited: what stood in them is in safe hands.
 
         A file that holds anything else by now stays, and its edit begins at what is named here.
@@ -95,18 +96,20 @@ class Worktree:
         Args:
             entries: What stood at each path, as git would call it; None: nothing. The repository has it, see
                 :meth:`keep`.
+            is_judged: Whether all that others committed was looked at. If not the view is left alone, with
+                ``UNJUDGED``: it tells what the folder showed when they did.
 
         Raises:
             As :meth:`refresh` does.
         """
-        return self._bring(entries) if entries else self.refresh()
+        return self._bring(entries, is_judged) if entries or self._due() is not None else Refreshed()
 
     def keep(self, contents: Iterable[bytes]) -> None:
         """Put what stood in files into the repository, as `git add` does. Raises OSError: The disk refused."""
         for data in contents:
             loose.keep(self._repository.objects, data)
 
-    def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
+    def _bring(self, taken: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone():
@@ -116,8 +119,11 @@ class Worktree:
                 if self._held[1] and self._held[0] == signs(self._git_dir / "index.lock"):
                     return Refreshed(pending=self._held[1])  # its git is dead, most likely: who waited waits no more
                 with self._index_lock() as lock:
+                    log = self._logged()  # first: what comes into it from here on is told from the next refresh
+                    if not is_judged():
+                        return Refreshed(pending=UNJUDGED)
                     head = self._due()  # again: while we waited, somebody may have checked out another branch
-                    return Refreshed() if head is None else self._refresh(head, lock)
+                    return Refreshed() if head is None else self._refresh(head, lock, log)
         except BusyError as error:
             self._held = signs(self._git_dir / "index.lock"), str(error)
             return Refreshed(pending=str(error))
@@ -216,10 +222,14 @@ class Worktree:
 
     def _settled(self, target: ObjectId) -> ViewRecord:
         """Return the record of a view that shows ``target`` and has git's index and reflog as they are now."""
-        log = self._git_dir / "logs" / "HEAD"
-        return ViewRecord([target], signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
+        return ViewRecord([target], signs(self._git_dir / "index"), self._logged())
 
-    def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
+    def _logged(self) -> int:
+        """Return the size of the reflog of ``HEAD``."""
+        log = self._git_dir / "logs" / "HEAD"
+        return log.stat().st_size if log.exists() else 0
+
+    def _refresh(self, head: ObjectId, lock: LockFile, log: int) -> Refreshed:
         target = graph.read(self._engine, head).tree
         record = ViewRecord.read(self._private)
         index = gitindex.read(self._git_dir, self.path, self._private)
@@ -243,7 +253,7 @@ class Worktree:
                 self._write_index(lock, index, target)
         edited = {path: bases[path] for path in checkout.done.kept}
         settled = self._settled(target)
-        settled = replace(record, shown=settled.shown, index=settled.index, log=settled.log, bases=edited, taken={})
+        settled = replace(record, shown=settled.shown, index=settled.index, log=log, bases=edited, taken={})
         settled.at(head).write(self._private)
         return checkout.done
 

@@ -444,3 +444,25 @@ def test_saves_and_a_person_s_commits_in_random_order(tmp_path: Path, seed: int)
     assert values == {document: {"m": saved[document], "n": committed[document]} for document in "ab"}
     desk.store.close()
     fsck(desk.path)
+
+
+def test_commits_in_two_folders_of_which_one_lags_more(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "store")
+    linked = tmp_path / "linked"
+    desk.git("worktree", "add", "-q", "-f", str(linked), "main")
+    desk.store.flush()
+    desk.save("b", m=1, n=0)
+    lock = desk.path / ".git/index.lock"
+    lock.touch()  # so that only the other folder goes on
+    desk.store.flush()
+    lock.unlink()
+    desk.save("b", m=2, n=0)
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "in the one")
+    file = linked / "notes/b/job.json"
+    file.write_text(file.read_text().replace('"n": 0', '"n": 7'))
+    git(linked, "commit", "-qam", "in the other")
+    desk.store.flush()
+    assert [desk.value(document) for document in "ab"] == [{"m": 0, "n": 7}, {"m": 2, "n": 7}]
+    assert git(linked, "status", "--porcelain") == desk.git("status", "--porcelain") == ""
+    desk.store.close()
