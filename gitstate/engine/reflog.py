@@ -19,7 +19,8 @@ _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*\n")
 _ID = re.compile(rb"[0-9a-f]{40}")
 _NO_ID = "0" * 40
 _RECENT = 500  # lines of a log that a cut of the power may have made wrong
-_TAIL = 2**16  # bytes: so far back we look for what others did
+_TAIL = 2**16  # bytes: so far back we look for what others did since we wrote
+_PAST = 2**24  # and since another moment: we may have written much
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -55,7 +56,7 @@ def append(log: str, text: bytes, written: list[tuple[str, int]]) -> None:
 def moves(log: str) -> list[Move]:
     """Return what others did since we wrote last, oldest first, as far as the end of the log tells."""
     found: list[Move] = []
-    for move in reversed(_tail(log, 0)):
+    for move in reversed(_tail(log, 0, _TAIL)):
         if move is None:
             break
         found.append(move)
@@ -64,10 +65,10 @@ def moves(log: str) -> list[Move]:
 
 def since(log: str, start: int) -> list[Move]:
     """Return what others did since the log had so many bytes, oldest first, as far as the end of the log tells."""
-    return [move for move in _tail(log, start) if move is not None]
+    return [move for move in _tail(log, start, _PAST) if move is not None]
 
 
-def _tail(log: str, start: int) -> list[Move | None]:
+def _tail(log: str, start: int, most: int) -> list[Move | None]:
     """Return the lines at the end of a log: what others did, and None for each line of ours or torn one."""
     try:
         fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
@@ -75,7 +76,7 @@ def _tail(log: str, start: int) -> list[Move | None]:
         return []
     try:
         size = os.fstat(fd).st_size  # of a log that was expired since, all counts
-        lines = os.pread(fd, _TAIL, max(size - _TAIL, start if start <= size else 0, 0)).splitlines(keepends=True)
+        lines = os.pread(fd, most, max(size - most, start if start <= size else 0, 0)).splitlines(keepends=True)
     finally:
         os.close(fd)
     return [_move(text) for text in lines]

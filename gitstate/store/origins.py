@@ -5,7 +5,7 @@ Anything else is a person's edit, and of that it is told at what it began.
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +16,12 @@ from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.errors import CorruptionError
 from gitstate.store.folder import Folder
-from gitstate.store.view_record import ViewRecord, likeliest, moved_to
+from gitstate.store.view_record import CHECKOUT, ViewRecord, likeliest, moved_to, past
 
 __all__ = ["Difference", "Origins", "signs"]
 
 _ID = re.compile(rb"[0-9a-f]{40}")
-_ANCESTORS = 100  # how many commits back it is looked for what somebody's git may have left
+_ANCESTORS = 100  # so many of the moves of ``HEAD`` are looked at
 
 _Tree = ObjectId | None  # None: nothing is shown
 
@@ -61,8 +61,8 @@ class Origins:
             shown.append(None)
         if self._is_touched:
             # For a clone, a commit, a reset, a return from another branch: to one of these.
-            shown += [*self._trees(self._heads_since(self._record.log)), *self._checked_out()]
-        return list(dict.fromkeys(shown if shown and not lost else [*shown, *self._trees(self._past(head))]))
+            shown += [*self._trees(self._heads()), *self._checked_out()]
+        return list(dict.fromkeys(shown if shown and not lost else [*shown, *self._trees(past(self._engine, head))]))
 
     def differing(self, shown: Iterable[_Tree]) -> dict[str, Difference]:
         """Return the paths that differ between any of the trees and the target, and those that were edited."""
@@ -128,8 +128,8 @@ class Origins:
 
         Git's reflog says where the branch stood when all was done, and that may have moved on meanwhile.
         """
-        back = next((move for move in reversed(self.moves) if move.note.startswith("checkout: moving")), None)
-        candidates = [] if back is None else self._trees(self._past(back.after))
+        back = next((move for move in reversed(self.moves) if move.note.startswith(CHECKOUT)), None)
+        candidates = [] if back is None else self._trees(past(self._engine, back.after))
         files = [{path: was for path, was, _ in trees.diff(self._engine, each, self._target)} for each in candidates]
         standing = {path: trees.find(self._engine, self._target, path) for path in set().union(*files)}
         entries = {path: None if (old := self._index.get(path)) is None else old.entry for path in standing}
@@ -140,24 +140,15 @@ class Origins:
         best = min(range(len(candidates)), key=distance, default=None)
         return [] if best is None else [candidates[best]]
 
-    def _heads_since(self, start: int) -> list[ObjectId]:
-        """Return the commits at which ``HEAD`` stood since its reflog had ``start`` bytes."""
-        try:
-            log = self._log.read_bytes()
+    def _heads(self) -> list[ObjectId]:
+        """Return the commits to which somebody's git may have brought the index since the last refresh."""
+        if self._record.shown:
+            return [move.after for move in self.moves][-_ANCESTORS:]
+        try:  # nothing is known of a last refresh: to any at which ``HEAD`` stood
+            lines = self._log.read_bytes().splitlines()[-_ANCESTORS:]
         except FileNotFoundError:
             return []
-        # A log that is shorter now was expired, and says what it still knows.
-        lines = log[start if start <= len(log) else 0 :].splitlines()[-_ANCESTORS:]
         return [line[41:81].decode("ascii") for line in lines if _ID.fullmatch(line[41:81])]  # others are torn
-
-    def _past(self, head: ObjectId) -> Iterator[ObjectId]:
-        """Yield the head and its ancestors."""
-        commit_id: ObjectId | None = head
-        for _ in range(_ANCESTORS):
-            if commit_id is None:
-                return
-            yield commit_id
-            commit_id = next(iter(graph.read(self._engine, commit_id).parents), None)
 
     def _is_readable(self, tree: _Tree) -> bool:
         """Whether all of a tree is there that differs from the target; that the target is damaged is an error."""

@@ -15,6 +15,7 @@ they took. Where it was asked for nothing but that edits go, these saves come ba
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from gitstate.engine import files, graph, refs, trees
 from gitstate.engine.beyond import is_in_history
@@ -30,7 +31,8 @@ from gitstate.store.documents import Collection
 from gitstate.store.merging import MergedDocument, merge_roots
 from gitstate.store.reader import Reader
 from gitstate.store.two_moments import Sides
-from gitstate.store.view_record import FROM_THE_INDEX, RESET, Sight, file_at, likeliest, moved_to
+from gitstate.store.view_record import CHECKOUT, FROM_THE_INDEX, RESET, Sight, file_at, likeliest, moved_to
+from gitstate.store.view_record import past as before_that
 
 __all__ = ["Reconciler"]
 
@@ -158,7 +160,11 @@ class _Made:
         past = [other for other in sight.moves if other.after not in replaced]
         past = past[: past.index(move)] if is_known else []
         # Git itself brings its index to where it says that HEAD went, unless it is told not to.
-        stood = [(other.after, other is past[-1]) for other in reversed(past)]
+        stood: list[tuple[ObjectId, bool]] = []
+        for other in reversed(past):
+            stood.append((other.after, other is past[-1]))
+            if other.note.startswith(CHECKOUT):
+                stood += ((each, False) for each in islice(before_that(reader.source, other.after), 1, None))
         if head is not None and (is_known or not refreshed):
             stood.append((head, not past))
         if previous is not None and refreshed:
@@ -177,7 +183,7 @@ class _Made:
         index = self._index()
         base: dict[str, TreeEntry | None] = {}
         for path, was, made in trees.diff(self.reader.source, self._tree(self.before), self._tree(self.move.after)):
-            base[path] = made if self._file(index, path) == made else self._shown(path, was, made)
+            base[path] = made if self._file(index, path) == made else self._shown(path, index, was, made)
             if base[path] == was:
                 del base[path]
         return base
@@ -213,7 +219,7 @@ class _Made:
         changed = trees.diff(self.reader.source, self._tree(older), self._tree(self.before))
         return any(None not in (was, now) and self._file(self.move.after, path) is None for path, was, now in changed)
 
-    def _shown(self, path: str, was: TreeEntry | None, made: TreeEntry | None) -> TreeEntry | None:
+    def _shown(self, path: str, index: ObjectId, was: TreeEntry | None, made: TreeEntry | None) -> TreeEntry | None:
         """Return what the folder had at a path before somebody edited it.
 
         What git did there tells, or else the view; but a reset may have left the file alone, and other commands bring
@@ -222,7 +228,7 @@ class _Made:
         known = self.bases[path] if path in self.bases else self._file(self.shown or self.before, path)
         moved = next(moved_to(self.reader.source, path, self.past), known)
         content = b"" if made is None else self.reader.source.read(made.id, "blob")
-        return likeliest(self.reader.source, made, content, (moved, known, was))
+        return likeliest(self.reader.source, made, content, (moved, known, self._file(index, path), was))
 
     def _is_newer(self, commit_id: ObjectId) -> bool:
         """Whether this commit has a file as it was right before, and not as that older one has it."""

@@ -13,7 +13,17 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 
-__all__ = ["FROM_THE_INDEX", "RESET", "Sight", "ViewRecord", "file_at", "has_moved", "likeliest", "moved_to"]
+__all__ = [
+    "CHECKOUT",
+    "FROM_THE_INDEX",
+    "RESET",
+    "Sight",
+    "ViewRecord",
+    "file_at",
+    "has_moved",
+    "likeliest",
+    "moved_to",
+]
 
 FROM_THE_INDEX = ("commit", "revert", "cherry-pick")
 """How the notes begin of git's commands that commit what its index says. All others bring the index and the files to
@@ -22,6 +32,11 @@ where ``HEAD`` goes, unless they are told not to."""
 RESET = "reset: moving to HEAD"
 """What git notes of a reset that is not meant to move the branch: for edits, staged or not, also by ``git stash``."""
 
+CHECKOUT = "checkout: moving"
+"""How its note begins when somebody came from another branch. It names where the branch stood when all was done; the
+index and the files were brought to where it stood at first: to that, or to one of the commits before."""
+
+_ANCESTORS = 100  # how many commits back it is looked for what somebody's git may have left
 _NAME = "shown"
 
 
@@ -135,6 +150,16 @@ def likeliest(
         return entry == found, ((lines - other) + (other - lines)).total()
 
     return min(candidates, key=distance)
+
+
+def past(source: Source, commit_id: ObjectId) -> Iterator[ObjectId]:
+    """Yield a commit and, of those that it followed, the last hundred. Raises CorruptionError: one is gone."""
+    known: ObjectId | None = commit_id
+    for _ in range(_ANCESTORS):
+        if known is None:
+            return
+        yield known
+        known = next(iter(graph.read(source, known).parents), None)
 
 
 def file_at(source: Source, commit_id: ObjectId, path: str) -> TreeEntry | None:

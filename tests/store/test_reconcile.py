@@ -322,7 +322,8 @@ def test_a_reset_of_the_folder_drops_no_saves_of_that_moment(desk: Desk, words: 
     desk.store.flush()
 
 
-def test_a_return_to_the_branch_while_it_moves(desk: Desk) -> None:
+@pytest.mark.parametrize("commits", [False, True])
+def test_a_return_to_the_branch_while_it_moves(desk: Desk, commits: bool) -> None:
     """Git's reflog names where the branch stands at the end of a checkout, and the files are those of its beginning."""
     desk.git("branch", "other", "HEAD~1")
     desk.save("c", m=1)
@@ -332,9 +333,22 @@ def test_a_return_to_the_branch_while_it_moves(desk: Desk) -> None:
     desk.save("c", m=2)
     desk.store.close()
     save_within(desk, "post-index-change", "checkout", "-q", "main")
+    if commits:
+        desk.edit("b", n=7)
+        desk.git("commit", "-qam", "b by hand")
     desk.store = Store.open(desk.path, worktree=False)
     desk.catch_up()
     assert desk.value("a") == {"m": 2, "n": 0}
+    assert desk.value("b") == {"m": 0, "n": 7 if commits else 0}
+
+
+def test_many_saves_after_a_commit_and_before_the_folder_follows(desk: Desk) -> None:
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "a by hand")
+    for m in range(1, 150):
+        desk.save("a", m=m, n=7)
+    desk.catch_up()
+    assert '"m": 149' in (desk.path / "notes/a/job.json").read_text()
 
 
 def test_a_reset_to_an_older_commit_is_meant(desk: Desk) -> None:
