@@ -53,7 +53,7 @@ class EditedJob:
         problem: Why it cannot be committed as it stands; empty if it can.
         moved: Whether the job was changed since the edit began, so that both would be merged.
         conflicts: The places where that fails.
-        unknown: The places that the model does not know: they would be committed, and the next save drops them.
+        unknown: The places that the model does not know: they would be committed, and mean nothing to it.
     """
 
     job_id: str
@@ -172,7 +172,7 @@ def _commit(
         edit.plan(current)
         unknown = edit.unknown(edit.values(current)) if current is not None else ()
         if unknown:
-            _log.warning("no state has %s: the next save of job %r drops it", ", ".join(unknown), edit.edited.document)
+            _log.warning("no state has %s: in job %r it means nothing", ", ".join(unknown), edit.edited.document)
     store.folder.commit_files(state.files, note, dry_run=True)
     pending = [(edit, *_submitted(store, jobs, edit)) for edit in edits]
     done: list[CommittedEdit] = []

@@ -5,7 +5,7 @@ complete when its last sheets were done on two sides, nobody can say here.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,10 @@ from gitstate.values.merge import ABSENT, Conflict, Merge, Slot, merge3
 from gitstate.values.pointer import Parts
 from gitstate.values.woven import woven
 
-__all__ = ["FileMerge", "inner_path", "merge_file"]
+__all__ = ["ID_FIELD", "FileMerge", "inner_path", "merge_file"]
+
+ID_FIELD = "job_id"
+"""Where a job's file says which job it is of. A conflict there is one of two jobs."""
 
 _TOP = "jobs"
 _LAYOUT = Layout()
@@ -68,6 +71,9 @@ def merge_file(
         return None
     merge = merge3(sides[0], sides[1], sides[2], JOB_RULES)
     shape = woven([pointer.get(side, place) for side in sides[1:]], _shape(place))
+    if two_jobs := _of_other_jobs(sides):
+        whole = [_written(side, place, shape) for side in sides[1:]]
+        return FileMerge(b"".join(_marked(whole[0], whole[1], labels, marker_size)), (two_jobs,))
     if not merge.conflicts:
         return FileMerge(_written(merge.value, place, shape))
     both = [_written(_decided(merge, side), place, shape) for side in ("ours", "theirs")]
@@ -120,6 +126,15 @@ def _wrapped(place: Parts, value: Slot) -> Slot:
         for part in reversed(place):
             value = {part: value}
     return value
+
+
+def _of_other_jobs(sides: Sequence[Slot]) -> Conflict | None:
+    """Return the conflict of jobs that are not one: git takes a fork for a job that was renamed, if that is gone."""
+    place = (ID_FIELD,)
+    base, ours, theirs = (pointer.get(side, place) for side in sides)
+    if len({each for each in (base, ours, theirs) if isinstance(each, str)}) < 2:
+        return None
+    return Conflict(pointer.to_text(place), base, ours, theirs)
 
 
 def _written(job: Slot, place: Parts, shape: Shape) -> bytes:

@@ -30,7 +30,8 @@ class GitStateBackend(ProposingBackend):
         path: The folder of the store. It is made where there is nothing, an empty folder or an empty repository.
         model: The pydantic model of the states: :class:`gitstate.CheckpointState`, the default, or any of its shape.
         branch: The branch that holds the store.
-        worktree: Whether a new store shows its files in the folder; without it the repository is bare.
+        worktree: Whether the files are shown in the folder, half a second after a save. Without it a new repository is
+            bare, and the folder of one that is not is brought up to date by ``flush`` and ``close`` alone.
         durability: ``"full"``: a save that returned survives a cut of the power.
         create: Whether to make a store where there is none.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.

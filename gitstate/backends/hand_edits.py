@@ -121,7 +121,7 @@ class HandEdit:
         ]
 
     def unknown(self, values: EditedValues) -> tuple[str, ...]:
-        """Return the places that the edit made and the model does not know, so that the next save drops them."""
+        """Return the places that the edit made and the model does not know: they mean nothing to it."""
         if values.value is None:
             return ()
         try:

@@ -131,7 +131,24 @@ class JobsBackend(RecordingBackend):
     async def each_job(self, **filters: Unpack[JobFilters]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the jobs that are asked for as :meth:`job_page` has them, read a page at a time; the filters, and what
         is raised, are the same.
+
+        Each comes once, and all that answer to the filters from beginning to end come, whatever is written meanwhile:
+        those whose place in the order changed come last.
         """
+        met: set[str] = set()
+        begun = self._store.head()
+        async for job in self._pages(**filters):
+            if job["id"] not in met:
+                met.add(job["id"])
+                yield job
+        if self._store.head() == begun:
+            return
+        filters["order"] = "id"  # in which no job ever moves
+        async for job in self._pages(**filters):
+            if job["id"] not in met:
+                yield job
+
+    async def _pages(self, **filters: Unpack[JobFilters]) -> AsyncGenerator[dict[str, Any], None]:
         cursor: str | None = None
         while True:
             found = await self.job_page(_STREAMED, cursor, **filters)

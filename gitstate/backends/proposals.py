@@ -1,6 +1,6 @@
 """What is proposed, what it would change in the jobs of now, and whether that can be applied."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
@@ -13,6 +13,8 @@ from gitstate.backends.rewound import value_of
 from gitstate.backends.statuses import runs_here
 from gitstate.backends.subjects import message_for
 from gitstate.engine import graph, trees
+from gitstate.engine.base import Source
+from gitstate.engine.gitindex import is_safe
 from gitstate.engine.objects import FILE, ObjectId, TreeEntry
 from gitstate.engine.staging import Staging
 from gitstate.errors import CorruptionError, InvalidInputError
@@ -164,6 +166,7 @@ def plan(reader: Reader, jobs: Collection, proposals: Proposals, branch: Proposa
     after = reader.over(staging)
     said = [Revision.of(commit, graph.read(reader.source, commit)).message for commit in standing.ahead]
     problems += [_odd(change.path) for change in trees.diff(after.source, now, edited.id) if _is_odd(change.after)]
+    problems += map(_unsafe, dict.fromkeys(_unsafe_paths(reader.source, standing.ahead)))
     conflicts = {each.document: each.conflicts for each in merged.documents}
     planned: list[JobPlan] = []
     for document, _, _ in sorted(reader.differing(jobs, base, wanted)):
@@ -197,6 +200,20 @@ _MOVES_ALL = Problem(
 
 def _odd(path: str) -> Problem:
     return Problem(None, f"{path} becomes a link or a submodule, which no folder shows", is_fatal=False)
+
+
+def _unsafe(path: str) -> Problem:
+    return Problem(None, f"no file can have the name {path}, so that no clone could be checked out", is_fatal=True)
+
+
+def _unsafe_paths(source: Source, commits: Iterable[ObjectId]) -> Iterator[str]:
+    """Yield the paths that no folder can show, of what some commits add; all of them become part of the history."""
+    for commit_id in commits:
+        commit = graph.read(source, commit_id)
+        before = graph.read(source, commit.parents[0]).tree if commit.parents else None
+        for change in trees.diff(source, before, commit.tree):
+            if change.after is not None and not is_safe(change.path):
+                yield change.path
 
 
 def _is_odd(entry: TreeEntry | None) -> bool:

@@ -8,7 +8,7 @@ from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.proposals import JobPlan, Plan, Problem, Proposal, differs
 from gitstate.backends.review import JobDiff
 from gitstate.backends.sides import JobSide, Side
-from gitstate.engine import graph
+from gitstate.engine import graph, trees
 from gitstate.errors import BusyError, GitStateError, InvalidInputError, StaleError, StateCorruptionError
 from gitstate.store import tracing
 from gitstate.store.changes import changed_files
@@ -50,7 +50,8 @@ class ProposalReview:
     since it is empty or was merged; ``moved``: what it relied on is no longer so; ``invalid``: what came of it would be
     no state, or contradict itself; or ``busy``: a job that is running here would be changed as a whole. ``jobs`` are
     the changes from now; ``outdated`` those of jobs that moved, from where the proposal began; ``files`` the paths of
-    other files. ``unread`` are jobs whose changes cannot be shown, since a state cannot be read: now, or as proposed.
+    files that are no part of a state. ``unread`` are jobs whose changes cannot be shown, since a state cannot be read:
+    now, or as proposed.
     ``texts`` are the files of states that would change, on both sides, if they were asked for.
     """
 
@@ -100,7 +101,7 @@ class Reviewer:
             jobs=tuple(self._diffs(plan, changed, unread, outdated=False, volatile=volatile)),
             outdated=tuple(self._diffs(plan, moved, unread, outdated=True, volatile=volatile)),
             unread=tuple(unread),
-            files=plan.files,
+            files=tuple(sorted({*plan.files, *self._attached(plan, changed)})),
             moved=tuple(self._moved(plan)),
             problems=plan.all_problems,
             running=tuple(job.job_id for job in plan.jobs if job.runs and differs(job)),
@@ -164,6 +165,18 @@ class Reviewer:
         if revision is None or revision.id not in plan.standing.behind:
             revision = next(self._store.history(self._jobs, job_id, plan.head), None)
         return None if revision is None or revision.id not in plan.standing.behind else Checkpoint.of(job_id, revision)
+
+    def _attached(self, plan: Plan, changed: list[JobPlan]) -> Iterator[str]:
+        """Yield the paths of files that lie in the folders of jobs, as an attempt's output, and would change."""
+        root = graph.read(self._store.reader.source, plan.head).tree
+        for job in changed:
+            now, merged = job.sides.now, job.sides.merged
+            if merged is None:
+                continue  # they go with the job
+            folder = self._store.reader.folder(root, self._jobs, job.job_id)
+            for change in trees.diff(merged.source, None if now is None else now.tree, merged.tree):
+                if not self._jobs.layout.owns(change.path):
+                    yield f"{folder}/{change.path}"
 
     def _texts(self, plan: Plan, changed: list[JobPlan]) -> dict[str, tuple[bytes, bytes]]:
         root = graph.read(self._store.reader.source, plan.head).tree

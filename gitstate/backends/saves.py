@@ -10,6 +10,7 @@ from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Picture
 from gitstate.backends.rewound import rewound_since
 from gitstate.backends.rules import JOB_RULES, REWIND_RULES
+from gitstate.backends.strangers import as_said, kept, stamped
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import ConflictError, CorruptionError, StateCorruptionError
 from gitstate.format.codec import Codec
@@ -68,10 +69,19 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
     """
     job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
 
+    def on_top(base: Picture, current: Snapshot) -> Draft:
+        """Draft what is saved on top of the base: nothing that the model does not know goes with that."""
+        if not codec.forgets:
+            return save.draft(Event.SAVED, base.content.value, ours)
+        stored = current.content().value
+        normal = _normal(codec, stored, ours.value) if base.encoded is None else base.content.value
+        value = stamped(kept(codec, ours.value, normal, stored), ours.value)
+        return save.draft(Event.SAVED, stored, ours if value is ours.value else Content(value=value))
+
     def edit(current: Snapshot | None) -> Draft:
         base = picture.base()
         if base is not None and current is not None and base.value_id == current.value_id:
-            return save.draft(Event.SAVED, base.content.value, ours)
+            return on_top(base, current)
         theirs, note = _readable(current)
         if theirs is None:
             if base is not None and current is None:
@@ -79,14 +89,17 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
                 _log.warning("job %r: %s", job_id, note)
             event = Event.CREATED if current is None else Event.SAVED
             return save.draft(event, None, ours, note)
-        if base is None or equal(theirs, base.content.value):
+        if base is None or current is None:
             return save.draft(Event.SAVED, theirs, ours)
-        went_back = current is not None and rewound_since(current, base.revision)
+        if equal(theirs, base.content.value):
+            return on_top(base, current)
+        rules = REWIND_RULES if rewound_since(current, base.revision) else JOB_RULES
         normal = _normal(codec, base.content.value, ours.value)
-        value = _merged(codec, job_id, normal, ours.value, theirs, REWIND_RULES if went_back else JOB_RULES)
+        said: Any = as_said(theirs, base.content.value, normal, ours.value)
+        value = _merged(codec, job_id, normal, ours.value, said, rules)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
-        return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=value))
+        return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))
 
     return edit
 

@@ -172,7 +172,7 @@ def _print_job(job: "EditedJob") -> None:
 
         print_changes(job.diff)
     if job.unknown:
-        _say("unknown", f"the next save drops {', '.join(job.unknown)}")
+        _say("unknown", f"no state has {', '.join(job.unknown)}: it means nothing")
     if job.moved and not job.problem:
         _say("moved", "the job was saved since the edit began; both merge")
     _say("problem", job.problem)

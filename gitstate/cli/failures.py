@@ -69,6 +69,9 @@ def report(error: BaseException, *, debug: bool) -> int:
     if debug:
         note("".join(traceback.format_exception(error)))
     if isinstance(error, click.ClickException):
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # before click 8.2 it was no error
+            note(error.format_message())
+            return exit_status(error)
         usage = error.ctx.get_usage() if isinstance(error, click.UsageError) and error.ctx is not None else ""
         message, hint = error.format_message(), usage
     elif isinstance(error, errors.GitStateError):

@@ -23,6 +23,7 @@ __all__ = ["attributes", "merge_driver", "program", "textconv"]
 _LINES = ("jobs/**/job.json diff=gitstate merge=gitstate", "jobs/**/sheets/*.json diff=gitstate merge=gitstate")
 _MARKER = 7  # characters of git's conflict markers
 _FAILED = 129  # the status with which a merge driver says that it could not work: git stops
+_TWO_JOBS = "git takes two jobs for one that was renamed: abort this, and do it with -s recursive -X no-renames"
 _OURS = {
     "diff.gitstate.textconv": "gitstate textconv",
     "diff.gitstate.cachetextconv": "",
@@ -223,7 +224,7 @@ def merge_driver(
 
 def _merge(base: Path, ours: Path, theirs: Path, path: str, marker_size: int, labels: tuple[str, ...]) -> bool:
     """Merge files into ours; return whether there is no conflict."""
-    from gitstate.backends.file_merge import merge_file
+    from gitstate.backends.file_merge import ID_FIELD, merge_file
     from gitstate.engine.plain import merge_lines, replace_file
 
     bodies = [side.read_bytes() for side in (base, ours, theirs)]
@@ -233,6 +234,8 @@ def _merge(base: Path, ours: Path, theirs: Path, path: str, marker_size: int, la
     else:
         data, is_clean = merge.data, not merge.conflicts
         for conflict in merge.conflicts:
-            note(f"{clean(path)}: both sides changed {clean(conflict.pointer) or 'all of it'}")
+            where = clean(conflict.pointer)
+            what = _TWO_JOBS if where == f"/{ID_FIELD}" else f"both sides changed {where or 'all of it'}"
+            note(f"{clean(path)}: {what}")
     replace_file(ours, data)
     return is_clean

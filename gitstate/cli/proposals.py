@@ -1,5 +1,6 @@
 """The verbs for changes that somebody else shall look at first: propose, review, apply."""
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +140,7 @@ def _begin(name: str, at: str | None, *, dry_run: bool, as_json: bool) -> None:
         note("Nothing was written, this was a dry run.")
     else:
         note(f"Proposal {clean(made.name)} begins at {short(made.revision)}.")
-        note(f"Change it with --proposal {clean(made.name)}; then: {stores.command('review', made.name)}")
+        note(f"Change it with --proposal {shlex.quote(made.name)}; then: {stores.command('review', made.name)}")
 
 
 def _drop(name: str, *, dry_run: bool, as_json: bool) -> None:

@@ -124,17 +124,23 @@ async def show_once(backend: GitStateBackend, *, every: bool) -> None:
 
 async def show_live(backend: GitStateBackend, *, every: bool) -> None:
     """Show the table, and keep it up to date until somebody ends it."""
+    from rich import get_console
     from rich.live import Live
+
+    screen = get_console()
+
+    def table() -> "Table":
+        return _table(board.rows()[: screen.height])  # a terminal shows no more, and thousands take a second to draw
 
     board = _Board(backend, every=every)
     news = backend.watch()  # before the jobs are read, so that nothing happens in between
     await board.fill()
     collecting = asyncio.create_task(board.collect(news))
     try:
-        with Live(_table(board.rows()), auto_refresh=False, vertical_overflow="ellipsis") as live:
+        with Live(table(), console=screen, auto_refresh=False, vertical_overflow="ellipsis") as live:
             while not collecting.done():
                 await board.refresh()
-                live.update(_table(board.rows()), refresh=True)
+                live.update(table(), refresh=True)
                 await asyncio.wait([collecting], timeout=_EVERY)
             await collecting
     finally:

@@ -30,14 +30,15 @@ def folder(repository: Repository) -> Path:
     """Return where git looks for the hooks of a repository.
 
     Raises:
-        UnsupportedError: That is a folder of the person's or the machine's (``core.hooksPath``), or there is no git.
+        UnsupportedError: That is another folder than the repository's own (``core.hooksPath``): one that serves all
+            repositories, or one among the project's files, kept by git or by a tool whose hooks ask by which name they
+            were started. Or there is no git.
     """
     where = repository.worktree or repository.git_dir
     path = Path(os.path.join(where, plain.ask(repository, "rev-parse", "--git-path", "hooks")))
-    inside = [repository.common_dir, where]
-    if not any(_is_below(path, place) for place in inside):
+    if not _is_below(path, repository.common_dir):
         raise UnsupportedError(
-            f"git's setting core.hooksPath says that the hooks of all repositories lie in {path}",
+            f"git's setting core.hooksPath names {path}, which is not this repository's own folder of hooks",
             hint="have the hook there run `gitstate verify --staged`, or `git config core.hooksPath .git/hooks` here",
         )
     return path

@@ -91,7 +91,9 @@ def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = 
     if "\0" in str(path) or not _can_be_encoded(str(path)):
         raise InvalidInputError(f"{str(path)!r} cannot be a path", hint="name an ordinary folder")
     if not is_branch_name(branch):
-        raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint="try `main`")
+        short = str(branch).removeprefix("refs/heads/")
+        hint = f"try `{short if is_branch_name(short) else DEFAULT_BRANCH}`"
+        raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint=hint)
     path = path.absolute()
     with files.storage_errors(path):
         repository = locate(path, branch)
@@ -105,11 +107,12 @@ def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = 
 
 
 def is_branch_name(name: str) -> bool:
-    """Whether a text can be the name of a branch, as git has it."""
+    """Whether a text can be the name of a branch, as git has it; the full name of a ref is none that anybody means."""
     return (
         isinstance(name, str)
         and _can_be_encoded(name)
-        and not name.startswith("-")
+        and name != "HEAD"
+        and not name.startswith(("-", "refs/"))
         and check_ref_format(Ref(b"refs/heads/" + os.fsencode(name)))
     )
 
@@ -173,8 +176,10 @@ def _make(path: Path, branch: str, create: bool, bare: bool) -> Repository:
             return found
         git_dir = path if bare else path / ".git"
         if not _vacant(path, git_dir):
+            above = find_store(path)
+            other = "run `git init` there" if above is None else f"name the repository that it lies in: {above}"
             raise UnsupportedError(
-                f"{path} is not empty and no git repository", hint="choose an empty folder, or run `git init` there"
+                f"{path} is not empty and no git repository", hint=f"choose an empty folder, or {other}"
             )
         _write_layout(git_dir, branch, bare)
         files.sync_directory(path)

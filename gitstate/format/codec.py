@@ -22,7 +22,7 @@ from pydantic_core import to_jsonable_python
 from gitstate.errors import CorruptionError, UnstorableError
 from gitstate.format.frozen import UNLIKE, Frozen, freeze, same
 from gitstate.format.pieces import piecewise_fields
-from gitstate.format.shapes import shape_of
+from gitstate.format.shapes import forgets, shape_of
 from gitstate.format.surrogates import mask, mask_text, translate
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
@@ -56,11 +56,14 @@ _NOTHING = Encoded(BaseModel, {}, {})
 
 
 class Codec(Generic[Model]):
-    """Encodes the instances of one model class. ``shape`` is the shape of their values."""
+    """Encodes the instances of one model class. ``shape`` is the shape of their values; ``forgets`` is whether what the
+    model does not know is not there any more once a value was decoded.
+    """
 
     def __init__(self, model: type[Model]) -> None:
         self.model = model
         self.shape = shape_of(model)
+        self.forgets = forgets(model)
 
     def encode(self, instance: Model) -> Value:
         """Return an instance as a value, which shares nothing with it.

@@ -1,6 +1,7 @@
 """The shape of a model's values: its fields in their order, and those of the models it holds."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -8,12 +9,33 @@ from pydantic import BaseModel, RootModel
 
 from gitstate.values.shape import ANY, Shape
 
-__all__ = ["shape_of"]
+__all__ = ["forgets", "shape_of"]
 
 
 def shape_of(model: type[BaseModel]) -> Shape:
     """Return the shape of a model's values. What no annotation tells is of any shape: its keys are sorted."""
     return _shape(model, {})
+
+
+def forgets(model: type[BaseModel]) -> bool:
+    """Whether a model, or anything that it holds, ignores fields that it does not know."""
+    return _forgets(model, set())
+
+
+def _forgets(annotation: Any, met: set[type]) -> bool:
+    annotation = getattr(annotation, "__value__", annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation in met:
+            return False
+        met.add(annotation)
+        is_root = issubclass(annotation, RootModel)
+        if not is_root and annotation.model_config.get("extra", "ignore") == "ignore":
+            return True
+        return any(_forgets(field.annotation, met) for field in annotation.model_fields.values())
+    kind = get_origin(annotation) or annotation
+    if isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "__total__")):  # which a TypedDict has
+        return True
+    return any(_forgets(argument, met) for argument in get_args(annotation))
 
 
 def _shape(annotation: Any, known: dict[type, Shape]) -> Shape:

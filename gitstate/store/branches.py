@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitstate.engine import files, graph, refs, settings, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import DEFAULT_BRANCH, Repository
+from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
 from gitstate.errors import GitStateError, UnsupportedError
 from gitstate.store.reader import FORMAT_FILE, Reader
 
@@ -68,16 +68,22 @@ def hint(repository: Repository, engine: Engine) -> str:
 
 
 def project(repository: Repository, engine: Engine) -> Project | None:
-    """Return the project whose commit is checked out beside the branch; None: no commit is, it is a store's too, or the
-    folder is a worktree of the store's own.
+    """Return the project whose commit is checked out beside the branch; None: no commit is, or it is a store's too.
+
+    In a linked worktree that shows the branch, it is what the main one shows.
     """
+    if repository.worktree is None:
+        return None
     from gitstate.engine.project import Project
 
-    with suppress(GitStateError, OSError):  # what the disk refuses a save says
-        if repository.worktree is None or refs.read_head(repository) == repository.ref:
-            return None
-        found = Project(repository)
-        head = found.head()
+    with suppress(GitStateError, OSError):  # a save says what the disk refuses
+        shown = repository
+        if refs.read_head(repository) == repository.ref:
+            if repository.git_dir == repository.common_dir:
+                return None
+            shown = open_repository(repository.common_dir, branch=repository.branch, create=False)
+        found = Project(shown)
+        head = None if shown.worktree is None else found.head()
         return None if head is None or _is_store(engine, head) else found
     return None
 

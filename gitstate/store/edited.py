@@ -136,7 +136,7 @@ class _Places:
         for folder, inner in folders.items():
             document = self._document(folder, inner)
             if document is not None:
-                bases = {edit.path: self._read(edit.base) for edit in inner}
+                bases = {edit.path: self._base(edit) for edit in inner}
                 documents.append(DocumentEdits(document, folder, tuple(inner), bases))
                 continue
             for edit in inner:  # no document is or was there
@@ -171,8 +171,14 @@ class _Places:
             return document
         return document if any(layout.owns(edit.path[len(folder) + 1 :]) for edit in edits) else None
 
-    def _read(self, entry: TreeEntry | None) -> bytes | None:
-        return None if entry is None else self._reader.source.read(entry.id, "blob")
+    def _base(self, edit: Edit) -> bytes | None:
+        """Return what a file held when its edit began; None as well when git dropped that, as nothing led to it."""
+        try:
+            return None if edit.base is None else self._reader.source.read(edit.base.id, "blob")
+        except CorruptionError:
+            if trees.find(self._reader.source, self._root, edit.path) == edit.base:
+                raise
+            return None
 
     def _id_in(self, data: bytes, name: str) -> str | None:
         try:

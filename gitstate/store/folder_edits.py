@@ -1,5 +1,6 @@
 """What people edit in the folder of a store: found, committed file by file, put aside, and taken out of the way."""
 
+import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,6 +19,8 @@ from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Writer
 
 __all__ = ["FolderEdits"]
+
+_log = logging.getLogger("gitstate")
 
 
 class FolderEdits:
@@ -89,6 +92,13 @@ class FolderEdits:
         """Bring edited files to the head: what stands in them was committed, or put aside. One that changed since
         stays.
         """
+        edits = list(edits)
+        try:
+            if self._worktree is not None:  # where an edit goes on, what was taken is what it began at
+                self._worktree.keep(edit.data for edit in edits if edit.data is not None)
+        except OSError as error:
+            _log.warning("what stood in edited files cannot be kept, so they stay as they are: %s", error)
+            edits = []
         self._views.show(edited.taken(edits))
 
     def _read(self, entry: TreeEntry) -> bytes:

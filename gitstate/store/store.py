@@ -61,7 +61,14 @@ class Store(ReadingStore):
         self._repository = repository
         self._worktree = worktree
         self._collections: dict[str, Collection] = {}
-        self._views = views = Views(engine, worktree, repository, first=lambda: writer.follow(), prompt=prompt)
+        self._views = views = Views(
+            engine,
+            worktree,
+            repository,
+            follow=lambda: writer.follow(),
+            is_judged=lambda: not writer.is_behind(),
+            prompt=prompt,
+        )
         reconciler = None if repository is None else Reconciler(repository, views.sights, self._collections)
         self._writer = writer = Writer(engine, self._reader, (self._indexes.written, views.written), reconciler)
         self.created = False  # whether this object made the store
@@ -161,7 +168,7 @@ class Store(ReadingStore):
 
     @property
     def project(self) -> Project | None:
-        """The project in whose own repository the store lies; None: in none, or it has a folder of its own."""
+        """The project in whose own repository the store lies, beside what is checked out there; None: in none."""
         from gitstate.store import branches
 
         return None if self._repository is None else branches.project(self._repository, self._engine)

@@ -71,14 +71,16 @@ class ViewRecord:
         """Read the record; without one, or with one that cannot be read, nothing is known."""
         try:
             data = json.loads((private / _NAME).read_bytes())
-            shown, index, log = data["trees"], data["index"], data["log"]
+            shown, index, log = list(data["trees"]), list(data["index"]), data["log"]
             bases, taken = (_entries(data.get(name, {})) for name in ("bases", "taken"))
             head, previous, since = data.get("head"), data.get("previous"), float(data.get("since", 0.0))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls()
-        if not all(tree is None or isinstance(tree, str) for tree in shown) or not isinstance(log, int):
+        if not isinstance(log, int) or not all(
+            each is None or isinstance(each, str) for each in (*shown, head, previous)
+        ):
             return cls()
-        return cls(list(shown), list(index), log, bases, taken, head, previous, since)
+        return cls(shown, index, log, bases, taken, head, previous, since)
 
     def write(self, private: Path) -> None:
         """Put the record in the place of the last one."""
@@ -91,10 +93,13 @@ class ViewRecord:
 
 
 class Sight(NamedTuple):
-    """What a view showed, and what git did in its folder since its last refresh, oldest first."""
+    """What a view showed, what git did in its folder since its last refresh, oldest first, and whether it wrote its
+    index since.
+    """
 
     record: ViewRecord
     moves: list[Move]
+    staged: bool
 
 
 def moved_to(source: Source, path: str, moves: Sequence[Move]) -> Iterator[TreeEntry | None]:

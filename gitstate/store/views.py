@@ -14,13 +14,14 @@ from gitstate.engine.objects import TreeEntry
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
 from gitstate.store.view_record import Sight
-from gitstate.store.worktree import Worktree
+from gitstate.store.worktree import UNJUDGED, Worktree
 
 __all__ = ["Views"]
 
 _log = logging.getLogger("gitstate")
 
 _DELAY = 0.5  # seconds from a write to when the views are brought to the head, with all that was written meanwhile
+_ATTEMPTS = 5  # how often a view is tried in which somebody commits meanwhile
 _SHARE = 20  # and so many times as long as it took the last time: it must not slow the writes down
 
 
@@ -31,7 +32,8 @@ class Views:
         engine: Reads the branch that they show.
         own: That of the folder which was opened; None: it has none.
         repository: Whose other worktrees are looked for; None: there are none.
-        first: Is done before they are brought to the head.
+        follow: Looks at what others committed; that comes first, since the views tell what the folders showed.
+        is_judged: Whether it need not.
         prompt: Whether that happens soon after each write, or only when :meth:`show` is called.
     """
 
@@ -41,13 +43,15 @@ class Views:
         own: Worktree | None = None,
         repository: Repository | None = None,
         *,
-        first: Callable[[], None] = lambda: None,
+        follow: Callable[[], None] = lambda: None,
+        is_judged: Callable[[], bool] = lambda: True,
         prompt: bool = True,
     ) -> None:
         self.own = own
         self._engine = engine
         self._repository = repository
-        self._first = first
+        self._follow = follow
+        self._is_judged = is_judged
         self._cost = 0.0  # seconds
         self._told = ""
         self._prompt = prompt and repository is not None
@@ -70,10 +74,10 @@ class Views:
         begun = time.monotonic()
         trouble: list[str] = []
         try:
-            self._first()
+            self._follow()
             for view in self._all():
                 if files.can_write(view.path):
-                    trouble += _refresh(view, taken or {} if view is self.own else {})
+                    trouble += self._refresh(view, taken or {} if view is self.own else {})
         except (GitStateError, OSError) as error:
             trouble.append(f"views of the store could not be brought up to date: {error}")
         told = "; ".join(trouble)
@@ -99,15 +103,19 @@ class Views:
         if self._repository is not None:
             yield from (Worktree(each, self._engine) for each in linked.elsewhere(self._repository))
 
-
-def _refresh(worktree: Worktree, taken: Mapping[str, TreeEntry | None]) -> list[str]:
-    """Bring a view to the head; it is only a view, so trouble with it is told and never fails a write."""
-    try:
-        refreshed = worktree.take(taken)
-    except (GitStateError, OSError) as error:
-        return [f"the worktree could not be refreshed; the next refresh makes up for it: {error}"]
-    for path in refreshed.kept:
-        _log.info("%s was edited by a person and is left as it is", path)
-    for path in refreshed.skipped:
-        _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)
-    return [f"the worktree is left to the next refresh: {refreshed.pending}"] if refreshed.pending else []
+    def _refresh(self, view: Worktree, taken: Mapping[str, TreeEntry | None]) -> list[str]:
+        """Bring a view to the head; it is only a view, so trouble with it is told and never fails a write."""
+        try:
+            refreshed = view.take(taken, self._is_judged)
+            for _ in range(_ATTEMPTS):
+                if refreshed.pending != UNJUDGED:
+                    break
+                self._follow()
+                refreshed = view.take(taken, self._is_judged)
+        except (GitStateError, OSError) as error:
+            return [f"the worktree could not be refreshed; the next refresh makes up for it: {error}"]
+        for path in refreshed.kept:
+            _log.info("%s was edited by a person and is left as it is", path)
+        for path in refreshed.skipped:
+            _log.warning("%s cannot be shown in the worktree; `git show` of the head and that path shows it", path)
+        return [f"the worktree is left to the next refresh: {refreshed.pending}"] if refreshed.pending else []

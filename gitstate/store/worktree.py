@@ -8,13 +8,13 @@ what differs between the recorded trees and the head is looked at.
 
 import os
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitstate.engine import gitindex, graph, reflog, refs, trees
+from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from gitstate.engine.check import Problem
     from gitstate.store.edits import Edits
 
-__all__ = ["UNFINISHED_MERGE", "Refreshed", "Worktree", "fold", "folds_case", "is_one_of"]
+__all__ = ["UNFINISHED_MERGE", "UNJUDGED", "Refreshed", "Worktree", "fold", "folds_case", "is_one_of"]
 
 UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
+UNJUDGED = "somebody committed here just now"
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
@@ -73,6 +74,7 @@ class Worktree:
         self._patience = patience
         self._private = repository.git_dir / "gitstate" / "view"  # of this worktree, if the repository has several
         self._lock = StoreLock(self._private / "lock")
+        self._held: tuple[list[int], str] = ([], "")  # the lock file that we waited for in vain, and what was said
 
     def refresh(self) -> Refreshed:
         """Bring the files and git's index to the head, all but what a person edited.
@@ -84,32 +86,46 @@ class Worktree:
             UnsupportedError: git's index is of a kind that only C git reads, and there is none.
             OSError: The disk refused; the next refresh goes on.
         """
-        return Refreshed() if self._due() is None else self._bring({})
+        return self.take({})
 
-    def take(self, entries: Mapping[str, TreeEntry | None]) -> Refreshed:
+    def take(self, entries: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool] = lambda: True) -> Refreshed:
         """Bring files to the head although they were edited: what stood in them is in safe hands.
 
         A file that holds anything else by now stays, and its edit begins at what is named here.
 
         Args:
-            entries: What stood at each path, as git would call it; None: nothing.
+            entries: What stood at each path, as git would call it; None: nothing. The repository has it, see
+                :meth:`keep`.
+            is_judged: Whether all that others committed was looked at. If not the view is left alone, with
+                ``UNJUDGED``: it tells what the folder showed when they did.
 
         Raises:
             As :meth:`refresh` does.
         """
-        return self._bring(entries) if entries else self.refresh()
+        return self._bring(entries, is_judged) if entries or self._due() is not None else Refreshed()
 
-    def _bring(self, taken: Mapping[str, TreeEntry | None]) -> Refreshed:
+    def keep(self, contents: Iterable[bytes]) -> None:
+        """Put what stood in files into the repository, as `git add` does. Raises OSError: The disk refused."""
+        for data in contents:
+            loose.keep(self._repository.objects, data)
+
+    def _bring(self, taken: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool]) -> Refreshed:
         self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone():
                 if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                with LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience) as lock:
+                if self._held[1] and self._held[0] == signs(self._git_dir / "index.lock"):
+                    return Refreshed(pending=self._held[1])  # its git is dead, most likely: who waited waits no more
+                with self._index_lock() as lock:
+                    log = self._logged()  # first: what comes into it from here on is told from the next refresh
+                    if not is_judged():
+                        return Refreshed(pending=UNJUDGED)
                     head = self._due()  # again: while we waited, somebody may have checked out another branch
-                    return Refreshed() if head is None else self._refresh(head, lock)
+                    return Refreshed() if head is None else self._refresh(head, lock, log)
         except BusyError as error:
+            self._held = signs(self._git_dir / "index.lock"), str(error)
             return Refreshed(pending=str(error))
 
     def sight(self) -> Sight | None:
@@ -117,7 +133,8 @@ class Worktree:
         if refs.read_head(self._repository) != self._repository.ref:
             return None
         record = ViewRecord.read(self._private)
-        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log))
+        staged = record.index != signs(self._git_dir / "index")
+        return Sight(record, reflog.since(f"{self._git_dir}/logs/HEAD", record.log), staged)
 
     @contextmanager
     def editing(self) -> Iterator[None]:
@@ -125,9 +142,11 @@ class Worktree:
 
         Raises:
             BusyError: Another process did not let go in time.
+            StorageError: The disk refused.
         """
         lock = StoreLock(self._private / "editing" / "lock")
-        lock.acquire(_TURN)
+        with files.storage_errors(self._private):
+            lock.acquire(_TURN)
         try:
             yield
         finally:
@@ -170,7 +189,7 @@ class Worktree:
         except CorruptionError as error:
             what = error.message
         if repair:
-            with self._alone(), LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience):
+            with self._alone(), self._index_lock():
                 (self._git_dir / "index").replace(self._private / "index.damaged")
             self.refresh()
         return [Problem("view", "index", what, "--repair makes a new one of the head", "warning", repaired=repair)]
@@ -183,6 +202,10 @@ class Worktree:
         finally:
             self._lock.release()
             self._lock.close()
+
+    def _index_lock(self) -> LockFile:
+        # Not durable: a view can be made anew, and file systems with a journal keep the names in the order of making.
+        return LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience, durable=False)
 
     def _due(self) -> ObjectId | None:
         """Return the head if there is one to show, and the view may not show it yet."""
@@ -199,10 +222,14 @@ class Worktree:
 
     def _settled(self, target: ObjectId) -> ViewRecord:
         """Return the record of a view that shows ``target`` and has git's index and reflog as they are now."""
-        log = self._git_dir / "logs" / "HEAD"
-        return ViewRecord([target], signs(self._git_dir / "index"), log.stat().st_size if log.exists() else 0)
+        return ViewRecord([target], signs(self._git_dir / "index"), self._logged())
 
-    def _refresh(self, head: ObjectId, lock: LockFile) -> Refreshed:
+    def _logged(self) -> int:
+        """Return the size of the reflog of ``HEAD``."""
+        log = self._git_dir / "logs" / "HEAD"
+        return log.stat().st_size if log.exists() else 0
+
+    def _refresh(self, head: ObjectId, lock: LockFile, log: int) -> Refreshed:
         target = graph.read(self._engine, head).tree
         record = ViewRecord.read(self._private)
         index = gitindex.read(self._git_dir, self.path, self._private)
@@ -226,12 +253,12 @@ class Worktree:
                 self._write_index(lock, index, target)
         edited = {path: bases[path] for path in checkout.done.kept}
         settled = self._settled(target)
-        settled = replace(record, shown=settled.shown, index=settled.index, log=settled.log, bases=edited, taken={})
+        settled = replace(record, shown=settled.shown, index=settled.index, log=log, bases=edited, taken={})
         settled.at(head).write(self._private)
         return checkout.done
 
     def _write_index(self, lock: LockFile, index: GitIndex, target: ObjectId) -> None:
-        # The lock file may be written freely until it is renamed. A view needs no sync: it can be made anew.
+        # The lock file may be written freely until it is renamed.
         path = self._git_dir / "index"
         with open(f"{path}.lock", "wb") as stream:
             stream.write(index.to_bytes(self._engine, target))

@@ -106,9 +106,15 @@ class Writer:
             BusyError: Another process did not let go of the lock in time.
             StorageError: The disk refused.
         """
-        if self._reconciler is not None and self._reader.head() != self._tip and self._reconciler.is_due():
+        if self.is_behind():
             with self._engine.lock():
                 self._publish([], ())
+
+    def is_behind(self) -> bool:
+        """Whether others have committed what was not looked at yet."""
+        if self._reconciler is None or self._reader.head() == self._tip:
+            return False
+        return self._reconciler.is_due()
 
     def drain(self) -> None:
         """Wait until everything that was submitted so far is written or failed."""

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ConfigDict
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, JobStatus, SheetStatus
+from gitstate.backends import edited
 from gitstate.errors import BusyError, ConflictError, InvalidInputError, NotFoundError
 from tests.git import git
 
@@ -395,7 +396,7 @@ async def test_a_field_that_no_state_has_is_told(
     async with GitStateBackend(folder, model=Strict) as strict:
         assert (await strict.edits()).jobs[0].unknown == ("/statsu",)
         await strict.commit_edits()
-    assert "no state has /statsu: the next save of job 'nightly' drops it" in caplog.text
+    assert "no state has /statsu: in job 'nightly' it means nothing" in caplog.text
 
 
 async def test_a_broken_head_is_mended_by_hand(backend: GitStateBackend, folder: Path) -> None:
@@ -526,6 +527,35 @@ async def test_edits_survive_concurrent_saves(backend: GitStateBackend, folder: 
     state = await backend.load("nightly")
     assert state is not None and state.config_path == "mine.yaml"
     assert {state.sheets[number].status for number in (3, 4)} == {SheetStatus.IN_PROGRESS}
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+async def test_an_edit_goes_on_while_it_is_committed(
+    backend: GitStateBackend, folder: Path, monkeypatch: pytest.MonkeyPatch, dropped: bool
+) -> None:
+    """It begins at what the file held then, which nobody committed in that form, and which git may drop one day."""
+    take = edited._take
+
+    def late(*of: Any) -> None:
+        edit(folder / JOB, job_name="again")
+        take(*of)
+
+    edit(folder / JOB, total_sheets=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(edited, "_take", late)
+        await backend.commit_edits()
+    if dropped:
+        git(folder, "gc", "-q", "--prune=now")
+    [job] = (await backend.edits()).jobs
+    assert bool(job.problem) == dropped
+    if dropped:
+        assert (await backend.discard_edits()).left == ()
+    else:
+        await backend.commit_edits()
+    state = await backend.load("nightly")
+    assert state is not None
+    assert (state.total_sheets, state.job_name) == (5, "nightly" if dropped else "again")
+    assert clean(folder)
 
 
 async def test_several_who_commit_count_an_edit_once(backend: GitStateBackend, folder: Path) -> None:

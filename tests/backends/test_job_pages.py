@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, JobStatus
+from gitstate.backends import jobs
 from gitstate.backends.queries import JobFilters
 from gitstate.backends.rewind import RewindBackend
 from gitstate.backends.subjects import listed, unlisted
@@ -397,6 +398,28 @@ def test_numbers_are_listed_and_read_again(numbers: list[int]) -> None:
 )
 def test_what_is_no_list_of_numbers(text: str) -> None:
     assert unlisted(text) is None
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("order", ["saved", "created", "name", "id"])
+async def test_each_job_comes_once_whatever_is_saved_meanwhile(
+    backend: RewindBackend, monkeypatch: pytest.MonkeyPatch, order: str, reverse: bool
+) -> None:
+    monkeypatch.setattr(jobs, "_STREAMED", 2)
+    for number in range(8):
+        await backend.save(job(f"j{number}"))
+    met = []
+    async for each in backend.each_job(order=order, reverse=reverse):
+        met.append(each["id"])
+        if len(met) == 2:  # of those that were met, and of those that were not
+            await backend.delete("j4")
+            await backend.save(job("j4"))
+            for name in ("j0", "j7"):
+                state = await backend.load(name)
+                assert state is not None
+                state.job_name = f"{'A' if name == 'j7' else 'Z'} {name}"
+                await backend.save(state)
+    assert sorted(met) == [f"j{number}" for number in range(8)]
 
 
 async def test_large_histories_of_executions_are_streamed() -> None:

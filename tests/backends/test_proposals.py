@@ -404,6 +404,43 @@ async def test_a_link_is_named_and_not_brought_in_unseen(store: Path, tmp_path: 
     git(store, "worktree", "remove", "--force", str(tmp_path / "x"))
 
 
+async def test_what_lies_beside_a_state_is_named_to_the_reviewer(store: Path, tmp_path: Path) -> None:
+    async with GitStateBackend(store) as backend:
+        await backend.record_execution("nightly", 1, 1, "prompt", "output")
+        await backend.propose("x")
+        git(store, "worktree", "add", "-q", str(tmp_path / "x"), "proposals/x")
+        (tmp_path / "x/jobs/nightly/executions/0001/output.txt").write_text("forged\n")
+        (tmp_path / "x/NOTES.md").write_text("hello\n")
+        git(tmp_path / "x", "add", "-A")
+        git(tmp_path / "x", "commit", "-qm", "no state has another value")
+        review = await backend.review_proposal("x")
+        assert review.files == ("NOTES.md", "jobs/nightly/executions/0001/output.txt")
+        git(store, "worktree", "remove", str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("name", [".git", "..", ".GIT", ".g\u200cit"])
+async def test_a_file_that_no_clone_could_check_out_is_refused(store: Path, name: str) -> None:
+    def tree(entries: str) -> str:
+        made = subprocess.run(["git", "mktree"], cwd=store, input=entries, capture_output=True, text=True, check=True)
+        return made.stdout.strip()
+
+    head, entries = git(store, "rev-parse", "main"), git(store, "ls-tree", "main")
+    blob = git(store, "hash-object", "-w", "gitstate.json").strip()
+    folder = tree(f"100755 blob {blob}\thook\n")
+    roots = tree(f"{entries}040000 tree {folder}\t{name}\n"), tree(f"{entries}100644 blob {blob}\tNOTES.md\n")
+    evil = git(store, "commit-tree", roots[0], "-p", "main", "-m", "evil").strip()
+    later = git(store, "commit-tree", roots[1], "-p", evil, "-m", "without it").strip()  # the history has it for ever
+    async with GitStateBackend(store) as backend:
+        for tip in (evil, later):
+            git(store, "branch", "--force", "proposals/x", tip)
+            assert (await backend.review_proposal("x")).state == "invalid"
+            with pytest.raises(InvalidInputError, match="no file can have the name"):
+                await backend.apply_proposal("x", force=True)
+        await backend.drop_proposal("x")
+    assert git(store, "rev-parse", "main") == head
+    git(store, "prune", "--expire=now")
+
+
 async def test_a_state_that_cannot_be_read_is_mended_by_a_proposal(store: Path, tmp_path: Path) -> None:
     await propose(store, lambda backend: backend.rollback("weekly", "~0"), name="nothing")
     sheet = store / "jobs/weekly/sheets/0001.json"

@@ -150,3 +150,16 @@ def test_the_command_line_says_what_cannot_be_done(
         assert err.startswith("error: the store in STORE") and "can be read, but not written: Permission" in err
         status, out, _ = say(place, "list --json")
         assert [job["id"] for job in json.loads(out)] == ["nightly"]
+
+
+def test_edits_of_a_folder_that_cannot_be_written_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "store"
+    asyncio.run(_fill(store))
+    job = store / "jobs/nightly/job.json"
+    job.write_text(job.read_text().replace('"n": 2', '"n": 7'))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    commit: Call = lambda backend: backend.commit_edits("nightly")  # noqa: E731
+    with READ_ONLY["permissions"](store) as place:
+        said = asyncio.run(_answers(place, {"commit": commit, "edits": lambda backend: backend.edits()}))
+    assert isinstance(said["commit"], ReadOnlyError) and said["commit"].hint
+    assert '"n": 7' in job.read_text()

@@ -70,6 +70,19 @@ def test_a_verb_that_writes_carries_it_too(gitstate: Gitstate, project: Path) ->
     assert photograph(project) == before
 
 
+def test_it_is_carried_too_where_a_linked_worktree_shows_the_state(
+    gitstate: Gitstate, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = git(project, "rev-parse", "HEAD").strip()
+    git(project, "worktree", "add", "-q", str(tmp_path / "state"), "gitstate")
+    for number, folder in enumerate((project, tmp_path / "state")):
+        monkeypatch.chdir(folder)
+        assert gitstate("fork", "nightly", f"copy-{number}").status == 0
+        told = json.loads(gitstate("show", "--code", f"copy-{number}", "--json").out)
+        assert (told["code"], told["code_dirty"], told["project"]) == (head, True, str(project))
+    git(project, "worktree", "remove", str(tmp_path / "state"))
+
+
 def test_a_checkpoint_that_carries_none(gitstate: Gitstate, store: Path) -> None:
     assert "code" not in gitstate("log", "nightly", "--store", store).out
     ran = gitstate("show", "--code", "nightly", "--store", store)

@@ -252,7 +252,7 @@ def test_what_excludes_one_another(gitstate: Gitstate, store: Path, tmp_path: Pa
     git(tmp_path / "project", "add", "-A")
     git(tmp_path / "project", "commit", "-qm", "x")
     ran = gitstate("verify", "--range", "HEAD", "--store", tmp_path / "project")
-    assert ran.status == _UNSUPPORTED and "no store" in ran.err
+    assert ran.status == _UNSUPPORTED and "no store" in ran.err and "gitstate hooks remove" in ran.err
 
 
 def test_only_what_differs_is_read(gitstate: Gitstate, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,14 +382,14 @@ def test_an_edited_hook_is_not_overwritten_and_an_old_one_is_renewed(gitstate: G
     assert hook.read_text() == "#!/bin/sh\n"
 
 
-def test_where_hooks_are_shared_by_all_repositories_it_refuses(gitstate: Gitstate, store: Path, tmp_path: Path) -> None:
-    git(store, "config", "core.hooksPath", str(tmp_path / "everywhere"))
+@pytest.mark.parametrize("place", ["../everywhere", ".githooks", ".husky/_"])
+def test_where_hooks_lie_in_another_folder_it_refuses(gitstate: Gitstate, store: Path, place: str) -> None:
+    git(store, "config", "core.hooksPath", place)
     ran = gitstate("hooks", "install", "--store", store)
     assert ran.status == _UNSUPPORTED and "core.hooksPath" in ran.err and "verify --staged" in ran.err
-    assert not (tmp_path / "everywhere").exists()
-    git(store, "config", "core.hooksPath", ".githooks")
-    ran = gitstate("hooks", "install", "--pre-commit", "--store", store)
-    assert ran.err == f"Installed pre-commit, pre-merge-commit in {store / '.githooks'}\n"
+    assert not (store / place).exists()
+    git(store, "config", "core.hooksPath", ".git/hooks")  # as the hint says
+    assert gitstate("hooks", "install", "--store", store).status == 0
     edit(store)
     assert attempt(store, "commit", "-qam", "x").returncode == 1
     git(store, "restore", ".")

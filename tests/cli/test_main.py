@@ -145,3 +145,10 @@ def test_output_is_utf8_safe_in_a_plain_terminal(store: Path) -> None:
         [*COMMAND, "--store", store, "list", "--json"], capture_output=True, env=environment, check=True
     )
     assert len(json.loads(ran.stdout)) == 2
+
+
+@pytest.mark.parametrize("noun", ["hooks", "attributes"])
+def test_a_noun_without_a_verb_shows_its_verbs(gitstate: Gitstate, noun: str) -> None:
+    ran = gitstate(noun)
+    assert "Commands:\n  install" in ran.err + ran.out  # click before 8.2 takes it for a question for help
+    assert "error" not in ran.err

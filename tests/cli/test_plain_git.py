@@ -262,6 +262,22 @@ def test_a_conflict_has_markers_around_the_fields_alone(gitstate: Gitstate, clon
     assert (state.job_name, state.sheets[2].status.value, state.total_retry_count) == ("Here", "completed", 2)
 
 
+def test_a_fork_of_a_job_that_is_deleted_is_not_taken_for_it(gitstate: Gitstate, clones: tuple[Path, Path]) -> None:
+    store, clone = clones
+    change(store, lambda state: setattr(state, "job_name", "Changed"))
+    gitstate("fork", "nightly", "copy", "--store", clone)
+    gitstate("delete", "nightly", "--yes", "--store", clone)
+    before = git(clone, "show", "HEAD:jobs/copy/job.json")
+    ran = attempt(clone, "pull", "--no-rebase", "--no-edit")
+    assert ran.returncode == 1 and "git takes two jobs for one that was renamed" in ran.stderr
+    assert "<<<<<<<" in (clone / "jobs/copy/job.json").read_text()
+    git(clone, "merge", "--abort")
+    ran = attempt(clone, "pull", "--no-rebase", "--no-edit", "-s", "recursive", "-X", "no-renames")
+    assert ran.returncode == 1 and "deleted in HEAD and modified" in ran.stdout  # git's own conflict, of the right job
+    assert (clone / "jobs/copy/job.json").read_text() == before
+    git(clone, "merge", "--abort")
+
+
 @pytest.mark.parametrize("way", ["rebase", "cherry-pick", "stash"])
 def test_other_ways_to_merge_use_it_too(clones: tuple[Path, Path], way: str) -> None:
     store, clone = clones

@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import rich
 
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
 from gitstate.cli import top
@@ -125,6 +126,24 @@ async def test_top_reads_only_the_jobs_that_changed(store: Path) -> None:
             assert list_jobs.call_count == 0
         assert [(row.job_id, row.event) for row in board.rows()] == [("nightly", "executed sheet 1, attempt 3")]
     await collecting  # it ends with the backend
+
+
+async def test_top_draws_no_more_rows_than_the_screen_has(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def table(rows: list[top._Row]) -> None:
+        drawn.append(len(rows))
+        raise RuntimeError("drawn")
+
+    monkeypatch.setattr(top, "_table", table)
+    monkeypatch.setattr(rich.get_console(), "_height", 1)
+    async with GitStateBackend(store) as backend:
+        board = top._Board(backend, every=True)
+        await board.fill()
+        assert len(board.rows()) == 2
+        with pytest.raises(RuntimeError, match="drawn"):
+            await top.show_live(backend, every=True)
+    assert drawn == [1]
 
 
 def shown_once(terminal: Terminal, holds: Callable[[str], bool]) -> str:

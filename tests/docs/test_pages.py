@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
+from gitstate.cli.main import cli
 from tests.docs.pages import PROJECT, Block, blocks, commands, pages, shows
 from tests.docs.shell import Shell
 
@@ -93,6 +94,21 @@ def test_links_and_files_that_a_page_names_exist(page: Path) -> None:
 def _anchor(heading: str) -> str:
     """Return the anchor that git servers give to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_module_has_a_line_on_the_page_of_modules() -> None:
+    text = (PROJECT / "docs/design/0001-modules.md").read_text(encoding="utf-8")
+    map_of_modules = text.partition("```text\n")[2].partition("```")[0]
+    said = set(re.findall(r"\w+", map_of_modules))
+    modules = {path.stem for path in (PROJECT / "gitstate").rglob("*.py")}
+    assert {name for name in modules if not name.startswith("__")} <= said
+
+
+def test_plain_git_is_told_of_for_every_verb() -> None:
+    text = (PROJECT / "docs/how-to/do-it-with-plain-git.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"gitstate ([a-z-]+)", text))
+    verbs = {name for name, command in cli.commands.items() if not command.hidden}
+    assert verbs - told == set(), "say which git command does the same, or that none does"
 
 
 def test_make_targets_that_pages_name_exist() -> None:

@@ -138,7 +138,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("branch", ["", "a..b", "-x", "a b", "x.lock", "a~1", "a\0", "\ud800", 3])
+@pytest.mark.parametrize("branch", ["", "a..b", "-x", "a b", "x.lock", "a~1", "a\0", "\ud800", "HEAD", "refs/x", 3])
 def test_a_branch_that_git_would_not_name_so_is_refused(tmp_path: Path, branch: Any) -> None:
     with pytest.raises(InvalidInputError, match="branch"):
         open_repository(tmp_path / "store", branch=branch)
@@ -172,6 +172,15 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="not empty"):
         open_repository(tmp_path)
     assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_a_folder_of_a_project_is_refused_with_the_place_of_the_project(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "src/deep").mkdir(parents=True)
+    (tmp_path / "src/deep/main.py").write_text("mine")
+    with pytest.raises(UnsupportedError, match="not empty") as caught:
+        open_repository(tmp_path / "src/deep", branch="gitstate")
+    assert caught.value.hint.endswith(f"name the repository that it lies in: {tmp_path}")
 
 
 CONFIGURATIONS = {

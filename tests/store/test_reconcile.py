@@ -175,6 +175,38 @@ def test_what_is_taken_back_on_purpose_stays_so(desk: Desk, way: str) -> None:
     assert desk.value("a") == {"m": 0, "n": 0}
 
 
+@pytest.mark.parametrize("words", [(), ("--date", "2001-01-01T00:00:00Z"), ("--amend",)])
+def test_a_script_removes_everything_right_after_a_refresh(desk: Desk, words: tuple[str, ...]) -> None:
+    """In the same second: git's commit begins when the refresh is over, whatever its author's date says."""
+    desk.save("a", m=1, n=0)
+    desk.save("c", m=1)
+    desk.catch_up()
+    desk.git("rm", "-qr", "notes")
+    desk.git("commit", "-qm", "all of it", *words)
+    desk.catch_up()
+    assert [desk.value(document) for document in "abc"] == [None, None, None]
+
+
+def test_what_was_looked_at_is_not_looked_at_again(desk: Desk) -> None:
+    """Who comes later knows less: the view does not show any more what it did."""
+    desk.save("a", m=1, n=0)
+    desk.catch_up()
+    desk.git("revert", "--no-edit", "HEAD")
+    desk.edit("b", n=3)
+    desk.git("commit", "-qam", "b by hand")
+    desk.git("revert", "--no-edit", "HEAD~1")
+    head = desk.git("rev-parse", "HEAD")
+    for _ in range(3):
+        desk.catch_up()
+        Store.open(desk.path).close()
+        assert desk.git("rev-parse", "HEAD") == head
+    desk.edit("b", m=4)
+    desk.save("a", m=5, n=0)
+    desk.git("commit", "-qam", "b by hand, again")
+    Store.open(desk.path).close()
+    assert [desk.value(document) for document in "ab"] == [{"m": 5, "n": 0}, {"m": 4, "n": 3}]
+
+
 def test_a_squash_of_saves_is_no_older_view(desk: Desk) -> None:
     desk.save("a", m=1, n=0)
     desk.save("a", m=2, n=0)
@@ -467,3 +499,25 @@ def test_saves_and_a_person_s_commits_in_random_order(tmp_path: Path, seed: int)
     assert values == {document: {"m": saved[document], "n": committed[document]} for document in "ab"}
     desk.store.close()
     fsck(desk.path)
+
+
+def test_commits_in_two_folders_of_which_one_lags_more(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "store")
+    linked = tmp_path / "linked"
+    desk.git("worktree", "add", "-q", "-f", str(linked), "main")
+    desk.store.flush()
+    desk.save("b", m=1, n=0)
+    lock = desk.path / ".git/index.lock"
+    lock.touch()  # so that only the other folder goes on
+    desk.store.flush()
+    lock.unlink()
+    desk.save("b", m=2, n=0)
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "in the one")
+    file = linked / "notes/b/job.json"
+    file.write_text(file.read_text().replace('"n": 0', '"n": 7'))
+    git(linked, "commit", "-qam", "in the other")
+    desk.store.flush()
+    assert [desk.value(document) for document in "ab"] == [{"m": 0, "n": 7}, {"m": 2, "n": 7}]
+    assert git(linked, "status", "--porcelain") == desk.git("status", "--porcelain") == ""
+    desk.store.close()

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,14 +42,14 @@ def test_the_folder_shows_a_save_a_moment_later(tmp_path: Path) -> None:
 
 def test_saves_are_shown_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refreshes: list[float] = []
-    refresh = Worktree.refresh
+    take = Worktree.take
 
-    def counted(self: Worktree) -> Refreshed:
+    def counted(self: Worktree, *asked: Any) -> Refreshed:
         refreshes.append(time.monotonic())
-        return refresh(self)
+        return take(self, *asked)
 
     with Store.open(tmp_path / "store") as store:
-        monkeypatch.setattr(Worktree, "refresh", counted)
+        monkeypatch.setattr(Worktree, "take", counted)
         begun = time.monotonic()
         for n in range(200):
             save(store, n)
@@ -72,13 +73,13 @@ def test_trouble_is_told_once(
 ) -> None:
     tried: list[Worktree] = []
 
-    def pending(self: Worktree) -> Refreshed:
+    def pending(self: Worktree, *_: object) -> Refreshed:
         tried.append(self)
         return Refreshed(pending="a merge is unfinished")
 
     with Store.open(tmp_path / "store") as store:
         with monkeypatch.context() as patch:
-            patch.setattr(Worktree, "refresh", pending)
+            patch.setattr(Worktree, "take", pending)
             patch.setattr(views, "_DELAY", 0.01)
             for n in range(3):
                 save(store, n)
