@@ -53,7 +53,9 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     report = tmp_path_factory.mktemp("broken") / "report.xml"
     module = "tests/testing/broken.py"
     chosen = [f"{module}::Test{fault}::{test}" for fault, tests in FAULTS.items() for test in tests]
+    # With a folder of its own: else it would first remove those of the runs before.
     words = ["--noconftest", "--asyncio-mode=strict", "--tb=no", f"--junitxml={report}"]
+    words.append(f"--basetemp={report.parent / 'tmp'}")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, f"{module}::TestReferenceBackend", *chosen],
         cwd=ROOT,
