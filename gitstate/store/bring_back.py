@@ -33,7 +33,7 @@ def rejoin(batch: Batch, collections: list[Collection], move: Move) -> None:
     merged = merge_roots(batch.reader, collections, *trees_of)
     whole = merged.edit(batch.reader)
     why = f"`git reset` put the branch back to {move.after[:12]}, which was only meant to drop edits in the folder."
-    told = Message(f"{_DROPPED}", body=why, trailers=((message.EVENT, Event.MERGED.value),))
+    told = Message(_DROPPED, body=why, trailers=((message.EVENT, Event.MERGED.value),))
     batch.commit(whole.id, whole.objects, told, dropped)
 
 

@@ -160,8 +160,12 @@ class Made:
         return file_at(self.reader.source, commit_id, path)
 
 
-def commits(reader: Reader, moves: list[Move], sights: list[Sight]) -> Iterator[Made]:
-    """Yield the commits of others that are a part of the branch's history, oldest first, with where they were made."""
+def commits(
+    reader: Reader, moves: list[Move], sights: list[Sight]
+) -> Iterator[tuple[Made, dict[str, TreeEntry | None]]]:
+    """Yield the commits of others that are a part of the branch's history and took something back, oldest first, with
+    what some of their files come from: see :meth:`Made.base`.
+    """
     tip, replaced = reader.head(), dict[ObjectId, ObjectId]()
     for move in moves:
         if move.before is None or not move.note.startswith(FROM_THE_INDEX):
@@ -171,4 +175,8 @@ def commits(reader: Reader, moves: list[Move], sights: list[Sight]) -> Iterator[
             replaced[move.after] = before
             continue
         for sight in [sight for sight in sights if move in sight.moves] or sights:
-            yield Made.of(reader, move, before, sight, replaced)
+            made = Made.of(reader, move, before, sight, replaced)
+            base = made.base()
+            if base:
+                yield made, base
+                break  # it was made in one folder, and counts once

@@ -52,26 +52,27 @@ class Reconciler:
 
     def is_due(self) -> bool:
         """Whether others have committed since we wrote last, or looked at what they did."""
-        return any(move.note.startswith(FROM_THE_INDEX) or _is_slip(move) for move in self._moves())
+        return _is_due(self._moves())
 
     def bring_back(self, batch: Batch) -> None:
         """Let a batch begin with the commits that bring back what others' commits took back without meaning to.
 
         Trouble is told and fails no write: what could not be brought back stays in the history.
         """
-        from gitstate.store.bring_back import follow, rejoin
-        from gitstate.store.foreign import commits
-
         try:
-            moves, tip, collections = self._moves(), batch.tip, list(self._collections.values())
+            moves = self._moves()
+            if not _is_due(moves):
+                return  # as a rule: another process of ours saved
+            from gitstate.store.bring_back import follow, rejoin
+            from gitstate.store.foreign import commits
+
+            tip, collections = batch.tip, list(self._collections.values())
             for move in filter(_is_slip, moves):
                 rejoin(batch, collections, move)
             # The newest first: what that one took back of the one before must not count as its own change of that.
-            for made in reversed(list(commits(batch.reader, moves, list(self._sights())))):
-                base = made.base()
-                if base:
-                    follow(batch, collections, made, base)
-            if moves and batch.tip == tip:  # else the branch's reflog will tell
+            for made, base in reversed(list(commits(batch.reader, moves, list(self._sights())))):
+                follow(batch, collections, made, base)
+            if batch.tip == tip:  # else the branch's reflog will tell
                 self._judged(tip)
         except (GitStateError, OSError) as error:
             _log.warning("a commit in the folder may have taken saves back, and cannot be merged: %s", error)
@@ -91,6 +92,10 @@ class Reconciler:
         beside = self._repository.private / f"{_JUDGED}.new"
         files.overwrite(str(beside), tip.encode(), durable=False)
         beside.replace(self._repository.private / _JUDGED)
+
+
+def _is_due(moves: Iterable[Move]) -> bool:
+    return any(move.note.startswith(FROM_THE_INDEX) or _is_slip(move) for move in moves)
 
 
 def _is_slip(move: Move) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "has_moved",
     "likeliest",
     "moved_to",
+    "past",
 ]
 
 FROM_THE_INDEX = ("commit", "revert", "cherry-pick")

@@ -21,8 +21,8 @@ __all__ = ["Views"]
 _log = logging.getLogger("gitstate")
 
 _DELAY = 0.5  # seconds from a write to when the views are brought to the head, with all that was written meanwhile
-_ATTEMPTS = 5  # how often a view is tried in which somebody commits meanwhile
 _SHARE = 20  # and so many times as long as it took the last time: it must not slow the writes down
+_ATTEMPTS = 5  # how often a view is tried in which somebody commits meanwhile
 
 
 class Views:
@@ -67,9 +67,7 @@ class Views:
 
         ``taken`` is what is in safe hands of what was edited in the own folder, see :meth:`Worktree.take`.
         """
-        if self._repository is None:
-            return
-        if not files.can_write(self._repository.git_dir):
+        if self._repository is None or not files.can_write(self._repository.git_dir):
             return
         begun = time.monotonic()
         trouble: list[str] = []

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +16,9 @@ import pytest
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.store import Store
+from gitstate.store.view_record import Sight
+from gitstate.store.worktree import Worktree
+from gitstate.values.merge import Rules, add_deltas
 from tests.git import fsck, git
 from tests.store.test_store import value_of, write
 from tests.stores import NOTES
@@ -520,4 +525,35 @@ def test_commits_in_two_folders_of_which_one_lags_more(tmp_path: Path) -> None:
     desk.store.flush()
     assert [desk.value(document) for document in "ab"] == [{"m": 0, "n": 7}, {"m": 2, "n": 7}]
     assert git(linked, "status", "--porcelain") == desk.git("status", "--porcelain") == ""
+    desk.store.close()
+
+
+def test_nothing_is_looked_for_while_only_stores_write(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(self: Worktree) -> Sight | None:
+        raise AssertionError("a save has to be quick where another process saves as well")
+
+    with Store.open(desk.path, worktree=False) as other:
+        monkeypatch.setattr(Worktree, "sight", looked)
+        for m in range(3):
+            desk.save("a", m=m)
+            other.submit(NOTES, "b", write({"id": "b", "m": m})).result()
+        monkeypatch.undo()
+    assert desk.value("a") == {"m": 2}
+
+
+def test_a_commit_that_may_be_of_two_folders_counts_once(tmp_path: Path) -> None:
+    counted = replace(NOTES, rules=Rules.of({"/m": add_deltas}))
+    desk = Desk(tmp_path / "store")
+    linked = tmp_path / "linked"
+    desk.git("worktree", "add", "-q", "-f", str(linked), "main")
+    desk.store.serve(counted)
+    desk.store.flush()
+    time.sleep(1.1)  # so that no refresh is in the second of the commit
+    desk.store.submit(counted, "a", write({"id": "a", "m": 1, "n": 0, "sheets": {"1": {}}})).result()
+    desk.edit("a", n=7)
+    desk.git("commit", "-qam", "a by hand")
+    for log in (desk.path / ".git").rglob("logs/HEAD"):
+        log.unlink()  # nothing says in which of them
+    desk.store.flush()
+    assert desk.value("a") == {"m": 1, "n": 7}
     desk.store.close()
