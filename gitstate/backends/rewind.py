@@ -13,7 +13,7 @@ from gitstate.errors import InvalidInputError, JobNotFoundError, RevisionNotFoun
 from gitstate.store.documents import Draft, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gitstate.backends.forks import Fork
     from gitstate.backends.rewound import Planner, Rewound
@@ -114,12 +114,9 @@ class RewindBackend(HistoryBackend):
             StateCorruptionError: What is stored is no state.
             BusyError: The job is running.
         """
-        from gitstate.backends import restoring
-        from gitstate.backends import sheets as plans
+        from gitstate.backends.sheets import skip
 
-        job_id, note, numbers = check_job_id(job_id), note_of(message), restoring.numbered(sheets)
-        plan = plans.skip(self._codec, job_id, numbers, note=note, force=force or dry_run)
-        return await self._go(job_id, plan, dry_run)
+        return await self._change_sheets(skip, job_id, sheets, message, force, dry_run)
 
     async def reset_sheets(
         self,
@@ -136,11 +133,24 @@ class RewindBackend(HistoryBackend):
         stay. Nothing is written when none of the sheets was begun. Arguments and errors are those of
         :meth:`skip_sheets`, but that a sheet may be completed.
         """
-        from gitstate.backends import restoring
-        from gitstate.backends import sheets as plans
+        from gitstate.backends.sheets import reset
 
-        job_id, note, numbers = check_job_id(job_id), note_of(message), restoring.numbered(sheets)
-        plan = plans.reset(self._codec, job_id, numbers, note=note, force=force or dry_run)
+        return await self._change_sheets(reset, job_id, sheets, message, force, dry_run)
+
+    async def _change_sheets(
+        self,
+        draw: Callable[..., Planner],
+        job_id: str,
+        sheets: str | Iterable[int],
+        message: str | None,
+        force: bool,
+        dry_run: bool,
+    ) -> Rewound:
+        """Carry out the plan for some sheets that ``draw`` makes, as :meth:`_go` does."""
+        from gitstate.backends.restoring import numbered
+
+        job_id, note, numbers = check_job_id(job_id), note_of(message), numbered(sheets)
+        plan = draw(self._codec, job_id, numbers, note=note, force=force or dry_run)
         return await self._go(job_id, plan, dry_run)
 
     async def undelete(

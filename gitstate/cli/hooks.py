@@ -45,17 +45,21 @@ def hooks() -> None:
     """
 
 
-_commit_option = click.option("--pre-commit", is_flag=True, help="What `git commit` and `git merge` do here.")
-_receive_option = click.option("--pre-receive", is_flag=True, help="What is pushed to here.")
-_force_option = click.option("--force", is_flag=True, help="Also where somebody edited a hook of ours.")
+def _change_options(command: stores.AnyCommand) -> stores.AnyCommand:
+    """Add what the verbs have that change hooks: which ones, and the answer as JSON."""
+    for option in (
+        stores.store_options,
+        click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object."),
+        click.option("--force", is_flag=True, help="Also where somebody edited a hook of ours."),
+        click.option("--pre-receive", is_flag=True, help="What is pushed to here."),
+        click.option("--pre-commit", is_flag=True, help="What `git commit` and `git merge` do here."),
+    ):
+        command = option(command)
+    return command
 
 
 @hooks.command()
-@_commit_option
-@_receive_option
-@_force_option
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-@stores.store_options
+@_change_options
 def install(pre_commit: bool, pre_receive: bool, force: bool, as_json: bool) -> None:
     """Put the hooks there; all that make sense here, or those that are named.
 
@@ -83,11 +87,7 @@ def status(as_json: bool) -> None:
 
 
 @hooks.command()
-@_commit_option
-@_receive_option
-@_force_option
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-@stores.store_options
+@_change_options
 def remove(pre_commit: bool, pre_receive: bool, force: bool, as_json: bool) -> None:
     """Take the hooks away, all or those that are named, and put back what was there before."""
     both = not (pre_commit or pre_receive)
