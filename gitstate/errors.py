@@ -21,32 +21,48 @@ the thing, and a ``hint`` that says what to do::
     ├── StorageError                 storage               also OSError: make room, mend the disk
     │   ├── ReadOnlyError            read-only             open for reading, or change the permissions
     │   └── StorageFullError         storage-full          make room
+    ├── SyncError                    sync                  look at the remote; what is here stays
+    │   ├── UnreachableError         unreachable           try again when the network is back
+    │   ├── AccessDeniedError        access-denied         give other credentials, or ask for access
+    │   ├── NoRepositoryError        no-repository         correct the address
+    │   ├── RejectedError            rejected              do what the remote's text says
+    │   ├── DivergedError            diverged              sync, which merges, or fetch and look
+    │   ├── TooLargeError            too-large             raise the limit, or send less
+    │   └── UntrustedError           untrusted             look at what the remote holds; nothing was taken in
     └── ClosedError                  closed                open it again
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 __all__ = [
+    "AccessDeniedError",
     "BusyError",
     "ClosedError",
     "ConflictError",
     "CorruptionError",
+    "DivergedError",
     "ExistsError",
     "GitStateError",
     "InvalidInputError",
     "JobNotFoundError",
+    "NoRepositoryError",
     "NotFoundError",
     "ReadOnlyError",
+    "RejectedError",
     "RevisionNotFoundError",
     "StaleError",
     "StateCorruptionError",
     "StorageError",
     "StorageFullError",
     "StoreNotFoundError",
+    "SyncError",
+    "TooLargeError",
+    "UnreachableError",
     "UnstorableError",
     "UnsupportedError",
     "UnsupportedFormatError",
+    "UntrustedError",
 ]
 
 
@@ -224,6 +240,71 @@ class StorageFullError(StorageError):
     """No room is left on the disk, or the quota is used up."""
 
     code = "storage-full"
+
+
+class SyncError(GitStateError):
+    """Another repository could not be talked to, or one side did not take what the other has.
+
+    The store is as it was, or has taken in what was complete and checked; nothing on the remote was overwritten.
+    """
+
+    code = "sync"
+
+
+class UnreachableError(SyncError):
+    """Nobody answers at the remote's address, or not in time."""
+
+    code = "unreachable"
+
+
+class AccessDeniedError(SyncError):
+    """The remote wants credentials, or does not allow this to those that it got."""
+
+    code = "access-denied"
+
+
+class NoRepositoryError(SyncError):
+    """There is no repository at the remote's address, or none that those who ask may see."""
+
+    code = "no-repository"
+
+
+class RejectedError(SyncError):
+    """The remote did not take a push: a hook, a protected branch; the message has its text.
+
+    ``refs`` are the refs that did not move, each with the reason that the remote gave.
+    """
+
+    code = "rejected"
+
+    def __init__(self, message: str, *, refs: Mapping[str, str] | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.refs = dict(refs or {})
+
+
+class DivergedError(SyncError):
+    """The store and the remote both moved, and this must not merge them."""
+
+    code = "diverged"
+
+
+class TooLargeError(SyncError):
+    """What would be sent or fetched is larger than one of the sides takes."""
+
+    code = "too-large"
+
+
+class UntrustedError(SyncError):
+    """What a remote sent is no history that a store can take in; the head did not move, and nothing was written.
+
+    ``problems`` lists what is wrong, one :class:`gitstate.engine.check.Problem` for each place.
+    """
+
+    code = "untrusted"
+
+    def __init__(self, message: str, *, problems: Sequence[Any] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
 
 
 class ClosedError(GitStateError):

@@ -35,6 +35,7 @@ EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.UnsupportedError: (9, "a repository that gitstate does not work with"),
     errors.StorageError: (10, "the disk or the operating system refused"),
     errors.ClosedError: (11, "the store was closed"),
+    errors.SyncError: (13, "a remote could not be reached, or one side did not take what the other has"),
 }
 """The exit status of each branch of the error tree, and what it says."""
 
