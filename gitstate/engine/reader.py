@@ -6,7 +6,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from dulwich.object_store import DiskObjectStore
@@ -45,7 +45,7 @@ class ObjectReader:
     ) -> None:
         self._path = repository.objects
         self._others = [os.fspath(folder) for folder in others]
-        self._idle: list[DiskObjectStore] = []
+        self._idle: list[_Packs] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)
         self.at_hand = _AtHand(self._known)
@@ -58,9 +58,10 @@ class ObjectReader:
             CorruptionError: It is missing, damaged or of another kind; the message names it.
             StorageError: The disk refused.
         """
-        known = self._known.get(object_id)
-        if known is not None and known.kind == kind:
-            return known.body
+        if kind != "blob":  # those are not kept
+            known = self._known.get(object_id)
+            if known is not None and known.kind == kind:
+                return known.body
         number, body = self._raw(object_id, kind)
         found = _KINDS.get(number, "unknown kind")
         digest = hashlib.sha1(b"%s %d\0" % (found.encode(), len(body)), usedforsecurity=False)
@@ -145,6 +146,15 @@ class ObjectReader:
 
     def _raw(self, object_id: ObjectId, what: str) -> tuple[int, bytes]:
         """Return the number of an object's kind and its body, unchecked."""
+        store = self._borrow()
+        try:
+            found = store.plain(object_id)
+        except Exception:  # noqa: BLE001 - dulwich knows more, also of what is wrong
+            found = None
+        finally:
+            self._give_back(store)
+        if found is not None:
+            return found
         name = ObjectID(object_id.encode("ascii"))
         with files.storage_errors(self._path):
             return self._attempt(lambda store: store.get_raw(name), f"{what} {object_id}")
@@ -154,7 +164,8 @@ class ObjectReader:
         # Only words are kept of an error: its traceback would hold on to the mapped pack, which then cannot be closed.
         missing, reason, missed = True, "", 0
         for _ in range(_MOVES):
-            with self._borrow() as store:
+            store = self._borrow()
+            try:
                 try:
                     return action(store)
                 except (KeyError, FileNotFoundError):
@@ -164,27 +175,31 @@ class ObjectReader:
                 except Exception as error:  # noqa: BLE001 - dulwich tells of moved and of damaged packs in a dozen ways
                     missing, reason = False, f"{type(error).__name__}: {error}"
                 self._forget(store)
+            finally:
+                self._give_back(store)
             if missed == _ATTEMPTS:
                 break
         if missing:
             raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT)
         raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT)
 
-    @contextmanager
-    def _borrow(self) -> Iterator[DiskObjectStore]:
+    def _borrow(self) -> "_Packs":
         if self._closed:
             raise ClosedError("the repository is closed", hint="open it again")
-        with self._free:
-            try:
-                store = self._idle.pop()
-            except IndexError:
-                store = _Packs(self._path, alternates=self._others)
-            try:
-                yield store
-            finally:
-                self._idle.append(store)
-                if self._closed:
-                    self.close()
+        self._free.acquire()
+        try:
+            return self._idle.pop() if self._idle else _Packs(self._path, alternates=self._others)
+        except IndexError:  # another thread took it
+            return _Packs(self._path, alternates=self._others)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def _give_back(self, store: "_Packs") -> None:
+        self._idle.append(store)
+        self._free.release()
+        if self._closed:
+            self.close()
 
     def _forget(self, store: DiskObjectStore) -> None:
         with suppress(Exception):  # a pack that disappeared may fail to close
@@ -200,13 +215,12 @@ class _Packs(DiskObjectStore):
     What is read together was mostly written together, and lately. Of a pack that is not asked no index is read.
     """
 
-    def get_raw(self, name: RawObjectID | ObjectID) -> tuple[int, bytes]:
-        """Return the kind and the body of an object; one that lies as it is in an open pack comes in half the time."""
-        return self._plain(name) or super().get_raw(name)
+    def plain(self, object_id: ObjectId) -> tuple[int, bytes] | None:
+        """Return the kind and the body of an object that lies as it is in an open pack, in half the time of dulwich.
 
-    def _plain(self, name: RawObjectID | ObjectID) -> tuple[int, bytes] | None:
-        """Return an object that is no delta; None: dulwich knows more, also of what is wrong."""
-        sha = bytes.fromhex(name.decode("ascii"))
+        None: it is a delta, or elsewhere. It fails as it may where a pack is damaged, or was just closed.
+        """
+        sha = bytes.fromhex(object_id)
         for pack_hash, pack in self._pack_cache.items():
             if pack._idx is None or pack._data is None or pack._data._contents is None:
                 return None
