@@ -145,6 +145,10 @@ class Engine(ABC):
         """Return the commit that a ref other than the branch stands at, that of a tag of a commit too; else None."""
 
     @abstractmethod
+    def peeled(self, object_id: ObjectId) -> ObjectId | None:
+        """Return the commit that an object is, or that a tag is of; None for anything else, and what is not here."""
+
+    @abstractmethod
     def refs(self, below: str) -> list[str]:
         """Return the names of all refs below a prefix that ends with a slash, sorted."""
 

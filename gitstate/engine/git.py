@@ -200,6 +200,13 @@ class GitEngine(Engine):
             found = refs.read(self._repository, name)
         return None if found is None else self._reader.peel(found)
 
+    def peeled(self, object_id: ObjectId) -> ObjectId | None:
+        """See :meth:`Engine.peeled`."""
+        try:
+            return self._reader.peel(object_id)
+        except CorruptionError:
+            return None
+
     def refs(self, below: str) -> list[str]:
         """See :meth:`Engine.refs`."""
         with files.storage_errors(self._repository.path(below)):

@@ -93,6 +93,11 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.ref`."""
         return self._refs.get(name)
 
+    def peeled(self, object_id: ObjectId) -> ObjectId | None:
+        """See :meth:`Engine.peeled`; there are no objects for tags."""
+        found = self._objects.get(object_id)
+        return object_id if found is not None and found.kind == "commit" else None
+
     def refs(self, below: str) -> list[str]:
         """See :meth:`Engine.refs`."""
         return sorted(name for name in list(self._refs) if name.startswith(below))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gitstate.engine import graph, refs
-from gitstate.engine.base import Engine, Settled
+from gitstate.engine.base import Engine
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError, UnsupportedFormatError
@@ -30,11 +29,11 @@ from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Stamp, Writer
 
 if TYPE_CHECKING:
-    from gitstate.engine.project import Project
     from gitstate.engine.upkeep import GcReport
     from gitstate.store.batch import MergeEdit
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
+    from gitstate.store.remotes import Remotes
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
 
@@ -57,7 +56,6 @@ class Store(ReadingStore):
         prompt: bool = True,
     ) -> None:
         super().__init__(engine, repository)
-        self._repository = repository
         self._worktree = worktree
         self._collections: dict[str, Collection] = {}
         self._views = views = Views(
@@ -73,6 +71,8 @@ class Store(ReadingStore):
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
+        self._stop = threading.Event()  # ends what talks to remotes
+        self._remotes: Remotes | None = None
         shut = lifetime.shut_elsewhere
         self._forgotten = weakref.finalize(self, shut, self._writer, self._indexes, self._views, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
@@ -166,28 +166,9 @@ class Store(ReadingStore):
         """The folder in which the files are shown; None for a bare store or one in memory."""
         return self._worktree.path if self._worktree is not None else None
 
-    @property
-    def project(self) -> Project | None:
-        """The project in whose own repository the store lies, beside what is checked out there; None: in none."""
-        from gitstate.store import branches
-
-        return None if self._repository is None else branches.project(self._repository, self._engine)
-
-    @property
-    def home(self) -> Project | None:
-        """The store's own repository, as one that may have the commits of a project."""
-        from gitstate.engine.project import Project
-
-        return None if self._repository is None else Project(self._repository)
-
     def stamp_with(self, stamp: Stamp) -> None:
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""
         self._writer.stamp = stamp
-
-    @property
-    def recovered(self) -> Sequence[Settled]:
-        """What became of branches that this object found as a cut of the power, or damage, had left them."""
-        return tuple(self._engine.settled)
 
     def submit(self, collection: Collection, document: str, edit: Edit) -> Future[Revision | None]:
         """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.
@@ -216,9 +197,31 @@ class Store(ReadingStore):
     def proposals(self) -> Proposals:
         """The branches of changes that were proposed."""
         from gitstate.store.proposals import Proposals
+    from gitstate.store.remotes import Remotes
 
         self._check_open()
         return Proposals(self._engine, self._reader)
+
+    @property
+    def remotes(self) -> Remotes:
+        """The other repositories that git knows for this one, and what is exchanged with them.
+
+        Raises:
+            UnsupportedError: The store is in memory, which has none.
+            ClosedError: It is closed.
+        """
+        from gitstate.store.links import Parts
+        from gitstate.store.remotes import Remotes
+
+        self._check_open()
+        if self._repository is None:
+            raise UnsupportedError("a store in memory has no remotes", hint="keep the state in a folder")
+        with self._closing:
+            if self._remotes is None:
+                self._remotes = Remotes(
+                    Parts(self._engine, self._repository, self._reader, self._writer, self._collections, self._stop)
+                )
+            return self._remotes
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
@@ -306,8 +309,11 @@ class Store(ReadingStore):
     def close(self) -> None:
         """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""
         self._closed = self._closed or "the store is closed"
+        self._stop.set()
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
+                if self._remotes is not None:
+                    self._remotes.stop()
                 lifetime.shut(self._writer, self._indexes, self._views, self._engine)
 
     def __enter__(self) -> Self:

@@ -74,6 +74,12 @@ def test_commits_are_found_by_their_first_digits(engine: Engine) -> None:
     assert engine.find("0" * 40) == []
 
 
+def test_an_object_tells_whether_it_is_a_commit(engine: Engine) -> None:
+    first = save(engine, {"a": b"1"})
+    tree = parse_commit(engine.read(first, "commit")).tree
+    assert [engine.peeled(each) for each in (first, tree, "1" * 40)] == [first, None, None]
+
+
 def test_threads_that_lock_lose_nothing(engine: Engine) -> None:
     def work(number: int) -> None:
         for n in range(10):
