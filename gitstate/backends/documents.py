@@ -22,6 +22,7 @@ from gitstate import clock
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.states import changed, laid_to_rest, updated_at
@@ -76,6 +77,7 @@ class DocumentBackend(StateBackend):
             trailer=message.JOB,
             summarize=summarize,
             rules=JOB_RULES,
+            joining=JOB_JOINING,
             check=lambda value: codec().decode(value),
         )
         store.serve(self._jobs)

@@ -132,8 +132,8 @@ def followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     return job | ({"updated_at": now_text()} if "updated_at" in job else {})
 
 
-def repaired(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job with what follows from its sheets made right.
+def repaired(value: Mapping[str, Any], *, now: datetime | None = None) -> dict[str, Any]:
+    """Return a job with what follows from its sheets made right; ``now`` is when, if not at this moment.
 
     * ``last_completed_sheet`` is the highest sheet that is completed;
     * ``current_sheet`` is a sheet in progress, or none;
@@ -153,7 +153,7 @@ def repaired(value: Mapping[str, Any]) -> dict[str, Any]:
     status = job.get("status")
     if done == total and status not in (JobStatus.COMPLETED, JobStatus.CANCELLED):
         ends = [time for sheet in sheets.values() if (time := instant(sheet.get("completed_at"))) is not None]
-        job |= {"status": JobStatus.COMPLETED.value, "completed_at": _text(max(ends, default=clock.now()))}
+        job |= {"status": JobStatus.COMPLETED.value, "completed_at": _text(max(ends, default=now or clock.now()))}
         job.pop("error_message", None)
     elif done != total and status in (JobStatus.COMPLETED, JobStatus.PAUSED, JobStatus.PENDING):
         if status == JobStatus.COMPLETED:

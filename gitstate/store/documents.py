@@ -18,13 +18,34 @@ from gitstate.store.content import Content, ContentCache, Key
 from gitstate.store.selection import Summary
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
-from gitstate.values.merge import NO_RULES, Rules
+from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
-__all__ = ["Collection", "Draft", "Edit", "Observer", "Revision", "Snapshot"]
+__all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot"]
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 _LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How two histories of a document become one, where the rules of its collection do not tell.
+
+    Args:
+        time_field: In which field of a value stands when it was saved; where a place is in conflict, the side wins that
+            was saved later.
+        went_back: Tells of a message whether somebody brought an older state back with that commit.
+        rewind_rules: The rules where somebody did, on either side; None: those of the collection.
+        repaired: Makes right what follows from both sides together, which neither could know: it is given the merged
+            value and those of the two sides, and returns a value. It must not look at a clock.
+        latest: Says of the path of a file beside the value which of two values it belongs with; None: with the later.
+    """
+
+    time_field: str = ""
+    went_back: Callable[[Message], bool] = lambda _: False
+    rewind_rules: Rules | None = None
+    repaired: Callable[[dict[str, Value], Slot, Slot], dict[str, Value]] = lambda value, *_: value
+    latest: Callable[[str, Slot, Slot], Side | None] = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -34,7 +55,8 @@ class Collection:
     ``layout`` says how a value becomes files, ``id_field`` in which field of the value a document's id stands, and
     ``trailer`` which trailer names the document that a commit is about. ``summarize`` makes the summary of a snapshot;
     it is given the message of the commit that changed the document last, if that is known and says that it is about it.
-    ``rules`` say how two changes of a value are merged; ``check`` raises CorruptionError for a value that is none.
+    ``rules`` say how two changes of a value are merged, ``joining`` what they do not; ``check`` raises CorruptionError
+    for a value that is none.
     """
 
     name: str
@@ -44,6 +66,7 @@ class Collection:
     summarize: "Callable[[Snapshot, Message | None], Summary] | None" = None
     rules: Rules = field(default_factory=lambda: NO_RULES, compare=False)
     check: "Callable[[dict[str, Value]], object]" = field(default=lambda _: None, compare=False)
+    joining: Joining = field(default=Joining(), compare=False)
 
     def folder(self, document: str, fanout: int) -> str:
         """Return the path of a document's folder in a tree where documents lie under so many levels of folders."""
