@@ -33,6 +33,7 @@ __all__ = [
     "complete_job",
     "complete_pin",
     "complete_proposal",
+    "complete_remote",
     "complete_revision",
     "complete_status",
     "completion",
@@ -154,6 +155,18 @@ def complete_proposal(ctx: click.Context, _: click.Parameter, incomplete: str) -
         for branch in Proposals(store.reader.engine, store.reader).all():
             offered[branch.name] = f"at {short(branch.tip)}"
     return _items(offered, incomplete, helps=offered)
+
+
+def complete_remote(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the names of the remotes that begin so."""
+    from gitstate.engine import settings
+    from gitstate.engine.repository import open_repository
+
+    offered: list[str] = []
+    with suppress(Exception), ctx.scope(cleanup=False):
+        path, branch = stores.chosen()
+        offered += settings.remotes(open_repository(path, branch=branch, create=False))
+    return _items(offered, incomplete)
 
 
 at_option = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")

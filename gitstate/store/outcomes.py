@@ -1,19 +1,44 @@
 """What became of a fetch, a push or a sync, as data."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from gitstate.engine.objects import ObjectId
+from gitstate.values.merge import Conflict
 
 if TYPE_CHECKING:
-    from gitstate.store.histories import DocumentOutcome
+    from gitstate.store.joining import DocumentOutcome, Result
 
-__all__ = ["BAD", "Companion", "FetchReport", "PushReport", "Standing", "SyncReport", "worst"]
+__all__ = ["BAD", "Companion", "FetchReport", "Outcome", "PushReport", "Standing", "SyncReport", "worst"]
 
 BAD = ("parked", "invalid")
 """The results of documents that a person should look at."""
 
 Fate = Literal["sent", "received", "kept", "dropped there", "dropped here", "differs", "refused"]
+
+
+class Outcome(NamedTuple):
+    """What became of a document that the remote had changed, or that was changed here and had to be merged.
+
+    ``result`` is ``created``, ``fast-forwarded`` or ``deleted`` (as the remote did it), ``merged``, ``up to date``
+    (nothing changed here), ``parked`` (places were in conflict: what was saved later has them, and the other state is
+    kept as a rescue) or ``invalid`` (a side is no state: the other one stays). ``detail`` says more, and ``conflicts``
+    which places were in conflict. ``revision`` and ``author`` are those of the commit that lost a place, or made what is
+    no state; "" of any other.
+    """
+
+    collection: str
+    document: str
+    result: "Result"
+    detail: str = ""
+    conflicts: tuple[Conflict, ...] = ()
+    revision: ObjectId = ""
+    author: str = ""
+
+    @classmethod
+    def of(cls, outcome: "DocumentOutcome") -> Self:
+        """Return what a merge says of a document, without the collection itself."""
+        return cls(outcome.collection.name, *outcome[1:])
 
 
 class Companion(NamedTuple):
@@ -85,7 +110,7 @@ class SyncReport:
     head: ObjectId
     pushed: int = 0
     fetched: int = 0
-    outcomes: "tuple[DocumentOutcome, ...]" = ()
+    outcomes: tuple[Outcome, ...] = ()
     companions: tuple[Companion, ...] = ()
     clashes: tuple[str, ...] = ()
     rounds: int = field(default=1, compare=False)
@@ -102,6 +127,6 @@ class SyncReport:
         return not (self.pushed or self.fetched or self.companions) and self.before == self.head
 
 
-def worst(first: "DocumentOutcome | None", second: "DocumentOutcome") -> "DocumentOutcome":
+def worst(first: Outcome | None, second: Outcome) -> Outcome:
     """Return which outcome of a document counts when it was merged twice: one to look at, else the later."""
     return second if first is None or first.result not in BAD else first

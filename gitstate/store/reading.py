@@ -48,6 +48,11 @@ class ReadingStore(Answers):
         return self._engine.identity
 
     @property
+    def branch(self) -> str:
+        """The branch that holds it; "" for a store in memory."""
+        return "" if self._repository is None else self._repository.branch
+
+    @property
     def project(self) -> Project | None:
         """The project in whose own repository the store lies, beside what is checked out there; None: in none."""
         from gitstate.store import branches

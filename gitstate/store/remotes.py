@@ -14,7 +14,6 @@ from gitstate.store import companions
 from gitstate.store.outcomes import FetchReport, PushReport, Standing
 
 if TYPE_CHECKING:
-    from gitstate.engine.objects import ObjectId
     from gitstate.engine.remotes import Remote
     from gitstate.engine.transport import Progress
     from gitstate.store.histories import OnConflict
@@ -148,7 +147,8 @@ class Remotes:
             departures.refuse_rejected(link, look)
             if look.is_beyond:
                 raise DivergedError(
-                    f"{link.branch} has commits that are not here; nothing was pushed", hint="`gitstate sync` merges them"
+                    f"{link.branch} has commits that are not here; nothing was pushed",
+                    hint="`gitstate sync` merges them",
                 )
             return PushReport(link.name, look.before, look.head, look.pushed, tuple(look.companions))
 

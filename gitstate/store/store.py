@@ -197,7 +197,6 @@ class Store(ReadingStore):
     def proposals(self) -> Proposals:
         """The branches of changes that were proposed."""
         from gitstate.store.proposals import Proposals
-    from gitstate.store.remotes import Remotes
 
         self._check_open()
         return Proposals(self._engine, self._reader)

@@ -14,15 +14,16 @@ from gitstate.engine.objects import ObjectId
 from gitstate.errors import DivergedError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
-from gitstate.store import arrivals, departures, rescues
-from gitstate.store.arrivals import Arrived
+from gitstate.store import arrivals, departures
 from gitstate.store.batch import Joined, Onward
 from gitstate.store.departures import Look
+from gitstate.store.documents import Collection
 from gitstate.store.histories import DocumentOutcome, JoinedHistories, OnConflict, join
 from gitstate.store.links import Link
-from gitstate.store.documents import Collection
-from gitstate.store.outcomes import BAD, Companion, SyncReport, worst
+from gitstate.store.outcomes import BAD, Companion, Outcome, SyncReport, worst
+from gitstate.store.parking import Losing, keep_losers
 from gitstate.store.reader import FORMAT_FILE, Reader
+from gitstate.store.rescues import INVALID, PARKED
 
 __all__ = ["sync"]
 
@@ -62,7 +63,7 @@ class _Sync:
         self._parts = link.parts
         self._on_conflict: OnConflict = on_conflict
         self._before = link.parts.reader.head()
-        self._outcomes: dict[tuple[str, str], DocumentOutcome] = {}
+        self._outcomes: dict[tuple[str, str], Outcome] = {}
         self._companions: dict[str, Companion] = {}
         self._clashes: dict[str, None] = {}
         self._fetched = self._pushed = 0
@@ -126,18 +127,17 @@ class _Sync:
             except _MovedError:
                 continue
             self._tell(merge.put_aside())
-            for outcome in merge.joined.outcomes:
-                key = outcome.collection.name, outcome.document
+            for outcome in map(Outcome.of, merge.joined.outcomes):
+                key = outcome.collection, outcome.document
                 self._outcomes[key] = worst(self._outcomes.get(key), outcome)
             self._clashes |= dict.fromkeys(merge.joined.clashes)
             return
 
     def _report(self, look: Look, rounds: int) -> SyncReport:
-        assert look.tip is not None, "there is nothing to report of a remote that has no branch yet"
         return SyncReport(
             self._link.name,
             self._before,
-            look.tip,
+            look.tip or look.head,
             self._pushed,
             self._fetched,
             tuple(self._outcomes[key] for key in sorted(self._outcomes)),
@@ -173,9 +173,20 @@ class _Merge:
         if self.joined is self._aside:
             return []
         self._aside = self.joined
-        parts = self._link.parts
-        kept = rescues.keep_losers(parts.engine, parts.reader, self.joined.losers)
-        return [Companion(each.ref, each.commit, "kept", each.document) for each in kept]
+        parts, heads = self._link.parts, {"ours": self._theirs, "theirs": self._ours}
+        losing = [
+            Losing(
+                each.collection,
+                each.document,
+                each.revision,
+                PARKED if each.conflicts else INVALID,
+                tuple(conflict.pointer for conflict in each.conflicts),
+                heads[each.side],
+            )
+            for each in self.joined.losers
+        ]
+        kept = keep_losers(parts.engine, parts.reader, losing)
+        return [Companion(each.rescue.ref, each.rescue.commit, "kept", each.rescue.document) for each in kept]
 
     def edit(self, reader: Reader, tip: ObjectId) -> Joined | Onward | None:
         """Give the writer what to publish, under its lock."""
