@@ -28,7 +28,7 @@ from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
-from gitstate.store.writer import Stamp, Writer
+from gitstate.store.writer import Refused, Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.project import Project
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gitstate.store.batch import MergeEdit
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
+    from gitstate.store.rescues import Rescues
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
 
@@ -189,7 +190,9 @@ class Store(ReadingStore):
         """What became of branches that this object found as a cut of the power, or damage, had left them."""
         return tuple(self._engine.settled)
 
-    def submit(self, collection: Collection, document: str, edit: Edit) -> Future[Revision | None]:
+    def submit(
+        self, collection: Collection, document: str, edit: Edit, refused: Refused | None = None
+    ) -> Future[Revision | None]:
         """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.
 
         Raises:
@@ -197,7 +200,7 @@ class Store(ReadingStore):
         """
         self._check_open()
         self.serve(collection)
-        return self._writer.submit(collection, document, edit)
+        return self._writer.submit(collection, document, edit, refused)
 
     def serve(self, collection: Collection) -> None:
         """Keep the index of a collection up from now on, and merge its documents as values where people commit."""
@@ -219,6 +222,15 @@ class Store(ReadingStore):
 
         self._check_open()
         return Proposals(self._engine, self._reader)
+
+    def rescues(self, collection: Collection) -> Rescues:
+        """Return the states of a collection's documents that were refused, or lost a merge, and are kept aside.
+
+        Also while the store is being closed: what it refuses then is kept as well.
+        """
+        from gitstate.store.rescues import Rescues
+
+        return Rescues(self._engine, self._reader, collection, self._writer.stamp)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
