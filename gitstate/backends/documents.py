@@ -209,11 +209,13 @@ class DocumentBackend(StateBackend):
                 once: each ``id`` is one execution.
 
         Raises:
-            ConflictError: Somebody else changed the same things; nothing was written, ``conflicts`` lists them.
+            ConflictError: Somebody else changed the same things; ``conflicts`` lists them. The job is as it was, and
+                the refused state is kept whole: ``rescue`` names it (:meth:`RescuingBackend.rescues`).
             InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep, or the
                 execution is none; nothing was written.
         """
         from gitstate.backends import saves
+        from gitstate.backends.refusals import Refusal
 
         if not isinstance(state, self._codec.model):
             raise InvalidInputError(f"a {self._codec.model.__name__} is saved here, not a {type(state).__name__}")
@@ -226,7 +228,9 @@ class DocumentBackend(StateBackend):
         content = Content(value=encoded.value)
         picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
-        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, self._checked, picture, record))
+        refusal = Refusal(partial(self._store.rescues, self._jobs), self._codec, picture, record)
+        edit = refusal.watch(saves.edit_for(self._codec, self._checked, picture, record))
+        future = self._store.submit(self._jobs, job_id, edit, refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
 

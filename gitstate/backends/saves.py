@@ -20,7 +20,7 @@ from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import Rules, merge3
 
-__all__ = ["edit_for"]
+__all__ = ["edit_for", "on_base"]
 
 _log = logging.getLogger("gitstate")
 _LISTED = 10  # so many conflicts are named in the message of the error
@@ -74,8 +74,7 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         if not codec.forgets:
             return save.draft(Event.SAVED, base.content.value, ours)
         stored = current.content().value
-        normal = _normal(codec, stored, ours.value) if base.encoded is None else base.content.value
-        value = stamped(kept(codec, ours.value, normal, stored), ours.value)
+        value = on_base(codec, base, stored, ours.value)
         return save.draft(Event.SAVED, stored, ours if value is ours.value else Content(value=value))
 
     def edit(current: Snapshot | None) -> Draft:
@@ -102,6 +101,16 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))
 
     return edit
+
+
+def on_base(codec: Codec[Any], base: Picture, stored: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
+    """Return what a state becomes on top of its base, which the store has as ``stored``: itself, and with it what its
+    model does not look at.
+    """
+    if not codec.forgets:
+        return ours
+    normal = _normal(codec, stored, ours) if base.encoded is None else base.content.value
+    return stamped(kept(codec, ours, normal, stored), ours)
 
 
 def _readable(current: Snapshot | None) -> tuple[dict[str, Value] | None, str]:

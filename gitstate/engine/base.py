@@ -153,15 +153,17 @@ class Engine(ABC):
         """Return the names of all refs below a prefix that ends with a slash, sorted."""
 
     @abstractmethod
-    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
-        """Make a ref that is not there yet, durably, at a commit that is there.
+    def create_ref(self, name: str, commit_id: ObjectId, *, objects: Sequence[GitObject] = (), note: str = "") -> None:
+        """Make a ref that is not there yet, durably, at a commit that is there, or is one of the ``objects``.
 
-        With a ``note``, one line, a log begins with it, as that of a branch does.
+        These become durable first. Killed before the ref is there, nothing happened; after it, everything did. With a
+        ``note``, one line, a log begins with it, as that of a branch does. It is never called under :meth:`lock`.
 
         Raises:
             StaleError: It is there.
             UnsupportedError: Another ref's name stands in the way.
             BusyError: Another process did not let go in time.
+            StorageError: The disk refused; there is no ref, or it may be lost by a cut of the power.
         """
 
     @abstractmethod

@@ -102,7 +102,7 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.refs`."""
         return sorted(name for name in list(self._refs) if name.startswith(below))
 
-    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
+    def create_ref(self, name: str, commit_id: ObjectId, *, objects: Sequence[GitObject] = (), note: str = "") -> None:
         """See :meth:`Engine.create_ref`; there are no logs."""
         del note
         with self.lock():
@@ -110,6 +110,7 @@ class MemoryEngine(Engine):
                 raise StaleError(f"{name} is there, at {self._refs[name]}", hint="read it again")
             if any(f"{other}/".startswith(f"{name}/") or f"{name}/".startswith(f"{other}/") for other in self._refs):
                 raise UnsupportedError(f"{name} cannot be made: another name is in the way", hint="choose another name")
+            self._objects.update((item.id, item) for item in objects)
             self._refs[name] = commit_id
 
     def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:

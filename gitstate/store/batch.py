@@ -141,6 +141,11 @@ class Batch:
         """The commit that the next one follows."""
         return self.reader.head() if self._tip is None else self._tip
 
+    @property
+    def objects(self) -> Sequence[GitObject]:
+        """What all commits have that was not there before."""
+        return self._staging.objects
+
     def publish(self) -> None:
         """Make all commits durable and move the branch to the last one. Raises as :meth:`Engine.publish` does."""
         if self._tip is None or self._tip == self._head:

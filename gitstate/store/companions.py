@@ -17,10 +17,10 @@ from gitstate.errors import StaleError, TooLargeError, UnsupportedError
 from gitstate.store import pins
 from gitstate.store.documents import Collection
 from gitstate.store.outcomes import Companion
+from gitstate.store.rescues import FOLDER as RESCUES
 
-__all__ = ["RESCUES", "Companions", "Difference", "forget", "seen_folder"]
+__all__ = ["Companions", "Difference", "forget", "seen_folder"]
 
-RESCUES = "refs/gitstate/rescue/"
 
 _SEEN = "refs/gitstate/remotes/"
 _RESCUE = re.compile(r"[^/]+/([0-9a-f]{40})")

@@ -26,7 +26,7 @@ from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
-from gitstate.store.writer import Stamp, Writer
+from gitstate.store.writer import Refused, Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
     from gitstate.store.remotes import Remotes
+    from gitstate.store.rescues import Rescues
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
 
@@ -170,7 +171,9 @@ class Store(ReadingStore):
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""
         self._writer.stamp = stamp
 
-    def submit(self, collection: Collection, document: str, edit: Edit) -> Future[Revision | None]:
+    def submit(
+        self, collection: Collection, document: str, edit: Edit, refused: Refused | None = None
+    ) -> Future[Revision | None]:
         """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.
 
         Raises:
@@ -178,7 +181,7 @@ class Store(ReadingStore):
         """
         self._check_open()
         self.serve(collection)
-        return self._writer.submit(collection, document, edit)
+        return self._writer.submit(collection, document, edit, refused)
 
     def serve(self, collection: Collection) -> None:
         """Keep the index of a collection up from now on, and merge its documents as values where people commit."""
@@ -221,6 +224,15 @@ class Store(ReadingStore):
                     Parts(self._engine, self._repository, self._reader, self._writer, self._collections, self._stop)
                 )
             return self._remotes
+
+    def rescues(self, collection: Collection) -> Rescues:
+        """Return the states of a collection's documents that were refused, or lost a merge, and are kept aside.
+
+        Also while the store is being closed: what it refuses then is kept as well.
+        """
+        from gitstate.store.rescues import Rescues
+
+        return Rescues(self._engine, self._reader, collection, self._writer.stamp)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.

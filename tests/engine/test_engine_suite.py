@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
+from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
-from gitstate.engine.objects import GitObject, parse_commit
+from gitstate.engine.objects import Commit, GitObject, parse_commit
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 from tests.engine.conftest import content, save, save_locked
 
@@ -110,6 +111,38 @@ def test_a_ref_that_is_not_the_branch_moves_where_it_is_expected(engine: Engine)
     assert (engine.ref(name), engine.head(), engine.refs("refs/remotes/")) == (second, second, [name])
     with pytest.raises(UnsupportedError):
         engine.move_ref(f"{name}/x", expected=None, new=first, note="in its way")
+
+
+def aside(engine: Engine, files: dict[str, bytes], parent: str) -> tuple[str, list[GitObject]]:
+    """Return a commit that follows another one on no branch, and the objects that are new with it."""
+    edited = trees.edit(engine, graph.read(engine, parent).tree, files)
+    who = engine.signature()
+    commit = Commit(edited.id, (parent,), who, who, b"aside\n").to_object()
+    return commit.id, [*edited.objects, commit]
+
+
+def test_a_ref_comes_with_the_objects_that_it_needs(engine: Engine) -> None:
+    head = save(engine, {"a": b"1"})
+    name, other = "refs/gitstate/rescue/nightly/one", "refs/gitstate/rescue/nightly/two"
+    commit, objects = aside(engine, {"a": b"aside", "d/b": b"new"}, head)
+    engine.create_ref(name, commit, objects=objects)
+    assert (engine.ref(name), engine.head()) == (commit, head)
+    root = graph.read(engine, commit).tree
+    entry = trees.find(engine, root, "d/b")
+    assert entry is not None and engine.read(entry.id, "blob") == b"new"
+    assert engine.find(commit[:12]) == [commit]
+    engine.create_ref(other, commit, objects=objects)  # which are there already
+    second, more = aside(engine, {"a": b"twice"}, commit)
+    with pytest.raises(StaleError):
+        engine.create_ref(name, second, objects=more)
+    with pytest.raises(CorruptionError):
+        engine.read(second, "commit")
+    with pytest.raises(UnsupportedError):
+        engine.create_ref(f"{name}/x", second, objects=more)
+    assert engine.refs("refs/gitstate/") == [name, other]
+    engine.delete_ref(name, expected=commit)
+    engine.create_ref(name, second, objects=more)
+    assert (engine.ref(name), content(engine, "a")) == (second, b"1")
 
 
 def test_close_may_be_called_twice(engine: Engine) -> None:
