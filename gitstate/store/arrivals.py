@@ -136,5 +136,6 @@ class _Arrival:
         if self._others:
             here = {ref: link.parts.engine.peeled(each) for ref, each in self._difference.fetch.items()}
             arrived.companions += link.companions.take({ref: each for ref, each in here.items() if each is not None})
+        arrived.companions += link.companions.differing(self._difference)
         link.companions.note_seen(self._difference.seen)
         link.companions.note_unseen(self._difference.unseen)

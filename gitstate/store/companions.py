@@ -119,6 +119,11 @@ class Companions:
         refs = self._engine.refs(folder)
         return {RESCUES + ref.removeprefix(folder): found for ref in refs if (found := self._engine.ref(ref))}
 
+    @staticmethod
+    def differing(difference: Difference) -> list[Companion]:
+        """Return what is to be told of pins that are others there."""
+        return [Companion(ref, commit_id, "differs") for ref, commit_id in difference.differs.items()]
+
     def take(self, arrived: Mapping[str, ObjectId]) -> list[Companion]:
         """Make refs that came, with all that they need, of the remote's."""
         taken = []

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from gitstate.engine.beyond import beyond, independent
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.outgoing import PackSource, beyond_pack
-from gitstate.engine.transport import Outgoing, RefUpdate
+from gitstate.engine.outgoing import beyond_pack
+from gitstate.engine.transport import MOVED, Outgoing, RefUpdate
 from gitstate.errors import RejectedError
 from gitstate.store.companions import Difference
 from gitstate.store.links import Link
@@ -18,7 +18,7 @@ _LOOKED_AT = 50  # refs of a remote that has no branch of ours: it may have some
 
 _CHECKED_OUT = ("checked out", "denycurrentbranch")
 _FINAL = (*_CHECKED_OUT, "hook", "protect", "denied", "deny", "prohibit", "not allowed", "permission")
-_PASSING = ("lock", "failed to update", "unable to", "stale", "incorrect old value", "already exists", "fetch first")
+_PASSING = (MOVED, "lock", "failed to update", "unable to", "stale", "incorrect old value", "already exists", "fetch first")
 """How reasons sound that somebody else's push, at the same moment, was in the way."""
 
 
@@ -81,20 +81,11 @@ class _Departure:
 
     def run(self) -> Mapping[str, str]:
         """Talk to the remote; return why which refs were rejected."""
-        pack: list[PackSource] = []
-
         def plan(there: Mapping[str, ObjectId]) -> Outgoing | None:
             self._link.check_open()
-            outgoing = self._plan(there)
-            if outgoing is not None and outgoing.pack is not None:
-                pack.append(outgoing.pack)
-            return outgoing
+            return self._plan(there)
 
-        try:
-            return self._link.pushing.push(plan, self._link.progress).rejected
-        finally:
-            for each in pack:
-                each.close()
+        return self._link.pushing.push(plan, self._link.progress).rejected
 
     def _plan(self, there: Mapping[str, ObjectId]) -> Outgoing | None:
         link, look = self._link, self.look
@@ -144,6 +135,7 @@ class _Departure:
                 self._note_companion(update.name, update.expected, "dropped there", reason)
         if not look.is_beyond and look.tip is not None and not look.rejected:
             link.note(look.tip, "seen by push")
+        look.companions += link.companions.differing(look.difference)
         link.companions.note_seen(look.difference.seen)
         link.companions.note_unseen(look.difference.unseen)
 
@@ -163,7 +155,7 @@ def refuse_rejected(link: Link, look: Look) -> None:
     """Raise RejectedError if the remote did not let its branch go on."""
     if not look.rejected:
         return
-    said = " ".join(link.pushing.said.split())
+    said = " ".join(" ".join(link.pushing.said).split())
     hint = "do what the text says, and sync again; what is here stays"
     if any(each in look.rejected.lower() for each in _CHECKED_OUT):
         hint = (

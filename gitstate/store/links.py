@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from gitstate.engine.objects import ObjectId
 from gitstate.engine.remotes import Remote
 from gitstate.engine.repository import Repository
 from gitstate.engine.transport import Progress, Transport
-from gitstate.errors import ClosedError, StaleError
+from gitstate.errors import ClosedError, ReadOnlyError, StaleError
 from gitstate.store.companions import Companions
 from gitstate.store.documents import Collection
 from gitstate.store.reader import Reader
@@ -26,6 +26,7 @@ __all__ = ["Link", "Parts"]
 T = TypeVar("T")
 
 _LOOK_EVERY = 0.2  # seconds between two looks whether the store was closed
+_LONGEST_END = 1.0  # seconds that such a call may take to end then
 _GENERATIONS = 256  # of commits before the head, of which some are named to a remote that was never seen
 _ATTEMPTS = 5  # to note where a remote's branch stands, while others do
 
@@ -67,18 +68,24 @@ class Link:
         """The remote's branch as people call it: ``main of origin``."""
         return f"the branch {self.parts.repository.branch} of {self.name}"
 
+    def settle(self) -> None:
+        """Finish the writes that wait, and bring back what commits of people took back without meaning to."""
+        self.parts.writer.drain()
+        with suppress(ReadOnlyError):  # then nobody could commit either
+            self.parts.writer.follow()
+
     def check_open(self) -> None:
         """Raise ClosedError if the store is about to be closed."""
         if self.parts.stop.is_set():
             raise ClosedError("the store was closed in the middle of a sync", hint="the next one goes on from there")
 
-    def wait(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Wait; raises as :meth:`check_open` does."""
         self.parts.stop.wait(seconds)
         self.check_open()
 
     def call(self, work: Callable[[], T]) -> T:
-        """Do what talks to the remote, in a thread of its own, which is left to itself when the store is closed."""
+        """Do what talks to the remote, in a thread of its own, which ends when the store is closed."""
         self.check_open()
         done: Future[T] = Future()
 
@@ -88,14 +95,16 @@ class Link:
             except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the caller
                 done.set_exception(error)
 
-        threading.Thread(target=run, name="gitstate-remote", daemon=True).start()
-        while True:
-            try:
-                return done.result(_LOOK_EVERY)
-            except FutureTimeoutError:
-                if done.done():
-                    raise
+        thread = threading.Thread(target=run, name="gitstate-remote", daemon=True)
+        thread.start()
+        while not done.done():
+            wait([done], _LOOK_EVERY)
+            if self.parts.stop.is_set():
+                self.fetching.close()
+                self.pushing.close()
+                thread.join(_LONGEST_END)
                 self.check_open()
+        return done.result()
 
     def seen(self) -> ObjectId | None:
         """Return where the remote's branch stood when it was seen last."""

@@ -139,7 +139,7 @@ class Remotes:
 
         with self._alone():
             link = self._link(self.find(name), timeout, progress)
-            self._parts.writer.drain()
+            link.settle()
             look = departures.push(link)
             if look.rejected and look.sent_others:  # they may be what was refused
                 look, others = departures.push(link, others=False), look.companions

@@ -62,14 +62,15 @@ class _Sync:
         self._link = link
         self._parts = link.parts
         self._on_conflict: OnConflict = on_conflict
-        self._before = link.parts.reader.head()
+        self._before = ""
         self._outcomes: dict[tuple[str, str], Outcome] = {}
         self._companions: dict[str, Companion] = {}
         self._clashes: dict[str, None] = {}
         self._fetched = self._pushed = 0
 
     def run(self) -> SyncReport:
-        self._parts.writer.drain()
+        self._link.settle()
+        self._before = self._parts.reader.head()
         last, others = Look(self._before), True
         for number in range(1, _ROUNDS + 1):
             look = departures.push(self._link, others=others)
@@ -78,7 +79,7 @@ class _Sync:
                 if self._is_level(look):
                     return self._report(look, number)
             elif look.is_final(last):
-                break
+                departures.refuse_rejected(self._link, look)
             others = others and not (look.rejected and look.sent_others)  # they may be what was refused
             last = look
             self._wait(number)
@@ -94,7 +95,7 @@ class _Sync:
     def _wait(self, number: int) -> None:
         """Give others a chance: who meets here again and again waits for another time each."""
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**number)
-        self._link.wait(random.uniform(0.0, longest) if number > 1 else 0.0)  # noqa: S311 - it keeps no secret
+        self._link.pause(random.uniform(0.0, longest) if number > 1 else 0.0)  # noqa: S311 - it keeps no secret
 
     def _is_level(self, look: Look) -> bool:
         """Take in what the remote has and we have not; return whether it has all that is here."""
@@ -109,7 +110,7 @@ class _Sync:
             if arrived.tip is not None:
                 self._join(arrived.tip)
             difference = companions.compare(arrived.there, is_same=self._link.is_same(arrived.tip))
-        self._tell(companions.drop(difference.drop_here))
+        self._tell([*companions.drop(difference.drop_here), *companions.differing(difference)])
         waiting = {*difference.send, *difference.drop_there} - self._companions.keys()
         return not is_fetched or (look.tip in (look.head, self._parts.reader.head()) and not waiting)
 
