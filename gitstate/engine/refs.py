@@ -202,8 +202,10 @@ def create(repository: Repository, ref: str, new: ObjectId, *, timeout: float = 
         lock.replace()
 
 
-def delete(repository: Repository, ref: str, *, expected: ObjectId, timeout: float = 10.0) -> None:
+def delete(repository: Repository, ref: str, *, expected: ObjectId | None, timeout: float = 10.0) -> None:
     """Remove ``ref``, which stands at ``expected``, durably and with its log; call it under the store's lock.
+
+    A symbolic ref goes itself, and not what it points to; one that points to nothing stands at None.
 
     A branch that is checked out somewhere is not to be removed: see :func:`checked_out`.
 

@@ -1,6 +1,5 @@
 """One engine for all ways to another repository: what each of them does, and how each of them fails."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def pack_of(work: Path, *revisions: str) -> PackSource:
 
 def test_refs(server: tuple[Path, str]) -> None:
     root, url = server
-    origin, work = make(root, "refs")
+    _, work = make(root, "refs")
     git(work, "tag", "-a", "-m", "A tag", "v1")
     git(work, "push", "-q", "origin", "v1")
     there = Transport(f"{url}/refs.git", timeout=10)
