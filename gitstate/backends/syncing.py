@@ -39,9 +39,9 @@ class SyncingBackend(ProposingBackend):
 
         Args:
             remote: The name of a remote, or an address, of which nothing is remembered.
-            on_conflict: What becomes of what cannot be merged: ``"park"``: the side that was saved later has it, and the
-                other state is kept as a rescue; ``"ours"``, ``"theirs"``: that side has it, and the other one is kept;
-                ``"fail"``: nothing is merged.
+            on_conflict: What becomes of what cannot be merged. ``"park"``: the side that was saved later has it, and
+                the other state is kept as a rescue. ``"ours"``, ``"theirs"``: that side has it, and the other state is
+                kept. ``"fail"``: nothing is merged.
             timeout: Seconds for which the remote may keep silent.
             progress: Is told how a transfer goes on: stage, done, and how much it is, if that is known. It is called in
                 another thread.
@@ -83,8 +83,9 @@ class SyncingBackend(ProposingBackend):
         timeout: float = _TIMEOUT,  # noqa: ASYNC109 - see sync
         progress: Progress | None = None,
     ) -> PushReport:
-        """Let a remote's branch go on to this one, if it has nothing that is not here. Arguments and errors are those of
-        :meth:`sync`; it raises DivergedError if the remote has moved.
+        """Let a remote's branch go on to this one, if it has nothing that is not here; else it raises DivergedError.
+
+        Arguments and errors are those of :meth:`sync`.
         """
         return await asyncio.to_thread(lambda: self._store.remotes.push(remote, timeout=timeout, progress=progress))
 

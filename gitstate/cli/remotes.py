@@ -84,8 +84,8 @@ def remove(name: str) -> None:
 def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout: float, as_json: bool) -> None:
     """Make a store of all that the repository at URL has, in FOLDER, which must be empty or not there.
 
-    What comes is checked before anything of it counts. The remote `origin` of the new store is that repository; to go on
-    with what it has: gitstate sync. If the clone fails, FOLDER is as it was.
+    What comes is checked before anything of it counts. The remote `origin` of the new store is that repository, so that
+    `gitstate sync` keeps both together. If the clone fails, FOLDER is as it was.
     """
     import asyncio
 
@@ -96,7 +96,9 @@ def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout
 
     async def work() -> "Store":
         with progress() as show:
-            backend = await GitStateBackend.clone(url, path, branch=branch, bare=bare, timeout=timeout, progress=show)
+            backend = await GitStateBackend.clone(
+                url, path, branch=branch, worktree=not bare, timeout=timeout, progress=show
+            )
         async with backend:
             return backend.store
 

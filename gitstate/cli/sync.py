@@ -36,10 +36,29 @@ _timeout = click.option(
     help="What cannot be merged: the later save has it (park), or one side; or nothing is merged (fail).",
 )
 @click.option("--watch", is_flag=True, help="Go on: sync what is saved, and look for what others save, until Ctrl-C.")
+@click.option(
+    "--delay",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: gather what is saved here for so long.",
+)
+@click.option(
+    "--every",
+    "interval",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: look so often for what others saved.",
+)
 @_timeout
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object; with --watch one a line.")
 @stores.store_options
-def sync(remote: str, on_conflict: Any, watch: bool, timeout: float, as_json: bool) -> None:
+def sync(
+    remote: str, on_conflict: Any, watch: bool, delay: float, interval: float, timeout: float, as_json: bool
+) -> None:
     """Bring this store and REMOTE to one state: push; where the remote has moved, fetch, merge and push.
 
     REMOTE is the name of a remote, `origin` by default, or an address. Nothing is forced on either side. What cannot be
@@ -49,7 +68,7 @@ def sync(remote: str, on_conflict: Any, watch: bool, timeout: float, as_json: bo
     if watch:
         from gitstate.cli.sync_watch import watch_remote
 
-        watch_remote(remote, on_conflict, timeout, as_json=as_json)
+        watch_remote(remote, on_conflict, timeout, delay=delay, interval=interval, as_json=as_json)
         return
 
     async def work(backend: "GitStateBackend") -> "SyncReport":
@@ -130,9 +149,7 @@ def show_sync(report: "SyncReport") -> None:
     if shown:
         print_table(("job", "result", "what"), [(each.document, each.result, _what(each)) for each in shown])
     for path in report.clashes:
-        note(
-            f"{clean(path)} was changed on both sides, each in its way: the later commit has it, the other is in history"
-        )
+        note(f"{clean(path)} was changed on both sides, each in its way; the later one stands, the other is in history")
     for line in companion_lines(report.companions):
         note(line)
     if report.is_up_to_date:

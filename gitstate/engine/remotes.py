@@ -15,7 +15,7 @@ from gitstate.engine.repository import Repository, is_branch_name
 from gitstate.engine.usersettings import UserSettings
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, UnsupportedError
 
-__all__ = ["Remote", "add", "all_remotes", "find", "remove", "tracking"]
+__all__ = ["Remote", "add", "all_remotes", "find", "follow", "remove", "tracking"]
 
 
 class Remote(NamedTuple):
@@ -103,6 +103,31 @@ def add(repository: Repository, name: str, url: str) -> Remote:
             by_hand=f"`git remote add {name}`, with the address",
         )
     return find(repository, name)
+
+
+def follow(repository: Repository, name: str) -> None:
+    """Let the branch follow that of a remote, as `git clone` does for a new repository, once it is fetched; call it
+    under the store's lock.
+
+    Raises:
+        BusyError: A living git holds the configuration's lock; the message names it.
+        UnsupportedError: The configuration cannot be read.
+        StorageError: The disk refused.
+    """
+    section, ref = (b"branch", os.fsencode(repository.branch)), os.fsencode(repository.ref)
+    lines = configtext.section(*section, {b"remote": os.fsencode(name), b"merge": ref})
+    with files.storage_errors(repository.common_dir):
+        settings.rewrite(
+            repository,
+            lambda content: settings.with_lines(content, lines),
+            lambda config: list(config.get_multivar(section, b"merge"))[-1:] == [ref],
+            by_hand=f"`git branch --set-upstream-to {name}/{repository.branch}`",
+        )
+        below = tracking(name)[0]
+        if refs.read(repository, f"{below}{repository.branch}") is not None:
+            head = repository.path(f"{below}HEAD")
+            files.remove(head)
+            files.create(head, os.fsencode(f"ref: {below}{repository.branch}\n"))
 
 
 def remove(repository: Repository, name: str) -> None:

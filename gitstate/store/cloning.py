@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gitstate.engine import files, remotes
+from gitstate.engine import addresses, files, remotes
 from gitstate.engine.addresses import shown
 from gitstate.engine.git import GitEngine
 from gitstate.engine.locks import alone
@@ -75,10 +75,12 @@ def clone(
         StorageError: The disk refused.
     """
     path = Path(os.path.abspath(folder))
-    if "://" not in url and Path(url).exists():
-        url = os.path.abspath(url)  # the clone lies elsewhere
-    there = Transport(url, timeout=timeout).refs()
-    branch = branch or _branch(there, url)
+    address = addresses.parse(url)
+    if address.kind == "path" and "://" not in url:
+        url = address.path  # the clone lies elsewhere
+    transport = Transport(url, timeout=timeout)
+    there = transport.refs()
+    branch = branch or _branch(there, transport.head, url)
     with _vacated(path):
         repository = open_repository(path, branch=branch, bare=bare)
         with alone(repository.private / _UNFINISHED, 0.0) as fd:
@@ -99,17 +101,18 @@ def clone(
     return store
 
 
-def _branch(there: Mapping[str, ObjectId], url: str) -> str:
-    """Return the branch that is meant if nobody says: the usual one, the one that is checked out, or the only one."""
+def _branch(there: Mapping[str, ObjectId], shown_there: str | None, url: str) -> str:
+    """Return the branch that is meant if nobody says: the usual one, the one that is shown over there, or the only
+    one.
+    """
     heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
     if not heads:
         return DEFAULT_BRANCH
-    shown_there = [name for name in heads if there[_HEADS + name] == there.get("HEAD")]
-    for names in (_USUAL, shown_there, heads):
-        fitting = [name for name in names if name in heads]
-        if fitting and (names is _USUAL or len(fitting) == 1):
-            return fitting[0]
-    raise _no_branch(DEFAULT_BRANCH, heads, url)
+    usual = (*_USUAL, (shown_there or "").removeprefix(_HEADS), heads[0] if len(heads) == 1 else "")
+    found = next((name for name in usual if name in heads), None)
+    if found is None:
+        raise _no_branch(DEFAULT_BRANCH, heads, url)
+    return found
 
 
 def _no_branch(branch: str, heads: Sequence[str], url: str) -> NotFoundError:
@@ -132,16 +135,17 @@ def _fill(
     heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
     if heads and repository.branch not in heads:
         raise _no_branch(repository.branch, heads, url)
-    remote = remotes.add(repository, DEFAULT_REMOTE, url)
-    remotes.follow(repository, DEFAULT_REMOTE)
     engine = GitEngine(repository)
     try:
+        with engine.lock():
+            remote = remotes.add(repository, DEFAULT_REMOTE, url)
         reader = Reader(engine)
         names = {each.name: each for each in collections}
         parts = Parts(engine, repository, reader, Writer(engine, reader, ()), names, threading.Event())
         tip = arrivals.fetch(Link(parts, remote, timeout=timeout, progress=progress), None).tip if heads else None
-        if tip is not None:
-            with engine.lock():
+        with engine.lock():
+            remotes.follow(repository, DEFAULT_REMOTE)
+            if tip is not None:
                 engine.publish([], expected=None, new=tip, note=f"clone: from {shown(url)}")
     finally:
         engine.close()

@@ -8,28 +8,22 @@ is made where it is missing, and never moved or removed.
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.remotes import tracking
 from gitstate.errors import StaleError, TooLargeError, UnsupportedError
 from gitstate.store import pins
 from gitstate.store.documents import Collection
 from gitstate.store.outcomes import Companion
 from gitstate.store.rescues import FOLDER as RESCUES
 
-__all__ = ["Companions", "Difference", "forget", "seen_folder"]
+__all__ = ["Companions", "Difference"]
 
 
-_SEEN = "refs/gitstate/remotes/"
 _RESCUE = re.compile(r"[^/]+/([0-9a-f]{40})")
 _MOST = 10_000  # refs of a remote
-
-
-def seen_folder(remote: str) -> str:
-    """Return below what it is kept which rescues a remote had."""
-    return f"{_SEEN}{remote}/"
 
 
 @dataclass
@@ -115,7 +109,7 @@ class Companions:
     def _seen(self) -> dict[str, ObjectId]:
         if not self._remote:
             return {}
-        folder = f"{seen_folder(self._remote)}rescue/"
+        folder = self._seen_folder
         refs = self._engine.refs(folder)
         return {RESCUES + ref.removeprefix(folder): found for ref in refs if (found := self._engine.ref(ref))}
 
@@ -171,16 +165,11 @@ class Companions:
         return True
 
     def _seen_ref(self, ref: str) -> str:
-        return f"{seen_folder(self._remote)}rescue/{ref.removeprefix(RESCUES)}"
+        return self._seen_folder + ref.removeprefix(RESCUES)
 
-
-def forget(engine: Engine, remote: str) -> None:
-    """Forget which rescues a remote had."""
-    for ref in engine.refs(seen_folder(remote)):
-        commit_id = engine.ref(ref)
-        if commit_id is not None:
-            with suppress(StaleError):
-                engine.delete_ref(ref, expected=commit_id)
+    @property
+    def _seen_folder(self) -> str:
+        return f"{tracking(self._remote)[1]}rescue/"
 
 
 def _refuse_too_many(refs: Mapping[str, ObjectId]) -> None:

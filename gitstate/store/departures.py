@@ -18,7 +18,16 @@ _LOOKED_AT = 50  # refs of a remote that has no branch of ours: it may have some
 
 _CHECKED_OUT = ("checked out", "denycurrentbranch")
 _FINAL = (*_CHECKED_OUT, "hook", "protect", "denied", "deny", "prohibit", "not allowed", "permission")
-_PASSING = (MOVED, "lock", "failed to update", "unable to", "stale", "incorrect old value", "already exists", "fetch first")
+_PASSING = (
+    MOVED,
+    "lock",
+    "failed to update",
+    "unable to",
+    "stale",
+    "incorrect old value",
+    "already exists",
+    "fetch first",
+)
 """How reasons sound that somebody else's push, at the same moment, was in the way."""
 
 
@@ -26,9 +35,10 @@ _PASSING = (MOVED, "lock", "failed to update", "unable to", "stale", "incorrect 
 class Look:
     """What a connection for a push saw and did.
 
-    ``head`` is ours, ``tip`` where the remote's branch stands (None: it has none), ``before`` where it stood, and ``is_beyond`` says that it has
-    commits that the head has not. ``pushed`` is the number of commits that the branch went on by; ``companions`` are
-    those that it took or refused.
+    ``head`` is ours, ``before`` where the remote's branch stood (None: it had none) and ``tip`` where it stands;
+    ``is_beyond`` says that it has commits that the head has not. ``pushed`` is the number of commits that the branch
+    went on by; ``companions`` are those that the remote took or refused, ``rejected`` is why the branch was.
+    ``sent_others`` says that companions were sent with it.
     """
 
     head: ObjectId
@@ -81,6 +91,7 @@ class _Departure:
 
     def run(self) -> Mapping[str, str]:
         """Talk to the remote; return why which refs were rejected."""
+
         def plan(there: Mapping[str, ObjectId]) -> Outgoing | None:
             self._link.check_open()
             return self._plan(there)

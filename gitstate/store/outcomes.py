@@ -23,8 +23,8 @@ class Outcome(NamedTuple):
     ``result`` is ``created``, ``fast-forwarded`` or ``deleted`` (as the remote did it), ``merged``, ``up to date``
     (nothing changed here), ``parked`` (places were in conflict: what was saved later has them, and the other state is
     kept as a rescue) or ``invalid`` (a side is no state: the other one stays). ``detail`` says more, and ``conflicts``
-    which places were in conflict. ``revision`` and ``author`` are those of the commit that lost a place, or made what is
-    no state; "" of any other.
+    which places were in conflict. ``revision`` and ``author`` are those of the commit that lost a place, or made what
+    is no state; "" of any other.
     """
 
     collection: str

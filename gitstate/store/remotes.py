@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from gitstate.engine import remotes
 from gitstate.engine.beyond import beyond
 from gitstate.errors import ClosedError, DivergedError, InvalidInputError
-from gitstate.store import companions
 from gitstate.store.outcomes import FetchReport, PushReport, Standing
 
 if TYPE_CHECKING:
@@ -64,7 +63,9 @@ class Remotes:
             BusyError: A living git holds the lock of the configuration.
             StorageError: The disk refused.
         """
-        return remotes.add(self._parts.repository, name, url)
+        self._check_open()
+        with self._parts.engine.lock():
+            return remotes.add(self._parts.repository, name, url)
 
     def remove(self, name: str) -> None:
         """Forget a remote, as `git remote remove` does, and what was seen of it. Nothing is changed there.
@@ -73,9 +74,8 @@ class Remotes:
             NotFoundError: There is none; the message lists those that there are.
             BusyError: A living git holds the lock of the configuration, or another process that of the store.
         """
-        with self._alone():
+        with self._alone(), self._parts.engine.lock():
             remotes.remove(self._parts.repository, name)
-            companions.forget(self._parts.engine, name)
 
     def standing(self, name: str = DEFAULT_REMOTE) -> Standing:
         """Return how the store stands to a remote, as that was seen last; nobody is asked.
@@ -164,9 +164,9 @@ class Remotes:
 
         Args:
             name: The remote, or an address.
-            on_conflict: What becomes of what cannot be merged: ``"park"``: the side that was saved later has it, and the
-                other state is kept as a rescue; ``"ours"``, ``"theirs"``: that side has it, and the other one is kept;
-                ``"fail"``: nothing is merged.
+            on_conflict: What becomes of what cannot be merged. ``"park"``: the side that was saved later has it, and
+                the other state is kept as a rescue. ``"ours"``, ``"theirs"``: that side has it, and the other state is
+                kept. ``"fail"``: nothing is merged.
             timeout: Seconds for which the remote may keep silent.
             progress: Is told how it goes on.
 

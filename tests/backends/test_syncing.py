@@ -3,19 +3,17 @@
 import asyncio
 import json
 import random
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, JobStatus, errors
+from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
 from gitstate.engine.transport import Outgoing, Transport
 from gitstate.store.outcomes import SyncReport
 from tests.git import fsck, git
-from tests.stores import leave_damaged
 
 RESCUES = "refs/gitstate/rescue/"
 
@@ -391,7 +389,7 @@ async def test_a_newer_format_is_left_alone(tmp_path: Path, hub: Path) -> None:
         (tmp_path / "later/gitstate.json").write_text('{"format": 2, "fanout": 0}\n')
         git(tmp_path / "later", "commit", "-qam", "as of next year")
         git(tmp_path / "later", "push", "-q", "origin", "main")
-        with pytest.raises(errors.UnsupportedFormatError, match="the branch main of origin: .*2"):
+        with pytest.raises(errors.UnsupportedFormatError, match=r"the branch main of origin: .*2"):
             await one.sync()
         assert head(tmp_path / "one") != head(hub)
 
@@ -433,7 +431,7 @@ async def test_a_branch_that_is_checked_out_over_there_is_not_pushed_to(tmp_path
         one, other = await two(tmp_path, hub, stack)
         await run_sheet(one, 1)
         await one.add_remote("laptop", str(tmp_path / "other"))
-        with pytest.raises(errors.RejectedError, match="checked.out|denyCurrentBranch") as raised:
+        with pytest.raises(errors.RejectedError, match=r"checked.out|denyCurrentBranch") as raised:
             await one.sync("laptop")
         assert "bare" in raised.value.hint
         await other.add_remote("desk", str(tmp_path / "one"))
@@ -541,7 +539,9 @@ async def test_a_store_on_a_branch_of_a_project(tmp_path: Path, hub: Path) -> No
         await one.save(job())
         assert (await one.sync()).pushed == 2
         code = head(hub)
-        other = await stack.enter_async_context(await GitStateBackend.clone(str(hub), tmp_path / "o", branch="gitstate"))
+        other = await stack.enter_async_context(
+            await GitStateBackend.clone(str(hub), tmp_path / "o", branch="gitstate")
+        )
         await run_sheet(other, 1)
         await other.sync()
         assert results(await one.sync()) == {"nightly": "fast-forwarded"}
