@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitstate.engine import cgit, files, locks, packs, refs, settling, upkeep
+from gitstate.engine import cgit, files, locks, packs, refs, scratch, settling, upkeep
 from gitstate.engine.background import Background, checkpoint, delay
 from gitstate.engine.base import Engine, Settled, Source, Step
 from gitstate.engine.identity import Identity
@@ -340,6 +340,7 @@ class GitEngine(Engine):
             files.remove(lock)  # first: while the private file is there, the lock can be told from a living git's
         locks.remove_leftovers(self._repository.private)
         upkeep.remove_leftovers(self._repository, nullcontext)
+        scratch.remove_leftovers(self._repository)
         self._clean = True
 
     def _settle(self) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from gitstate.engine import files, packs, upkeep
+from gitstate.engine import files, packs, scratch, upkeep
 from gitstate.engine.check import Problem
 from gitstate.engine.journal import Journal
 from gitstate.engine.locks import is_left, is_of_the_dead
@@ -21,6 +21,8 @@ def look(repository: Repository, journal: Journal) -> Iterator[Problem]:
         yield Problem("leftover", f"objects/pack/{name}", "a dead process left it", _GOES, "warning")
     for name in upkeep.leftovers(repository):
         yield Problem("leftover", f"objects/{name}", "a dead process left it", _GOES, "warning")
+    for name in scratch.leftovers(repository):
+        yield Problem("leftover", f"gitstate/{name}", "a dead process left it", _GOES, "warning")
     for name in sorted(os.listdir(repository.private)):
         if name.startswith("own-") and is_left(repository.private / name):
             yield Problem("leftover", f"gitstate/{name}", "a dead process left it", _GOES, "warning")

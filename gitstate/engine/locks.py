@@ -21,7 +21,17 @@ from typing import Self
 from gitstate.engine import files
 from gitstate.errors import BusyError
 
-__all__ = ["LockFile", "StoreLock", "alone", "is_left", "is_of_the_dead", "remove_leftovers"]
+__all__ = [
+    "LockFile",
+    "StoreLock",
+    "alone",
+    "hold",
+    "is_held",
+    "is_left",
+    "is_of_the_dead",
+    "let_go",
+    "remove_leftovers",
+]
 
 _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
 _QUEUE_WAIT = 0.002  # seconds between two tries of those behind
@@ -144,6 +154,45 @@ def alone(path: Path, timeout: float) -> Iterator[int]:
         yield fd
     finally:
         _unlock(fd)
+
+
+def hold(folder: str | os.PathLike[str], *, wait: bool) -> int:
+    """Keep a folder from being taken for a dead process's, until :func:`let_go` or death.
+
+    Args:
+        folder: The folder itself is locked, so that it can be removed with all that is in it.
+        wait: Whether to wait for others, who only look whether somebody holds it, or clear it away.
+
+    Returns:
+        A descriptor, which a child may hold too; -1 when somebody else holds the folder, or when it is gone.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    _descriptors.add(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _same(fd, os.fspath(folder)):
+            held, fd = fd, -1
+            return held
+    except BlockingIOError:
+        pass
+    finally:
+        _unlock(fd)
+    return -1
+
+
+def let_go(fd: int) -> None:
+    """End what :func:`hold` began."""
+    _unlock(fd)
+
+
+def is_held(folder: str | os.PathLike[str]) -> bool:
+    """Whether somebody alive holds a folder."""
+    fd = hold(folder, wait=False)
+    _unlock(fd)
+    return fd < 0 and os.path.isdir(folder)
 
 
 _locks: "weakref.WeakSet[StoreLock]" = weakref.WeakSet()

@@ -16,7 +16,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gitstate.engine import files
+from gitstate.engine import files, locks
 from gitstate.engine.objects import GitObject, Kind
 from gitstate.errors import CorruptionError
 
@@ -31,7 +31,10 @@ __all__ = [
     "encode",
     "header",
     "ids",
+    "index",
+    "is_left_keep",
     "is_sound",
+    "keep_note",
     "keeper",
     "kind_of",
     "leftovers",
@@ -58,6 +61,7 @@ _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
 _WINDOW = 4096  # bytes, for objects that are not larger; to begin with zlib's 32 KB takes 50 us, with this one 5
 _MEMORY = 5  # of zlib, as little as fits that window
 _MINE = "gitstate"
+_KEEP_FOR = b"gitstate for "
 _PACK_HEADER = struct.Struct(">4sII")
 _INDEX_MAGIC = b"\377tOc\0\0\0\2"
 _FAN_OUT = struct.Struct(">256I")
@@ -124,6 +128,14 @@ def keeper(private: Path) -> str:
         files.remove(path)
         files.create(path, KEEP)
     return path
+
+
+def keep_note(work: str) -> bytes:
+    """Return what the ``.keep`` of a pack holds that stays until the work in a private folder of this name ends.
+
+    Once nobody holds that folder the ``.keep`` is a leftover, whoever has the store's lock meanwhile.
+    """
+    return _KEEP_FOR + work.encode("ascii") + b"\n"
 
 
 def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = True) -> NewPack:
@@ -273,6 +285,7 @@ def leftovers(folder: Path) -> list[str]:
             left.append(name)  # without its index nobody sees it
         elif suffix == ".idx" and name[:-4] + ".pack" not in names and _kind(base, _checksum_in(base + ".idx")):
             left.append(name)
+    left = [name for name in left if not _is_arriving(os.path.join(folder, os.path.splitext(name)[0]))]
     return left + [name for name in names if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5]))]
 
 
@@ -304,12 +317,36 @@ def _kind(base: str, checksum: bytes) -> PackKind | None:
     return next((kind for kind in _SALTS if pack_name(checksum, kind) == os.path.basename(base)), None)
 
 
+def is_left_keep(path: str) -> bool:
+    """Whether a ``.keep`` is one that its maker, who is dead, would have removed; not for those of publishes."""
+    base = path.removesuffix(".keep")
+    return bool(_worker(base)) and _kept(base)
+
+
 def _kept(base: str) -> bool:
-    """Whether a pack has a ``.keep`` of ours."""
+    """Whether a pack has a ``.keep`` of ours that went with a lock, or with work that ended."""
+    worker = _worker(base)
+    return worker is not None and not (worker and locks.is_held(worker))
+
+
+def _is_arriving(base: str) -> bool:
+    """Whether somebody is about to put a pack into its place."""
+    worker = _worker(base)
+    return bool(worker) and locks.is_held(worker or "")
+
+
+def _worker(base: str) -> str | None:
+    """Return the private folder that the ``.keep`` of a pack is for; "" for none; None: it has no ``.keep`` of ours."""
     try:
-        return files.read(base + ".keep") == KEEP
+        note = files.read(base + ".keep")
     except OSError:
-        return False
+        return None
+    if note == KEEP:
+        return ""
+    name = note.removeprefix(_KEEP_FOR).strip().decode("ascii", "replace")
+    if not note.startswith(_KEEP_FOR) or os.path.basename(name) != name:
+        return None
+    return os.fspath(Path(base).parents[2] / "gitstate" / name)
 
 
 def header(count: int) -> bytes:
@@ -370,6 +407,16 @@ def _index(entries: Sequence[Entry], checksum: bytes) -> bytes:
     for entry in entries:
         rows.append((entry.id, zlib.crc32(entry.data), offset))
         offset += len(entry.data)
+    return index(rows, checksum)
+
+
+def index(rows: list[tuple[bytes, int, int]], checksum: bytes) -> bytes:
+    """Return the index of a pack that ends with a checksum.
+
+    Args:
+        rows: Of each object its id, the CRC-32 of what stands in the pack, and where that begins. It is sorted here.
+        checksum: What the pack ends with.
+    """
     rows.sort()
     counts = [0] * 256
     for row in rows:

@@ -73,6 +73,17 @@ class ObjectReader:
             self._known.put(object_id, GitObject(kind, body))
         return body
 
+    def any(self, object_id: ObjectId) -> tuple[str, bytes]:
+        """Return kind and body of an object, which may be a tag too. Raises as :meth:`read` does."""
+        number, body = self._raw(object_id, "object")
+        found = _KINDS.get(number, "unknown kind")
+        if (
+            hashlib.sha1(b"%s %d\0" % (found.encode(), len(body)) + body, usedforsecurity=False).hexdigest()
+            != object_id
+        ):
+            raise CorruptionError(f"object {object_id} in {self._path} is damaged", hint=_HINT)
+        return found, body
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree. Raises as :meth:`read` does, and when the bytes are no tree."""
         known = self._known.get(tree_id)
