@@ -45,6 +45,7 @@ def lives(reader: Reader, trail: Trail, keys: Sequence[str] = ()) -> list[Life]:
     found = None if index is None else index.lives(trail, keys)
     if found is not None:
         return found
+
     def is_there(commit_id: ObjectId) -> bool:
         return reader.snapshot(trail.collection, trail.document, commit_id) is not None
 
@@ -57,9 +58,7 @@ def lives(reader: Reader, trail: Trail, keys: Sequence[str] = ()) -> list[Life]:
     return [Life(life[0].id if has_ended else trail.start, life[-1], has_ended, said)]
 
 
-def walked(
-    reader: Reader, trail: Trail, part: Part | None = None, *, in_one_life: bool = False
-) -> Iterator[Revision]:
+def walked(reader: Reader, trail: Trail, part: Part | None = None, *, in_one_life: bool = False) -> Iterator[Revision]:
     """Yield the revisions of a trail as a walk over the commits finds them; of the last life alone, and the removals
     that ended it, if that is asked for or the trail goes down to where it began.
     """

@@ -90,16 +90,16 @@ def beside(reader: Reader, collection: Collection, merge: Commit) -> set[str]:
     found: set[str] = set()
     for other in others:
         came = beyond(reader.engine, other, [first])
-        before = {parent for each in came for parent in graph.read(reader.engine, each).parents} - set(came)
+        ends = {parent for each in came for parent in graph.read(reader.engine, each).parents} - set(came)
         for one in came:
             commit = graph.read(reader.engine, one)
             documents = Message.parse(commit.message).all(collection.trailer) if words in commit.message else []
             if not documents:
-                roots = [graph.root(reader.engine, parent) for parent in commit.parents[:1]] or [None]
-                documents = [each for each, _, _ in reader.differing(collection, roots[0], commit.tree)]
+                before = graph.root(reader.engine, commit.parents[0]) if commit.parents else None
+                documents = [each for each, _, _ in reader.differing(collection, before, commit.tree)]
             found.update(documents)
         now = graph.root(reader.engine, other)
-        for was in {graph.root(reader.engine, each) for each in before}:
+        for was in {graph.root(reader.engine, each) for each in ends}:
             found.update(document for document, _, _ in reader.differing(collection, was, now))
     return found
 
