@@ -138,6 +138,19 @@ class Snapshot:
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 
+    def parsed(self, loads: Callable[[bytes], Value]) -> dict[str, Value]:
+        """Return the value, which belongs to all who know it; it is not kept, for it is one of many.
+
+        ``loads`` is that of :meth:`Layout.join`. Raises as :meth:`content` does.
+        """
+        known = self.known()
+        if known is not None:
+            return known.value
+        try:
+            return self._join(self._read(), None, loads)
+        except (CorruptionError, RecursionError) as error:
+            raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
+
     def text(self) -> bytes:
         """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
         return self.content(as_text=True).text

@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
 from gitstate.engine import graph, trees
+from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.staging import Staging
 from gitstate.engine.trees import Changes
 from gitstate.errors import CorruptionError, StateCorruptionError, UnstorableError
+from gitstate.store.bulk import fill
+from gitstate.store.content import Key
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.merging import RootMerge, rewritten, value_of
+from gitstate.store.merging import RootMerge, rewritten
 from gitstate.store.since import Since
-from gitstate.values.canonical import Value, dumps, equal
+from gitstate.values.canonical import Value, dumps, equal, loads
 from gitstate.values.joins import instant
-from gitstate.values.merge import ABSENT, Conflict, Side, merge3
+from gitstate.values.merge import ABSENT, Conflict, Side, Slot, merge3
 
 __all__ = ["DocumentOutcome", "Loser", "Result", "SettledMerge"]
 
@@ -75,25 +80,65 @@ class SettledMerge(RootMerge):
         super().__post_init__()
         self.outcomes: list[DocumentOutcome] = []
         self.losers: list[Loser] = []
+        self._parsed: dict[bytes, Value] = {}  # files of the documents that are looked at
+        self._read: dict[Key, dict[str, Value]] = {}
 
     def run(self, collections: Sequence[Collection]) -> tuple[trees.Edited, list[str]]:
         """Return the tree of both, and the paths of other files that both sides changed, each in its way."""
         changes: dict[str, bytes | TreeEntry | None] = {}
         for collection in collections:
-            for document, here, there in self.differing(collection):
-                changes |= self._document(collection, document, here=here, there=there)
+            differing = self.differing(collection)
+            while several := list(islice(differing, _AT_ONCE)):
+                for threesome in self._read_ahead([self._three(collection, *each) for each in several]):
+                    changes |= self._document(threesome)
         files, clashes = self.files(collections)
         return trees.edit(self.reader.source, self.root(self.onto), {**changes, **files}), clashes
 
-    def _document(self, collection: Collection, document: str, *, here: bool, there: bool) -> Changes:
+    def _three(self, collection: Collection, document: str, here: bool, there: bool) -> "_Three":
+        """Return a document that a side changed, as it is on all sides that matter."""
+        if not there:
+            return _Three(collection, document, here, there)
+        ours, theirs = (
+            self.reader.snapshot_in(collection, document, self.heads[side].head, self.root(side)) for side in _SIDES
+        )
+        base = self.snapshot(collection, document, self.base) if here else ours
+        return _Three(collection, document, here, there, base, ours, theirs)
+
+    def _read_ahead(self, several: Sequence["_Three"]) -> list["_Three"]:
+        """Return documents with the files of their values at hand, as far as somebody will look at them."""
+        ahead = Staging(self.reader.source)
+        over = [one.over(ahead) for one in several]
+        fill(ahead, self.reader.engine, [each for one in over for each in one.looked_at()])
+        self._parsed, self._read = {}, {}
+        return over
+
+    def value(self, snapshot: Snapshot) -> dict[str, Value]:
+        """Return the value of a document. What is the same in several of them is one object.
+
+        Raises:
+            StateCorruptionError: It cannot be read.
+        """
+        if snapshot.key not in self._read:
+            self._read[snapshot.key] = snapshot.parsed(self._loads)
+        return self._read[snapshot.key]
+
+    def slot(self, snapshot: Snapshot | None) -> Slot:
+        """Return the value of a document; ABSENT where there is none, or none that can be read."""
+        try:
+            return ABSENT if snapshot is None else self.value(snapshot)
+        except CorruptionError:
+            return ABSENT
+
+    def _loads(self, data: bytes) -> Value:
+        if data not in self._parsed:
+            self._parsed[data] = loads(data)
+        return self._parsed[data]
+
+    def _document(self, three: "_Three") -> Changes:
+        collection, document, here, there, base, ours, theirs = three
         if not there:
             self.tell(collection, document, "up to date", "changed only here")
             return self.taken(collection, document, "ours")
-        base = self.snapshot(collection, document, self.base)
-        ours, theirs = (
-            self.reader.snapshot_in(collection, document, self.heads[side].head, self.root(side))
-            for side in ("ours", "theirs")
-        )
         if not here:
             return self._theirs_alone(collection, document, ours, theirs)
         if ours is not None and theirs is not None:
@@ -169,7 +214,7 @@ class SettledMerge(RootMerge):
     def flaw(self, snapshot: Snapshot) -> str | None:
         """Return why a snapshot is no state; None: it is one."""
         try:
-            value = snapshot.content().value
+            value = self.value(snapshot)
             if self.judges:
                 snapshot.collection.check(value)
         except CorruptionError as error:
@@ -202,6 +247,36 @@ class SettledMerge(RootMerge):
 
 _SIDES: tuple[Side, ...] = ("ours", "theirs")
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_AT_ONCE = 250  # documents: what they hold is in memory until the last of them was looked at
+
+
+class _Three(NamedTuple):
+    """A document that a side changed: whether we did, whether they did, and as it is on the three sides."""
+
+    collection: Collection
+    document: str
+    here: bool
+    there: bool
+    base: Snapshot | None = None
+    ours: Snapshot | None = None
+    theirs: Snapshot | None = None
+
+    def looked_at(self) -> list[Snapshot]:
+        """Return the snapshots whose values are needed, as a rule."""
+        if self.base and self.theirs and self.base.value_id == self.theirs.value_id:
+            return []
+        sides = (self.base, self.ours, self.theirs) if self.here and self.ours else (self.theirs,)
+        return [side for side in sides if side is not None]
+
+    def over(self, source: Source) -> "_Three":
+        """Return the same, read from elsewhere."""
+        return self._replace(
+            **{
+                name: side and side.over(source)
+                for name in ("base", "ours", "theirs")
+                for side in [getattr(self, name)]
+            }
+        )
 
 
 class _Decided(NamedTuple):
@@ -244,19 +319,24 @@ class _Pair:
             return self.merge.prefer
         ages = {side: self._age(side) for side in _SIDES}
         if ages["ours"] == ages["theirs"]:
-            ages |= {side: (dumps(_known(self.of(side))), self.of(side).tree) for side in _SIDES}
+            ages |= {side: (dumps(self._known(side)), self.of(side).tree) for side in _SIDES}
         return max(_SIDES, key=lambda side: ages[side])
 
     def _age(self, side: Side) -> tuple[object, ...]:
         time_field = self.ours.collection.joining.time_field
-        saved = instant(_known(self.of(side)).get(time_field)) or _NEVER
+        saved = instant(self._known(side).get(time_field)) or _NEVER
         made = self.merge.heads[side].time(self.ours.collection, self.ours.document)
         # Who goes back brings back the time as well at which that state was saved.
         return (made, saved) if self.went_back else (saved, made)
 
+    def _known(self, side: Side) -> dict[str, Value]:
+        """Return the value of a side, or an empty one where it cannot be read."""
+        value = self.merge.slot(self.of(side))
+        return value if isinstance(value, dict) else {}
+
     def latest(self, path: str) -> Side:
         """Return the side whose file beside the value stands where both changed what is there."""
-        values = (value_of(self.ours), value_of(self.theirs))
+        values = (self.merge.slot(self.ours), self.merge.slot(self.theirs))
         return self.ours.collection.joining.latest(path, *values) or self.later
 
     def loses(self, side: Side, conflict: Conflict, wins: Side) -> bool:
@@ -282,14 +362,14 @@ class _Pair:
 
     def _merged(self) -> _Decided:
         collection, joining = self.ours.collection, self.ours.collection.joining
-        base, ours, theirs = value_of(self.base), self.ours.content().value, self.theirs.content().value
+        base, ours, theirs = self.merge.slot(self.base), self.merge.value(self.ours), self.merge.value(self.theirs)
         rules = (joining.rewind_rules if self.went_back else None) or collection.rules
         merge = merge3(base, ours, theirs, rules, removes=self.went_back)
         if merge.conflicts:
             merge = merge3(base, ours, theirs, rules, wins=self.later, removes=self.went_back)
         value: dict[str, Value] = merge.value  # type: ignore[assignment]  # objects merge to an object
         wins = self.later if merge.conflicts else "ours"
-        same = [side for side in self._in_order() if equal(value, self.of(side).content().value)]
+        same = [side for side in self._in_order() if equal(value, ours if side == "ours" else theirs)]
         if not same:
             value = joining.repaired(value, ours, theirs)
         if self.merge.judges:
@@ -311,18 +391,12 @@ class _Pair:
         lost: Side = "ours" if kept == "theirs" else "theirs"
         if flaws:
             return _Decided(kept, whole=kept, invalid=lost, detail=f"{flaws[lost]}; the other one is no state either")
-        conflict = Conflict("", value_of(self.base), value_of(self.ours), value_of(self.theirs))
+        conflict = Conflict("", *(self.merge.slot(side) for side in (self.base, self.ours, self.theirs)))
         return _Decided(kept, (conflict,), kept, whole=kept, detail=f"both together are no state: {reason}")
 
     def changes(self, decided: _Decided) -> Changes:
         """Return the changes of the value's files in the folder that the merge is made on."""
         standing = self.of(self.merge.onto)
         if isinstance(decided.value, dict):
-            return standing.collection.layout.changes(decided.value, standing.content().value)
+            return standing.collection.layout.changes(decided.value, self.merge.value(standing))
         return {} if decided.value == self.merge.onto else rewritten(self.of(decided.value), standing)
-
-
-def _known(snapshot: Snapshot) -> dict[str, Value]:
-    """Return a value, or an empty one where it cannot be read."""
-    value = value_of(snapshot)
-    return value if isinstance(value, dict) else {}

@@ -139,8 +139,8 @@ class RootMerge:
         other: Side = "ours" if self.onto == "theirs" else "theirs"
         changes: dict[str, bytes | TreeEntry | None] = {}
         clashes: list[str] = []
-        for path, before, after in trees.diff(self.reader.source, self.base, self.root(other)):
-            if (tops and path.startswith(tops)) or self._in_a_document(path):
+        for path, before, after in trees.diff(self.reader.source, self.base, self.root(other), leaving=self._folders):
+            if tops and path.startswith(tops):
                 continue
             standing, instead = self._standing(path)
             if instead is None and standing == before:
@@ -162,14 +162,6 @@ class RootMerge:
             if not above.is_directory:
                 return None, "/".join(parts[:count])
         return trees.find(self.reader.source, root, path), None
-
-    def _in_a_document(self, path: str) -> bool:
-        folder = path
-        while "/" in folder:
-            folder = folder.rpartition("/")[0]
-            if folder in self._folders:
-                return True
-        return False
 
     def taken(self, collection: Collection, document: str, side: Side) -> Changes:
         """Return the changes that put what stands in a document's place on a side, whether it is one or not."""

@@ -144,8 +144,9 @@ class Revisions:
             if found is None:
                 return []
             newest_id, newest, oldest, commit_id, body, ended = found
+            end = newest_id if ended else trail.start
             said = self._said(connection, {**bounds, "newest": newest, "oldest": oldest}, keys) if keys else []
-            return [Life(newest_id, _revision(commit_id, body, 0), bool(ended), said)]
+            return [Life(end, _revision(commit_id, body, 0), bool(ended), said)]
 
         return self._ask(trail, lives)
 
@@ -280,7 +281,8 @@ class Revisions:
             new.tangled += [row[:1] for row, touch in zip(rows, touches, strict=True) if names.is_cut(touch.document)]
             if len(step.commit.parents) > 1:
                 new.merges.append((seq,))
-                new.tangled += [(key,) for key, _, _ in rows]
+                beside = line.beside(self._reader, self._collection, step.commit)
+                new.tangled += [(key,) for key, _, _ in rows] + [(key_of(document),) for document in beside]
         new.insert(connection)
 
     def _told(self, seq: int, step: Step, touches: list[Touch]) -> Iterator[tuple[bytes, bytes, int, int, bytes]]:
