@@ -28,7 +28,7 @@ from gitstate.values.pointer import Parts
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
 
-__all__ = ["Wanted", "checked", "followed", "now_text", "numbered", "reopened", "repaired", "reset", "restore"]
+__all__ = ["Wanted", "checked", "followed", "now_text", "numbered", "put", "reopened", "repaired", "reset", "restore"]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _KEY = re.compile(r"[0-9]{1,18}")
@@ -217,12 +217,22 @@ def _with_part(job_id: str, wanted: Wanted, old: dict[str, Value], now: dict[str
                 f"job {job_id!r} has nothing at {pointer.to_text(place)}, neither then nor now",
                 hint="`gitstate show --json` shows which places there are",
             )
-        after = _put(after, place, slot, place)
+        after = put(after, place, slot, place)
     return after
 
 
-def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
-    """Return a value with something else at a place; nothing is changed in place."""
+def put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
+    """Return a value with something else at a place; nothing is changed in place.
+
+    Args:
+        value: The value.
+        parts: The place in it.
+        slot: What shall stand there; ABSENT for nothing.
+        place: The whole place, for the error.
+
+    Raises:
+        InvalidInputError: What holds the place is not there.
+    """
     key, rest = parts[0], parts[1:]
     number = pointer.index(key) if isinstance(value, list) else None
     if isinstance(value, dict) and (not rest or key in value):
@@ -236,7 +246,7 @@ def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
             hint=f"restore {pointer.to_text(place[: len(place) - len(rest)])}",
         )
     if rest:
-        after[at] = _put(after[at], rest, slot, place)
+        after[at] = put(after[at], rest, slot, place)
     elif slot is not ABSENT:
         after[at] = slot
     elif isinstance(after, dict):

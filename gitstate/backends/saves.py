@@ -20,7 +20,7 @@ from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import Rules, merge3
 
-__all__ = ["edit_for", "on_base"]
+__all__ = ["edit_for", "normal", "on_base"]
 
 _log = logging.getLogger("gitstate")
 _LISTED = 10  # so many conflicts are named in the message of the error
@@ -93,9 +93,9 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         if equal(theirs, base.content.value):
             return on_top(base, current)
         rules = REWIND_RULES if rewound_since(current, base.revision) else JOB_RULES
-        normal = _normal(codec, base.content.value, ours.value)
-        said: Any = as_said(theirs, base.content.value, normal, ours.value)
-        value = _merged(codec, job_id, normal, ours.value, said, rules)
+        began = normal(codec, base.content.value, ours.value)
+        said: Any = as_said(theirs, base.content.value, began, ours.value)
+        value = _merged(codec, job_id, began, ours.value, said, rules)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
         return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))
@@ -109,8 +109,8 @@ def on_base(codec: Codec[Any], base: Picture, stored: dict[str, Value], ours: di
     """
     if not codec.forgets:
         return ours
-    normal = _normal(codec, stored, ours) if base.encoded is None else base.content.value
-    return stamped(kept(codec, ours, normal, stored), ours)
+    began = normal(codec, stored, ours) if base.encoded is None else base.content.value
+    return stamped(kept(codec, ours, began, stored), ours)
 
 
 def _readable(current: Snapshot | None) -> tuple[dict[str, Value] | None, str]:
@@ -152,10 +152,10 @@ def _merged(
     return value
 
 
-def _normal(codec: Codec[Any], value: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
+def normal(codec: Codec[Any], value: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
     """Return a stored value as the model says it: defaults filled in, so that only real changes differ from it."""
     try:
-        normal: dict[str, Any] = codec.normal(value, ours)  # type: ignore[assignment]  # as above
+        known: dict[str, Any] = codec.normal(value, ours)  # type: ignore[assignment]  # as above
     except CorruptionError:
         return value
-    return normal
+    return known

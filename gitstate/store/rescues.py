@@ -56,7 +56,8 @@ _log = logging.getLogger("gitstate")
 
 _ODD = (CorruptionError, UnsupportedError)
 _REASONS = (REFUSED, PARKED, INVALID)
-_REF = re.compile(re.escape(FOLDER) + "([^/]+)/([0-9a-f]{40})")
+_ID = re.compile("[0-9a-f]{40}")
+_REF = re.compile(f"{re.escape(FOLDER)}([^/]+)/({_ID.pattern})")
 _PREFIX = re.compile("[0-9a-f]{4,40}")
 _SHORT_ID = 10  # digits of a commit id that people see
 _NAMED = 60  # so many characters of an id are shown
@@ -147,9 +148,12 @@ class Rescues:
         Raises:
             NotFoundError: There is none, or several answer to the name; the message lists them.
             InvalidInputError: It is no text.
+            CorruptionError: A ref of this name stands there, and is no rescue.
         """
         if not isinstance(name, str) or not name:
             raise InvalidInputError(f"a rescue is named by a text, not by {name!r}", hint=_FORMS)
+        if _REF.fullmatch(name) and self._engine.ref(name) is not None:
+            return self.at(name)
         there = self.all()
         found = [rescue for rescue in there if _is_called(rescue, name)]
         if len(found) == 1:
@@ -169,6 +173,10 @@ class Rescues:
     def at_revision(self, document: str, commit_id: ObjectId) -> Snapshot | None:
         """Return a document as it stands in a commit. Raises CorruptionError: the commit is missing or damaged."""
         return self._reader.snapshot(self._collection, document, commit_id)
+
+    def revision(self, commit_id: ObjectId) -> Revision:
+        """Return what a commit says. Raises CorruptionError: it is missing or damaged."""
+        return Revision.of(commit_id, graph.read(self._reader.source, commit_id))
 
     def keep(
         self,
@@ -215,7 +223,10 @@ class Rescues:
 
     def at(self, ref: str) -> Rescue:
         """Return the rescue of a ref. Raises CorruptionError: it is none, and the message says why."""
-        found = _read(self._reader, self._collection, ref)
+        try:
+            found = _read(self._reader, self._collection, ref)
+        except _ODD as error:
+            raise CorruptionError(f"{ref} is no rescue: {error.message}", hint=error.hint) from error
         if found is None:
             raise CorruptionError(f"{ref} is about no document of {self._collection.name}/")
         return found
@@ -335,7 +346,7 @@ def _read(reader: Reader, collection: Collection, ref: str) -> Rescue | None:
     document = next(_called(match[1], [*said.all(collection.trailer), names.ref_decode(match[1])]), None)
     if document is None or reader.snapshot(collection, document, commit_id) is None:
         raise CorruptionError(f"its commit holds no document in {collection.name}/ that has the name of the ref")
-    reason = said.get(message.RESCUE) if ours else None
+    reason, against = said.get(message.RESCUE) if ours else None, said.get(message.AGAINST) or ""
     return Rescue(
         ref,
         document,
@@ -343,7 +354,7 @@ def _read(reader: Reader, collection: Collection, ref: str) -> Rescue | None:
         revision.parents[0] if revision.parents else None,
         reason if reason in _REASONS else BY_HAND,
         tuple(said.all(message.CONFLICT)) if ours else (),
-        said.get(message.AGAINST) if ours else None,
+        against if ours and _ID.fullmatch(against) else None,
         revision,
     )
 
