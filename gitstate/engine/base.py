@@ -161,6 +161,18 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """Move a ref other than the branch from ``expected`` (None: it is not there) to a commit that is there.
+
+        It is done durably, and never under :meth:`lock`. ``note`` is one line for its log.
+
+        Raises:
+            StaleError: It is elsewhere; it was not moved.
+            UnsupportedError: Another ref's name stands in the way.
+            BusyError: Another process did not let go in time.
+        """
+
+    @abstractmethod
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """Remove a ref that stands at a commit, durably, with its log.
 

@@ -218,6 +218,14 @@ class GitEngine(Engine):
                 who = self.signature()
                 refs.swap(self._repository, name, expected=None, new=commit_id, who=who, note=note, timeout=timeout)
 
+    def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """See :meth:`Engine.move_ref`."""
+        with self._writing():
+            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)  # as for one that is made
+            with self.lock():
+                who, timeout = self.signature(), self._ref_timeout
+                refs.swap(self._repository, name, expected=expected, new=new, who=who, note=note, timeout=timeout)
+
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""
         with files.storage_errors(self._repository.path(name)), self.lock():

@@ -107,6 +107,16 @@ class MemoryEngine(Engine):
                 raise UnsupportedError(f"{name} cannot be made: another name is in the way", hint="choose another name")
             self._refs[name] = commit_id
 
+    def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """See :meth:`Engine.move_ref`; there are no logs."""
+        if expected is None:
+            self.create_ref(name, new, note=note)
+            return
+        with self.lock():
+            if self._refs.get(name) != expected:
+                raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
+            self._refs[name] = new
+
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""
         with self.lock():

@@ -5,7 +5,6 @@ Methods import what not every program needs (docs/design/0008-start-up.md).
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import weakref
@@ -22,8 +21,8 @@ from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError, UnsupportedFormatError
 from gitstate.format.version import FormatVersion
+from gitstate.store import lifetime
 from gitstate.store.documents import Collection, Edit, Revision
-from gitstate.store.index.indexes import Indexes
 from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
 from gitstate.store.views import Views
@@ -74,9 +73,10 @@ class Store(ReadingStore):
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
-        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, self._indexes, self._views, engine)
+        shut = lifetime.shut_elsewhere
+        self._forgotten = weakref.finalize(self, shut, self._writer, self._indexes, self._views, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
-        _open_stores.add(self)
+        lifetime.note(self)
 
     @classmethod
     def open(
@@ -308,7 +308,7 @@ class Store(ReadingStore):
         self._closed = self._closed or "the store is closed"
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
-                _shut(self._writer, self._indexes, self._views, self._engine)
+                lifetime.shut(self._writer, self._indexes, self._views, self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -318,40 +318,10 @@ class Store(ReadingStore):
     ) -> None:
         self.close()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
+        """In a forked child: say that this store is closed, whose threads and descriptors are the parent's."""
         self._closed = "this store was opened by the process that forked this one"
         self._forgotten.detach()
         self._closing = threading.Lock()
         self._writer.abandon(self._closed)
         self._indexes.forked()
-
-
-def _shut(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
-    writer.close()
-    views.close()
-    indexes.close()
-    engine.close()
-
-
-def _shut_elsewhere(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
-    """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
-    threading.Thread(target=_shut, args=(writer, indexes, views, engine), name="gitstate-shut").start()
-
-
-_open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _at_exit() -> None:
-    """Finish the writes of stores that nobody closed, and bring their worktrees to the head."""
-    for store in list(_open_stores):
-        store.close()
-
-
-def _after_fork_in_child() -> None:
-    for store in list(_open_stores):
-        store._forked()
-
-
-atexit.register(_at_exit)
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,7 +6,7 @@ import pytest
 
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import GitObject, parse_commit
-from gitstate.errors import CorruptionError, StaleError
+from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 from tests.engine.conftest import content, save, save_locked
 
 
@@ -86,6 +86,24 @@ def test_threads_that_lock_lose_nothing(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert [content(engine, f"{number}/{n}") for number in range(4) for n in range(10)] == [b"x"] * 40
+
+
+def test_a_ref_that_is_not_the_branch_moves_where_it_is_expected(engine: Engine) -> None:
+    name = "refs/remotes/origin/main"
+    first, second = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    with pytest.raises(StaleError):
+        engine.move_ref(name, expected=first, new=second, note="not there")
+    assert engine.ref(name) is None
+    engine.move_ref(name, expected=None, new=first, note="made")
+    with pytest.raises(StaleError):
+        engine.move_ref(name, expected=None, new=second, note="there already")
+    with pytest.raises(StaleError):
+        engine.move_ref(name, expected=second, new=first, note="elsewhere")
+    assert engine.ref(name) == first
+    engine.move_ref(name, expected=first, new=second, note="moved")
+    assert (engine.ref(name), engine.head(), engine.refs("refs/remotes/")) == (second, second, [name])
+    with pytest.raises(UnsupportedError):
+        engine.move_ref(f"{name}/x", expected=None, new=first, note="in its way")
 
 
 def test_close_may_be_called_twice(engine: Engine) -> None:
