@@ -86,6 +86,7 @@ class Autosync:
         pace: How often.
         patience: Seconds that :meth:`close` waits for a last sync; 0: it makes none.
         told: Is told, in the thread, what became of each sync.
+        keep: Gives what must not be forgotten as long as something waits: the store, which knows this object.
         now: The seconds of a clock that only goes forward.
     """
 
@@ -98,6 +99,7 @@ class Autosync:
         *,
         patience: float = 5.0,
         told: Callable[[SyncAttempt], None] = lambda _: None,
+        keep: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._remote = remote
@@ -105,6 +107,7 @@ class Autosync:
         self._is_needed = is_needed
         self._patience = patience
         self._told = told
+        self._keep = keep
         self._now = now
         self._schedule = Schedule(pace)
         self._looks_for_others = False
@@ -195,7 +198,7 @@ class Autosync:
     def _wake(self) -> None:
         """See to it that the thread is there and looks at what is due; under the condition."""
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="gitstate-sync", daemon=True)
+            thread = threading.Thread(target=self._run, args=(self._keep(),), name="gitstate-sync", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # there are as many threads as may be, or the program is about to end
@@ -204,7 +207,7 @@ class Autosync:
             self._thread = thread
         self._changed.notify_all()
 
-    def _run(self) -> None:
+    def _run(self, _: object) -> None:
         try:
             while (step := self._next()) is not None:
                 step()
