@@ -114,6 +114,11 @@ class ReadingStore(Answers):
         known = self._indexes.revisions(collection).deleted()
         return walks.deleted(self._reader, collection, self.head()) if known is None else iter(known)
 
+    def authors(self, collection: Collection) -> dict[str, str]:
+        """Return who changed each document last, by its id; those are left out of which that takes a walk."""
+        self._check_open()
+        return self._indexes.revisions(collection).authors() or {}
+
     def history_of_part(
         self, collection: Collection, document: str, part: Part, at: str | None = None
     ) -> Iterator[Revision]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from gitstate.store.writer import Refused, Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
+    from gitstate.store.autosync import Autosync
     from gitstate.store.batch import MergeEdit
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
@@ -68,7 +70,9 @@ class Store(ReadingStore):
             prompt=prompt,
         )
         reconciler = None if repository is None else Reconciler(repository, views.sights, self._collections)
-        self._writer = writer = Writer(engine, self._reader, (self._indexes.written, views.written), reconciler)
+        self._told: list[Callable[[], None]] = [self._indexes.written, views.written]
+        self._writer = writer = Writer(engine, self._reader, self._told, reconciler)
+        self._syncs: list[Autosync] = []
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
@@ -317,8 +321,25 @@ class Store(ReadingStore):
         self._writer.drain()
         return self._engine.gc()
 
+    def sync_with(self, sync: Autosync) -> None:
+        """Let what syncs in the background know of each write from now on, and end it when the store is closed."""
+        self._check_open()
+        self._syncs.append(sync)
+        self._told.append(sync.saved)
+
     def close(self) -> None:
-        """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""
+        """Finish all writes, sync what waits to be synced in the background for the last time, bring the worktree to
+        the head, let go of everything. Idempotent.
+        """
+        try:
+            if self._syncs and not self._closed:
+                self._writer.drain()
+                for sync in self._syncs:
+                    sync.close()
+        finally:
+            self._shut()
+
+    def _shut(self) -> None:
         self._closed = self._closed or "the store is closed"
         self._stop.set()
         with self._closing:  # who comes second waits until it is done
@@ -342,3 +363,5 @@ class Store(ReadingStore):
         self._closing = threading.Lock()
         self._writer.abandon(self._closed)
         self._indexes.forked()
+        for sync in self._syncs:
+            sync.forked()

@@ -74,6 +74,9 @@ FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions
 _LAST = """
 SELECT body FROM latest JOIN revisions USING (seq)
 WHERE document = ? AND document NOT IN (SELECT document FROM tangled)"""
+_LASTS = """
+SELECT document, body FROM latest JOIN revisions USING (seq)
+WHERE NOT gone AND document NOT IN (SELECT document FROM tangled)"""
 _DELETED = """
 SELECT document, id, body FROM latest JOIN revisions USING (seq) WHERE gone ORDER BY seq DESC, document"""
 
@@ -178,6 +181,17 @@ class Revisions:
             return [(text_of(key), Revision.of(commit_id, parse_commit(body))) for key, commit_id, body in rows]
 
         return self._database.ask(deleted)
+
+    def authors(self) -> dict[str, str] | None:
+        """Return who changed each document last, by its id; those are left out of which that may be somebody else."""
+
+        def authors(connection: sqlite3.Connection) -> dict[str, str]:
+            self.catch_up(connection)
+            with reading(connection):
+                rows: list[tuple[bytes, bytes]] = connection.execute(_LASTS).fetchall()
+            return {text_of(key): parse_commit(body).author.name for key, body in rows}
+
+        return self._database.ask(authors)
 
     def update(self, connection: sqlite3.Connection, *, at_most: int) -> None:
         """Bring it to the head, if no more commits than that are new.
