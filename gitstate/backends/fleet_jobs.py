@@ -213,9 +213,7 @@ class _Side:
         """Return how a job here stands to the same job there."""
         trees = self.differing.get(job_id)
         is_there = is_here if trees is None else trees[1] is not None
-        return JobStanding(
-            self._remote, self.unpushed.get(job_id, 0), self.unmerged.get(job_id, 0), is_here, is_there
-        )
+        return JobStanding(self._remote, self.unpushed.get(job_id, 0), self.unmerged.get(job_id, 0), is_here, is_there)
 
     def job(self, job_id: str) -> FleetJob | None:
         """Return a job that is another one there than here; None: there is none."""

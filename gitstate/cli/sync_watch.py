@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,7 +39,7 @@ def watch_remote(
             lambda: remotes.sync(remote, on_conflict=on_conflict, timeout=timeout),
             lambda: bool(remotes.standing(remote).ahead),
             Pace(delay, interval),
-            told=lambda attempt: loop.call_soon_threadsafe(told.put_nowait, attempt),
+            told=lambda attempt: _hand_on(loop, told, attempt),
         )
         backend.store.sync_with(watch)
         watch.start()
@@ -48,6 +49,12 @@ def watch_remote(
             _print(await told.get(), as_json=as_json)
 
     stores.use(work)
+
+
+def _hand_on(loop: asyncio.AbstractEventLoop, told: "asyncio.Queue[SyncAttempt]", attempt: "SyncAttempt") -> None:
+    """Tell the event loop, from another thread."""
+    with suppress(RuntimeError):  # it has ended: Ctrl-C
+        loop.call_soon_threadsafe(told.put_nowait, attempt)
 
 
 def _print(attempt: "SyncAttempt", *, as_json: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -23,19 +22,17 @@ from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedEr
 from gitstate.format.version import FormatVersion
 from gitstate.store import lifetime
 from gitstate.store.documents import Collection, Edit, Revision
-from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
+from gitstate.store.syncing import SyncingStore
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
 from gitstate.store.writer import Refused, Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
-    from gitstate.store.autosync import Autosync
     from gitstate.store.batch import MergeEdit
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
-    from gitstate.store.remotes import Remotes
     from gitstate.store.rescues import Rescues
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 
-class Store(ReadingStore):
+class Store(SyncingStore):
     """One git repository under our care. Synchronous, and safe to use from any thread.
 
     Make one with :meth:`open` or :meth:`in_memory`. A store that is forgotten finishes its writes and refreshes the
@@ -60,7 +57,6 @@ class Store(ReadingStore):
     ) -> None:
         super().__init__(engine, repository)
         self._worktree = worktree
-        self._collections: dict[str, Collection] = {}
         self._views = views = Views(
             engine,
             worktree,
@@ -70,14 +66,11 @@ class Store(ReadingStore):
             prompt=prompt,
         )
         reconciler = None if repository is None else Reconciler(repository, views.sights, self._collections)
-        self._told: list[Callable[[], None]] = [self._indexes.written, views.written]
+        self._told.append(views.written)
         self._writer = writer = Writer(engine, self._reader, self._told, reconciler)
-        self._syncs: list[Autosync] = []
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
-        self._stop = threading.Event()  # ends what talks to remotes
-        self._remotes: Remotes | None = None
         shut = lifetime.shut_elsewhere
         self._forgotten = weakref.finalize(self, shut, self._writer, self._indexes, self._views, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
@@ -208,27 +201,6 @@ class Store(ReadingStore):
         self._check_open()
         return Proposals(self._engine, self._reader)
 
-    @property
-    def remotes(self) -> Remotes:
-        """The other repositories that git knows for this one, and what is exchanged with them.
-
-        Raises:
-            UnsupportedError: The store is in memory, which has none.
-            ClosedError: It is closed.
-        """
-        from gitstate.store.links import Parts
-        from gitstate.store.remotes import Remotes
-
-        self._check_open()
-        if self._repository is None:
-            raise UnsupportedError("a store in memory has no remotes", hint="keep the state in a folder")
-        with self._closing:
-            if self._remotes is None:
-                self._remotes = Remotes(
-                    Parts(self._engine, self._repository, self._reader, self._writer, self._collections, self._stop)
-                )
-            return self._remotes
-
     def rescues(self, collection: Collection) -> Rescues:
         """Return the states of a collection's documents that were refused, or lost a merge, and are kept aside.
 
@@ -321,21 +293,12 @@ class Store(ReadingStore):
         self._writer.drain()
         return self._engine.gc()
 
-    def sync_with(self, sync: Autosync) -> None:
-        """Let what syncs in the background know of each write from now on, and end it when the store is closed."""
-        self._check_open()
-        self._syncs.append(sync)
-        self._told.append(sync.saved)
-
     def close(self) -> None:
         """Finish all writes, sync what waits to be synced in the background for the last time, bring the worktree to
         the head, let go of everything. Idempotent.
         """
         try:
-            if self._syncs and not self._closed:
-                self._writer.drain()
-                for sync in self._syncs:
-                    sync.close()
+            self._end_syncs()
         finally:
             self._shut()
 
@@ -344,8 +307,7 @@ class Store(ReadingStore):
         self._stop.set()
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
-                if self._remotes is not None:
-                    self._remotes.stop()
+                self._forget_others()
                 lifetime.shut(self._writer, self._indexes, self._views, self._engine)
 
     def __enter__(self) -> Self:
@@ -363,5 +325,4 @@ class Store(ReadingStore):
         self._closing = threading.Lock()
         self._writer.abandon(self._closed)
         self._indexes.forked()
-        for sync in self._syncs:
-            sync.forked()
+        self._forked_from_others()

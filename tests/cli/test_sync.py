@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend
+from gitstate import GitStateBackend
 from tests.cli.conftest import COMMAND, Gitstate
 from tests.git import git
 
