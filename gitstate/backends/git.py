@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gitstate.backends.documents import check_job_id
-from gitstate.backends.proposing import ProposingBackend
+from gitstate.backends.purging import PurgingBackend
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["GitStateBackend"]
 _log = logging.getLogger("gitstate")
 
 
-class GitStateBackend(ProposingBackend):
+class GitStateBackend(PurgingBackend):
     """Keeps the states of jobs in a git repository: every save is a commit, every commit can be read with plain git.
 
     Args:

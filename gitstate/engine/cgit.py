@@ -22,7 +22,7 @@ from gitstate.engine import files
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
-__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find", "line", "read"]
+__all__ = ["OLDEST", "CGit", "GaveUpError", "beyond", "commits", "find", "line", "reachable", "read"]
 
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
@@ -31,6 +31,7 @@ _DEPTH = "--depth=10"  # of 50 a pack is 2 % smaller, and what is read of it fir
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
+_LINE = 41  # bytes of an id and the end of its line
 _SEVERAL = 500  # objects that are asked for at once
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
@@ -217,6 +218,29 @@ def read(objects: Path, ids: Sequence[ObjectId]) -> Iterator[tuple[str, bytes]]:
             if stream.read(1) != b"\n":
                 return
             yield words[1].decode("ascii"), body
+
+
+def reachable(objects: Path, roots: Iterable[ObjectId]) -> frozenset[bytes] | None:
+    """Return the ids of all objects that some objects, which are there, lead to, themselves too; what is missing leads
+    nowhere. None: there is no git, or it cannot tell.
+    """
+    command = ["rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--stdin"]
+    return _listed(objects, command, roots)
+
+
+def beyond(objects: Path, tips: Iterable[ObjectId], seen: Iterable[ObjectId]) -> frozenset[ObjectId] | None:
+    """Return the commits that some commits or tags have in their histories and others have not; all of these are there.
+
+    None: there is no git, or it cannot tell.
+    """
+    found = _listed(objects, ["rev-list", "--stdin"], [*tips, *(f"^{each}" for each in seen)])
+    return None if found is None else frozenset(each.hex() for each in found)
+
+
+def _listed(objects: Path, command: list[str], told: Iterable[str]) -> frozenset[bytes] | None:
+    with _run(objects, command, "".join(f"{each}\n" for each in told)) as git:
+        found = frozenset(bytes.fromhex(line[:40].decode("ascii")) for line in _output(git) if len(line) == _LINE)
+        return found if git is not None and git.wait() == 0 else None
 
 
 def _said(objects: Path, arguments: list[str]) -> Iterator[bytes]:

@@ -127,6 +127,7 @@ class Event(StrEnum):
     IMPORTED = "imported"
     EDITED = "edited"
     RESHARDED = "resharded"
+    PURGED = "purged"
 
 
 EVENTS = {
@@ -146,6 +147,7 @@ EVENTS = {
     Event.IMPORTED: "a state came from files or a database",
     Event.EDITED: "somebody changed the files; also what a commit without trailers counts as",
     Event.RESHARDED: "all jobs moved under another number of folders",
+    Event.PURGED: "jobs or values were purged: all commits before it were written anew without them",
 }
 """What each event means."""
 
