@@ -211,6 +211,7 @@ class DocumentBackend(StateBackend):
         Raises:
             ConflictError: Somebody else changed the same things; ``conflicts`` lists them. The job is as it was, and
                 the refused state is kept whole: ``rescue`` names it (:meth:`RescuingBackend.rescues`).
+            StaleError: The job was purged from the store since the state was loaded or saved last.
             InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep, or the
                 execution is none; nothing was written.
         """
@@ -229,10 +230,16 @@ class DocumentBackend(StateBackend):
         picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
         refusal = Refusal(partial(self._store.rescues, self._jobs), self._codec, picture, record)
-        edit = refusal.watch(saves.edit_for(self._codec, self._checked, picture, record))
+        purged = partial(self._was_purged, job_id)
+        edit = refusal.watch(saves.edit_for(self._codec, self._checked, picture, record, purged))
         future = self._store.submit(self._jobs, job_id, edit, refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
+
+    def _was_purged(self, job_id: str, revision: str) -> bool:
+        from gitstate.store.purge import was_purged
+
+        return was_purged(self._store.reader, job_id, revision)
 
     async def mark_sheet_status(
         self, job_id: str, sheet_num: int, status: SheetStatus, error_message: str | None = None

@@ -1,6 +1,7 @@
 """What a save makes of a job: created, replaced, saved as it is, or merged with what others saved meanwhile."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from gitstate.backends.rewound import rewound_since
 from gitstate.backends.rules import JOB_RULES, REWIND_RULES
 from gitstate.backends.strangers import as_said, kept, stamped
 from gitstate.backends.subjects import message_for, told
-from gitstate.errors import ConflictError, CorruptionError, StateCorruptionError
+from gitstate.errors import ConflictError, CorruptionError, StaleError, StateCorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.content import Content
@@ -62,10 +63,17 @@ class _Save:
         self.picture.publish()
 
 
-def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: ExecutionRecord | None = None) -> Edit:
+def edit_for(
+    codec: Codec[Any],
+    checked: Checked,
+    picture: Picture,
+    execution: ExecutionRecord | None = None,
+    was_purged: Callable[[str], bool] = lambda _: False,
+) -> Edit:
     """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
 
-    The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged.
+    The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged, and
+    StaleError when the job was purged since; ``was_purged`` tells that of a revision.
     """
     job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
 
@@ -81,6 +89,12 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         base = picture.base()
         if base is not None and current is not None and base.value_id == current.value_id:
             return on_top(base, current)
+        if base is not None and base.revision is not None and was_purged(base.revision):
+            raise StaleError(
+                f"job {job_id!r} was purged from the store since this state was loaded or saved last, and is not "
+                "brought back by it",
+                hint="end what still works on it; to begin the job anew, save a state that was made since the purge",
+            )
         theirs, note = _readable(current)
         if theirs is None:
             if base is not None and current is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
-from gitstate.backends.rescuing import RescuingBackend
+from gitstate.backends.purging import PurgingBackend
 
 if TYPE_CHECKING:
     from gitstate.engine.remotes import Remote
@@ -17,7 +17,7 @@ __all__ = ["SyncingBackend"]
 _TIMEOUT = 60.0  # seconds for which a remote may keep silent
 
 
-class SyncingBackend(RescuingBackend):
+class SyncingBackend(PurgingBackend):
     """Sync with other repositories; see docs/concepts/sync.md.
 
     Every method raises UnsupportedError on a backend in memory. One fetch, push or sync is at work at a time; others

@@ -23,7 +23,19 @@ from gitstate.engine import files
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
-__all__ = ["OLDEST", "CGit", "GaveUpError", "beyond", "commits", "contents", "facts", "find", "line", "read"]
+__all__ = [
+    "OLDEST",
+    "CGit",
+    "GaveUpError",
+    "beyond",
+    "commits",
+    "contents",
+    "facts",
+    "find",
+    "line",
+    "reachable",
+    "read",
+]
 
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
@@ -32,6 +44,7 @@ _DEPTH = "--depth=10"  # of 50 a pack is 2 % smaller, and what is read of it fir
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
+_LINE = 41  # bytes of an id and the end of its line
 _SEVERAL = 500  # objects that are asked for at once
 _SAID = "stdout"
 _KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
@@ -293,6 +306,20 @@ def beyond(objects: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId]) -
         if git is not None and git.wait() == 0:
             return found
     return None
+
+
+def reachable(objects: Path, roots: Iterable[ObjectId]) -> frozenset[bytes] | None:
+    """Return the ids of all objects that some objects, which are there, lead to, themselves too; what is missing leads
+    nowhere. None: there is no git, or it cannot tell.
+    """
+    command = ["rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--stdin"]
+    return _listed(objects, command, roots)
+
+
+def _listed(objects: Path, command: list[str], told: Iterable[str]) -> frozenset[bytes] | None:
+    with _run(objects, command, "".join(f"{each}\n" for each in told)) as git:
+        found = frozenset(bytes.fromhex(line[:40].decode("ascii")) for line in _output(git) if len(line) == _LINE)
+        return found if git is not None and git.wait() == 0 else None
 
 
 def _said(objects: Path, arguments: list[str]) -> Iterator[bytes]:

@@ -302,6 +302,10 @@ class GitEngine(Engine):
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
         return report
 
+    def forget(self) -> None:
+        """Forget all that was read: some of it was purged."""
+        self._reader.forget()
+
     def close(self) -> None:
         """See :meth:`Engine.close`."""
         self._packer.stop()

@@ -159,6 +159,17 @@ class Incoming:
             problems=problems,
         )
 
+    def commit(self, tip: ObjectId) -> ObjectId:
+        """Return the commit that a tip is, or is a tag of.
+
+        Raises:
+            CorruptionError: It is neither; :meth:`check` refuses such a one.
+        """
+        found = self._peel(tip)
+        if isinstance(found, Problem):
+            raise CorruptionError(f"{tip}: {found.what}")
+        return found
+
     def admit(self) -> None:
         """Make what arrived part of the repository, durably.
 

@@ -17,12 +17,13 @@ from gitstate.engine.locks import LockFile
 from gitstate.engine.repository import Repository, locate
 from gitstate.errors import StorageError, UnsupportedError
 
-__all__ = ["branch_named", "name_branch", "parse", "remotes", "rewrite", "with_lines"]
+__all__ = ["addresses", "branch_named", "name_branch", "parse", "remotes", "rewrite", "with_lines"]
 
 _SECTION = (b"gitstate",)
 _KEY = b"branch"
 _PATIENCE = 10.0  # seconds to wait for a living git that holds the file
 _OURS = re.compile(rb"(?<!\\\n)^(\[gitstate\]\n\tbranch = )(?:[^\n\\]|\\[^\n])*\n", re.MULTILINE)
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 
 
@@ -99,6 +100,20 @@ def remotes(repository: Repository) -> list[str]:
     path = repository.common_dir / "config"
     sections = parse(path).sections() if path.exists() else ()
     return sorted({os.fsdecode(each[1]) for each in sections if len(each) == 2 and each[0].lower() == b"remote"})
+
+
+def addresses(repository: Repository) -> dict[str, str]:
+    """Return the addresses of the remotes by their names, without the user and the password that may stand in them."""
+    path = repository.common_dir / "config"
+    config = parse(path) if path.exists() else ConfigFile()
+    found = {}
+    for name in remotes(repository):
+        try:
+            url = os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url"))
+        except KeyError:
+            url = ""
+        found[name] = _USER.sub(r"\1", url)
+    return found
 
 
 def parse(path: Path) -> ConfigFile:

@@ -140,6 +140,7 @@ class Event(StrEnum):
     EDITED = "edited"
     RESHARDED = "resharded"
     RESCUED = "rescued"
+    PURGED = "purged"
 
 
 EVENTS = {
@@ -160,6 +161,7 @@ EVENTS = {
     Event.EDITED: "somebody changed the files; also what a commit without trailers counts as",
     Event.RESHARDED: "all jobs moved under another number of folders",
     Event.RESCUED: "a state that was refused, or lost a merge, was kept aside; such a commit is on no branch",
+    Event.PURGED: "jobs or values were purged: all commits before it were written anew without them",
 }
 """What each event means."""
 

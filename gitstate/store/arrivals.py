@@ -125,8 +125,9 @@ class _Arrival:
                     hint="name the branch that holds the state with --branch, or choose another remote",
                 ) from None
             self.arrived.fetched = len(beyond(incoming.source, tip, self._heads))
-        for each in tips:
-            refuse_purged(reader, each)
+        for head in self._heads:
+            for each in tips:
+                refuse_purged(reader, head, incoming.commit(each))
 
     def _note(self) -> None:
         """Let refs stand at what is here now."""

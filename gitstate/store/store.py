@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gitstate.store.batch import MergeEdit
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
+    from gitstate.store.purging import Purging
     from gitstate.store.rescues import Rescues
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
@@ -194,6 +195,15 @@ class Store(SyncingStore):
         return self._writer.submit_merge(edit)
 
     @property
+    def purging(self) -> Purging:
+        """What removes documents and values from all of the history; UnsupportedError for a store in memory."""
+        from gitstate.store.purging import Purging
+
+        self._check_open()
+        self._writer.drain()
+        return Purging(self._engine, self._reader, self._repository, self._views)
+
+    @property
     def proposals(self) -> Proposals:
         """The branches of changes that were proposed."""
         from gitstate.store.proposals import Proposals
@@ -283,6 +293,8 @@ class Store(SyncingStore):
         self._check_open()
         if self._repository is None:
             return verify.check(self._engine, {"": self.head()}, collections, validate)
+        if repair:
+            self.purging.finish()
         return verify.check_repository(self._repository, collections, validate, repair=repair, worktree=self._worktree)
 
     def gc(self) -> GcReport:

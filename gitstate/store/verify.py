@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
-from gitstate.engine import graph, refs, trees
+from gitstate.engine import graph, purging, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
@@ -13,7 +13,7 @@ from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
-from gitstate.store import makers, pins, rescues
+from gitstate.store import makers, pins, purge, rescues
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
@@ -77,6 +77,10 @@ def check_repository(
         report = check(engine, heads, collections, validate, pinned)
     finally:
         engine.close()
+    if purging.is_pending(repository):
+        hint = "--repair does the rest, and so does the next purge"
+        what = "a purge was cut short, or is at work: what was purged may still be on the disk"
+        problems.append(Problem("purge", "gitstate/purge", what, hint, "warning"))
     problems += worktree.check(repair=repair) if worktree is not None else []
     return replace(report, problems=(*problems, *report.problems))
 
@@ -150,10 +154,12 @@ def check(
     for name, commit_id in {**heads, **(pinned or {}), **aside}.items():
         objects.reach(commit_id, name)
     documents = DocumentCheck(reader, validate)
+    back: list[Problem] = []
     for commit_id in dict.fromkeys(heads.values()):
         documents.look_at(commit_id, collections)
+        back += purge.back(engine, commit_id)
     count, odd = rescues.problems(reader, collections, [ref for ref in aside if ref.startswith(rescues.FOLDER)])
-    problems = (*objects.problems, *documents.problems, *lost, *odd)
+    problems = (*objects.problems, *documents.problems, *lost, *odd, *dict.fromkeys(back))
     return Report(objects.commits, objects.objects, len(documents.seen), problems, count)
 
 
