@@ -33,6 +33,7 @@ __all__ = [
     "complete_job",
     "complete_pin",
     "complete_proposal",
+    "complete_rescue",
     "complete_revision",
     "complete_status",
     "completion",
@@ -153,6 +154,17 @@ def complete_proposal(ctx: click.Context, _: click.Parameter, incomplete: str) -
     with suppress(Exception), _glance(ctx) as store:
         for branch in Proposals(store.reader.engine, store.reader).all():
             offered[branch.name] = f"at {short(branch.tip)}"
+    return _items(offered, incomplete, helps=offered)
+
+
+def complete_rescue(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the names of the rescues that begin so, the newest first."""
+    from gitstate.store.rescues import Rescues
+
+    offered: dict[str, str] = {}
+    with suppress(Exception), _glance(ctx) as store:
+        for rescue in Rescues(store.reader.engine, store.reader, store.jobs).look()[0]:
+            offered[rescue.name] = clean(rescue.revision.message.subject)
     return _items(offered, incomplete, helps=offered)
 
 
