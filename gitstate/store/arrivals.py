@@ -124,7 +124,6 @@ class _Arrival:
                     f"{link.branch} is no store: {FORMAT_FILE} is missing at {tip[:12]}; it was left alone",
                     hint="name the branch that holds the state with --branch, or choose another remote",
                 ) from None
-            self.arrived.fetched = len(beyond(incoming.source, tip, self._heads))
         for head in self._heads:
             for each in tips:
                 refuse_purged(reader, head, incoming.commit(each))
@@ -134,6 +133,8 @@ class _Arrival:
         link, arrived = self._link, self.arrived
         if arrived.tip is not None:
             link.note(arrived.tip, "fetch")
+            if self._heads:  # else it is a clone, and nobody asks how many
+                arrived.fetched = len(beyond(link.parts.engine, arrived.tip, self._heads))
         if self._others:
             here = {ref: link.parts.engine.peeled(each) for ref, each in self._difference.fetch.items()}
             arrived.companions += link.companions.take({ref: each for ref, each in here.items() if each is not None})
