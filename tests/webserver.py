@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             stderr=subprocess.DEVNULL,
         ) as process:
             assert process.stdin and process.stdout
-            feeder = threading.Thread(target=self._feed, args=(process.stdin,), daemon=True)
+            feeder = threading.Thread(target=self._feed, args=(process,), daemon=True)
             feeder.start()
             try:
                 self._pass_on(process.stdout)
@@ -204,12 +204,21 @@ class _Handler(BaseHTTPRequestHandler):
                     self.connection.shutdown(2)
             feeder.join()
 
-    def _feed(self, stdin: BinaryIO) -> None:
-        """Pass on what the client sends, whether its length is known or it comes in chunks."""
+    def _feed(self, process: "subprocess.Popen[bytes]") -> None:
+        """Pass on what the client sends, whether its length is known or it comes in chunks.
+
+        Where a client goes away in the middle, git 2.39 would wait for the rest for ever, and at full speed.
+        """
+        stdin, listens = cast("BinaryIO", process.stdin), True
         with suppress(OSError, ValueError), stdin:
             for data in self._body():
-                stdin.write(data)
+                try:
+                    if listens:
+                        stdin.write(data)
+                except OSError:
+                    listens = False  # all the same the client is heard out, or it would miss the answer
             return
+        process.kill()
         self.close_connection = True
 
     def _body(self) -> Iterator[bytes]:
