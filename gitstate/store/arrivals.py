@@ -73,6 +73,8 @@ class _Arrival:
     def run(self) -> Arrived:
         """Fetch, check, take in."""
         link = self._link
+        with link.parts.engine.lock():
+            pass  # a store that cannot be written says so before anything is fetched
         with Incoming(link.parts.repository) as incoming:
             there = link.call(lambda: link.fetching.fetch(self._choose, self._haves(), incoming.write, link.progress))
             self.arrived.there = there
