@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gitstate.engine.trees import Changes
 from gitstate.errors import CorruptionError, UnstorableError
-from gitstate.store.documents import Snapshot
+from gitstate.store.documents import Snapshot, WentBack
 from gitstate.store.merging import rewritten
 from gitstate.values.canonical import Value, dumps, equal
 from gitstate.values.joins import instant
@@ -69,10 +69,10 @@ class Pair:
         return self.ours if side == "ours" else self.theirs
 
     @cached_property
-    def went_back(self) -> bool:
-        """Whether somebody went back with it since."""
+    def went_back(self) -> WentBack:
+        """How far somebody went back with it since."""
         heads = self.merge.heads.values()
-        return any(head.went_back(self.ours.collection, self.ours.document) for head in heads)
+        return max(head.went_back(self.ours.collection, self.ours.document) for head in heads)
 
     @cached_property
     def later(self) -> Side:
@@ -120,9 +120,11 @@ class Pair:
         collection, joining = self.ours.collection, self.ours.collection.joining
         base, ours, theirs = self.merge.slot(self.base), self.merge.value(self.ours), self.merge.value(self.theirs)
         rules = (joining.rewind_rules if self.went_back else None) or collection.rules
-        merge = merge3(base, ours, theirs, rules, removes=self.went_back)
+        merge = merge3(base, ours, theirs, rules)
+        if merge.conflicts and self.went_back == "whole":
+            return Decided(self.later, merge.conflicts, self.later, whole=self.later)
         if merge.conflicts:
-            merge = merge3(base, ours, theirs, rules, wins=self.later, removes=self.went_back)
+            merge = merge3(base, ours, theirs, rules, wins=self.later, removes=bool(self.went_back))
         value: dict[str, Value] = merge.value  # type: ignore[assignment]  # objects merge to an object
         wins = self.later if merge.conflicts else "ours"
         alike = [side for side in self._in_order() if equal(value, ours if side == "ours" else theirs)]

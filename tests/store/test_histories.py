@@ -509,6 +509,24 @@ def test_nothing_goes_forward_over_a_rollback() -> None:
     assert both_ways(world, other, back).losers == (), "a rollback that nobody contradicts is taken"
 
 
+def test_what_was_restored_in_part_is_merged_with_other_work_place_by_place() -> None:
+    counting = replace(NOTED, rules=Rules.of({"/n": add_deltas}))
+    world = World(replace(counting, joining=replace(NOTED.joining, rewind_rules=Rules())))
+    start = world.begin({"a": {"saved": T2, "n": 5, "sheets": {"1": {"n": 1}, "2": {"n": 1}}}})
+    work = world.save(start, {"a": {"saved": T3, "n": 6, "sheets": {"1": {"n": 1}, "2": {"n": 2}, "3": {"n": 1}}}})
+    back = world.save(start, {"a": {"saved": T2, "n": 4, "sheets": {"1": {"n": 0}}}}, event="restored")
+    joined = both_ways(world, work, back)
+    assert world.values(joined.tree)["a"] == {
+        "id": "a",
+        "saved": T3,
+        "n": 4,  # nothing is counted over that
+        "sheets": {"1": {"n": 0}, "3": {"n": 1}},  # and what was removed and changed is as who came last has it
+    }
+    assert [(each.side, [c.pointer for c in each.conflicts]) for each in joined.losers] == [
+        ("ours", ["/n", "/sheets/2"])
+    ]
+
+
 # The commit
 
 
