@@ -10,7 +10,7 @@ the thing, and a ``hint`` that says what to do::
     │   └── StoreNotFoundError       store-not-found
     ├── ExistsError                  exists                choose another name
     ├── StaleError                   stale                 load again, then save
-    ├── ConflictError                conflict              decide which side is right
+    ├── ConflictError                conflict              decide which side is right; what was refused is kept
     ├── BusyError                    busy                  wait, or end the other process
     ├── InvalidInputError            invalid-input         also ValueError: correct the call
     │   └── UnstorableError          unstorable            a value that JSON cannot keep
@@ -128,16 +128,19 @@ class StaleError(GitStateError):
 
 
 class ConflictError(GitStateError):
-    """Two edits that cannot be joined; nothing was written.
+    """Two edits that cannot be joined; nothing of them became part of the history.
 
-    ``conflicts`` lists them, one :class:`gitstate.values.merge.Conflict` for each pointer.
+    ``conflicts`` lists them, one :class:`gitstate.values.merge.Conflict` for each pointer. ``rescue`` is the ref under
+    which the state is kept that a save was refused with (docs/how-to/get-a-refused-save-back.md); it is empty where
+    there was no such state, or no keeping it, and then the message says why.
     """
 
     code = "conflict"
 
-    def __init__(self, message: str, *, conflicts: Sequence[Any] = (), hint: str = "") -> None:
+    def __init__(self, message: str, *, conflicts: Sequence[Any] = (), rescue: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.conflicts = tuple(conflicts)
+        self.rescue = rescue
 
 
 class BusyError(GitStateError):

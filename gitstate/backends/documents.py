@@ -22,6 +22,7 @@ from gitstate import clock
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
 from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.states import changed, laid_to_rest, updated_at
@@ -76,6 +77,7 @@ class DocumentBackend(StateBackend):
             trailer=message.JOB,
             summarize=summarize,
             rules=JOB_RULES,
+            joining=JOB_JOINING,
             check=lambda value: codec().decode(value),
         )
         store.serve(self._jobs)
@@ -207,11 +209,14 @@ class DocumentBackend(StateBackend):
                 once: each ``id`` is one execution.
 
         Raises:
-            ConflictError: Somebody else changed the same things; nothing was written, ``conflicts`` lists them.
+            ConflictError: Somebody else changed the same things; ``conflicts`` lists them. The job is as it was, and
+                the refused state is kept whole: ``rescue`` names it (:meth:`RescuingBackend.rescues`).
+            StaleError: The job was purged from the store since the state was loaded or saved last.
             InvalidInputError: The state is no instance of the backend's model, or holds what JSON cannot keep, or the
                 execution is none; nothing was written.
         """
         from gitstate.backends import saves
+        from gitstate.backends.refusals import Refusal
 
         if not isinstance(state, self._codec.model):
             raise InvalidInputError(f"a {self._codec.model.__name__} is saved here, not a {type(state).__name__}")
@@ -224,9 +229,17 @@ class DocumentBackend(StateBackend):
         content = Content(value=encoded.value)
         picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
-        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, self._checked, picture, record))
+        refusal = Refusal(partial(self._store.rescues, self._jobs), self._codec, picture, record)
+        purged = partial(self._was_purged, job_id)
+        edit = refusal.watch(saves.edit_for(self._codec, self._checked, picture, record, purged))
+        future = self._store.submit(self._jobs, job_id, edit, refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
+
+    def _was_purged(self, job_id: str, revision: str) -> bool:
+        from gitstate.store.purge import was_purged
+
+        return was_purged(self._store.reader, job_id, revision)
 
     async def mark_sheet_status(
         self, job_id: str, sheet_num: int, status: SheetStatus, error_message: str | None = None

@@ -238,7 +238,7 @@ def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Reco
     """
     met: set[int] = set()
     for life in lives(store, collection, job_id):
-        for revision in store.history(collection, job_id, life.newest, until=life.began.id, key=message.EXECUTION):
+        for revision in store.history(collection, job_id, life.end, until=life.began.id, key=message.EXECUTION):
             found = recorded_by(collection, job_id, revision)
             if found is not None and found.id not in met:
                 met.add(found.id)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gitstate.backends.documents import check_job_id
-from gitstate.backends.proposing import ProposingBackend
+from gitstate.backends.syncing import SyncingBackend
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
+    from gitstate.engine.transport import Progress
 
 __all__ = ["GitStateBackend"]
 
 _log = logging.getLogger("gitstate")
 
 
-class GitStateBackend(ProposingBackend):
+class GitStateBackend(SyncingBackend):
     """Keeps the states of jobs in a git repository: every save is a commit, every commit can be read with plain git.
 
     Args:
@@ -68,6 +69,54 @@ class GitStateBackend(ProposingBackend):
             store.stamp_with(CodeStamp(self._project))
         if store.created:
             _tell_how_to_ignore(Path(os.path.abspath(path)))
+
+    @classmethod
+    async def clone(
+        cls,
+        url: str,
+        path: str | os.PathLike[str],
+        *,
+        branch: str | None = None,
+        worktree: bool = True,
+        timeout: float = 60.0,  # noqa: ASYNC109 - it is the remote's silence that is bounded, not this call
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make a store of all that another repository has, checked as all is that is fetched, and open it.
+
+        Args:
+            url: The repository's address or path; it becomes the remote ``origin``.
+            path: Where to; nothing, or an empty folder, may be there. If the clone fails, that is so again.
+            branch: The branch that holds the store: by default ``main``, else ``gitstate``, else the only one.
+            worktree: Whether the files are shown in the folder; without it the new repository is bare.
+            timeout: Seconds for which the other side may keep silent.
+            progress: As that of :meth:`sync`.
+            options: What the constructor takes beside these.
+
+        Raises:
+            ExistsError: Something is in the folder.
+            NotFoundError: The repository has no such branch; the message lists those that it has.
+            SyncError: It cannot be talked to, or what it has is not to be trusted.
+            UnsupportedError: Its branch is no store, or one of a newer format.
+        """
+        from gitstate.format import message
+        from gitstate.format.layout import Layout
+        from gitstate.store import cloning
+        from gitstate.store.documents import Collection
+
+        jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # all that a clone asks of it
+
+        def work() -> tuple[str, bool]:
+            store = cloning.clone(
+                url, path, branch=branch, bare=not worktree, collections=[jobs], timeout=timeout, progress=progress
+            )
+            store.close()
+            return store.branch, store.created
+
+        found, created = await asyncio.to_thread(work)
+        backend = cls(path, branch=found, worktree=worktree, create=False, **options)
+        backend.store.created = created
+        return backend
 
     async def code(
         self, job_id: str, *, at: str | None = None, project: str | os.PathLike[str] | None = None

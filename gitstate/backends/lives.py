@@ -42,7 +42,7 @@ def lives(store: Answers, collection: Collection, job_id: str, at: str | None = 
 def present_life(store: Answers, collection: Collection, job_id: str, at: str | None = None) -> Iterator[Revision]:
     """Yield the revisions of the life that a job has at a revision, newest first. Raises as :func:`lives` does."""
     for life in lives(store, collection, job_id, at):
-        yield from store.history(collection, job_id, life.newest, until=life.began.id)
+        yield from store.history(collection, job_id, life.end, until=life.began.id)
 
 
 def _brought_back_from(collection: Collection, job_id: str, birth: Revision) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitstate.backends.proposing import ProposingBackend
+from gitstate.backends.syncing import SyncingBackend
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["InMemoryStateBackend"]
 
 
-class InMemoryStateBackend(ProposingBackend):
+class InMemoryStateBackend(SyncingBackend):
     """Keeps states in memory, with the behaviour of :class:`gitstate.GitStateBackend`, history included.
 
     Args:

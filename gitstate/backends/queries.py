@@ -20,7 +20,7 @@ from gitstate.store.documents import Collection
 from gitstate.store.selection import ORDERS, Selected, Selection
 from gitstate.values.joins import instant
 
-__all__ = ["JobFilters", "JobPage", "matching", "page", "since_when", "statistics"]
+__all__ = ["JobFilters", "JobPage", "count", "matching", "page", "since_when", "standing", "statistics"]
 
 _log = logging.getLogger("gitstate")
 
@@ -105,7 +105,7 @@ def matching(
                 error = error if snapshot is None else store.attributed(snapshot, error)
                 _log.warning("left out of the list: %s", error.message)
         for row in rows:
-            if statuses is None or str(_standing(row.facts)[0]) in statuses:
+            if statuses is None or str(standing(row.facts)[0]) in statuses:
                 yield row
         if at_once is None or len(rows) < at_once:
             return
@@ -115,7 +115,7 @@ def matching(
 def shown(row: Selected) -> dict[str, Any]:
     """Return a job as people see it: one whose process is gone is paused."""
     summary: dict[str, Any] = row.facts
-    summary["status"], summary["error_message"] = _standing(summary)
+    summary["status"], summary["error_message"] = standing(summary)
     for name in HIDDEN:
         del summary[name]
     return summary
@@ -134,19 +134,19 @@ def statistics(store: Answers, jobs: Collection, job_id: str) -> dict[str, Any]:
     if not facts:
         return {}
     numbers = executions.numbers(store, jobs, job_id)
-    total, completed = _count(facts["total_sheets"]), facts["done_sheets"] - facts["skipped_sheets"]
+    total, completed = count(facts["total_sheets"]), facts["done_sheets"] - facts["skipped_sheets"]
     return {
         "total_sheets": total,
         "completed_sheets": completed,
         "success_rate": 100.0 * completed / total if total else 0.0,
-        "total_retries": _count(facts["total_retry_count"]),
+        "total_retries": count(facts["total_retry_count"]),
         "total_executions": numbers.total,
         "avg_duration_seconds": numbers.seconds,
         "successful_executions": numbers.successful,
     }
 
 
-def _count(value: Any) -> int:
+def count(value: Any) -> int:
     """Return a number that other models may have as anything, 0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0
 
@@ -216,7 +216,7 @@ def _seconds(time: datetime | None) -> float | None:
     return None if time is None else time.timestamp()
 
 
-def _standing(facts: Any) -> tuple[str | None, str | None]:
+def standing(facts: Any) -> tuple[str | None, str | None]:
     """Return the status and error of a job, after a look at its process."""
     may_be_dead = facts["status"] == JobStatus.RUNNING and facts["pid"] is not None
     reason = cause_of_death(SimpleNamespace(**facts)) if may_be_dead else None

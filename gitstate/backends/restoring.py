@@ -28,7 +28,7 @@ from gitstate.values.pointer import Parts
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
 
-__all__ = ["Wanted", "checked", "followed", "now_text", "numbered", "reopened", "repaired", "reset", "restore"]
+__all__ = ["Wanted", "checked", "followed", "now_text", "numbered", "put", "reopened", "repaired", "reset", "restore"]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _KEY = re.compile(r"[0-9]{1,18}")
@@ -132,8 +132,8 @@ def followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     return job | ({"updated_at": now_text()} if "updated_at" in job else {})
 
 
-def repaired(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job with what follows from its sheets made right.
+def repaired(value: Mapping[str, Any], *, now: datetime | None = None) -> dict[str, Any]:
+    """Return a job with what follows from its sheets made right; ``now`` is when, if not at this moment.
 
     * ``last_completed_sheet`` is the highest sheet that is completed;
     * ``current_sheet`` is a sheet in progress, or none;
@@ -153,7 +153,7 @@ def repaired(value: Mapping[str, Any]) -> dict[str, Any]:
     status = job.get("status")
     if done == total and status not in (JobStatus.COMPLETED, JobStatus.CANCELLED):
         ends = [time for sheet in sheets.values() if (time := instant(sheet.get("completed_at"))) is not None]
-        job |= {"status": JobStatus.COMPLETED.value, "completed_at": _text(max(ends, default=clock.now()))}
+        job |= {"status": JobStatus.COMPLETED.value, "completed_at": _text(max(ends, default=now or clock.now()))}
         job.pop("error_message", None)
     elif done != total and status in (JobStatus.COMPLETED, JobStatus.PAUSED, JobStatus.PENDING):
         if status == JobStatus.COMPLETED:
@@ -217,12 +217,22 @@ def _with_part(job_id: str, wanted: Wanted, old: dict[str, Value], now: dict[str
                 f"job {job_id!r} has nothing at {pointer.to_text(place)}, neither then nor now",
                 hint="`gitstate show --json` shows which places there are",
             )
-        after = _put(after, place, slot, place)
+        after = put(after, place, slot, place)
     return after
 
 
-def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
-    """Return a value with something else at a place; nothing is changed in place."""
+def put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
+    """Return a value with something else at a place; nothing is changed in place.
+
+    Args:
+        value: The value.
+        parts: The place in it.
+        slot: What shall stand there; ABSENT for nothing.
+        place: The whole place, for the error.
+
+    Raises:
+        InvalidInputError: What holds the place is not there.
+    """
     key, rest = parts[0], parts[1:]
     number = pointer.index(key) if isinstance(value, list) else None
     if isinstance(value, dict) and (not rest or key in value):
@@ -236,7 +246,7 @@ def _put(value: Any, parts: Parts, slot: Slot, place: Parts) -> Any:
             hint=f"restore {pointer.to_text(place[: len(place) - len(rest)])}",
         )
     if rest:
-        after[at] = _put(after[at], rest, slot, place)
+        after[at] = put(after[at], rest, slot, place)
     elif slot is not ABSENT:
         after[at] = slot
     elif isinstance(after, dict):

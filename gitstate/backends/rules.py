@@ -98,8 +98,8 @@ def _rank(status: Value) -> int | None:
 
 
 def _two_results(place: Place) -> Merge:
-    """Report every field of the run that differs; the value keeps ours for all of them."""
-    merge = place.aligned(_RUN, "ours").keywise()
+    """Report every field of the run that differs; the value has all of them as the side that wins has them."""
+    merge = place.aligned(_RUN, place.wins).keywise()
     differing = [entry for entry in map(place.entry, _RUN) if not same(entry.ours, entry.theirs)]
     conflicts: list[Conflict] = [conflict for entry in differing for conflict in entry.undecided().conflicts]
     return Merge(merge.value, (*conflicts, *merge.conflicts))

@@ -1,6 +1,7 @@
 """What a save makes of a job: created, replaced, saved as it is, or merged with what others saved meanwhile."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from gitstate.backends.rewound import rewound_since
 from gitstate.backends.rules import JOB_RULES, REWIND_RULES
 from gitstate.backends.strangers import as_said, kept, stamped
 from gitstate.backends.subjects import message_for, told
-from gitstate.errors import ConflictError, CorruptionError, StateCorruptionError
+from gitstate.errors import ConflictError, CorruptionError, StaleError, StateCorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.content import Content
@@ -20,7 +21,7 @@ from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import Rules, merge3
 
-__all__ = ["edit_for"]
+__all__ = ["edit_for", "normal", "on_base"]
 
 _log = logging.getLogger("gitstate")
 _LISTED = 10  # so many conflicts are named in the message of the error
@@ -62,10 +63,17 @@ class _Save:
         self.picture.publish()
 
 
-def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: ExecutionRecord | None = None) -> Edit:
+def edit_for(
+    codec: Codec[Any],
+    checked: Checked,
+    picture: Picture,
+    execution: ExecutionRecord | None = None,
+    was_purged: Callable[[str], bool] = lambda _: False,
+) -> Edit:
     """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
 
-    The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged.
+    The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged, and
+    StaleError when the job was purged since; ``was_purged`` tells that of a revision.
     """
     job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
 
@@ -74,14 +82,19 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         if not codec.forgets:
             return save.draft(Event.SAVED, base.content.value, ours)
         stored = current.content().value
-        normal = _normal(codec, stored, ours.value) if base.encoded is None else base.content.value
-        value = stamped(kept(codec, ours.value, normal, stored), ours.value)
+        value = on_base(codec, base, stored, ours.value)
         return save.draft(Event.SAVED, stored, ours if value is ours.value else Content(value=value))
 
     def edit(current: Snapshot | None) -> Draft:
         base = picture.base()
         if base is not None and current is not None and base.value_id == current.value_id:
             return on_top(base, current)
+        if base is not None and base.revision is not None and was_purged(base.revision):
+            raise StaleError(
+                f"job {job_id!r} was purged from the store since this state was loaded or saved last, and is not "
+                "brought back by it",
+                hint="end what still works on it; to begin the job anew, save a state that was made since the purge",
+            )
         theirs, note = _readable(current)
         if theirs is None:
             if base is not None and current is None:
@@ -94,14 +107,24 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         if equal(theirs, base.content.value):
             return on_top(base, current)
         rules = REWIND_RULES if rewound_since(current, base.revision) else JOB_RULES
-        normal = _normal(codec, base.content.value, ours.value)
-        said: Any = as_said(theirs, base.content.value, normal, ours.value)
-        value = _merged(codec, job_id, normal, ours.value, said, rules)
+        began = normal(codec, base.content.value, ours.value)
+        said: Any = as_said(theirs, base.content.value, began, ours.value)
+        value = _merged(codec, job_id, began, ours.value, said, rules)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
         return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))
 
     return edit
+
+
+def on_base(codec: Codec[Any], base: Picture, stored: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
+    """Return what a state becomes on top of its base, which the store has as ``stored``: itself, and with it what its
+    model does not look at.
+    """
+    if not codec.forgets:
+        return ours
+    began = normal(codec, stored, ours) if base.encoded is None else base.content.value
+    return stamped(kept(codec, ours, began, stored), ours)
 
 
 def _readable(current: Snapshot | None) -> tuple[dict[str, Value] | None, str]:
@@ -143,10 +166,10 @@ def _merged(
     return value
 
 
-def _normal(codec: Codec[Any], value: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
+def normal(codec: Codec[Any], value: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
     """Return a stored value as the model says it: defaults filled in, so that only real changes differ from it."""
     try:
-        normal: dict[str, Any] = codec.normal(value, ours)  # type: ignore[assignment]  # as above
+        known: dict[str, Any] = codec.normal(value, ours)  # type: ignore[assignment]  # as above
     except CorruptionError:
         return value
-    return normal
+    return known

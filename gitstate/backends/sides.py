@@ -46,7 +46,7 @@ class Finder:
             JobNotFoundError: There is no state on either side.
             RevisionNotFoundError: A name stands for no revision.
         """
-        sides = self._named(*before), self._named(*after)
+        sides = self.named(*before), self.named(*after)
         if sides[0].snapshot is None and sides[1].snapshot is None:
             raise _unknown(*(before if sides[0].told.checkpoint is None else after))
         return sides
@@ -59,6 +59,10 @@ class Finder:
                 raise _unknown(*named)
         return sides
 
+    def named(self, job_id: str, at: str | None) -> Side:
+        """Return the side of a job at a revision; None is the head. Raises RevisionNotFoundError: there is none."""
+        return self.side(job_id, next(self._revisions(job_id, at), None))
+
     def last_save(self, job_id: str) -> Sides:
         """Return the newest checkpoint that changed the state of a job, and the one before it.
 
@@ -66,20 +70,18 @@ class Finder:
             JobNotFoundError: The job has no history.
         """
         revisions = self._revisions(job_id, None)
-        after = self._side(job_id, next(revisions, None))
+        after = self.side(job_id, next(revisions, None))
         if after.told.checkpoint is None:
             raise _unknown(job_id, None)
         for revision in revisions:
-            before = self._side(job_id, revision)
+            before = self.side(job_id, revision)
             if _value_id(before) != _value_id(after):
                 return before, after
             after = before
-        return self._side(job_id, None), after
+        return self.side(job_id, None), after
 
-    def _named(self, job_id: str, at: str | None) -> Side:
-        return self._side(job_id, next(self._revisions(job_id, at), None))
-
-    def _side(self, job_id: str, revision: Revision | None) -> Side:
+    def side(self, job_id: str, revision: Revision | None) -> Side:
+        """Return the side of a job at one of its revisions; None: before its first."""
         if revision is None:
             return Side(JobSide(job_id, None, exists=False), None)
         snapshot = self._store.snapshot(self._jobs, job_id, revision.id)

@@ -154,7 +154,8 @@ def _of_any(store: Store, collection: Collection) -> Iterator[tuple[str, Revisio
 
 
 def _is_operation(job_id: str | None, revision: Revision) -> bool:
-    return _event(job_id, revision) in _OPERATIONS or revision.message.get(message.PROPOSAL) is not None
+    applied = (message.PROPOSAL, message.APPLIED)
+    return _event(job_id, revision) in _OPERATIONS or any(revision.message.get(key) is not None for key in applied)
 
 
 def _event(job_id: str | None, revision: Revision) -> str:

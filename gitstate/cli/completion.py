@@ -33,6 +33,8 @@ __all__ = [
     "complete_job",
     "complete_pin",
     "complete_proposal",
+    "complete_remote",
+    "complete_rescue",
     "complete_revision",
     "complete_status",
     "completion",
@@ -153,6 +155,29 @@ def complete_proposal(ctx: click.Context, _: click.Parameter, incomplete: str) -
     with suppress(Exception), _glance(ctx) as store:
         for branch in Proposals(store.reader.engine, store.reader).all():
             offered[branch.name] = f"at {short(branch.tip)}"
+    return _items(offered, incomplete, helps=offered)
+
+
+def complete_remote(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the names of the remotes that begin so."""
+    from gitstate.engine import settings
+    from gitstate.engine.repository import open_repository
+
+    offered: list[str] = []
+    with suppress(Exception), ctx.scope(cleanup=False):
+        path, branch = stores.chosen()
+        offered += settings.remotes(open_repository(path, branch=branch, create=False))
+    return _items(offered, incomplete)
+
+
+def complete_rescue(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the names of the rescues that begin so, the newest first."""
+    from gitstate.store.rescues import Rescues
+
+    offered: dict[str, str] = {}
+    with suppress(Exception), _glance(ctx) as store:
+        for rescue in Rescues(store.reader.engine, store.reader, store.jobs).look()[0]:
+            offered[rescue.name] = clean(rescue.revision.message.subject)
     return _items(offered, incomplete, helps=offered)
 
 

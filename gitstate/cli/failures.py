@@ -9,6 +9,7 @@ from gitstate import errors
 from gitstate.cli.output import clean, coloured, note
 
 __all__ = [
+    "ASIDE",
     "BROKEN_PIPE",
     "EXIT_STATUSES",
     "INTERRUPTED",
@@ -22,6 +23,7 @@ __all__ = [
 UNEXPECTED = 1
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
 PROBLEMS = 12
+ASIDE = 14
 BROKEN_PIPE = 141  # 128 and the number of SIGPIPE
 
 EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
@@ -57,6 +59,7 @@ def exit_table() -> list[tuple[str, str]]:
         (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
         *EXIT_STATUSES.values(),
         (PROBLEMS, "`verify` found something that is lost or wrong"),
+        (ASIDE, "`sync` is done, and a state was put aside, is no state, or a file clashed: somebody should look"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
     ]
     return [(str(status), meaning) for status, meaning in statuses]

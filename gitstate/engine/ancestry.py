@@ -8,7 +8,7 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, parse_commit
 from gitstate.errors import CorruptionError
 
-__all__ = ["Ancestry", "Sketch"]
+__all__ = ["Ancestry", "Sketch", "sketch"]
 
 _HEADERS = re.compile(
     rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)author [^\n]*\ncommitter [^\n]*> ([0-9]{1,18}) [+-][0-9]{4}\n"
@@ -49,10 +49,10 @@ class Ancestry:
         body = self._from_bulk(commit_id) if len(self._given) >= _ONE_BY_ONE else None
         self._given.add(commit_id)
         if body is not None:
-            return _sketch(body)
+            return sketch(body)
         body = self._source.read(commit_id, "commit")
         try:
-            return _sketch(body)
+            return sketch(body)
         except CorruptionError as error:
             raise CorruptionError(f"commit {commit_id}: {error.message}", hint=error.hint) from error
 
@@ -71,7 +71,8 @@ class Ancestry:
         return None
 
 
-def _sketch(body: bytes) -> Sketch:
+def sketch(body: bytes) -> Sketch:
+    """Read the body of a commit. Raises CorruptionError: it is none."""
     found = _HEADERS.match(body)
     if found is not None:
         return Sketch(found[1].decode("ascii"), tuple(found[2].decode("ascii").split()[1::2]), int(found[3]), body)

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from gitstate.engine.locks import alone
 from gitstate.engine.repository import Repository
 from gitstate.errors import GitStateError
 
-__all__ = ["Background", "checkpoint", "delay"]
+__all__ = ["Background", "checkpoint", "delay", "sync_records"]
 
 _log = logging.getLogger("gitstate")
 
@@ -53,19 +53,19 @@ def checkpoint(repository: Repository, journal: Journal, lock: Lock, *, patience
             names = _names(stretch.records)
             if len(names) >= _MANY:
                 _join(repository, names, lock)
-            _sync(repository, names, {refs.target(repository, record.ref) for record in stretch.records})
+            sync_records(repository, stretch.records)
             with lock():
                 journal.release(stretch)
 
 
-def _sync(repository: Repository, names: Iterable[str], branches: Iterable[str]) -> None:
-    """Sync packs, their folder, and branches, wherever git keeps them."""
+def sync_records(repository: Repository, records: Collection[Record]) -> None:
+    """Sync the packs that records are of, their folder, and the branches, wherever git keeps them."""
     folder = repository.objects / "pack"
-    for name in names:
+    for name in _names(records):
         for suffix in (".pack", ".idx"):
             _sync_file(folder / (name + suffix))  # one that is gone was joined with others, durably, by us or by git
     files.sync_directory(folder)
-    for branch in branches:
+    for branch in {refs.target(repository, record.ref) for record in records}:
         for path in (repository.common_dir / branch, repository.common_dir / "packed-refs"):
             _sync_file(path)
             if path.parent.is_dir():

@@ -145,17 +145,35 @@ class Engine(ABC):
         """Return the commit that a ref other than the branch stands at, that of a tag of a commit too; else None."""
 
     @abstractmethod
+    def peeled(self, object_id: ObjectId) -> ObjectId | None:
+        """Return the commit that an object is, or that a tag is of; None for anything else, and what is not here."""
+
+    @abstractmethod
     def refs(self, below: str) -> list[str]:
         """Return the names of all refs below a prefix that ends with a slash, sorted."""
 
     @abstractmethod
-    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
-        """Make a ref that is not there yet, durably, at a commit that is there.
+    def create_ref(self, name: str, commit_id: ObjectId, *, objects: Sequence[GitObject] = (), note: str = "") -> None:
+        """Make a ref that is not there yet, durably, at a commit that is there, or is one of the ``objects``.
 
-        With a ``note``, one line, a log begins with it, as that of a branch does.
+        These become durable first. Killed before the ref is there, nothing happened; after it, everything did. With a
+        ``note``, one line, a log begins with it, as that of a branch does. It is never called under :meth:`lock`.
 
         Raises:
             StaleError: It is there.
+            UnsupportedError: Another ref's name stands in the way.
+            BusyError: Another process did not let go in time.
+            StorageError: The disk refused; there is no ref, or it may be lost by a cut of the power.
+        """
+
+    @abstractmethod
+    def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """Move a ref other than the branch from ``expected`` (None: it is not there) to a commit that is there.
+
+        It is done durably, and never under :meth:`lock`. ``note`` is one line for its log.
+
+        Raises:
+            StaleError: It is elsewhere; it was not moved.
             UnsupportedError: Another ref's name stands in the way.
             BusyError: Another process did not let go in time.
         """

@@ -11,18 +11,31 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from gitstate.engine import files
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
-__all__ = ["OLDEST", "CGit", "GaveUpError", "commits", "find", "line", "read"]
+__all__ = [
+    "OLDEST",
+    "CGit",
+    "GaveUpError",
+    "beyond",
+    "commits",
+    "contents",
+    "facts",
+    "find",
+    "line",
+    "reachable",
+    "read",
+]
 
 OLDEST = (2, 32)
 """The first version that packs the content of packs."""
@@ -31,7 +44,11 @@ _DEPTH = "--depth=10"  # of 50 a pack is 2 % smaller, and what is read of it fir
 _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
+_LINE = 41  # bytes of an id and the end of its line
 _SEVERAL = 500  # objects that are asked for at once
+_SAID = "stdout"
+_KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
+_MISSING = b" missing\n"
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
@@ -55,12 +72,32 @@ class CGit:
         """Whether it is new enough."""
         return tuple(map(int, self.version.split(".")[:2])) >= OLDEST
 
-    def prepare(self, shop: Path) -> None:
-        """Make a repository in ``shop``, two folders below the objects that it borrows."""
+    def prepare(self, shop: Path, borrowed: str = "../..") -> None:
+        """Make a repository in ``shop``. ``borrowed`` are the objects that it borrows, as they are named in its own."""
         for part in ("objects/info", "objects/pack"):
-            (shop / part).mkdir(parents=True)
+            (shop / part).mkdir(parents=True, exist_ok=True)
         _make_repository(shop)
-        files.create(os.fspath(shop / "objects/info/alternates"), b"../..\n", durable=False)  # no name to be quoted
+        # A path without the store's own, in which a name might have to be quoted.
+        files.create(os.fspath(shop / "objects/info/alternates"), borrowed.encode("ascii") + b"\n", durable=False)
+
+    def pack_revisions(self, shop: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId]) -> Path:
+        """Pack what ``tips`` reach and ``known`` do not, with deltas of what those reach; return the file."""
+        command = ["pack-objects", "-q", "--revs", "--thin", "--stdout", "--delta-base-offset"]
+        self._run(shop, command, "".join([*(f"{each}\n" for each in tips), *(f"^{each}\n" for each in known)]))
+        return shop / _SAID
+
+    def start(
+        self, shop: Path, arguments: Sequence[str], more: Mapping[str, str], **streams: Any
+    ) -> "subprocess.Popen[bytes]":
+        """Start git in a shop, with more in its environment."""
+        process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - all arguments are ours
+            [self.program, *arguments],
+            cwd=shop,
+            env=_environment(shop) | dict(more),
+            pass_fds=[self.keep_open] if self.keep_open >= 0 else [],
+            **streams,
+        )
+        return process
 
     def pack(self, shop: Path, bases: Iterable[str]) -> str:
         """Pack what packs hold, with deltas; return the new pack, on the disk, without suffix."""
@@ -83,28 +120,19 @@ class CGit:
     def _packed(self, shop: Path, options: list[str], names: str) -> str:
         threads = ["--threads=1"] if self.gently else []
         command = ["pack-objects", "-q", "--delta-base-offset", _DEPTH, *threads, *options, "objects/pack/pack"]
-        checksum = self._run(shop, command, names).decode().strip()
+        checksum = self._run(shop, command, names).read_text("ascii").strip()
         base = os.fspath(shop / "objects/pack" / f"pack-{checksum}")
         for suffix in (".pack", ".idx"):
             files.sync_file(base + suffix)
         return base
 
-    def _run(self, shop: Path, arguments: list[str], text: str) -> bytes:
-        said = {name: shop / name for name in ("stdin", "stdout", "stderr")}
-        said["stdin"].write_text(text)
+    def _run(self, shop: Path, arguments: list[str], text: str) -> Path:
+        (shop / "stdin").write_text(text)
         with (
-            open(said["stdin"], "rb") as stdin,
-            open(said["stdout"], "wb") as stdout,
-            open(said["stderr"], "wb") as stderr,
-            subprocess.Popen(  # noqa: S603 - the arguments are ours, and the program is the user's own git
-                [self.program, *arguments],
-                cwd=shop,
-                env=_environment(shop),
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=[self.keep_open] if self.keep_open >= 0 else [],
-            ) as process,
+            open(shop / "stdin", "rb") as stdin,
+            open(shop / _SAID, "wb") as stdout,
+            open(shop / "stderr", "wb") as stderr,
+            self.start(shop, arguments, {}, stdin=stdin, stdout=stdout, stderr=stderr) as process,
         ):
             try:
                 self._wait(process, arguments[0])
@@ -112,9 +140,9 @@ class CGit:
                 process.kill()
                 raise
         if process.returncode:
-            reason = said["stderr"].read_text(errors="replace").strip() or f"exit status {process.returncode}"
+            reason = (shop / "stderr").read_text(errors="replace").strip() or f"exit status {process.returncode}"
             raise StorageError(f"`git {arguments[0]}` failed: {reason}", hint="`gitstate verify` tells more")
-        return said["stdout"].read_bytes()
+        return shop / _SAID
 
     def _wait(self, process: "subprocess.Popen[bytes]", command: str) -> None:
         if self.gently:
@@ -207,16 +235,91 @@ def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, dict
 
 def read(objects: Path, ids: Sequence[ObjectId]) -> Iterator[tuple[str, bytes]]:
     """Yield the kinds and bodies of objects, unchecked; it ends at one that git cannot read."""
-    with (
-        suppress(OSError),
-        _run(objects, ["cat-file", "--batch", "--buffer"], "".join(f"{each}\n" for each in ids)) as git,
-    ):
-        stream = _output(git)
-        while (header := stream.readline()) and len(words := header.split()) == 3:
-            body = stream.read(int(words[2]))
-            if stream.read(1) != b"\n":
+    for found in contents(objects, ids):
+        if found is None:
+            return
+        yield found[0], found[2]
+
+
+def contents(
+    objects: Path, ids: Iterable[ObjectId], longest: int | None = None
+) -> Iterator[tuple[str, int, bytes] | None]:
+    """Yield the kinds, sizes and bodies of objects, unchecked; None for one that is missing. It may end early.
+
+    Args:
+        objects: The folder in which they are.
+        ids: Which.
+        longest: Bytes; of a longer one the body is passed over, and given as empty.
+    """
+    with _asked(objects, "--batch", ids) as stream:
+        take = stream.read
+        for said in iter(stream.readline, b""):
+            if said[-9:] == _MISSING:
+                yield None
+                continue
+            kind, number = said[41:].split()
+            size = int(number)
+            if longest is not None and size > longest:
+                _pass_over(stream, size + 1)
+                yield _KINDS[kind], size, b""
+                continue
+            body = take(size + 1)
+            if len(body) <= size:
                 return
-            yield words[1].decode("ascii"), body
+            yield _KINDS[kind], size, body[:-1]
+
+
+def facts(objects: Path, ids: Iterable[ObjectId]) -> Iterator[tuple[str, int] | None]:
+    """Yield the kinds and sizes of objects; None for one that is missing. It may end early."""
+    with _asked(objects, "--batch-check", ids) as stream:
+        for said in stream:
+            if said[-9:] == _MISSING:
+                yield None
+            else:
+                kind, size = said[41:].split()
+                yield _KINDS[kind], int(size)
+
+
+@contextmanager
+def _asked(objects: Path, how: str, ids: Iterable[ObjectId]) -> Iterator[BufferedReader]:
+    """Give what git says of objects; nothing where there is no git."""
+    git = None
+    with ExitStack() as stack:
+        with suppress(OSError):
+            git = stack.enter_context(_run(objects, ["cat-file", how, "--buffer"], "".join([f"{i}\n" for i in ids])))
+        yield _output(git)
+
+
+def _pass_over(stream: BufferedReader, count: int) -> None:
+    while count and (piece := stream.read(min(count, _CHUNK))):
+        count -= len(piece)
+
+
+def beyond(objects: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId]) -> list[ObjectId] | None:
+    """Return the commits that ``tips`` have in their history and ``known`` have not, parents before their children.
+
+    None: git failed, or is not there; a commit may be missing.
+    """
+    told = "".join([*(f"{each}\n" for each in tips), *(f"^{each}\n" for each in known)])
+    with suppress(OSError), _run(objects, ["rev-list", "--topo-order", "--reverse", "--stdin"], told) as git:
+        found = _output(git).read().decode("ascii").split()
+        if git is not None and git.wait() == 0:
+            return found
+    return None
+
+
+def reachable(objects: Path, roots: Iterable[ObjectId]) -> frozenset[bytes] | None:
+    """Return the ids of all objects that some objects, which are there, lead to, themselves too; what is missing leads
+    nowhere. None: there is no git, or it cannot tell.
+    """
+    command = ["rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--stdin"]
+    return _listed(objects, command, roots)
+
+
+def _listed(objects: Path, command: list[str], told: Iterable[str]) -> frozenset[bytes] | None:
+    with _run(objects, command, "".join(f"{each}\n" for each in told)) as git:
+        found = frozenset(bytes.fromhex(line[:40].decode("ascii")) for line in _output(git) if len(line) == _LINE)
+        return found if git is not None and git.wait() == 0 else None
 
 
 def _said(objects: Path, arguments: list[str]) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ __all__ = [
     "Tier",
     "due",
     "exchange",
+    "forget",
     "forget_stale_index",
     "join",
     "kept",
@@ -32,6 +33,7 @@ __all__ = [
     "place",
     "plain",
     "remove_leftovers",
+    "replace",
     "workshop",
 ]
 
@@ -48,7 +50,7 @@ SMALL = 1 << 20
 _TIERS = ((64 << 10, FOLD_AT), (SMALL, 8), (16 << 20, 16))
 _GOING = "going"  # names what is about to be removed, should that be cut short
 _NAMES = re.compile(rb"(pack-[0-9a-f]{40})\.idx")
-_SUFFIXES = (".idx", ".pack", ".rev", ".bitmap")
+_SUFFIXES = (".idx", ".pack", ".rev", ".bitmap", ".mtimes")
 
 
 class Tier(NamedTuple):
@@ -159,7 +161,7 @@ def join(folder: Path, shop: Path, tier: Tier, lock: Lock, kind: PackKind = "pla
     base = os.fspath(shop / name)
     files.create(base + ".pack", made.data, mode=0o444)
     files.create(base + ".idx", made.index, mode=0o444)
-    return _exchange(folder, shop, base, name, sound, lock)
+    return replace(folder, shop, base, name, sound, lock)
 
 
 def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
@@ -181,10 +183,11 @@ def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str],
         BusyError: The store's lock was not to be had; so is every pack.
     """
     new = packs.ids(files.read(made + ".idx"))
-    return _exchange(folder, shop, made, name, [base for base in old if _covers(new, base)], lock)
+    return replace(folder, shop, made, name, [base for base in old if _covers(new, base)], lock)
 
 
-def _exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
+def replace(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
+    """Do as :func:`exchange` does, whether the new pack has each object of the old ones or not."""
     target = os.path.join(folder, name)
     covered = [base for base in old if base != target]
     going = "\n".join(os.path.basename(base) + ".idx" for base in covered)
@@ -195,11 +198,15 @@ def _exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str]
     with lock():
         if not all(os.path.exists(target + suffix) for suffix in (".idx", ".pack")):
             return 0  # somebody's cleaning was faster
-        gone = [base for base in covered if not kept(base)]
-        _forget_multi_pack_index(folder, gone)
-        for base in gone:
-            _remove(base)
-    return len(gone)
+        return forget(folder, [base for base in covered if not kept(base)])
+
+
+def forget(folder: Path, bases: Sequence[str]) -> int:
+    """Remove packs; call it under the store's lock. Return how many."""
+    _forget_multi_pack_index(folder, bases)
+    for base in bases:
+        _remove(base)
+    return len(bases)
 
 
 def _covers(new: Set[bytes], base: str) -> bool:

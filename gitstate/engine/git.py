@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitstate.engine import cgit, files, locks, packs, refs, settling, upkeep
+from gitstate.engine import cgit, files, locks, packs, refs, scratch, settling, upkeep
 from gitstate.engine.background import Background, checkpoint, delay
 from gitstate.engine.base import Engine, Settled, Source, Step
 from gitstate.engine.identity import Identity
@@ -139,9 +139,7 @@ class GitEngine(Engine):
             placed = None
             try:
                 if pack is not None:
-                    if not self._keep or not os.path.exists(self._keep):
-                        self._keep = packs.keeper(self._private)
-                    placed = packs.place(self._packs, pack, keep=self._keep, durable=not journaled)
+                    placed = self._place(pack, durable=not journaled)
                 self._swap(expected, new, note, durable=not journaled)
             except BaseException:
                 self._take_back(new, placed, journaled=journaled)
@@ -165,6 +163,12 @@ class GitEngine(Engine):
     def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
         """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
         return self._journal.append(Record(self._repository.ref, expected, new, pack.data))
+
+    def _place(self, pack: packs.Pack, *, durable: bool) -> packs.NewPack:
+        """Write a pack, and keep it from git's garbage collection until it is released."""
+        if not self._keep or not os.path.exists(self._keep):
+            self._keep = packs.keeper(self._private)
+        return packs.place(self._packs, pack, keep=self._keep, durable=durable)
 
     def _swap(self, expected: ObjectId | None, new: ObjectId, note: str, *, durable: bool) -> None:
         refs.swap(
@@ -200,23 +204,55 @@ class GitEngine(Engine):
             found = refs.read(self._repository, name)
         return None if found is None else self._reader.peel(found)
 
+    def peeled(self, object_id: ObjectId) -> ObjectId | None:
+        """See :meth:`Engine.peeled`."""
+        try:
+            return self._reader.peel(object_id)
+        except CorruptionError:
+            return None
+
     def refs(self, below: str) -> list[str]:
         """See :meth:`Engine.refs`."""
         with files.storage_errors(self._repository.path(below)):
             return sorted(set(refs.names(self._repository, below)))
 
-    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
+    def create_ref(self, name: str, commit_id: ObjectId, *, objects: Sequence[GitObject] = (), note: str = "") -> None:
         """See :meth:`Engine.create_ref`."""
+        pack = packs.build(objects) if objects else None
         with self._writing():
             # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
             with self.lock():
-                timeout = self._ref_timeout
-                if not note:
-                    refs.create(self._repository, name, commit_id, timeout=timeout)
-                    return
-                who = self.signature()
-                refs.swap(self._repository, name, expected=None, new=commit_id, who=who, note=note, timeout=timeout)
+                placed = None if pack is None else self._place(pack, durable=True)
+                try:
+                    self._make_ref(name, commit_id, note)
+                except BaseException:
+                    self._clean = False
+                    if placed is not None and not self._may_be_at(commit_id, name):
+                        placed.discard()
+                    raise
+                finally:
+                    if placed is not None:
+                        placed.release()
+        self._reader.learn(objects)
+        if placed is not None:
+            self._background.due_in(delay(self._journal))  # it is one more pack to be joined with others
+
+    def _make_ref(self, name: str, commit_id: ObjectId, note: str) -> None:
+        timeout = self._ref_timeout
+        if not note:
+            refs.create(self._repository, name, commit_id, timeout=timeout)
+            return
+        who = self.signature()
+        refs.swap(self._repository, name, expected=None, new=commit_id, who=who, note=note, timeout=timeout)
+
+    def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """See :meth:`Engine.move_ref`."""
+        with self._writing():
+            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)  # as for one that is made
+            with self.lock():
+                who, timeout = self.signature(), self._ref_timeout
+                refs.swap(self._repository, name, expected=expected, new=new, who=who, note=note, timeout=timeout)
 
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""
@@ -266,6 +302,10 @@ class GitEngine(Engine):
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
         return report
 
+    def forget(self) -> None:
+        """Forget all that was read: some of it was purged."""
+        self._reader.forget()
+
     def close(self) -> None:
         """See :meth:`Engine.close`."""
         self._packer.stop()
@@ -289,9 +329,10 @@ class GitEngine(Engine):
                 message, cause=error, hint="check who owns it, its permissions and its mount"
             ) from error
 
-    def _may_be_at(self, commit_id: ObjectId) -> bool:
+    def _may_be_at(self, commit_id: ObjectId, ref: str = "") -> bool:
+        """Whether the branch, or another ref, stands at a commit, as far as we know."""
         try:
-            return self.head() == commit_id
+            return (self.head() if not ref else self.ref(ref)) == commit_id
         except (CorruptionError, StorageError):
             return True  # we do not know, so the objects stay
 
@@ -301,8 +342,10 @@ class GitEngine(Engine):
         lock = f"{self._repository.common_dir / self._repository.ref}.lock"
         if locks.is_of_the_dead(self._repository.private, lock):
             files.remove(lock)  # first: while the private file is there, the lock can be told from a living git's
+        locks.settle_doubles(self._repository.private, self._repository.common_dir / "refs")
         locks.remove_leftovers(self._repository.private)
         upkeep.remove_leftovers(self._repository, nullcontext)
+        scratch.remove_leftovers(self._repository)
         self._clean = True
 
     def _settle(self) -> None:

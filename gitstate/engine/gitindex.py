@@ -287,6 +287,11 @@ class GitIndex:
         self.changed |= self._trees is not None
         self._trees = None
 
+    def forget_resolved(self) -> None:
+        """Leave out how conflicts were resolved, which names files that may be gone."""
+        self.changed |= bool(self._extensions)
+        self._extensions = b""
+
     def to_bytes(self, source: Source | None = None, target: ObjectId | None = None) -> bytes:
         """Write the index, as version 3 if an entry needs it, else 2.
 

@@ -218,6 +218,19 @@ class Journal:
         self.records.pop()
         self._write(bytes(len(_MARK)), place)
 
+    def erase(self) -> None:
+        """Remove the file, and what it holds from the disk; all that the records say is on the disk.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        if self._fd >= 0:
+            self._write(bytes(_SIZE), 0)
+            files.sync(self._fd)
+            os.unlink(self._path)
+            files.sync_directory(os.path.dirname(self._path))
+        self.close()
+
     def close(self) -> None:
         """Close the file. Idempotent."""
         fd, self._fd = self._fd, -1

@@ -21,7 +21,19 @@ from typing import Self
 from gitstate.engine import files
 from gitstate.errors import BusyError
 
-__all__ = ["LockFile", "StoreLock", "alone", "is_left", "is_of_the_dead", "remove_leftovers"]
+__all__ = [
+    "LockFile",
+    "StoreLock",
+    "alone",
+    "doubles",
+    "hold",
+    "is_held",
+    "is_left",
+    "is_of_the_dead",
+    "let_go",
+    "remove_leftovers",
+    "settle_doubles",
+]
 
 _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
 _QUEUE_WAIT = 0.002  # seconds between two tries of those behind
@@ -144,6 +156,45 @@ def alone(path: Path, timeout: float) -> Iterator[int]:
         yield fd
     finally:
         _unlock(fd)
+
+
+def hold(folder: str | os.PathLike[str], *, wait: bool) -> int:
+    """Keep a folder from being taken for a dead process's, until :func:`let_go` or death.
+
+    Args:
+        folder: The folder itself is locked, so that it can be removed with all that is in it.
+        wait: Whether to wait for others, who only look whether somebody holds it, or clear it away.
+
+    Returns:
+        A descriptor, which a child may hold too; -1 when somebody else holds the folder, or when it is gone.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    _descriptors.add(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _same(fd, os.fspath(folder)):
+            held, fd = fd, -1
+            return held
+    except BlockingIOError:
+        pass
+    finally:
+        _unlock(fd)
+    return -1
+
+
+def let_go(fd: int) -> None:
+    """End what :func:`hold` began."""
+    _unlock(fd)
+
+
+def is_held(folder: str | os.PathLike[str]) -> bool:
+    """Whether somebody alive holds a folder."""
+    fd = hold(folder, wait=False)
+    _unlock(fd)
+    return fd < 0 and os.path.isdir(folder)
 
 
 _locks: "weakref.WeakSet[StoreLock]" = weakref.WeakSet()
@@ -323,6 +374,35 @@ def remove_leftovers(private: Path) -> None:
     for entry in _private_files(private, _OWN):
         if is_left(entry.path):
             files.remove(entry.path)
+
+
+def settle_doubles(private: Path, folder: Path) -> None:
+    """Finish what dead processes did with files below a folder, of which each change is made under the store's lock, as
+    this is: their locks go, and what they had put in its place already is in that place alone.
+    """
+    for path, own in doubles(private, folder):
+        if path.endswith(".lock"):
+            files.remove(path)  # first: while the private file is there, the lock can be told from a living git's
+        files.remove(own)
+
+
+def doubles(private: Path, folder: Path) -> list[tuple[str, str]]:
+    """Return the files below a folder that are private files of ours as well, each with that, as :func:`settle_doubles` finds
+    them.
+    """
+    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not is_left(entry.path)}
+    found: list[tuple[str, str]] = []
+    for here, _, names in os.walk(folder) if own else ():
+        for name in names:
+            path = os.path.join(here, name)
+            with suppress(FileNotFoundError):  # a person's git removed it
+                if (twin := own.get(_identity(os.lstat(path)))) is not None:
+                    found.append((path, twin))
+    return found
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
 
 
 def is_left(path: str | os.PathLike[str]) -> bool:

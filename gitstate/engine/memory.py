@@ -93,11 +93,16 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.ref`."""
         return self._refs.get(name)
 
+    def peeled(self, object_id: ObjectId) -> ObjectId | None:
+        """See :meth:`Engine.peeled`; there are no objects for tags."""
+        found = self._objects.get(object_id)
+        return object_id if found is not None and found.kind == "commit" else None
+
     def refs(self, below: str) -> list[str]:
         """See :meth:`Engine.refs`."""
         return sorted(name for name in list(self._refs) if name.startswith(below))
 
-    def create_ref(self, name: str, commit_id: ObjectId, *, note: str = "") -> None:
+    def create_ref(self, name: str, commit_id: ObjectId, *, objects: Sequence[GitObject] = (), note: str = "") -> None:
         """See :meth:`Engine.create_ref`; there are no logs."""
         del note
         with self.lock():
@@ -105,7 +110,18 @@ class MemoryEngine(Engine):
                 raise StaleError(f"{name} is there, at {self._refs[name]}", hint="read it again")
             if any(f"{other}/".startswith(f"{name}/") or f"{name}/".startswith(f"{other}/") for other in self._refs):
                 raise UnsupportedError(f"{name} cannot be made: another name is in the way", hint="choose another name")
+            self._objects.update((item.id, item) for item in objects)
             self._refs[name] = commit_id
+
+    def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
+        """See :meth:`Engine.move_ref`; there are no logs."""
+        if expected is None:
+            self.create_ref(name, new, note=note)
+            return
+        with self.lock():
+            if self._refs.get(name) != expected:
+                raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
+            self._refs[name] = new
 
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""

@@ -16,7 +16,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gitstate.engine import files
+from gitstate.engine import files, locks
 from gitstate.engine.objects import GitObject, Kind
 from gitstate.errors import CorruptionError
 
@@ -28,8 +28,13 @@ __all__ = [
     "PackKind",
     "build",
     "build_entries",
+    "encode",
+    "header",
     "ids",
+    "index",
+    "is_left_keep",
     "is_sound",
+    "keep_note",
     "keeper",
     "kind_of",
     "leftovers",
@@ -49,13 +54,14 @@ PackKind = Literal["plain", "deltas"]
 """Without deltas, as we write them and can join them by copying; or with them, as C git packed them for us."""
 
 _SALTS: dict[PackKind, bytes] = {"plain": b"gitstate\0", "deltas": b"gitstate deltas\0"}
-_KINDS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3}
-_KIND_OF = {number: kind for kind, number in _KINDS.items()}
+_KINDS: dict[str, int] = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+_KIND_OF: dict[int, Kind] = {1: "commit", 2: "tree", 3: "blob"}
 _LARGE = 1 << 24  # bytes of an object that is not read in one piece
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
 _WINDOW = 4096  # bytes, for objects that are not larger; to begin with zlib's 32 KB takes 50 us, with this one 5
 _MEMORY = 5  # of zlib, as little as fits that window
 _MINE = "gitstate"
+_KEEP_FOR = b"gitstate for "
 _PACK_HEADER = struct.Struct(">4sII")
 _INDEX_MAGIC = b"\377tOc\0\0\0\2"
 _FAN_OUT = struct.Struct(">256I")
@@ -102,12 +108,12 @@ class NewPack:
 def build(objects: Iterable[GitObject]) -> Pack:
     """Return a pack of ``objects``, at least one; repeated ones are in it once."""
     entries = {item.id: item for item in objects}
-    return build_entries([Entry(bytes.fromhex(key), _encode(item)) for key, item in entries.items()])
+    return build_entries([Entry(bytes.fromhex(key), encode(item.kind, item.body)) for key, item in entries.items()])
 
 
 def build_entries(entries: Sequence[Entry]) -> Pack:
     """Return a pack of what was read from other packs."""
-    body = b"".join([_PACK_HEADER.pack(b"PACK", 2, len(entries)), *(entry.data for entry in entries)])
+    body = b"".join([header(len(entries)), *(entry.data for entry in entries)])
     checksum = hashlib.sha1(body, usedforsecurity=False).digest()
     return Pack(pack_name(checksum), body + checksum, _index(entries, checksum))
 
@@ -122,6 +128,14 @@ def keeper(private: Path) -> str:
         files.remove(path)
         files.create(path, KEEP)
     return path
+
+
+def keep_note(work: str) -> bytes:
+    """Return what the ``.keep`` of a pack holds that stays until the work in a private folder of this name ends.
+
+    Once nobody holds that folder the ``.keep`` is a leftover, whoever has the store's lock meanwhile.
+    """
+    return _KEEP_FOR + work.encode("ascii") + b"\n"
 
 
 def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = True) -> NewPack:
@@ -271,6 +285,7 @@ def leftovers(folder: Path) -> list[str]:
             left.append(name)  # without its index nobody sees it
         elif suffix == ".idx" and name[:-4] + ".pack" not in names and _kind(base, _checksum_in(base + ".idx")):
             left.append(name)
+    left = [name for name in left if not _is_arriving(os.path.join(folder, os.path.splitext(name)[0]))]
     return left + [name for name in names if name.endswith(".keep") and _kept(os.path.join(folder, name[:-5]))]
 
 
@@ -302,29 +317,59 @@ def _kind(base: str, checksum: bytes) -> PackKind | None:
     return next((kind for kind in _SALTS if pack_name(checksum, kind) == os.path.basename(base)), None)
 
 
+def is_left_keep(path: str) -> bool:
+    """Whether a ``.keep`` is one that its maker, who is dead, would have removed; not for those of publishes."""
+    base = path.removesuffix(".keep")
+    return bool(_worker(base)) and _kept(base)
+
+
 def _kept(base: str) -> bool:
-    """Whether a pack has a ``.keep`` of ours."""
+    """Whether a pack has a ``.keep`` of ours that went with a lock, or with work that ended."""
+    worker = _worker(base)
+    return worker is not None and not (worker and locks.is_held(worker))
+
+
+def _is_arriving(base: str) -> bool:
+    """Whether somebody is about to put a pack into its place."""
+    worker = _worker(base)
+    return bool(worker) and locks.is_held(worker or "")
+
+
+def _worker(base: str) -> str | None:
+    """Return the private folder that the ``.keep`` of a pack is for; "" for none; None: it has no ``.keep`` of ours."""
     try:
-        return files.read(base + ".keep") == KEEP
+        note = files.read(base + ".keep")
     except OSError:
-        return False
+        return None
+    if note == KEEP:
+        return ""
+    name = note.removeprefix(_KEEP_FOR).strip().decode("ascii", "replace")
+    if not note.startswith(_KEEP_FOR) or os.path.basename(name) != name:
+        return None
+    return os.fspath(Path(base).parents[2] / "gitstate" / name)
 
 
-def _encode(item: GitObject) -> bytes:
-    size = len(item.body)
-    byte = _KINDS[item.kind] << 4 | size & 15
+def header(count: int) -> bytes:
+    """Return the bytes with which a pack of so many objects begins."""
+    return _PACK_HEADER.pack(b"PACK", 2, count)
+
+
+def encode(kind: str, body: bytes) -> bytes:
+    """Return an object, which may be a tag too, as it stands in a pack: header and deflated body."""
+    size = len(body)
+    byte = _KINDS[kind] << 4 | size & 15
     size >>= 4
-    header = bytearray()
+    head = bytearray()
     while size:
-        header.append(byte | 128)
+        head.append(byte | 128)
         byte = size & 127
         size >>= 7
-    header.append(byte)
-    if len(item.body) <= _WINDOW:
+    head.append(byte)
+    if len(body) <= _WINDOW:
         deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW.bit_length() - 1, _MEMORY)
     else:
-        deflater = zlib.compressobj(0 if item.kind == "tree" else _LEVEL)  # two thirds of it are ids: 0.4 ms for 37 KB
-    return b"".join((header, deflater.compress(item.body), deflater.flush()))
+        deflater = zlib.compressobj(0 if kind == "tree" else _LEVEL)  # two thirds of it are ids: 0.4 ms for 37 KB
+    return b"".join((head, deflater.compress(body), deflater.flush()))
 
 
 def _create(path: str, data: bytes, *, durable: bool) -> None:
@@ -362,6 +407,16 @@ def _index(entries: Sequence[Entry], checksum: bytes) -> bytes:
     for entry in entries:
         rows.append((entry.id, zlib.crc32(entry.data), offset))
         offset += len(entry.data)
+    return index(rows, checksum)
+
+
+def index(rows: list[tuple[bytes, int, int]], checksum: bytes) -> bytes:
+    """Return the index of a pack that ends with a checksum.
+
+    Args:
+        rows: Of each object its id, the CRC-32 of what stands in the pack, and where that begins. It is sorted here.
+        checksum: What the pack ends with.
+    """
     rows.sort()
     counts = [0] * 256
     for row in rows:

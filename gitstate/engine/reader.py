@@ -74,6 +74,17 @@ class ObjectReader:
             self._known.put(object_id, GitObject(kind, body))
         return body
 
+    def any(self, object_id: ObjectId) -> tuple[str, bytes]:
+        """Return kind and body of an object, which may be a tag too. Raises as :meth:`read` does."""
+        number, body = self._raw(object_id, "object")
+        found = _KINDS.get(number, "unknown kind")
+        if (
+            hashlib.sha1(b"%s %d\0" % (found.encode(), len(body)) + body, usedforsecurity=False).hexdigest()
+            != object_id
+        ):
+            raise CorruptionError(f"object {object_id} in {self._path} is damaged", hint=_HINT)
+        return found, body
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree. Raises as :meth:`read` does, and when the bytes are no tree."""
         known = self._known.get(tree_id)
@@ -130,6 +141,30 @@ class ObjectReader:
         for item in objects:
             if item.kind != "blob":
                 self._known.put(item.id, item)
+
+    def whatever(self, object_id: ObjectId) -> tuple[str, bytes]:
+        """Return the kind of an object, which may be a tag, and its body. Raises as :meth:`read` does."""
+        number, body = self._raw(object_id, "object")
+        kind = _KINDS.get(number, "unknown kind")
+        digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
+        digest.update(body)
+        if digest.hexdigest() != object_id:
+            raise CorruptionError(f"{kind} {object_id} in {self._path} is damaged", hint=_HINT)
+        return kind, body
+
+    def has(self, object_id: ObjectId) -> bool:
+        """Whether an object is there and can be read."""
+        try:
+            self.whatever(object_id)
+        except CorruptionError:
+            return False
+        return True
+
+    def forget(self) -> None:
+        """Forget all that was read: some of it is no longer there."""
+        self._known.clear()
+        while self._idle:
+            self._forget(self._idle.pop())
 
     def close(self) -> None:
         """Close all files; a read that runs at this moment finishes. Idempotent."""
@@ -304,6 +339,11 @@ class _Objects:
             self._size += size - (0 if old is None else _size(old))
             while self._size > self._limit:
                 self._size -= _size(self._objects.popitem(last=False)[1])
+
+    def clear(self) -> None:
+        with self._lock:
+            self._objects.clear()
+            self._size = 0
 
     def forked(self) -> None:
         self._lock = threading.Lock()

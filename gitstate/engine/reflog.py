@@ -6,13 +6,13 @@ A line is ``<before> <after> <who> <time> <zone>\\t<note>``, https://git-scm.com
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from gitstate.engine import files
 from gitstate.engine.objects import ObjectId, Signature
 
-__all__ = ["Move", "append", "forget", "line", "logged", "moves", "since"]
+__all__ = ["Move", "append", "expire", "forget", "line", "logged", "moves", "since"]
 
 _OURS = b"gitstate: "
 _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*\n")
@@ -113,7 +113,32 @@ def forget(log: str, is_lost: Callable[[ObjectId], bool]) -> None:
     lost = {commit.encode() for commit in named if is_lost(commit)}
     kept = [text for text in lines if _LINE.match(text) and not (text[:40] in lost or text[41:81] in lost)]
     if kept != lines:
-        beside = f"{log}.new"
-        files.remove(beside)
-        files.create(beside, b"".join(kept))
-        os.rename(beside, log)
+        _replace(log, kept)
+
+
+def expire(log: str, gone: Collection[ObjectId], instead: bytes | None) -> None:
+    """Remove the lines of a log that name commits that are gone, and what is torn.
+
+    ``instead`` stands in the place of the last of them and of all before it; None: what is before stays.
+    """
+    try:
+        lines = files.read(log).splitlines(keepends=True)
+    except _NO_FILE:
+        return
+    stays = [
+        _LINE.match(text) is not None and text[:40].decode() not in gone and text[41:81].decode() not in gone
+        for text in lines
+    ]
+    kept = [text for text, is_kept in zip(lines, stays, strict=True) if is_kept]
+    if instead is not None and not all(stays):
+        last = max(number for number, is_kept in enumerate(stays) if not is_kept)
+        kept = [instead, *lines[last + 1 :]]
+    if kept != lines:
+        _replace(log, kept)
+
+
+def _replace(log: str, lines: list[bytes]) -> None:
+    beside = f"{log}.new"
+    files.remove(beside)
+    files.create(beside, b"".join(lines))
+    os.rename(beside, log)

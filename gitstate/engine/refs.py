@@ -6,7 +6,7 @@ older value that ``packed-refs`` still holds. Formats: https://git-scm.com/docs/
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,6 +31,7 @@ __all__ = [
     "restore",
     "swap",
     "target",
+    "unpack",
 ]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
@@ -202,8 +203,10 @@ def create(repository: Repository, ref: str, new: ObjectId, *, timeout: float = 
         lock.replace()
 
 
-def delete(repository: Repository, ref: str, *, expected: ObjectId, timeout: float = 10.0) -> None:
+def delete(repository: Repository, ref: str, *, expected: ObjectId | None, timeout: float = 10.0) -> None:
     """Remove ``ref``, which stands at ``expected``, durably and with its log; call it under the store's lock.
+
+    A symbolic ref goes itself, and not what it points to; one that points to nothing stands at None.
 
     A branch that is checked out somewhere is not to be removed: see :func:`checked_out`.
 
@@ -217,7 +220,7 @@ def delete(repository: Repository, ref: str, *, expected: ObjectId, timeout: flo
         current = read(repository, ref)
         if current != expected:
             raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
-        _unpack(repository, ref, timeout)  # first: else the older value would be seen for a moment
+        unpack(repository, [ref], timeout=timeout)  # first: else the older value would be seen for a moment
         files.remove(path)
         files.sync_directory(os.path.dirname(path))
         _remove_log(repository, ref)
@@ -235,13 +238,18 @@ def _remove_log(repository: Repository, ref: str) -> None:
             folder = os.path.dirname(folder)
 
 
-def _unpack(repository: Repository, ref: str, timeout: float) -> None:
-    """Take a ref out of ``packed-refs``, with the line that says what a tag is of."""
-    path = repository.path("packed-refs")
-    while _read_packed(repository, ref) is not None:
+def unpack(repository: Repository, refs: Collection[str], *, timeout: float = 10.0) -> None:
+    """Take refs out of ``packed-refs``, with the lines that say what a tag is of; call it under the store's lock.
+
+    Raises:
+        BusyError: A living git holds that file's lock; the message names it.
+    """
+    path, going = repository.path("packed-refs"), {os.fsencode(ref) for ref in refs}
+    line = re.compile(rb"^[0-9a-f]{40} ([^\r\n]+)\r?(?:\n|\Z)(?:\^[^\n]*\n?)?", re.MULTILINE)
+    while any(os.fsencode(name) in going for _, name in _packed(repository)):
         before = files.read(path)
-        line = re.compile(rb"^[0-9a-f]{40} %s\r?(?:\n|\Z)(?:\^[^\n]*\n?)?" % re.escape(os.fsencode(ref)), re.MULTILINE)
-        with LockFile(repository.private, path, line.sub(b"", before), timeout=timeout) as lock:
+        after = line.sub(lambda found: b"" if found[1] in going else found[0], before)
+        with LockFile(repository.private, path, after, timeout=timeout) as lock:
             if files.read(path) == before:
                 lock.replace()
 

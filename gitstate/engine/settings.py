@@ -1,12 +1,13 @@
-"""What we ask of a repository's own configuration, and the one line of ours that we write into it.
+"""What we ask of a repository's own configuration, and how it is written: the branch that state is kept on.
 
 The file is somebody else's: a section is added at its end, or the value in the one that we or `git config` added is
-another one; all else stays, and so do its permissions.
+another one; all else stays, and so do its permissions. Remotes are written by :mod:`gitstate.engine.remotes`.
 """
 
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from dulwich.config import ConfigFile
@@ -16,12 +17,13 @@ from gitstate.engine.locks import LockFile
 from gitstate.engine.repository import Repository, locate
 from gitstate.errors import StorageError, UnsupportedError
 
-__all__ = ["branch_named", "name_branch", "remotes"]
+__all__ = ["addresses", "branch_named", "name_branch", "parse", "remotes", "rewrite", "with_lines"]
 
 _SECTION = (b"gitstate",)
 _KEY = b"branch"
 _PATIENCE = 10.0  # seconds to wait for a living git that holds the file
 _OURS = re.compile(rb"(?<!\\\n)^(\[gitstate\]\n\tbranch = )(?:[^\n\\]|\\[^\n])*\n", re.MULTILINE)
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 
 
@@ -43,7 +45,7 @@ def branch_named(folder: Path) -> str | None:
             return None
         if _SECTION[0] not in content.lower():
             return None  # nearly always, and dulwich need not be read
-        return _branch(_parse(path))
+        return _branch(parse(path))
 
 
 def name_branch(repository: Repository) -> None:
@@ -55,26 +57,71 @@ def name_branch(repository: Repository) -> None:
         UnsupportedError: The file cannot be read as git's configuration.
         OSError: The disk refused; the file is as it was.
     """
-    path = Path(os.path.realpath(repository.common_dir / "config"))
-    if path.exists() and _branch(_parse(path)) == repository.branch:
+    path = repository.common_dir / "config"
+    if path.exists() and _branch(parse(path)) == repository.branch:
         return
+    rewrite(
+        repository,
+        lambda content: _with_branch(content, repository.branch),
+        lambda config: _branch(config) == repository.branch,
+        by_hand=f"`git config gitstate.branch {repository.branch}`",
+    )
+
+
+def rewrite(
+    repository: Repository, change: Callable[[bytes], bytes], is_right: Callable[[ConfigFile], bool], *, by_hand: str
+) -> None:
+    """Change a repository's configuration by git's own protocol, durably; call it under the store's lock.
+
+    Args:
+        repository: Whose configuration it is.
+        change: Gives the new content of the file for the present one.
+        is_right: Whether what is written says, when it is read, what it must; else nothing is changed.
+        by_hand: What a person does where this cannot do it.
+
+    Raises:
+        BusyError: A living git holds the file's lock; the message names it.
+        UnsupportedError: The file cannot be read as git's configuration.
+        StorageError: What would be written is not right.
+        OSError: The disk refused; the file is as it was.
+    """
+    path = Path(os.path.realpath(repository.common_dir / "config"))
     with LockFile(repository.private, path, b"", timeout=_PATIENCE) as lock:
         content = files.read(path) if path.exists() else b""
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
-        _write(f"{path}.lock", _with_branch(content, repository.branch), mode)
-        if _branch(_parse(Path(f"{path}.lock"))) != repository.branch:
-            raise StorageError(f"{path} cannot be added to", hint=f"`git config gitstate.branch {repository.branch}`")
+        _write(f"{path}.lock", change(content), mode)
+        if not is_right(parse(Path(f"{path}.lock"))):
+            raise StorageError(f"{path} cannot be changed", hint=by_hand)
         lock.replace()
 
 
 def remotes(repository: Repository) -> list[str]:
     """Return the names of the remotes that a repository's configuration has."""
     path = repository.common_dir / "config"
-    sections = _parse(path).sections() if path.exists() else ()
+    sections = parse(path).sections() if path.exists() else ()
     return sorted({os.fsdecode(each[1]) for each in sections if len(each) == 2 and each[0].lower() == b"remote"})
 
 
-def _parse(path: Path) -> ConfigFile:
+def addresses(repository: Repository) -> dict[str, str]:
+    """Return the addresses of the remotes by their names, without the user and the password that may stand in them."""
+    path = repository.common_dir / "config"
+    config = parse(path) if path.exists() else ConfigFile()
+    found = {}
+    for name in remotes(repository):
+        try:
+            url = os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url"))
+        except KeyError:
+            url = ""
+        found[name] = _USER.sub(r"\1", url)
+    return found
+
+
+def parse(path: Path) -> ConfigFile:
+    """Read a file of git's configuration, and what it includes.
+
+    Raises:
+        UnsupportedError: It cannot be read as that.
+    """
     try:
         return ConfigFile.from_path(path)
     except ValueError as error:
@@ -96,11 +143,16 @@ def _with_branch(content: bytes, branch: str) -> bytes:
     line = os.fsencode(value) + b"\n"
     if ours := list(_OURS.finditer(content)):
         return content[: ours[-1].end(1)] + line + content[ours[-1].end() :]
+    return with_lines(content, b"[gitstate]\n\tbranch = " + line)
+
+
+def with_lines(content: bytes, lines: bytes) -> bytes:
+    """Return a configuration with a section at its end."""
     if content and not content.endswith(b"\n"):
         content += b"\n"
     if content.endswith(b"\\\n"):
         content += b"\n"  # else our line would go on with the last one
-    return content + b"[gitstate]\n\tbranch = " + line
+    return content + lines
 
 
 def _write(path: str, content: bytes, mode: int) -> None:

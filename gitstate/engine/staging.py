@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from gitstate.engine.base import Source
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree
+from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
 
 __all__ = ["Staging"]
 
@@ -32,7 +32,9 @@ class Staging(Source):
     def tree(self, tree_id: ObjectId) -> Tree:
         """See :meth:`Source.tree`."""
         found = self._objects.get(tree_id)
-        return found.tree if found is not None and found.tree is not None else self._below.tree(tree_id)
+        if found is None or found.kind != "tree":
+            return self._below.tree(tree_id)
+        return found.tree if found.tree is not None else parse_tree(found.body, tree_id)
 
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
         """See :meth:`Source.commits`; walks on what is staged are short."""

@@ -3,7 +3,7 @@
 Each reads only the trees on its way: an unchanged folder, whatever its size, costs one comparison of two ids.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from gitstate.engine.base import Source
@@ -143,8 +143,18 @@ def _put(
     return {name: TreeEntry(mode, item.id)}
 
 
-def diff(source: Source, before: ObjectId | None, after: ObjectId | None, prefix: str = "") -> Iterator[FileChange]:
-    """Yield the files that differ between two trees, reading only the directories that differ."""
+def diff(
+    source: Source,
+    before: ObjectId | None,
+    after: ObjectId | None,
+    prefix: str = "",
+    *,
+    leaving: Container[str] = (),
+) -> Iterator[FileChange]:
+    """Yield the files that differ between two trees, reading only the directories that differ.
+
+    What lies at the paths of ``leaving`` is left out, whatever it is.
+    """
     if before == after:
         return
     old, new = read(source, before), read(source, after)
@@ -153,11 +163,13 @@ def diff(source: Source, before: ObjectId | None, after: ObjectId | None, prefix
         if was == now:
             continue
         path = prefix + name
+        if path in leaving:
+            continue
         was_file, was_tree = _file_or_tree(was)
         now_file, now_tree = _file_or_tree(now)
         if was_file or now_file:
             yield FileChange(path, was_file, now_file)
-        yield from diff(source, was_tree, now_tree, path + "/")
+        yield from diff(source, was_tree, now_tree, path + "/", leaving=leaving)
 
 
 def _file_or_tree(entry: TreeEntry | None) -> tuple[TreeEntry | None, ObjectId | None]:

@@ -23,7 +23,17 @@ from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, StorageError
 
-__all__ = ["GcReport", "Packer", "gc", "leftovers", "remove_leftovers", "tidy"]
+__all__ = [
+    "GcReport",
+    "Packer",
+    "gc",
+    "is_guest",
+    "leftovers",
+    "loose_objects",
+    "remove_leftovers",
+    "tidy",
+    "write_commit_graph",
+]
 
 _log = logging.getLogger("gitstate")
 
@@ -202,19 +212,19 @@ def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
     with folding.workshop(repository, "upkeep", lock) as shop:
         git.prepare(shop)
         _pack(repository, shop, git, chosen, chosen, lock)
-        _write_commit_graph(repository, shop, git)
+        write_commit_graph(repository, shop, git)
 
 
 def _gc_with_git(repository: Repository, git: CGit, lock: Lock) -> list[str]:
     gathered = _join_plain(repository, lock, folding.SMALL, "deltas")
-    guest = _is_guest(repository)
+    guest = is_guest(repository)
     for attempt in range(1, _ATTEMPTS + 1):
         sizes = folding.packs_in(repository.objects / "pack")
         plain = {base for base in sizes if packs.kind_of(base) == "plain"}
         bases = [base for base in sizes if _may_go(base) and (base not in plain or sizes[base] >= folding.SMALL)]
         if guest:
             bases = [base for base in bases if packs.kind_of(base) is not None]
-        loose = {} if guest else _loose_objects(repository)
+        loose = {} if guest else loose_objects(repository)
         worthwhile = bool(loose or gathered or len(bases) > 1 or plain.intersection(bases))
         try:
             done = _pack_all(repository, git, bases if worthwhile else [], loose, lock)
@@ -237,9 +247,9 @@ def _pack_all(repository: Repository, git: CGit, bases: list[str], loose: dict[O
             sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
             _remove_loose(loose, _pack(repository, shop, git, sources, bases, lock))
             what = f"everything, {len(loose)} loose objects among it," if loose else "everything"
-            what = "what the store wrote" if _is_guest(repository) else what
+            what = "what the store wrote" if is_guest(repository) else what
             done.append(f"packed {what} into one pack with deltas (git {git.version})")
-        done.append(_write_commit_graph(repository, shop, git))
+        done.append(write_commit_graph(repository, shop, git))
     return done
 
 
@@ -278,7 +288,7 @@ def _pack(repository: Repository, shop: Path, git: CGit, sources: list[str], old
     return index
 
 
-def _loose_objects(repository: Repository) -> dict[ObjectId, str]:
+def loose_objects(repository: Repository) -> dict[ObjectId, str]:
     """Return the paths of the objects that have a file of their own; we make none, a person's git does."""
     found = {}
     for folder in sorted(os.listdir(repository.objects)):
@@ -300,10 +310,10 @@ def _remove_loose(loose: dict[ObjectId, str], index: bytes) -> None:
             os.rmdir(folder)
 
 
-def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> str:
+def write_commit_graph(repository: Repository, shop: Path, git: CGit) -> str:
     """Put a graph of the commits that refs reach in its place; say what was done, or why not."""
     info = repository.objects / "info"
-    if _is_guest(repository):
+    if is_guest(repository):
         return "left the graph of the commits, and packs that are not ours, to the project's `git gc`"
     if (info / "commit-graphs").exists():
         return "left the graph of the commits, which is in parts, to those who keep it"
@@ -322,7 +332,7 @@ def _write_commit_graph(repository: Repository, shop: Path, git: CGit) -> str:
     return "wrote the graph of the commits"
 
 
-def _is_guest(repository: Repository) -> bool:
+def is_guest(repository: Repository) -> bool:
     """Whether the store is a guest in somebody's repository, in which another branch is checked out."""
     return refs.read_head(replace(repository, git_dir=repository.common_dir)) != repository.ref
 

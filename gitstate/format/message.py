@@ -15,8 +15,11 @@ from typing import NamedTuple, Self
 from gitstate.errors import InvalidInputError
 
 __all__ = [
+    "AGAINST",
+    "APPLIED",
     "ATTEMPT",
     "CODE",
+    "CONFLICT",
     "DURATION",
     "ENDED",
     "EVENT",
@@ -30,6 +33,7 @@ __all__ = [
     "PROGRESS",
     "PROMPT_BYTES",
     "PROPOSAL",
+    "RESCUE",
     "SHEET",
     "SKIPPED",
     "SOURCE",
@@ -72,6 +76,10 @@ UNDOES = "Gitstate-Undoes"
 ORIGIN = "Gitstate-Origin"
 CODE = "Gitstate-Code"
 PROPOSAL = "Gitstate-Proposal"
+RESCUE = "Gitstate-Rescue"
+CONFLICT = "Gitstate-Conflict"
+AGAINST = "Gitstate-Against"
+APPLIED = "Gitstate-Applied"
 
 TRAILERS = (
     Trailer(JOB, "any text", "the id of the job that the commit is about; of `merged`, may stand several times"),
@@ -104,12 +112,16 @@ TRAILERS = (
         "they had is unknown",
     ),
     Trailer(PROPOSAL, "any text", "of `merged`: the name of the proposal that was applied, its second parent"),
+    Trailer(RESCUE, "a word", "of `rescued`: why the state was kept aside: `refused`, `parked` or `invalid`"),
+    Trailer(CONFLICT, "a JSON pointer", "of `rescued`: a place that could not be merged; may stand several times"),
+    Trailer(AGAINST, "a commit id", "of `rescued`: where the job stood, which kept its own state"),
+    Trailer(APPLIED, "a commit id", "the rescue that was brought back into the job"),
 )
 """All of ours, in the order in which people meet them."""
 
 
 class Event(StrEnum):
-    """What a commit did to its document, or the last one to all."""
+    """What a commit did to its document; the last but one to all, the last one to none."""
 
     CREATED = "created"
     SAVED = "saved"
@@ -127,6 +139,8 @@ class Event(StrEnum):
     IMPORTED = "imported"
     EDITED = "edited"
     RESHARDED = "resharded"
+    RESCUED = "rescued"
+    PURGED = "purged"
 
 
 EVENTS = {
@@ -142,10 +156,12 @@ EVENTS = {
     Event.RESET: "a person made sheets pending again, so that they run once more",
     Event.FORKED: "a new job began as a checkpoint of another one",
     Event.RECOVERED: "a state was made of the output files that were found",
-    Event.MERGED: "a save that was merged with what others had changed meanwhile; or a proposal that was applied",
+    Event.MERGED: "a save was merged with what others had changed meanwhile; or a proposal or a rescue was applied",
     Event.IMPORTED: "a state came from files or a database",
     Event.EDITED: "somebody changed the files; also what a commit without trailers counts as",
     Event.RESHARDED: "all jobs moved under another number of folders",
+    Event.RESCUED: "a state that was refused, or lost a merge, was kept aside; such a commit is on no branch",
+    Event.PURGED: "jobs or values were purged: all commits before it were written anew without them",
 }
 """What each event means."""
 

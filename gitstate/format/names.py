@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from gitstate.errors import InvalidInputError
 
-__all__ = ["decode", "encode", "fan", "is_cut", "ref_encode"]
+__all__ = ["decode", "encode", "fan", "is_cut", "ref_decode", "ref_encode"]
 
 _LIMIT = 180  # bytes; with the mark and the hash it stays under the 255 of most file systems
 # Neither comes out of the encoding, where two hex digits follow each "%"; git allows no "~" in a ref.
@@ -52,13 +52,14 @@ def decode(name: str) -> str | None:
     None for a name that was cut (the document itself holds its id) and for one that :func:`encode` never makes, such
     as a folder that somebody else put there.
     """
-    if _CUT in name or not name.isascii():
-        return None
-    try:
-        document_id = unquote_to_bytes(name).decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return None
+    document_id = None if _CUT in name else _unquoted(name)
     return document_id if document_id and encode(document_id) == name else None
+
+
+def ref_decode(name: str) -> str | None:
+    """Return the id that a component of a ref's name stands for; None as :func:`decode`."""
+    document_id = None if _REF_CUT in name else _unquoted(name)
+    return document_id if document_id and ref_encode(document_id) == name else None
 
 
 def is_cut(name: str) -> bool:
@@ -72,6 +73,15 @@ def fan(document_id: str, levels: int) -> str:
     Two levels give ``3/f``, none the empty text.
     """
     return "/".join(sha256(_bytes(document_id)).hexdigest()[:levels])
+
+
+def _unquoted(name: str) -> str | None:
+    if not name.isascii():
+        return None
+    try:
+        return unquote_to_bytes(name).decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
 
 
 def _bytes(document_id: str) -> bytes:

@@ -99,7 +99,7 @@ class Answers(ABC):
             collection: Its collection.
             document: Its id.
             at: The revision to begin at, the head by default.
-            until: The last of its revisions that is yielded.
+            until: The revision with which its last life began, the last one that is yielded.
             key: Only revisions with such a trailer.
             value: And with that value.
             limit: How many are needed as a rule; all are yielded to who goes on.

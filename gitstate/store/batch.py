@@ -17,7 +17,7 @@ from gitstate.store.documents import Collection, Draft, Edit, Observer, Revision
 from gitstate.store.reader import Reader
 from gitstate.values.canonical import Value
 
-__all__ = ["Batch", "Joined", "MergeEdit", "RootEdit"]
+__all__ = ["Batch", "Joined", "MergeEdit", "Onward", "RootEdit"]
 
 RootEdit: TypeAlias = Callable[[Reader, ObjectId], tuple[ObjectId, list[GitObject], Message] | None]
 """A write of the whole store: from the root tree, and a reader that knows it, to the next root tree with its new
@@ -35,7 +35,16 @@ class Joined(NamedTuple):
     tip: ObjectId
 
 
-MergeEdit: TypeAlias = Callable[[Reader, ObjectId], Joined | None]
+class Onward(NamedTuple):
+    """A history that is another one's beginning, and is taken as it is: its tip, which is in the repository and has the
+    commit that it follows in its history; and a line for the reflog.
+    """
+
+    tip: ObjectId
+    note: str
+
+
+MergeEdit: TypeAlias = Callable[[Reader, ObjectId], Joined | Onward | None]
 """A merge of another history: from the commit that it follows, and a reader that knows it, to what is joined; None:
 nothing to write."""
 
@@ -94,9 +103,14 @@ class Batch:
         return None if drawn is None else self.commit(*drawn)
 
     def write_merge(self, edit: MergeEdit) -> Revision | None:
-        """Commit what an edit makes of the whole store and of another history, as one that follows both."""
+        """Commit what an edit makes of the whole store and of another history, as one that follows both; or go on from
+        that one, if it is what comes after this.
+        """
         tip, _ = self._root()
         drawn = edit(self.reader, tip)
+        if isinstance(drawn, Onward):
+            self.advance(*drawn)
+            return Revision.of(drawn.tip, graph.read(self._staging, drawn.tip))
         return None if drawn is None else self.commit(drawn.tree, drawn.objects, drawn.message, drawn.tip)
 
     def commit(
@@ -117,15 +131,20 @@ class Batch:
         self._notes.append(message.subject)
         return Revision.of(made.id, commit, message)
 
-    def advance(self, commit_id: ObjectId) -> None:
-        """Let the batch go on from a commit that follows its tip, and is in the repository."""
+    def advance(self, commit_id: ObjectId, note: str) -> None:
+        """Let the batch go on from a commit that follows its tip, and is in the repository; ``note`` says why."""
         self._tip = commit_id
-        self._notes.append("went on from the saves that a reset had dropped")
+        self._notes.append(note)
 
     @property
     def tip(self) -> ObjectId:
         """The commit that the next one follows."""
         return self.reader.head() if self._tip is None else self._tip
+
+    @property
+    def objects(self) -> Sequence[GitObject]:
+        """What all commits have that was not there before."""
+        return self._staging.objects
 
     def publish(self) -> None:
         """Make all commits durable and move the branch to the last one. Raises as :meth:`Engine.publish` does."""

@@ -27,7 +27,7 @@ def rejoin(batch: Batch, collections: list[Collection], move: Move) -> None:
     if dropped is None or not is_in_history(source, move.after, dropped) or is_in_history(source, dropped, batch.tip):
         return
     if is_in_history(source, batch.tip, dropped):
-        batch.advance(dropped)
+        batch.advance(dropped, "went on from the saves that a reset had dropped")
         return
     trees_of = (graph.read(source, commit_id).tree for commit_id in (move.after, batch.tip, dropped))
     merged = merge_roots(batch.reader, collections, *trees_of)

@@ -1,6 +1,6 @@
 """Reads many documents at once: to read their files one by one takes four times as long."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from gitstate.engine import trees
@@ -10,7 +10,7 @@ from gitstate.engine.staging import Staging
 from gitstate.errors import CorruptionError
 from gitstate.store.documents import Snapshot
 
-__all__ = ["read_ahead"]
+__all__ = ["fill", "read_ahead"]
 
 _AT_ONCE = 250  # documents: what they hold is in memory until the last of them was looked at
 
@@ -20,9 +20,16 @@ def read_ahead(engine: Engine, snapshots: Iterable[Snapshot]) -> Iterator[Snapsh
     snapshots = iter(snapshots)
     while several := list(islice(snapshots, _AT_ONCE)):
         ahead = Staging(engine)
-        for look in (_folders, _files):
-            ahead.add(engine.bulk([object_id for snapshot in several for object_id in _found(look, snapshot)]))
-        yield from (snapshot.over(ahead) for snapshot in several) if ahead.objects else several
+        over = [snapshot.over(ahead) for snapshot in several]
+        fill(ahead, engine, over)
+        yield from over if ahead.objects else several
+
+
+def fill(ahead: Staging, engine: Engine, snapshots: Sequence[Snapshot]) -> None:
+    """Put the files of the values of snapshots on top of what they are read from, as far as they can be had in bulk."""
+    for look in (_folders, _files):
+        wanted = (object_id for snapshot in snapshots for object_id in _found(look, snapshot))
+        ahead.add(engine.bulk(list(dict.fromkeys(wanted))))
 
 
 def _found(look: Callable[[Snapshot], Iterator[ObjectId]], snapshot: Snapshot) -> list[ObjectId]:

@@ -200,3 +200,9 @@ class ContentCache:
             document.size = size
             while self._size > self._limit:
                 self._size -= self._documents.popitem(last=False)[1].size
+
+    def clear(self) -> None:
+        """Let all of them go."""
+        with self._lock:
+            self._documents.clear()
+            self._size = 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
@@ -18,13 +18,40 @@ from gitstate.store.content import Content, ContentCache, Key
 from gitstate.store.selection import Summary
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
-from gitstate.values.merge import NO_RULES, Rules
+from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
-__all__ = ["Collection", "Draft", "Edit", "Observer", "Revision", "Snapshot"]
+__all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 _LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
+
+
+WentBack: TypeAlias = Literal["", "part", "whole"]
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How two histories of a document become one, where the rules of its collection do not tell.
+
+    Args:
+        time_field: In which field of a value stands when it was saved; where a place is in conflict, the side wins that
+            was saved later.
+        went_back: Tells of a message whether somebody brought an older state back with that commit, "whole" or a
+            "part" of it; "" if nobody did.
+        rewind_rules: The rules where somebody did, on either side; None: those of the collection. Where it was a whole
+            state, and anything is in conflict, the side that came last stands whole: half of a state that somebody
+            went back to is nothing that anybody meant.
+        repaired: Makes right what follows from both sides together, which neither could know: it is given the merged
+            value and those of the two sides, and returns a value. It must not look at a clock.
+        latest: Says of the path of a file beside the value which of two values it belongs with; None: with the later.
+    """
+
+    time_field: str = ""
+    went_back: "Callable[[Message], WentBack]" = lambda _: ""
+    rewind_rules: Rules | None = None
+    repaired: Callable[[dict[str, Value], Slot, Slot], dict[str, Value]] = lambda value, *_: value
+    latest: Callable[[str, Slot, Slot], Side | None] = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -34,7 +61,8 @@ class Collection:
     ``layout`` says how a value becomes files, ``id_field`` in which field of the value a document's id stands, and
     ``trailer`` which trailer names the document that a commit is about. ``summarize`` makes the summary of a snapshot;
     it is given the message of the commit that changed the document last, if that is known and says that it is about it.
-    ``rules`` say how two changes of a value are merged; ``check`` raises CorruptionError for a value that is none.
+    ``rules`` say how two changes of a value are merged, ``joining`` what they do not; ``check`` raises CorruptionError
+    for a value that is none.
     """
 
     name: str
@@ -44,6 +72,7 @@ class Collection:
     summarize: "Callable[[Snapshot, Message | None], Summary] | None" = None
     rules: Rules = field(default_factory=lambda: NO_RULES, compare=False)
     check: "Callable[[dict[str, Value]], object]" = field(default=lambda _: None, compare=False)
+    joining: Joining = field(default=Joining(), compare=False)
 
     def folder(self, document: str, fanout: int) -> str:
         """Return the path of a document's folder in a tree where documents lie under so many levels of folders."""
@@ -112,6 +141,19 @@ class Snapshot:
         """
         try:
             return self._join(self._read(paths), paths, loads)
+        except (CorruptionError, RecursionError) as error:
+            raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
+
+    def parsed(self, loads: Callable[[bytes], Value]) -> dict[str, Value]:
+        """Return the value, which belongs to all who know it; it is not kept, for it is one of many.
+
+        ``loads`` is that of :meth:`Layout.join`. Raises as :meth:`content` does.
+        """
+        known = self.known()
+        if known is not None:
+            return known.value
+        try:
+            return self._join(self._read(), None, loads)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 

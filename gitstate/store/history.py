@@ -45,21 +45,23 @@ def lives(reader: Reader, trail: Trail, keys: Sequence[str] = ()) -> list[Life]:
     found = None if index is None else index.lives(trail, keys)
     if found is not None:
         return found
-    life: list[Revision] = []
-    for revision in walked(reader, trail):
-        if reader.snapshot(trail.collection, trail.document, revision.id) is not None:
-            life.append(revision)
-        elif life:
-            break
+
+    def is_there(commit_id: ObjectId) -> bool:
+        return reader.snapshot(trail.collection, trail.document, commit_id) is not None
+
+    life = [each for each in walked(reader, trail, in_one_life=True) if is_there(each.id)]
     if not life:
         return []
     saying = trail._replace(key=keys[0] if keys else None)
     said = [each.message.first(keys) for each in life if keys and saying.holds(each.message)]
-    return [Life(life[0].id, life[-1], reader.snapshot(trail.collection, trail.document, trail.start) is None, said)]
+    has_ended = not is_there(trail.start)
+    return [Life(life[0].id if has_ended else trail.start, life[-1], has_ended, said)]
 
 
-def walked(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[Revision]:
-    """Yield the revisions of a trail as a walk over the commits finds them."""
+def walked(reader: Reader, trail: Trail, part: Part | None = None, *, in_one_life: bool = False) -> Iterator[Revision]:
+    """Yield the revisions of a trail as a walk over the commits finds them; of the last life alone, and the removals
+    that ended it, if that is asked for or the trail goes down to where it began.
+    """
     collection, document = trail.collection, trail.document
     said = f"{collection.trailer}: ".encode()
     own = Message("", trailers=((collection.trailer, document),)).to_bytes().rpartition(b"\n\n")[2]
@@ -76,7 +78,8 @@ def walked(reader: Reader, trail: Trail, part: Part | None = None) -> Iterator[R
     def claims(commit: Commit) -> bool:
         return part is None and document in Message.parse(commit.message).all(collection.trailer)
 
-    for commit_id, commit in graph.history(reader.engine, trail.start, graph.Place(locate, is_elsewhere, claims)):
+    place = graph.Place(locate, is_elsewhere, claims, in_one_life or trail.until is not None)
+    for commit_id, commit in graph.history(reader.engine, trail.start, place):
         revision = Revision.of(commit_id, commit)
         if trail.holds(revision.message):
             yield revision

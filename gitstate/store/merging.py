@@ -4,7 +4,7 @@ What only one side changed is taken as that side has it. A document that both ch
 cannot be merged there stays as ours has it, and is reported as data. A change survives a deletion.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gitstate.engine import trees
@@ -12,11 +12,12 @@ from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.trees import Changes, Edited
 from gitstate.errors import CorruptionError, UnstorableError
 from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.file_rules import FILE_RULES
 from gitstate.store.reader import Reader
 from gitstate.values.canonical import Value
-from gitstate.values.merge import ABSENT, Conflict, Slot, merge3
+from gitstate.values.merge import ABSENT, Conflict, Side, Slot, merge3
 
-__all__ = ["MergedDocument", "MergedRoots", "merge_roots"]
+__all__ = ["MergedDocument", "MergedRoots", "RootMerge", "made_on", "merge_roots", "rewritten", "value_of"]
 
 
 @dataclass(frozen=True)
@@ -74,137 +75,193 @@ def merge_roots(
         CorruptionError: A tree is missing or damaged. A document that cannot be read is no error but a conflict.
         UnsupportedError: One of the trees is no store's.
     """
-    formats = [reader.format(root) for root in (base, ours, theirs)]
-    moved = formats[1] == formats[0] != formats[2]
-    merge = _Merge(reader, base, ours, theirs, onto=theirs if moved else ours)
+    collections = list(collections)
+    merge = RootMerge(reader, base, ours, theirs, onto=made_on(reader, base, ours, theirs))
     documents = [merged for collection in collections for merged in merge.documents(collection)]
-    files, clashes = merge.files(list(collections), moved=len(set(formats)) > 1)
-    return MergedRoots(merge.onto, tuple(documents), files, tuple(clashes))
+    files, clashes = merge.files(collections)
+    return MergedRoots(merge.root(merge.onto), tuple(documents), files, tuple(clashes))
+
+
+def made_on(reader: Reader, base: ObjectId, ours: ObjectId, theirs: ObjectId) -> Side:
+    """Return the side on whose tree a merge is made: ours, but theirs when only they moved all documents."""
+    formats = [reader.format(root) for root in (base, ours, theirs)]
+    return "theirs" if formats[1] == formats[0] != formats[2] else "ours"
 
 
 @dataclass
-class _Merge:
-    """A merge at work. ``folders`` are those of the documents that were looked at, in each of the trees."""
+class RootMerge:
+    """A merge of whole trees at work, on ``onto``, which is one of the two sides.
+
+    ``wins`` is the side whose files stand where both sides changed one, each in its way.
+    """
 
     reader: Reader
     base: ObjectId
     ours: ObjectId
     theirs: ObjectId
-    onto: ObjectId
+    onto: Side
+    wins: Side = "ours"
 
     def __post_init__(self) -> None:
-        self.folders: set[str] = set()
+        self._folders: set[str] = set()  # of the documents that were looked at, in each of the trees
+
+    def root(self, side: Side) -> ObjectId:
+        """Return the root tree of a side."""
+        return self.ours if side == "ours" else self.theirs
+
+    def differing(self, collection: Collection) -> Iterator[tuple[str, bool, bool]]:
+        """Yield the documents that a side changed, and whether ours and theirs did."""
+        here, there = (
+            {document for document, _, _ in self.reader.differing(collection, self.base, side)}
+            for side in (self.ours, self.theirs)
+        )
+        folders = [self.reader.format(root).fanout for root in (self.base, self.ours, self.theirs)]
+        for document in sorted(here | there):
+            self._folders.update(collection.folder(document, fanout) for fanout in set(folders))
+            yield document, document in here, document in there
 
     def documents(self, collection: Collection) -> Iterator[MergedDocument]:
         """Yield what is to be changed of the documents of a collection, and which are in conflict."""
-        here, there = (
-            {document: (was, now) for document, was, now in self.reader.differing(collection, self.base, side)}
-            for side in (self.ours, self.theirs)
-        )
-        for document in sorted(here.keys() | there.keys()):
-            for root in (self.base, self.ours, self.theirs):
-                self.folders.add(self.reader.folder(root, collection, document))
-            if document in here and document in there:
+        for document, here, there in self.differing(collection):
+            if here and there:
                 merged = self._both(collection, document)
                 if merged.changes or merged.conflicts or merged.note:
                     yield merged
-            elif document in (here if self.onto == self.theirs else there):
-                side = self.ours if self.onto == self.theirs else self.theirs
-                yield MergedDocument(collection, document, self._taken(collection, document, side))
+            else:
+                changes = self.taken(collection, document, "ours" if here else "theirs")
+                if changes:
+                    yield MergedDocument(collection, document, changes)
 
-    def files(self, collections: Sequence[Collection], *, moved: bool) -> tuple[Changes, list[str]]:
-        """Return the changes of the files that belong to no document, and which of them clash.
-
-        ``moved`` says that documents lie elsewhere in one of the trees: then nothing in their collections counts.
-        """
-        tops = {f"{collection.name}/" for collection in collections} if moved else set()
-        other = self.ours if self.onto == self.theirs else self.theirs
+    def files(self, collections: Sequence[Collection]) -> tuple[Changes, list[str]]:
+        """Return the changes of the files that belong to no document, and which of them clash."""
+        # Documents that lie elsewhere in one of the trees: then nothing in their collections counts.
+        moved = len({self.reader.format(root) for root in (self.base, self.ours, self.theirs)}) > 1
+        tops = tuple(f"{collection.name}/" for collection in collections) if moved else ()
+        other: Side = "ours" if self.onto == "theirs" else "theirs"
         changes: dict[str, bytes | TreeEntry | None] = {}
-        clashes: list[str] = []
-        for path, before, after in trees.diff(self.reader.source, self.base, other):
-            if path.startswith(tuple(tops)) or self._in_a_document(path):
+        clashes: dict[str, None] = {}
+        for path, before, after in trees.diff(self.reader.source, self.base, self.root(other), leaving=self._folders):
+            if tops and path.startswith(tops):
                 continue
-            standing = trees.find(self.reader.source, self.onto, path)
-            if standing == before:
+            standing, instead = self._standing(path)
+            if instead is None and standing == before:
                 changes[path] = after
-            elif standing != after:
-                clashes.append(path)
-                if other == self.ours:
+            elif (both := self._of_both(path, standing, after)) is not None:
+                changes[path] = both
+            elif instead is not None or standing != after:
+                clashes[instead or path] = None
+                if other == self.wins:
                     changes[path] = after
-        return changes, clashes
+        return changes, sorted(clashes)
 
-    def _in_a_document(self, path: str) -> bool:
-        folder = path
-        while "/" in folder:
-            folder = folder.rpartition("/")[0]
-            if folder in self.folders:
-                return True
-        return False
+    def _of_both(self, path: str, standing: TreeEntry | None, after: TreeEntry | None) -> bytes | None:
+        """Return what a file becomes that has a rule; None: it has none, or cannot be read."""
+        rule = FILE_RULES.get(path)
+        if rule is None or standing == after or any(each and each.is_directory for each in (standing, after)):
+            return None
+        found = [self.reader.source.read(each.id, "blob") for each in (standing, after) if each is not None]
+        return rule(found[0], found[-1])
 
-    def _entry(self, root: ObjectId, collection: Collection, document: str) -> TreeEntry | None:
-        """Return what stands in a document's place, whether it is one or not."""
-        return trees.find(self.reader.source, root, self.reader.folder(root, collection, document))
+    def _standing(self, path: str) -> tuple[TreeEntry | None, str | None]:
+        """Return what stands at a path, and the path of a file that stands where it needs a folder."""
+        root = self.root(self.onto)
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            above = trees.find(self.reader.source, root, "/".join(parts[:count]))
+            if above is None:
+                return None, None
+            if not above.is_directory:
+                return None, "/".join(parts[:count])
+        return trees.find(self.reader.source, root, path), None
 
-    def _taken(self, collection: Collection, document: str, side: ObjectId) -> Changes:
-        return {self.reader.folder(self.onto, collection, document): self._entry(side, collection, document)}
+    def taken(self, collection: Collection, document: str, side: Side) -> Changes:
+        """Return the changes that put what stands in a document's place on a side, whether it is one or not."""
+        if side == self.onto:
+            return {}
+        roots = (self.root(self.onto), self.root(side))
+        onto, folder = (self.reader.folder(root, collection, document) for root in roots)
+        return {onto: trees.find(self.reader.source, roots[1], folder)}
+
+    def snapshot(self, collection: Collection, document: str, root: ObjectId) -> Snapshot | None:
+        """Return a document as it stands in one of the trees, or None."""
+        return self.reader.snapshot_in(collection, document, root, root)
 
     def _both(self, collection: Collection, document: str) -> MergedDocument:
         """Merge a document that both sides changed."""
-        ours, theirs = (self.reader.snapshot_in(collection, document, root, root) for root in (self.ours, self.theirs))
+        ours, theirs = (self.snapshot(collection, document, root) for root in (self.ours, self.theirs))
         if ours is None or theirs is None:
             if ours is theirs:
                 return MergedDocument(collection, document, {})  # both deleted it
-            kept = self.theirs if ours is None else self.ours
             note = "it was deleted and changed: the change survives"
-            changes = {} if kept == self.onto else self._taken(collection, document, kept)
-            return MergedDocument(collection, document, changes, note=note)
-        base = self.reader.snapshot_in(collection, document, self.base, self.base)
+            kept = self.taken(collection, document, "theirs" if ours is None else "ours")
+            return MergedDocument(collection, document, kept, note=note)
+        base = self.snapshot(collection, document, self.base)
         return self._values(collection, document, base, ours, theirs)
 
     def _values(
         self, collection: Collection, document: str, base: Snapshot | None, ours: Snapshot, theirs: Snapshot
     ) -> MergedDocument:
-        standing = theirs if self.onto == self.theirs else ours
+        standing = theirs if self.onto == "theirs" else ours
         changes: Changes
         note = ""
         try:
-            merge = merge3(_slot(base), ours.content().value, theirs.content().value, collection.rules)
+            merge = merge3(value_of(base), ours.content().value, theirs.content().value, collection.rules)
             value: dict[str, Value] = merge.value  # type: ignore[assignment]  # objects merge to an object
             if not merge.conflicts:
                 collection.check(value)
             changes, conflicts = collection.layout.changes(value, standing.content().value), merge.conflicts
         except (CorruptionError, UnstorableError) as error:  # one of them is no state, or both together are none
-            changes = {} if standing is ours else _rewritten(ours, theirs)
+            changes = {} if standing is ours else rewritten(ours, theirs)
             conflicts, note = (Conflict("", ABSENT, ABSENT, ABSENT),), error.message
-        attached, clashes = self._attached(base, ours, theirs, standing)
-        folder = self.reader.folder(self.onto, collection, document)
-        placed = {f"{folder}/{path}": content for path, content in {**changes, **attached}.items()}
+        attached, clashes = self.attached(base, ours, theirs, lambda _: "ours")
+        placed = self.placed(collection, document, {**changes, **attached})
         return MergedDocument(collection, document, placed, (*conflicts, *clashes), note)
 
-    def _attached(
-        self, base: Snapshot | None, ours: Snapshot, theirs: Snapshot, standing: Snapshot
-    ) -> tuple[Changes, list[Conflict]]:
-        """Return the changes of the files in a document's folder that are no part of its value.
+    def placed(self, collection: Collection, document: str, changes: Changes) -> Changes:
+        """Return changes in a document's folder as changes of the tree that the merge is made on."""
+        folder = self.reader.folder(self.root(self.onto), collection, document)
+        return {f"{folder}/{path}": content for path, content in changes.items()}
 
-        What belongs to the document, such as the output of an attempt, stays as ours has it where both changed it: the
-        other one is in the history.
+    def attached(
+        self, base: Snapshot | None, ours: Snapshot, theirs: Snapshot, wins: Callable[[str], Side]
+    ) -> tuple[Changes, list[Conflict]]:
+        """Return the changes of the files in a document's folder that are no part of its value, and those that clash.
+
+        What belongs to the document, such as the output of an attempt, is taken a folder at a time, so that none holds
+        the files of two attempts, and never clashes: what does not stand there is in the history. ``wins`` says of a
+        path whose file stands where both sides changed what is there.
         """
-        source, layout = self.reader.source, ours.collection.layout
-        other = ours if standing is theirs else theirs
+        standing, other = (theirs, ours) if self.onto == "theirs" else (ours, theirs)
+        others: Side = "ours" if other is ours else "theirs"
+        here, there = (self._unowned(base, side) for side in (standing, other))
         changes: dict[str, bytes | TreeEntry | None] = {}
         clashes: list[Conflict] = []
-        for path, before, after in trees.diff(source, None if base is None else base.tree, other.tree):
-            if layout.owns(path):
-                continue
-            found = trees.find(source, standing.tree, path)
-            if found == before or (found != after and other is ours):
-                changes[path] = after
-            if found not in (before, after) and not layout.attached(path):
-                clashes.append(Conflict(f"/{path}", ABSENT, ABSENT, ABSENT))
+        for place, after in there.items():
+            before = here.get(place, {})
+            if before and before != after:
+                if place in after:  # a file of its own
+                    clashes.append(Conflict(f"/{place}", ABSENT, ABSENT, ABSENT))
+                if wins(next(iter(after))) != others:
+                    continue
+                root = None if base is None else base.tree
+                changes |= {path: trees.find(self.reader.source, root, path) for path in before}
+            changes |= after
         return changes, clashes
 
+    def _unowned(self, base: Snapshot | None, side: Snapshot) -> dict[str, dict[str, TreeEntry | None]]:
+        """Return the files in a document's folder that a side changed and that are no part of the value: by the folder
+        of those that belong to the document, and else each by its own path.
+        """
+        layout = side.collection.layout
+        found: dict[str, dict[str, TreeEntry | None]] = {}
+        for path, _, after in trees.diff(self.reader.source, None if base is None else base.tree, side.tree):
+            if not layout.owns(path):
+                place = path.rpartition("/")[0] if layout.attached(path) else path
+                found.setdefault(place, {})[path] = after
+        return found
 
-def _slot(snapshot: Snapshot | None) -> Slot:
+
+def value_of(snapshot: Snapshot | None) -> Slot:
     """Return the value that both sides came of; a document that was none was not there."""
     try:
         return ABSENT if snapshot is None else snapshot.content().value
@@ -212,7 +269,7 @@ def _slot(snapshot: Snapshot | None) -> Slot:
         return ABSENT
 
 
-def _rewritten(wanted: Snapshot, standing: Snapshot) -> Changes:
+def rewritten(wanted: Snapshot, standing: Snapshot) -> Changes:
     """Return the changes that put the files of one value in the place of another's, unread."""
     owns = wanted.collection.layout.owns
     files = {path: entry for path, entry in wanted.files().items() if owns(path)}

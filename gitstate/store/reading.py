@@ -15,10 +15,11 @@ from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from gitstate.engine.base import Engine
+    from gitstate.engine.base import Engine, Settled
     from gitstate.engine.objects import ObjectId
+    from gitstate.engine.project import Project
     from gitstate.engine.repository import Repository
     from gitstate.store.documents import Collection, Revision, Snapshot
     from gitstate.store.history import Part
@@ -32,6 +33,7 @@ class ReadingStore(Answers):
 
     def __init__(self, engine: Engine, repository: Repository | None) -> None:
         self._engine = engine
+        self._repository = repository
         self._reader = Reader(engine)
         private, branch = (None, "") if repository is None else (repository.private, repository.branch)
         self._indexes: Indexes = Indexes(private, branch, self._reader)
@@ -44,6 +46,30 @@ class ReadingStore(Answers):
     def identity(self) -> str:
         """Tells this store from every other one that this machine sees: its path and branch."""
         return self._engine.identity
+
+    @property
+    def branch(self) -> str:
+        """The branch that holds it; "" for a store in memory."""
+        return "" if self._repository is None else self._repository.branch
+
+    @property
+    def project(self) -> Project | None:
+        """The project in whose own repository the store lies, beside what is checked out there; None: in none."""
+        from gitstate.store import branches
+
+        return None if self._repository is None else branches.project(self._repository, self._engine)
+
+    @property
+    def home(self) -> Project | None:
+        """The store's own repository, as one that may have the commits of a project."""
+        from gitstate.engine.project import Project
+
+        return None if self._repository is None else Project(self._repository)
+
+    @property
+    def recovered(self) -> Sequence[Settled]:
+        """What became of branches that this object found as a cut of the power, or damage, had left them."""
+        return tuple(self._engine.settled)
 
     @property
     def reader(self) -> Reader:
@@ -87,6 +113,11 @@ class ReadingStore(Answers):
         self._check_open()
         known = self._indexes.revisions(collection).deleted()
         return walks.deleted(self._reader, collection, self.head()) if known is None else iter(known)
+
+    def authors(self, collection: Collection) -> dict[str, str]:
+        """Return who changed each document last, by its id; those are left out of which that takes a walk."""
+        self._check_open()
+        return self._indexes.revisions(collection).authors() or {}
 
     def history_of_part(
         self, collection: Collection, document: str, part: Part, at: str | None = None

@@ -5,11 +5,9 @@ Methods import what not every program needs (docs/design/0008-start-up.md).
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import weakref
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -17,32 +15,33 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gitstate.engine import graph, refs
-from gitstate.engine.base import Engine, Settled
+from gitstate.engine.base import Engine
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError, UnsupportedFormatError
 from gitstate.format.version import FormatVersion
+from gitstate.store import lifetime
 from gitstate.store.documents import Collection, Edit, Revision
-from gitstate.store.index.indexes import Indexes
-from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
+from gitstate.store.syncing import SyncingStore
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
-from gitstate.store.writer import Stamp, Writer
+from gitstate.store.writer import Refused, Stamp, Writer
 
 if TYPE_CHECKING:
-    from gitstate.engine.project import Project
     from gitstate.engine.upkeep import GcReport
     from gitstate.store.batch import MergeEdit
     from gitstate.store.folder_edits import FolderEdits
     from gitstate.store.proposals import Proposals
+    from gitstate.store.purging import Purging
+    from gitstate.store.rescues import Rescues
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report, Validate
 
 __all__ = ["Store"]
 
 
-class Store(ReadingStore):
+class Store(SyncingStore):
     """One git repository under our care. Synchronous, and safe to use from any thread.
 
     Make one with :meth:`open` or :meth:`in_memory`. A store that is forgotten finishes its writes and refreshes the
@@ -58,9 +57,7 @@ class Store(ReadingStore):
         prompt: bool = True,
     ) -> None:
         super().__init__(engine, repository)
-        self._repository = repository
         self._worktree = worktree
-        self._collections: dict[str, Collection] = {}
         self._views = views = Views(
             engine,
             worktree,
@@ -70,13 +67,15 @@ class Store(ReadingStore):
             prompt=prompt,
         )
         reconciler = None if repository is None else Reconciler(repository, views.sights, self._collections)
-        self._writer = writer = Writer(engine, self._reader, (self._indexes.written, views.written), reconciler)
+        self._told.append(views.written)
+        self._writer = writer = Writer(engine, self._reader, self._told, reconciler)
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
-        self._forgotten = weakref.finalize(self, _shut_elsewhere, self._writer, self._indexes, self._views, engine)
+        shut = lifetime.shut_elsewhere
+        self._forgotten = weakref.finalize(self, shut, self._writer, self._indexes, self._views, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
-        _open_stores.add(self)
+        lifetime.note(self)
 
     @classmethod
     def open(
@@ -166,30 +165,13 @@ class Store(ReadingStore):
         """The folder in which the files are shown; None for a bare store or one in memory."""
         return self._worktree.path if self._worktree is not None else None
 
-    @property
-    def project(self) -> Project | None:
-        """The project in whose own repository the store lies, beside what is checked out there; None: in none."""
-        from gitstate.store import branches
-
-        return None if self._repository is None else branches.project(self._repository, self._engine)
-
-    @property
-    def home(self) -> Project | None:
-        """The store's own repository, as one that may have the commits of a project."""
-        from gitstate.engine.project import Project
-
-        return None if self._repository is None else Project(self._repository)
-
     def stamp_with(self, stamp: Stamp) -> None:
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""
         self._writer.stamp = stamp
 
-    @property
-    def recovered(self) -> Sequence[Settled]:
-        """What became of branches that this object found as a cut of the power, or damage, had left them."""
-        return tuple(self._engine.settled)
-
-    def submit(self, collection: Collection, document: str, edit: Edit) -> Future[Revision | None]:
+    def submit(
+        self, collection: Collection, document: str, edit: Edit, refused: Refused | None = None
+    ) -> Future[Revision | None]:
         """Queue a write; see :data:`gitstate.store.documents.Edit` and :meth:`gitstate.store.writer.Writer.submit`.
 
         Raises:
@@ -197,7 +179,7 @@ class Store(ReadingStore):
         """
         self._check_open()
         self.serve(collection)
-        return self._writer.submit(collection, document, edit)
+        return self._writer.submit(collection, document, edit, refused)
 
     def serve(self, collection: Collection) -> None:
         """Keep the index of a collection up from now on, and merge its documents as values where people commit."""
@@ -213,12 +195,30 @@ class Store(ReadingStore):
         return self._writer.submit_merge(edit)
 
     @property
+    def purging(self) -> Purging:
+        """What removes documents and values from all of the history; UnsupportedError for a store in memory."""
+        from gitstate.store.purging import Purging
+
+        self._check_open()
+        self._writer.drain()
+        return Purging(self._engine, self._reader, self._repository, self._views)
+
+    @property
     def proposals(self) -> Proposals:
         """The branches of changes that were proposed."""
         from gitstate.store.proposals import Proposals
 
         self._check_open()
         return Proposals(self._engine, self._reader)
+
+    def rescues(self, collection: Collection) -> Rescues:
+        """Return the states of a collection's documents that were refused, or lost a merge, and are kept aside.
+
+        Also while the store is being closed: what it refuses then is kept as well.
+        """
+        from gitstate.store.rescues import Rescues
+
+        return Rescues(self._engine, self._reader, collection, self._writer.stamp)
 
     def reshard(self, levels: int, *collections: Collection, dry_run: bool = False) -> Resharded | None:
         """Move all documents under so many levels of folders (0 to 4) in one commit; None if they lie so already.
@@ -293,6 +293,8 @@ class Store(ReadingStore):
         self._check_open()
         if self._repository is None:
             return verify.check(self._engine, {"": self.head()}, collections, validate)
+        if repair:
+            self.purging.finish()
         return verify.check_repository(self._repository, collections, validate, repair=repair, worktree=self._worktree)
 
     def gc(self) -> GcReport:
@@ -304,11 +306,21 @@ class Store(ReadingStore):
         return self._engine.gc()
 
     def close(self) -> None:
-        """Finish all writes, bring the worktree to the head, let go of everything. Idempotent."""
+        """Finish all writes, sync what waits to be synced in the background for the last time, bring the worktree to
+        the head, let go of everything. Idempotent.
+        """
+        try:
+            self._end_syncs()
+        finally:
+            self._shut()
+
+    def _shut(self) -> None:
         self._closed = self._closed or "the store is closed"
+        self._stop.set()
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
-                _shut(self._writer, self._indexes, self._views, self._engine)
+                self._forget_others()
+                lifetime.shut(self._writer, self._indexes, self._views, self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -318,40 +330,11 @@ class Store(ReadingStore):
     ) -> None:
         self.close()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
+        """In a forked child: say that this store is closed, whose threads and descriptors are the parent's."""
         self._closed = "this store was opened by the process that forked this one"
         self._forgotten.detach()
         self._closing = threading.Lock()
         self._writer.abandon(self._closed)
         self._indexes.forked()
-
-
-def _shut(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
-    writer.close()
-    views.close()
-    indexes.close()
-    engine.close()
-
-
-def _shut_elsewhere(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
-    """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
-    threading.Thread(target=_shut, args=(writer, indexes, views, engine), name="gitstate-shut").start()
-
-
-_open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _at_exit() -> None:
-    """Finish the writes of stores that nobody closed, and bring their worktrees to the head."""
-    for store in list(_open_stores):
-        store.close()
-
-
-def _after_fork_in_child() -> None:
-    for store in list(_open_stores):
-        store._forked()
-
-
-atexit.register(_at_exit)
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
+        self._forked_from_others()

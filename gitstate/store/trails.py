@@ -11,7 +11,7 @@ __all__ = ["Known", "Life", "Said", "Trail"]
 
 
 class Trail(NamedTuple):
-    """The revisions of a document that ``start`` has in its history, down to ``until`` (its own, and the last of them).
+    """The revisions of a document that ``start`` has in its history, down to ``until``, with which its last life began.
 
     With a ``key`` only those whose message has such a trailer of the document, with that ``value`` if there is one.
     ``limit`` says how many are needed as a rule; None: all.
@@ -39,13 +39,14 @@ Said: TypeAlias = Mapping[str, str]
 
 
 class Life(NamedTuple):
-    """A life of a document: its newest revision, the one that began it, and whether it has ended.
+    """A life of a document: the commit from which on its revisions are found, the one that began it, and whether it has
+    ended.
 
     ``said`` is what those of its revisions say that have the first of the trailers that were asked for, that of the
     newest first.
     """
 
-    newest: ObjectId
+    end: ObjectId
     began: Revision
     ended: bool
     said: Sequence[Said] = ()

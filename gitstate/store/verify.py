@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
-from gitstate.engine import graph, refs, trees
+from gitstate.engine import graph, purging, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
@@ -13,7 +13,7 @@ from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
-from gitstate.store import makers, pins
+from gitstate.store import makers, pins, purge, rescues
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
@@ -22,6 +22,8 @@ from gitstate.store.worktree import Worktree
 __all__ = ["DocumentCheck", "Problem", "Report", "Validate", "check", "check_repository"]
 
 _OUR_REFS = "refs/gitstate/"
+_ASIDE = (rescues.FOLDER, f"{_OUR_REFS}remotes/")
+"""Where states are kept aside that may be none, here and as they were seen on remotes last."""
 
 Validate: TypeAlias = Callable[[Snapshot], object]
 """Raises CorruptionError when a document is not what its readers ask for."""
@@ -29,12 +31,15 @@ Validate: TypeAlias = Callable[[Snapshot], object]
 
 @dataclass(frozen=True)
 class Report:
-    """What a check saw: how many revisions, objects (revisions, trees and files) and documents, and what is wrong."""
+    """What a check saw: how many revisions, objects (revisions, trees and files) and documents, what is wrong, and how
+    many states that were refused, or lost a merge, are kept aside.
+    """
 
     revisions: int
     objects: int
     documents: int
     problems: tuple[Problem, ...]
+    rescues: int = 0
 
     @property
     def ok(self) -> bool:
@@ -72,6 +77,10 @@ def check_repository(
         report = check(engine, heads, collections, validate, pinned)
     finally:
         engine.close()
+    if purging.is_pending(repository):
+        hint = "--repair does the rest, and so does the next purge"
+        what = "a purge was cut short, or is at work: what was purged may still be on the disk"
+        problems.append(Problem("purge", "gitstate/purge", what, hint, "warning"))
     problems += worktree.check(repair=repair) if worktree is not None else []
     return replace(report, problems=(*problems, *report.problems))
 
@@ -86,10 +95,14 @@ def _transient(engine: GitEngine, *, repair: bool) -> list[Problem]:
 
 
 def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
-    """Return where the branch and all refs of ours stand, and what is wrong with those that cannot be read."""
+    """Return where the branch and refs of ours stand but those that keep states aside, and what is wrong with those
+    that cannot be read.
+    """
     found: dict[str, ObjectId] = {}
     problems: list[Problem] = []
     for ref in [repository.ref, *sorted(set(refs.names(repository, _OUR_REFS)))]:
+        if ref.startswith(_ASIDE):
+            continue
         try:
             commit_id = refs.read(repository, ref)
         except CorruptionError as error:
@@ -126,7 +139,7 @@ def check(
     validate: Validate,
     pinned: Mapping[str, ObjectId] | None = None,
 ) -> Report:
-    """Check all that some commits reach, each object once, and every document at each of the heads.
+    """Check all that some commits reach, each object once, every document at each of the heads, and every rescue.
 
     Args:
         engine: Reads the objects.
@@ -136,12 +149,35 @@ def check(
         pinned: More commits: what their documents were was judged when they were heads.
     """
     objects = ObjectCheck(engine)
-    for name, commit_id in {**heads, **(pinned or {})}.items():
+    reader = Reader(engine)
+    aside, lost = _aside(engine)
+    for name, commit_id in {**heads, **(pinned or {}), **aside}.items():
         objects.reach(commit_id, name)
-    documents = DocumentCheck(Reader(engine), validate)
+    documents = DocumentCheck(reader, validate)
+    back: list[Problem] = []
     for commit_id in dict.fromkeys(heads.values()):
         documents.look_at(commit_id, collections)
-    return Report(objects.commits, objects.objects, len(documents.seen), (*objects.problems, *documents.problems))
+        back += purge.back(engine, commit_id)
+    count, odd = rescues.problems(reader, collections, [ref for ref in aside if ref.startswith(rescues.FOLDER)])
+    problems = (*objects.problems, *documents.problems, *lost, *odd, *dict.fromkeys(back))
+    return Report(objects.commits, objects.objects, len(documents.seen), problems, count)
+
+
+def _aside(engine: Engine) -> tuple[dict[str, ObjectId], list[Problem]]:
+    """Return where states are kept aside, and what is wrong with the refs that stand at no commit."""
+    found: dict[str, ObjectId] = {}
+    problems: list[Problem] = []
+    for ref in (ref for below in _ASIDE for ref in engine.refs(below)):
+        try:
+            commit_id = engine.ref(ref)
+        except CorruptionError as error:
+            problems.append(Problem("rescue", ref, error.message, error.hint))
+        else:
+            if commit_id is None:
+                problems.append(Problem("rescue", ref, "it stands at no commit", severity="warning"))
+            else:
+                found[ref] = commit_id
+    return found, problems
 
 
 class _Place(NamedTuple):

@@ -73,7 +73,7 @@ class Views:
         trouble: list[str] = []
         try:
             self._follow()
-            for view in self._all():
+            for view in self.each():
                 if files.can_write(view.path):
                     trouble += self._refresh(view, taken or {} if view is self.own else {})
         except (GitStateError, OSError) as error:
@@ -86,7 +86,7 @@ class Views:
 
     def sights(self) -> list[Sight]:
         """Return what each of them showed, and what git did there since."""
-        found = (view.sight() for view in self._all())
+        found = (view.sight() for view in self.each())
         return [sight for sight in found if sight is not None]
 
     def close(self) -> None:
@@ -95,7 +95,8 @@ class Views:
         self._told = ""
         self.show()
 
-    def _all(self) -> Iterator[Worktree]:
+    def each(self) -> Iterator[Worktree]:
+        """Yield them all."""
         if self.own is not None:
             yield self.own
         if self._repository is not None:

@@ -5,13 +5,13 @@ from typing import TypeAlias
 
 from gitstate.engine import graph
 from gitstate.engine.base import Source
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import Commit, ObjectId
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.reader import Reader
 
-__all__ = ["changed", "deleted", "walk"]
+__all__ = ["changed", "changed_by", "deleted", "walk"]
 
 _REMOVING = tuple(f"{message.EVENT}: {event}".encode() for event in (Event.DELETED, Event.UNDONE))
 """What a message of ours says that may have removed a document: an undo takes back that it was made."""
@@ -38,6 +38,12 @@ def walk(
 def changed(reader: Reader, collection: Collection, revision: Revision) -> list[str]:
     """Return the documents of a collection that a revision made, changed or deleted, as its first parent had them."""
     return sorted(document for document, _, _ in _differing(reader, collection, revision.id, revision.parents))
+
+
+def changed_by(reader: Reader, collection: Collection, commit: Commit) -> list[str]:
+    """Return what :func:`changed` does, of a commit that was read."""
+    before = graph.root(reader.source, commit.parents[0]) if commit.parents else None
+    return sorted(document for document, _, _ in reader.differing(collection, before, commit.tree))
 
 
 def deleted(reader: Reader, collection: Collection, start: ObjectId) -> Iterator[tuple[str, Revision]]:

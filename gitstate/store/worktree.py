@@ -153,6 +153,33 @@ class Worktree:
             lock.release()
             lock.close()
 
+    @property
+    def git_dir(self) -> Path:
+        """Its own git directory."""
+        return self._git_dir
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the branch is checked out in it."""
+        return refs.read_head(self._repository) == self._repository.ref
+
+    def forget_past(self) -> None:
+        """Forget what the view showed before, and how conflicts were resolved: the history was written anew.
+
+        Raises:
+            BusyError: A person's git holds its index.
+        """
+        with self._alone(), self._index_lock() as lock:
+            record = ViewRecord.read(self._private)
+            index = gitindex.read(self._git_dir, self.path, self._private)
+            index.forget_resolved()
+            if index.changed and len(record.shown) == 1 and record.shown[0] is not None:
+                for path, _ in list(index.racy()):
+                    index.distrust(path)
+                self._write_index(lock, index, record.shown[0])
+            signed = signs(self._git_dir / "index")
+            ViewRecord(record.shown, signed, self._logged(), head=record.head, since=record.since).write(self._private)
+
     def edits(self, tops: Collection[str], is_ours: Callable[[str], bool]) -> "Edits":
         """Return what people edited in the folder and did not commit; see :func:`gitstate.store.edits.find`.
 

@@ -5,6 +5,7 @@ will follow; so nothing it decides can be stale when the branch moves. Each writ
 that waited together are made durable together, and the branch moves once.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from gitstate.engine import trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
-from gitstate.errors import ClosedError, StaleError
+from gitstate.errors import ClosedError, ConflictError, StaleError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
 from gitstate.store.batch import Batch, MergeEdit, RootEdit
@@ -22,7 +23,9 @@ from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.reconcile import Reconciler
 
-__all__ = ["Stamp", "Writer"]
+__all__ = ["Refused", "Stamp", "Writer"]
+
+_log = logging.getLogger("gitstate")
 
 _ATTEMPTS = 20  # how often writes are made anew because a person's git moved the branch between reading and swapping
 _TOGETHER = 64  # so many writes are published at once: the first of them waits for the last
@@ -30,12 +33,26 @@ _TOGETHER = 64  # so many writes are published at once: the first of them waits 
 Answer = Revision | None | BaseException
 Stamp = Callable[[], Sequence[tuple[str, str]]]
 """Gives trailers that every commit carries; asked before each batch, and not under the lock. It does not fail."""
+Refused = Callable[[ConflictError], object]
+"""Is given the error of a write that conflicts, before its caller is, and whether there still is a caller or not; in
+the writer's thread, and not under the lock."""
 
 
 @dataclass
 class _Request:
     write: Callable[[Batch], Revision | None]
+    refused: Refused | None = None
     done: "Future[Revision | None]" = field(default_factory=Future)
+
+    def refuse(self, error: ConflictError) -> None:
+        """Do what is to be done about a conflict, and answer; what goes wrong with that must not hide the conflict."""
+        try:
+            if self.refused is not None:
+                self.refused(error)
+        except Exception:  # noqa: BLE001  # as it says
+            _log.exception("what was refused could not be kept aside")
+        finally:
+            self.answer(error)
 
     def answer(self, answer: Answer) -> None:
         if isinstance(answer, BaseException):
@@ -73,12 +90,14 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closed = ""
 
-    def submit(self, collection: Collection, document: str, edit: Edit) -> "Future[Revision | None]":
+    def submit(
+        self, collection: Collection, document: str, edit: Edit, refused: Refused | None = None
+    ) -> "Future[Revision | None]":
         """Queue a write; its future gives the revision that was made, None when there was nothing to write.
 
-        A future that is cancelled before its turn came writes nothing.
+        A future that is cancelled before its turn came writes nothing. ``refused`` is told of a conflict.
         """
-        return self._enqueue(lambda batch: batch.write(collection, document, edit))
+        return self._enqueue(lambda batch: batch.write(collection, document, edit), refused)
 
     def submit_root(self, edit: RootEdit) -> "Future[Revision | None]":
         """Queue a write of the whole store; see :meth:`submit`."""
@@ -137,8 +156,10 @@ class Writer:
         self._queue.clear()
         self._answered, self._thread, self._closed = self._submitted, None, reason
 
-    def _enqueue(self, write: Callable[[Batch], Revision | None]) -> "Future[Revision | None]":
-        request = _Request(write)
+    def _enqueue(
+        self, write: Callable[[Batch], Revision | None], refused: Refused | None = None
+    ) -> "Future[Revision | None]":
+        request = _Request(write, refused)
         with self._changed:
             if self._closed:
                 raise ClosedError(self._closed, hint="open the store again")
@@ -176,10 +197,16 @@ class Writer:
                 answers = self._publish(requests, stamp)
         except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the callers
             answers = [error] * len(requests)
+        refused: list[tuple[_Request, ConflictError]] = []
         for request, answer in zip(requests, answers, strict=True):
-            request.answer(answer)
+            if request.refused is not None and isinstance(answer, ConflictError):
+                refused.append((request, answer))  # the others need not wait for what is done about it
+            else:
+                request.answer(answer)
         for told in self._published:
             told()
+        for request, conflict in refused:
+            request.refuse(conflict)
 
     def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""

@@ -4,6 +4,7 @@ All are symmetric: swapping the sides gives the same value.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -113,7 +114,7 @@ def _united(place: Place, base: _Records, ours: _Records, theirs: _Records) -> M
     first, second = sorted([key for key in side if key not in base] for side in (ours, theirs))
     for key in dict.fromkeys((*base, *first, *second)):
         b, o, t = (side.get(key, ABSENT) for side in (base, ours, theirs))
-        merge = Place(b, o, t, rules=NO_RULES, parts=place.parts, prefer=place.prefer).merge()
+        merge = replace(place, base=b, ours=o, theirs=t, rules=NO_RULES, around=None).merge()
         if merge.value is not ABSENT:
             united.append(merge.value)
         clean = clean and not merge.conflicts

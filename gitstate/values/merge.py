@@ -5,8 +5,8 @@ place, if it has one and the rule has an opinion; then objects key by key; and o
 atoms unless a rule unites them. A counter alone is not settled by being equal: in two changes that differ elsewhere,
 one more here and one more there are two.
 
-What merged stays merged; where there is a conflict the value keeps ours, or the change where the other side removed the
-place. Nothing else depends on which side is called ours.
+What merged stays merged; where there is a conflict the value has what the side that ``wins`` has there, ours as a rule,
+or the change where that side removed the place. Nothing else depends on which side is called ours.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,16 +55,34 @@ class Merge:
     conflicts: tuple[Conflict, ...] = ()
 
 
-def merge3(base: Slot, ours: Slot, theirs: Slot, rules: "Rules | None" = None) -> Merge:
-    """Merge two changes of one base. ABSENT on a side says that the whole value is not there."""
-    return Place(base, ours, theirs, rules or NO_RULES).merge()
+def merge3(
+    base: Slot,
+    ours: Slot,
+    theirs: Slot,
+    rules: "Rules | None" = None,
+    *,
+    wins: Side = "ours",
+    removes: bool = False,
+) -> Merge:
+    """Merge two changes of one base. ABSENT on a side says that the whole value is not there.
+
+    Args:
+        base: What both began with.
+        ours: One change.
+        theirs: The other.
+        rules: What to do where both changed something.
+        wins: The side that the value has at each place that is in conflict.
+        removes: Whether it wins also where it removed what the other side changed.
+    """
+    return Place(base, ours, theirs, rules or NO_RULES, wins=wins, removes=removes).merge()
 
 
 @dataclass(frozen=True)
 class Place:
     """One place of a merge with what stands there on the three sides; what a rule is given.
 
-    ``around`` is the object that holds the place. ``prefer`` is the side that wins where nothing else decides.
+    ``around`` is the object that holds the place. ``prefer`` is the side that is right where nothing else decides, so
+    that nothing is in conflict; ``wins`` and ``removes`` say what the value has where something is.
     """
 
     base: Slot
@@ -74,6 +92,8 @@ class Place:
     parts: Parts = ()
     around: "Place | None" = None
     prefer: Side | None = None
+    wins: Side = "ours"
+    removes: bool = False
 
     def side(self, side: Side) -> Slot:
         """Return what stands there on one side."""
@@ -109,7 +129,10 @@ class Place:
         if self.prefer is not None:
             return Merge(self.side(self.prefer))
         conflict = Conflict(to_text(self.parts), self.base, self.ours, self.theirs)
-        return Merge(self.theirs if self.ours is ABSENT else self.ours, (conflict,))
+        kept = self.side(self.wins)
+        if kept is ABSENT and not self.removes:
+            kept = self.side("theirs" if self.wins == "ours" else "ours")
+        return Merge(kept, (conflict,))
 
     def entry(self, key: str) -> "Place":
         """Return the place of one key of this object."""
@@ -121,6 +144,8 @@ class Place:
             parts=(*self.parts, key),
             around=self,
             prefer=self.prefer,
+            wins=self.wins,
+            removes=self.removes,
         )
 
     def aligned(self, keys: tuple[str, ...], side: Side) -> "Place":

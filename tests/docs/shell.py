@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Timer
 from typing import Self
@@ -11,16 +12,20 @@ _MARK = "--- end of output ---"
 _TIME_LIMIT = 60.0  # seconds a command
 
 
+def environment() -> dict[str, str]:
+    """Return the variables that a page's commands find."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith(("GITSTATE", "LC_"))}
+    return found | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_PAGER": "cat",
+        "TERM": "dumb",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+    }
+
+
 class Shell:
-    def __init__(self, folder: Path) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("GITSTATE", "LC_"))}
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "GIT_PAGER": "cat",
-            "TERM": "dumb",
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-        }
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,

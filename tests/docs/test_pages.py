@@ -8,12 +8,13 @@ import pytest
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli.main import cli
 from tests.docs.pages import PROJECT, Block, blocks, commands, pages, shows
-from tests.docs.shell import Shell
+from tests.docs.shell import Shell, environment
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _SOURCE = re.compile(r"`(?P<path>(?:gitstate|backends|store|format|engine|values|cli|docs|tests)/[\w./-]*)`")
 _HEADING = re.compile(r"^#+ (?P<text>.*)$", re.MULTILINE)
 _CODE = ("python", "console")
+_STARTED = ("README.md", "docs/tutorial.md")  # the pages whose commands are started, and not forked
 
 
 def _name(page: Path) -> str:
@@ -25,11 +26,15 @@ _WITH_CODE = [page for page in pages() if any(block.language in _CODE for block 
 
 @pytest.mark.parametrize("page", _WITH_CODE, ids=_name)
 def test_what_a_page_shows_happens(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    page: Path,
+    tmp_path: Path,
+    forking: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     names: dict[str, object] = {"__name__": "page"}
     printed = ""
-    with Shell(tmp_path) as shell:
+    with Shell(tmp_path, environment() if _name(page) in _STARTED else forking) as shell:
         for block in blocks(page):
             where = f"{_name(page)}:{block.line}"
             if block.language == "console":
@@ -65,7 +70,7 @@ async def test_the_picture_of_a_log_in_the_readme_is_what_save_writes(tmp_path: 
                 state.mark_sheet_completed(sheet)
             await backend.save(state)
     lines = picture.text.splitlines()
-    with Shell(tmp_path) as shell:
+    with Shell(tmp_path, environment()) as shell:
         assert shows(picture.text, shell.run(f"git -C state log --oneline -n {len(lines)}"))
 
 

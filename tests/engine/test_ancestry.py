@@ -112,7 +112,7 @@ def test_odd_headers_are_read_too() -> None:
     signed = body.replace(b"\n\nm", b"\ngpgsig -----BEGIN\n tree x\n parent y\n -----END\nencoding latin-1\n\nm")
     odd = body.replace(b"author ", b"mergetag x\nauthor ", 1)
     for each in (body, signed, odd):
-        sketch = ancestry._sketch(each)
+        sketch = ancestry.sketch(each)
         assert (sketch.tree, sketch.parents, sketch.time) == (tree, (first,), 1234567890)
 
 

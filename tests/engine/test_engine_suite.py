@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
+from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
-from gitstate.engine.objects import GitObject, parse_commit
-from gitstate.errors import CorruptionError, StaleError
+from gitstate.engine.objects import Commit, GitObject, parse_commit
+from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 from tests.engine.conftest import content, save, save_locked
 
 
@@ -74,6 +75,12 @@ def test_commits_are_found_by_their_first_digits(engine: Engine) -> None:
     assert engine.find("0" * 40) == []
 
 
+def test_an_object_tells_whether_it_is_a_commit(engine: Engine) -> None:
+    first = save(engine, {"a": b"1"})
+    tree = parse_commit(engine.read(first, "commit")).tree
+    assert [engine.peeled(each) for each in (first, tree, "1" * 40)] == [first, None, None]
+
+
 def test_threads_that_lock_lose_nothing(engine: Engine) -> None:
     def work(number: int) -> None:
         for n in range(10):
@@ -86,6 +93,56 @@ def test_threads_that_lock_lose_nothing(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert [content(engine, f"{number}/{n}") for number in range(4) for n in range(10)] == [b"x"] * 40
+
+
+def test_a_ref_that_is_not_the_branch_moves_where_it_is_expected(engine: Engine) -> None:
+    name = "refs/remotes/origin/main"
+    first, second = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    with pytest.raises(StaleError):
+        engine.move_ref(name, expected=first, new=second, note="not there")
+    assert engine.ref(name) is None
+    engine.move_ref(name, expected=None, new=first, note="made")
+    with pytest.raises(StaleError):
+        engine.move_ref(name, expected=None, new=second, note="there already")
+    with pytest.raises(StaleError):
+        engine.move_ref(name, expected=second, new=first, note="elsewhere")
+    assert engine.ref(name) == first
+    engine.move_ref(name, expected=first, new=second, note="moved")
+    assert (engine.ref(name), engine.head(), engine.refs("refs/remotes/")) == (second, second, [name])
+    with pytest.raises(UnsupportedError):
+        engine.move_ref(f"{name}/x", expected=None, new=first, note="in its way")
+
+
+def aside(engine: Engine, files: dict[str, bytes], parent: str) -> tuple[str, list[GitObject]]:
+    """Return a commit that follows another one on no branch, and the objects that are new with it."""
+    edited = trees.edit(engine, graph.read(engine, parent).tree, files)
+    who = engine.signature()
+    commit = Commit(edited.id, (parent,), who, who, b"aside\n").to_object()
+    return commit.id, [*edited.objects, commit]
+
+
+def test_a_ref_comes_with_the_objects_that_it_needs(engine: Engine) -> None:
+    head = save(engine, {"a": b"1"})
+    name, other = "refs/gitstate/rescue/nightly/one", "refs/gitstate/rescue/nightly/two"
+    commit, objects = aside(engine, {"a": b"aside", "d/b": b"new"}, head)
+    engine.create_ref(name, commit, objects=objects)
+    assert (engine.ref(name), engine.head()) == (commit, head)
+    root = graph.read(engine, commit).tree
+    entry = trees.find(engine, root, "d/b")
+    assert entry is not None and engine.read(entry.id, "blob") == b"new"
+    assert engine.find(commit[:12]) == [commit]
+    engine.create_ref(other, commit, objects=objects)  # which are there already
+    second, more = aside(engine, {"a": b"twice"}, commit)
+    with pytest.raises(StaleError):
+        engine.create_ref(name, second, objects=more)
+    with pytest.raises(CorruptionError):
+        engine.read(second, "commit")
+    with pytest.raises(UnsupportedError):
+        engine.create_ref(f"{name}/x", second, objects=more)
+    assert engine.refs("refs/gitstate/") == [name, other]
+    engine.delete_ref(name, expected=commit)
+    engine.create_ref(name, second, objects=more)
+    assert (engine.ref(name), content(engine, "a")) == (second, b"1")
 
 
 def test_close_may_be_called_twice(engine: Engine) -> None:

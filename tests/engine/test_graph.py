@@ -24,12 +24,19 @@ class History:
     def __init__(self) -> None:
         self.engine = MemoryEngine()
         self.time = 0
+        self.step = 60
 
     def commit(self, *parents: ObjectId, says: str = "", **files: str) -> ObjectId:
-        self.time += 60
+        return self._commit(parents, says, {path: text.encode() for path, text in files.items()})
+
+    def remove(self, parent: ObjectId, path: str) -> ObjectId:
+        return self._commit((parent,), "", {path: None})
+
+    def _commit(self, parents: tuple[ObjectId, ...], says: str, changes: trees.Changes) -> ObjectId:
+        self.time += self.step
         who = Signature("a", "a@example.org", self.time)
         base = graph.read(self.engine, parents[0]).tree if parents else None
-        edited = trees.edit(self.engine, base, {path: text.encode() for path, text in files.items()})
+        edited = trees.edit(self.engine, base, changes)
         message = b"commit %d" % self.time + (f" about {says}\n".encode() if says else b"")
         made = Commit(edited.id, parents, who, who, message).to_object()
         self.engine.publish([*edited.objects, made], expected=self.engine.head(), new=made.id, note="")
@@ -57,7 +64,7 @@ def test_only_commits_that_changed_the_place_count() -> None:
     assert history.of(three, "c") == []
 
 
-def test_a_merge_that_took_one_side_whole_is_passed_over_with_the_other_side() -> None:
+def test_a_merge_that_took_one_side_whole_is_passed_over() -> None:
     history = History()
     root = history.commit(a="0")
     ours = history.commit(root, a="1")
@@ -65,6 +72,31 @@ def test_a_merge_that_took_one_side_whole_is_passed_over_with_the_other_side() -
     merge = history.commit(ours, theirs, b="1")
     assert history.of(merge, "a") == [ours, root]
     assert history.of(merge, "b") == [theirs]
+
+
+def test_what_was_done_on_a_side_of_which_a_merge_took_nothing_is_told() -> None:
+    history = History()
+    root = history.commit(a="0")
+    ours = history.commit(root, a="1")
+    lost = history.commit(root, a="2")
+    theirs = history.commit(lost, b="1")
+    merge = history.commit(ours, theirs, b="1")
+    assert history.of(merge, "a") == [lost, ours, root]
+
+
+def test_a_life_begins_on_each_side_where_the_place_was_made() -> None:
+    history = History()
+    root = history.commit(a="0", b="0")
+    gone = history.remove(root, "a")
+    again = history.commit(gone, a="1")
+    kept = history.commit(root, b="1")
+    changed = history.commit(kept, a="2")
+    merge = history.commit(again, changed, a="3", b="1")
+    place = Place(history.locate("a"), in_one_life=True)
+    assert [each for each, _ in graph.history(history.engine, again, place)] == [again]
+    assert [each for each, _ in graph.history(history.engine, gone, place)] == [gone, root]
+    assert [each for each, _ in graph.history(history.engine, merge, place)] == [merge, changed, again, root]
+    assert history.of(merge, "a") == [merge, changed, again, gone, root]
 
 
 def test_a_merge_that_claims_to_be_about_the_place_counts_if_it_brought_something() -> None:
@@ -95,9 +127,10 @@ def test_a_commit_that_changed_nothing_counts_when_it_says_so() -> None:
     claimed = graph.history(history.engine, two, place)
     assert [found for found, _ in claimed] == [two, one]
     elsewhere = history.commit(two, b="1")
-    merge = history.commit(elsewhere, history.commit(two))
+    beside = history.commit(two)
+    merge = history.commit(elsewhere, beside)
     claimed = graph.history(history.engine, merge, Place(history.locate("a"), claims=lambda _: True))
-    assert [found for found, _ in claimed] == [two, one], "no claim counts for what changed something else"
+    assert [found for found, _ in claimed] == [beside, two, one], "no claim counts for what changed something else"
 
 
 @given(
@@ -114,6 +147,34 @@ def test_every_commit_is_met_at_most_once_and_children_first(steps: list[tuple[i
     assert sorted(found, key=made.index, reverse=True) == found
     if len(made) > 1 and not any(merge for _, _, merge, _, _ in steps):
         assert found[-1] == made[0]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans(), st.sampled_from("ab"), st.integers(0, 2)),
+        max_size=30,
+    ),
+    st.lists(st.integers(0, 1)),
+    st.booleans(),
+)
+def test_commits_of_one_second_come_children_first(
+    steps: list[tuple[int, int, bool, str, int]], seconds: list[int], in_one_life: bool
+) -> None:
+    history = History()
+    history.step = 0
+    made = [history.commit(a="0", b="0")]
+    for number, (left, right, merge, name, text) in enumerate(steps):
+        history.step = seconds[number] if number < len(seconds) else 0
+        parents = [made[left % len(made)], *([made[right % len(made)]] if merge else [])]
+        made.append(history.commit(*dict.fromkeys(parents), says=str(number), **{name: str(text)}))
+    order = [commit_id for commit_id, _ in graph.walk(history.engine, made[-1])]
+    assert sorted(order, key=made.index, reverse=True) == sorted(set(order), key=made.index, reverse=True)
+    for commit_id in order:
+        for parent in graph.read(history.engine, commit_id).parents:
+            assert order.index(parent) > order.index(commit_id)
+    place = Place(history.locate("a"), elsewhere("a"), in_one_life=in_one_life)
+    found = [commit_id for commit_id, _ in graph.history(history.engine, made[-1], place)]
+    assert [commit_id for commit_id in order if commit_id in found] == found or in_one_life
 
 
 def elsewhere(path: str) -> Callable[[bytes], bool]:

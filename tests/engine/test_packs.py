@@ -57,14 +57,11 @@ def test_sizes_at_the_edges_of_the_header(repository: Repository, size: int) -> 
     assert git(repository.worktree, "cat-file", "-s", item.id) == f"{size}\n"
 
 
-def test_far_offsets_go_to_a_table_of_64_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Header:
-        size = (1 << 31) - 7
+def test_far_offsets_go_to_a_table_of_64_bits() -> None:
+    def index(start: int) -> bytes:
+        return packs.index([(bytes([n]) * 20, 1, start + 7 * n) for n in range(3)], b"c" * 20)
 
-    entries = [packs.Entry(bytes([n]) * 20, b"x" * 7) for n in range(3)]
-    usual = packs._index(entries, b"c" * 20)
-    monkeypatch.setattr(packs, "_PACK_HEADER", Header)
-    far = packs._index(entries, b"c" * 20)
+    usual, far = index(12), index((1 << 31) - 7)
     assert len(far) == len(usual) + 2 * 8
     table = far[8 + 1024 + 3 * 24 :]
     assert table[:12] == bytes.fromhex("7ffffff9 80000000 80000001")

@@ -1,15 +1,19 @@
 """Refs other than the branch: made once, read through tags, removed wherever git keeps them."""
 
+import errno
+import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitstate.engine import refs
 from gitstate.engine.base import Engine
 from gitstate.engine.repository import open_repository
-from gitstate.errors import BusyError, CorruptionError, GitStateError, StaleError, UnsupportedError
-from tests.engine.conftest import OpenEngine, git, save
+from gitstate.errors import BusyError, CorruptionError, GitStateError, StaleError, StorageError, UnsupportedError
+from tests.engine.conftest import OpenEngine, git, packs_of, save
+from tests.engine.test_engine_suite import aside
 
 GOOD = "refs/tags/jobs/nightly/good"
 
@@ -124,6 +128,100 @@ def test_a_name_outlives_the_branch_and_git_s_clean_up(open_engine: OpenEngine, 
     git(folder, "gc", "-q", "--prune=now")
     assert engine.ref(GOOD) == two
     assert engine.read(two, "commit")
+
+
+RESCUE = "refs/gitstate/rescue/nightly/one"
+
+
+def test_what_comes_with_a_ref_outlives_a_clean_up_in_the_middle(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, folder = open_engine(), tmp_path / "store"
+    head = save(engine, {"a": b"1"})
+    commit, objects = aside(engine, {"a": b"aside"}, head)
+    create = refs.create
+
+    def late(*words: Any, **named: Any) -> None:
+        git(folder, "gc", "-q", "--prune=now")
+        create(*words, **named)
+
+    monkeypatch.setattr(refs, "create", late)
+    engine.create_ref(RESCUE, commit, objects=objects)
+    assert not list((folder / ".git/objects/pack").glob("*.keep"))
+    engine.close()
+    git(folder, "gc", "-q", "--prune=now")
+    assert git(folder, "show", f"{RESCUE}:a") == "aside"
+    assert git(folder, "for-each-ref", "--format=%(objectname)", RESCUE).strip() == commit
+
+
+@pytest.mark.parametrize("step", ["open", "write", "rename", "link", "fsync"])
+def test_a_ref_that_the_disk_refuses_leaves_nothing_behind(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    engine, folder = open_engine(tmp_path / "repo"), tmp_path / "repo"
+    head = save(engine, {"a": b"1"})
+    engine.create_ref("refs/tags/first", head)  # nothing that is put off is still to be done
+    refused = 0
+    for number in range(1, 8):
+        commit, objects = aside(engine, {"a": b"aside %d" % number}, head)
+        name, left = f"{RESCUE}{number}", [number]
+        packs = packs_of(folder)
+        real = getattr(os, step)
+
+        def once(*words: Any, _real: Any = real, _left: list[int] = left, **named: Any) -> Any:
+            _left[0] -= 1
+            if _left[0] == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+            return _real(*words, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, step, once)
+            try:
+                engine.create_ref(name, commit, objects=objects)
+            except StorageError:
+                refused += 1
+                if engine.ref(name) is None:  # else only the sync of its folder failed
+                    assert packs_of(folder) == packs
+        engine.create_ref(f"{name}-again", commit, objects=objects)
+        assert engine.ref(f"{name}-again") == commit
+    assert refused
+
+
+@pytest.mark.parametrize("step", ["rename", "unlink"])
+def test_what_a_dead_process_did_with_a_ref_is_finished_by_the_next_one(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It dies with a lock of its own, or when the ref is there and its private name as well."""
+    engine, folder = open_engine(), tmp_path / "store"
+    head = save(engine, {"a": b"1"})
+
+    class Dead(BaseException):
+        pass
+
+    def die(path: Any, *_: Any) -> None:
+        raise Dead
+
+    with monkeypatch.context() as patch:
+        if step == "rename":
+            patch.setattr(os, "rename", die)
+            patch.setattr(os, "unlink", die)
+        else:
+            patch.setattr("gitstate.engine.locks.LockFile._let_go", die)
+        with pytest.raises(Dead):
+            engine.create_ref("refs/tags/one", head)
+    left = {"rename": ["one.lock"], "unlink": ["one"]}[step]
+    assert [path.name for path in (folder / ".git/refs/tags").iterdir()] == left
+    private = list((folder / ".git/gitstate").glob("own-*"))
+    assert len(private) == 1
+    other = open_engine()
+    told = [problem.place for problem in other.check()]
+    assert told == (["refs/tags/one.lock"] if step == "rename" else [])
+    save(other, {"a": b"2"})
+    assert not private[0].exists()
+    assert [path.name for path in (folder / ".git/refs/tags").iterdir()] == ([] if step == "rename" else left)
+    if step == "rename":
+        other.create_ref("refs/tags/one", head)
+    assert other.ref("refs/tags/one") == head
 
 
 def test_a_name_of_something_lost_is_an_error_that_names_it(open_engine: OpenEngine, tmp_path: Path) -> None:

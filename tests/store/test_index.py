@@ -52,7 +52,7 @@ def walked(reader: Reader, document: str, start: str, collection: Collection = N
 
 
 def spans(lives: list[Life]) -> list[tuple[str, str, bool]]:
-    return [(life.newest, life.began.id, life.ended) for life in lives]
+    return [(life.end, life.began.id, life.ended) for life in lives]
 
 
 def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int:
@@ -159,7 +159,7 @@ def _compare_trailers(reader: Reader, known: Index, document: str, start: str) -
     keys = ["Gitstate-Count", "Other"]
     found_lives = known.revisions.lives(Trail(NOTES, document, start), keys)
     assert found_lives is not None
-    assert spans(found_lives) == ([(life[0].id, life[-1].id, not there[0])] if life else [])
+    assert spans(found_lives) == ([(start if there[0] else life[0].id, life[-1].id, not there[0])] if life else [])
     holding = Trail(NOTES, document, start, key=keys[0])
     for each in found_lives:
         assert each.said == [one.message.first(keys) for one in life if holding.holds(one.message)]

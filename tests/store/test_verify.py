@@ -109,7 +109,7 @@ def test_our_other_refs_are_followed(folder: Path) -> None:
     leave_damaged(folder)
     git(folder, "update-ref", "refs/gitstate/pins/a/old", "HEAD~2")
     commit(folder, "rm notes/a/job.json; echo 1 > notes/b/sheets/0003.json")
-    git(folder, "update-ref", "refs/gitstate/rescue/b/1", "HEAD")
+    git(folder, "update-ref", "refs/gitstate/other/b/1", "HEAD")
     git(folder, "reset", "-q", "--hard", "HEAD^")
     git(folder, "update-ref", "refs/heads/mine", "HEAD")
     report = verified(folder)
@@ -118,10 +118,10 @@ def test_our_other_refs_are_followed(folder: Path) -> None:
     assert report.documents == 4, "a twice, b twice"
     git(folder, "pack-refs", "--all")
     assert verified(folder) == report
-    (folder / ".git/refs/gitstate/rescue").mkdir(parents=True)
-    (folder / ".git/refs/gitstate/rescue/b").write_text("nonsense\n")
+    (folder / ".git/refs/gitstate/other").mkdir(parents=True)
+    (folder / ".git/refs/gitstate/other/b").write_text("nonsense\n")
     problems = verified(folder).problems
-    assert ("ref", "refs/gitstate/rescue/b") in [(problem.kind, problem.place) for problem in problems]
+    assert ("ref", "refs/gitstate/other/b") in [(problem.kind, problem.place) for problem in problems]
 
 
 WRONG = {

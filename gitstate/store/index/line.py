@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gitstate.engine import graph
 from gitstate.engine.base import Engine, Step
+from gitstate.engine.beyond import beyond
 from gitstate.engine.objects import Commit, ObjectId, parse_commit
 from gitstate.errors import UnsupportedError
 from gitstate.format import names
@@ -13,7 +14,7 @@ from gitstate.format.message import Message
 from gitstate.store.documents import Collection
 from gitstate.store.reader import FORMAT_FILE, Reader
 
-__all__ = ["TooFar", "Touch", "followed", "steps"]
+__all__ = ["TooFar", "Touch", "beside", "followed", "steps"]
 
 _ONE_BY_ONE = 64  # commits: to read in bulk takes 10 ms to begin, and then a tenth of the time
 
@@ -77,6 +78,30 @@ def followed(
     follower = _Follower(reader, collection)
     for step in oldest_first:
         yield step, follower.touches(step)
+
+
+def beside(reader: Reader, collection: Collection, merge: Commit) -> set[str]:
+    """Return the documents that were touched on the other sides of a merge, also those of which it took nothing.
+
+    A commit that says which documents it is about is believed, unless all that came with the merge tells otherwise.
+    """
+    first, *others = merge.parents
+    words = f"{collection.trailer}: ".encode()
+    found: set[str] = set()
+    for other in others:
+        came = beyond(reader.engine, other, [first])
+        ends = {parent for each in came for parent in graph.read(reader.engine, each).parents} - set(came)
+        for one in came:
+            commit = graph.read(reader.engine, one)
+            documents = Message.parse(commit.message).all(collection.trailer) if words in commit.message else []
+            if not documents:
+                before = graph.root(reader.engine, commit.parents[0]) if commit.parents else None
+                documents = [each for each, _, _ in reader.differing(collection, before, commit.tree)]
+            found.update(documents)
+        now = graph.root(reader.engine, other)
+        for was in {graph.root(reader.engine, each) for each in ends}:
+            found.update(document for document, _, _ in reader.differing(collection, was, now))
+    return found
 
 
 class _Follower:

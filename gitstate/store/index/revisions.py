@@ -74,6 +74,9 @@ FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions
 _LAST = """
 SELECT body FROM latest JOIN revisions USING (seq)
 WHERE document = ? AND document NOT IN (SELECT document FROM tangled)"""
+_LASTS = """
+SELECT document, body FROM latest JOIN revisions USING (seq)
+WHERE NOT gone AND document NOT IN (SELECT document FROM tangled)"""
 _DELETED = """
 SELECT document, id, body FROM latest JOIN revisions USING (seq) WHERE gone ORDER BY seq DESC, document"""
 
@@ -144,8 +147,9 @@ class Revisions:
             if found is None:
                 return []
             newest_id, newest, oldest, commit_id, body, ended = found
+            end = newest_id if ended else trail.start
             said = self._said(connection, {**bounds, "newest": newest, "oldest": oldest}, keys) if keys else []
-            return [Life(newest_id, _revision(commit_id, body, 0), bool(ended), said)]
+            return [Life(end, _revision(commit_id, body, 0), bool(ended), said)]
 
         return self._ask(trail, lives)
 
@@ -177,6 +181,17 @@ class Revisions:
             return [(text_of(key), Revision.of(commit_id, parse_commit(body))) for key, commit_id, body in rows]
 
         return self._database.ask(deleted)
+
+    def authors(self) -> dict[str, str] | None:
+        """Return who changed each document last, by its id; those are left out of which that may be somebody else."""
+
+        def authors(connection: sqlite3.Connection) -> dict[str, str]:
+            self.catch_up(connection)
+            with reading(connection):
+                rows: list[tuple[bytes, bytes]] = connection.execute(_LASTS).fetchall()
+            return {text_of(key): parse_commit(body).author.name for key, body in rows}
+
+        return self._database.ask(authors)
 
     def update(self, connection: sqlite3.Connection, *, at_most: int) -> None:
         """Bring it to the head, if no more commits than that are new.
@@ -280,7 +295,8 @@ class Revisions:
             new.tangled += [row[:1] for row, touch in zip(rows, touches, strict=True) if names.is_cut(touch.document)]
             if len(step.commit.parents) > 1:
                 new.merges.append((seq,))
-                new.tangled += [(key,) for key, _, _ in rows]
+                beside = line.beside(self._reader, self._collection, step.commit)
+                new.tangled += [(key,) for key, _, _ in rows] + [(key_of(document),) for document in beside]
         new.insert(connection)
 
     def _told(self, seq: int, step: Step, touches: list[Touch]) -> Iterator[tuple[bytes, bytes, int, int, bytes]]:

@@ -1,0 +1,97 @@
+"""What was purged, as a store says it; and messages that no longer name a job."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitstate.errors import CorruptionError, UnsupportedFormatError
+from gitstate.format.message import Message
+from gitstate.format.purged import Purge, Purged
+from gitstate.format.unnamed import unnamed
+
+IDS = st.text("0123456789abcdef", min_size=40, max_size=40)
+ENTRIES = st.builds(
+    lambda commits, jobs, values: Purge.of(commits, jobs, values=values),
+    st.lists(IDS, min_size=1, max_size=3, unique=True),
+    st.lists(st.text(min_size=1, max_size=5), max_size=2, unique=True),
+    st.booleans(),
+)
+
+
+@given(st.lists(ENTRIES, max_size=4), st.lists(ENTRIES, max_size=3))
+def test_what_is_written_is_read_and_unites_in_any_order(one: list[Purge], other: list[Purge]) -> None:
+    first, second = Purged(tuple(one)), Purged(tuple(other))
+    assert set(Purged.parse(first.to_bytes()).entries) == set(one)
+    assert first.united(second).to_bytes() == second.united(first).to_bytes()
+    assert first.united(first).to_bytes() == first.to_bytes()
+
+
+def test_it_names_no_job_and_tells_whether_one_was_purged() -> None:
+    purged = Purged((Purge.of(["a" * 40], ["nightly", "é\ud800"], values=False),), {"later": [1]})
+    assert purged.has("nightly")
+    assert purged.has("é\ud800")
+    assert not purged.has("weekly")
+    text = purged.to_bytes()
+    assert b"nightly" not in text
+    assert Purged.parse(text).unknown == {"later": [1]}
+    other = Purge.of(["b" * 40], ["nightly"], values=False)
+    assert not set(other.jobs) & set(purged.entries[0].jobs)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"entries": 1}',
+        '{"entries": [1]}',
+        '{"entries": [{}]}',
+        '{"entries": [{"commits": []}]}',
+        '{"entries": [{"commits": ["x"]}]}',
+        json.dumps({"entries": [{"commits": ["a" * 40], "jobs": ["b"]}]}),
+        json.dumps({"entries": [{"commits": ["a" * 40], "values": 1}]}),
+    ],
+)
+def test_anything_else_is_no_such_file(text: str) -> None:
+    with pytest.raises(CorruptionError):
+        Purged.parse(text.encode())
+
+
+def test_a_newer_one_is_refused() -> None:
+    with pytest.raises(UnsupportedFormatError):
+        Purged.parse(b'{"format": 2, "entries": []}')
+
+
+def said(subject: str, body: str = "", **trailers: str) -> bytes:
+    return Message(subject, body, tuple((f"Gitstate-{key}", value) for key, value in trailers.items())).to_bytes()
+
+
+def test_a_message_about_a_job_alone_says_nothing_more() -> None:
+    before = said("nightly: sheet 3 failed", "We know.", Job="nightly", Event="saved", Status="running", Code="c" * 40)
+    told = unnamed(before, "Gitstate-Job", ["nightly"])
+    assert told.named == {"nightly"}
+    assert not told.others
+    assert told.message == said("[purged]", "We know.", Code="c" * 40)
+
+
+def test_one_that_is_about_others_too_keeps_what_is_said_of_them() -> None:
+    trailers = (("Gitstate-Job", "a.b"), ("Gitstate-Job", "weekly"), ("Gitstate-Event", "merged"))
+    before = Message("a.b, weekly and a.bc: from origin", "a.b: moved. x.a.b stays.", trailers).to_bytes()
+    told = unnamed(before, "Gitstate-Job", ["a.b", "none"])
+    wanted = Message("[purged], weekly and a.bc: from origin", "[purged]: moved. x.a.b stays.", trailers[1:])
+    assert (told.message, told.others) == (wanted.to_bytes(), True)
+
+
+def test_a_fork_no_longer_says_what_it_was_forked_from() -> None:
+    before = said("new: forked from old at 1234567", Job="new", Event="forked", Origin=f"old@{'1' * 40}")
+    told = unnamed(before, "Gitstate-Job", ["old"])
+    assert told.message == said("new: forked from [purged] at 1234567", Job="new", Event="forked")
+    assert (told.named, told.others, told.fork) == (frozenset(), True, "new")
+
+
+@pytest.mark.parametrize("text", [b"", b"nightly\n", b"nightly: x\n\nnightly\n\nGitstate-Job: weekly\n", b"\xff\n\nx"])
+def test_others_stay_as_they_are(text: bytes) -> None:
+    assert unnamed(text, "Gitstate-Job", ["nightly"]).message == text
