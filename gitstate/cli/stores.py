@@ -232,7 +232,7 @@ def command(verb: str, *arguments: str, flags: tuple[str, ...] = ()) -> str:
     chosen = {"--store": settings.store, "--branch": settings.branch}
     options = [word for name, value in chosen.items() if value for word in (name, value)]
     guard = ["--"] if any(argument.startswith("-") for argument in arguments) else []
-    return shlex.join(["gitstate", verb, *options, *flags, *guard, *arguments])
+    return shlex.join(["gitstate", *verb.split(), *options, *flags, *guard, *arguments])
 
 
 def _settings() -> Settings:
