@@ -250,12 +250,12 @@ def proxy(
 
 
 @contextmanager
-def saying(answer: bytes | Callable[[socket.socket], None], *, then_close: bool = True) -> Iterator[int]:
+def saying(answer: bytes | Callable[[socket.socket], None] = b"", *, then_close: bool = True) -> Iterator[int]:
     """Run a server that says the same to everybody who connects, whatever they send; give its port.
 
     Args:
         answer: What it says, or a function that talks to a connection. Nothing: it accepts and says nothing.
-        then_close: Whether it closes then; else it waits until the client does.
+        then_close: Whether it closes when it has said something; else it waits until the client does.
     """
     ended = threading.Event()
 
@@ -268,7 +268,7 @@ def saying(answer: bytes | Callable[[socket.socket], None], *, then_close: bool 
                 if answer:
                     client.recv(1 << 16)
                 client.sendall(answer)
-            if then_close:
+            if then_close and answer:
                 client.shutdown(socket.SHUT_WR)
             while not ended.is_set() and client.recv(1 << 16):
                 pass

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from tests.git import git
 
@@ -64,6 +64,8 @@ def web(
     bearer: str = "",
     tls: Authority | None = None,
     redirect: str = "",
+    idle: float = _PATIENCE,
+    host: str = "127.0.0.1",
 ) -> Iterator[Web]:
     """Serve the repositories below ``root``, to fetch and to push.
 
@@ -74,14 +76,16 @@ def web(
         bearer: A token that lets in.
         tls: Certificates: then it is https.
         redirect: Where requests are sent instead, such as ``http://127.0.0.1:8000``; the path is appended.
+        host: Where it listens; empty: at all addresses of this machine.
+        idle: Seconds after which a connection is closed on which nothing happens.
     """
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _Server((host, 0), _Handler)
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.certificate, tls.key)
         server.tls = context
     port = int(server.server_address[1])
-    server.root, server.redirect = root, redirect
+    server.root, server.redirect, server.idle = root, redirect, idle
     server.backend = Path(git(root, "--exec-path").strip()) / "git-http-backend"
     server.web = Web(f"{'https' if tls else 'http'}://127.0.0.1:{port}", port)
     if user:
@@ -108,6 +112,7 @@ class _Server(ThreadingHTTPServer):
     web: Web
     tls: ssl.SSLContext | None = None
     redirect = ""
+    idle: float = _PATIENCE
     challenge = ""
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
@@ -120,10 +125,10 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = _PATIENCE
     server: _Server
 
     def setup(self) -> None:
+        self.timeout = self.server.idle
         if self.server.tls is not None:  # in the thread of the connection: a handshake may take long
             self.request.settimeout(_PATIENCE)
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
@@ -193,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             stderr=subprocess.DEVNULL,
         ) as process:
             assert process.stdin and process.stdout
-            feeder = threading.Thread(target=self._feed, args=(process.stdin,), daemon=True)
+            feeder = threading.Thread(target=self._feed, args=(process,), daemon=True)
             feeder.start()
             try:
                 self._pass_on(process.stdout)
@@ -204,12 +209,21 @@ class _Handler(BaseHTTPRequestHandler):
                     self.connection.shutdown(2)
             feeder.join()
 
-    def _feed(self, stdin: BinaryIO) -> None:
-        """Pass on what the client sends, whether its length is known or it comes in chunks."""
+    def _feed(self, process: "subprocess.Popen[bytes]") -> None:
+        """Pass on what the client sends, whether its length is known or it comes in chunks.
+
+        Where a client goes away in the middle, git 2.39 would wait for the rest for ever, and at full speed.
+        """
+        stdin, listens = cast("BinaryIO", process.stdin), True
         with suppress(OSError, ValueError), stdin:
             for data in self._body():
-                stdin.write(data)
+                try:
+                    if listens:
+                        stdin.write(data)
+                except OSError:
+                    listens = False  # all the same the client is heard out, or it would miss the answer
             return
+        process.kill()
         self.close_connection = True
 
     def _body(self) -> Iterator[bytes]:

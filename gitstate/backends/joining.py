@@ -8,8 +8,8 @@ from gitstate.backends.invariants import contradictions
 from gitstate.backends.rewound import GOES_BACK
 from gitstate.backends.rules import REWIND_RULES
 from gitstate.format import message
-from gitstate.format.message import Message
-from gitstate.store.documents import Joining
+from gitstate.format.message import Event, Message
+from gitstate.store.documents import Joining, WentBack
 from gitstate.values.canonical import Value
 from gitstate.values.joins import instant
 from gitstate.values.merge import Side, Slot
@@ -20,9 +20,12 @@ _BEGINNING = datetime.fromtimestamp(0, UTC)  # of a job that does not say when i
 _OF_SHEET = re.compile(r"executions/0*([0-9]+)/")
 
 
-def _went_back(said: Message) -> bool:
-    """Whether an older state came back with a commit, or a proposal was applied, which relied on what it saw."""
-    return said.get(message.EVENT) in GOES_BACK or said.get(message.PROPOSAL) is not None
+def _went_back(said: Message) -> WentBack:
+    """Return how much of an older state came back with a commit; a proposal that was applied relied on what it saw."""
+    event = said.get(message.EVENT)
+    if event == Event.ROLLED_BACK:
+        return "whole"
+    return "part" if event in GOES_BACK or said.get(message.PROPOSAL) is not None else ""
 
 
 def _repaired(value: dict[str, Value], ours: Slot, theirs: Slot) -> dict[str, Value]:

@@ -34,6 +34,7 @@ __all__ = [
     "complete_pin",
     "complete_proposal",
     "complete_remote",
+    "complete_rescue",
     "complete_revision",
     "complete_status",
     "completion",
@@ -167,6 +168,17 @@ def complete_remote(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
         path, branch = stores.chosen()
         offered += settings.remotes(open_repository(path, branch=branch, create=False))
     return _items(offered, incomplete)
+
+
+def complete_rescue(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Return the names of the rescues that begin so, the newest first."""
+    from gitstate.store.rescues import Rescues
+
+    offered: dict[str, str] = {}
+    with suppress(Exception), _glance(ctx) as store:
+        for rescue in Rescues(store.reader.engine, store.reader, store.jobs).look()[0]:
+            offered[rescue.name] = clean(rescue.revision.message.subject)
+    return _items(offered, incomplete, helps=offered)
 
 
 at_option = click.option("--at", metavar="REV", shell_complete=complete_revision, help="As it was at this revision.")

@@ -1,8 +1,9 @@
 """The verbs that show what changed: in one job, and between two."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,24 +20,28 @@ if TYPE_CHECKING:
     from gitstate.backends.sides import JobSide
     from gitstate.values.diff import Change
 
-__all__ = ["compare", "diff", "diff_json"]
+__all__ = ["compare", "diff", "diff_json", "format_options", "print_found"]
+
+AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
+
+
+def format_options(command: AnyCommand) -> AnyCommand:
+    """Add the options that say how a diff is shown."""
+    forms = ["text", "markdown", "json", "patch", "unified"]
+    how = "How to show it: markdown for a pull request, patch as RFC 6902 has it, unified as git shows the files."
+    command = click.option("--json", "form", flag_value="json", help="The same as --format json.")(command)
+    return click.option("--format", "form", type=click.Choice(forms), default="text", show_default=True, help=how)(
+        command
+    )
 
 
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.argument("a", required=False, metavar="[A]", shell_complete=complete_revision)
 @click.argument("b", required=False, metavar="[B]", shell_complete=complete_revision)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "json", "patch", "unified"]),
-    default="text",
-    show_default=True,
-    help="How to show it: markdown for a pull request, patch as RFC 6902 has it, unified as git shows the files.",
-)
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@format_options
 @click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when there is a difference.")
 @stores.store_options
@@ -54,24 +59,7 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
         return found, await backend.diff_files(job_id, a, b) if form == "unified" else {}
 
     found, files = stores.use_job(job, work)
-    if form == "json":
-        print_json(diff_json(found))
-    elif form == "patch":
-        from gitstate.values.patch import patch
-
-        print_json(patch(found.changes))
-    elif form == "unified":
-        from gitstate.cli.diff_text import print_unified
-
-        print_unified(files)
-    elif form == "markdown":
-        from gitstate.cli.diff_markdown import diff_page
-
-        click.echo(diff_page(found))
-    else:
-        from gitstate.cli.diff_text import print_diff
-
-        print_diff(found)
+    print_found(found, files, form)
     differs = bool(found.changes) if form in ("patch", "unified") else found.differs
     if exit_code and differs:
         click.get_current_context().exit(_DIFFERENT)
@@ -130,6 +118,28 @@ async def _named(backend: "GitStateBackend", text: str) -> tuple[str, str | None
         with suppress(JobNotFoundError):
             return await backend.find_job(job_id), at
     return await backend.find_job(text), None
+
+
+def print_found(found: "JobDiff", files: "dict[str, tuple[bytes, bytes]]", form: str) -> None:
+    """Print a diff in one of its forms; ``files`` are those that differ, for the unified one."""
+    if form == "json":
+        print_json(diff_json(found))
+    elif form == "patch":
+        from gitstate.values.patch import patch
+
+        print_json(patch(found.changes))
+    elif form == "unified":
+        from gitstate.cli.diff_text import print_unified
+
+        print_unified(files)
+    elif form == "markdown":
+        from gitstate.cli.diff_markdown import diff_page
+
+        click.echo(diff_page(found))
+    else:
+        from gitstate.cli.diff_text import print_diff
+
+        print_diff(found)
 
 
 def diff_json(found: "JobDiff") -> dict[str, Any]:

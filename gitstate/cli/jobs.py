@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.models import CheckpointState, SheetState
 
-__all__ = ["delete", "show"]
+__all__ = ["delete", "print_state", "show"]
 
 
 @click.command()
@@ -48,6 +48,11 @@ def show(job: str, at: str | None, code: bool, as_json: bool) -> None:
     if as_json:
         print_json(state.model_dump(mode="json"))
         return
+    print_state(state)
+
+
+def print_state(state: "CheckpointState") -> None:
+    """Print a state: the job itself, then its sheets."""
     print_fields(_facts(state))
     if state.sheets:
         click.echo()

@@ -1,5 +1,6 @@
 """The verb that lists jobs: those that are there, those that are asked for, those that were, those that are gone."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ _SHOWN = (
     "updated_at",
     "completed_at",
     "error_message",
+    "rescues",
 )
 
 
@@ -75,9 +77,9 @@ def list_(deleted: bool, at: str | None, as_json: bool, limit: int | None, **ask
         return
     jobs = stores.use(lambda backend: _then(backend, at) if at else _now(backend, filters, limit))
     if as_json:
-        print_json([{name: job[name] for name in _SHOWN} for job in jobs])
+        print_json([{name: job[name] for name in _SHOWN if name in job} for job in jobs])
     elif jobs:
-        print_table(("job", "status", ">done", "saved", "error"), [_row(job) for job in jobs])
+        _print(("job", "status", ">done", "saved", "error"), [_row(job) for job in jobs], jobs)
     else:
         note(_none_found(status=asked["status"]) if filters else "The store holds no jobs.")
 
@@ -129,8 +131,8 @@ def time_option(option: str, text: str | None, form: str, meant: str) -> datetim
 
 
 async def _now(backend: "GitStateBackend", filters: "JobFilters", limit: int | None) -> list[dict[str, Any]]:
-    page = await backend.job_page(limit, **filters)
-    return [job | {"completed_sheets": job["done_sheets"]} for job in page.jobs]
+    page, kept = await backend.job_page(limit, **filters), await backend.rescue_counts()
+    return [job | {"completed_sheets": job["done_sheets"], "rescues": kept.get(job["id"], 0)} for job in page.jobs]
 
 
 async def _then(backend: "GitStateBackend", at: str) -> list[dict[str, Any]]:
@@ -162,21 +164,41 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _print(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], jobs: list[dict[str, Any]]) -> None:
+    """Print a table of jobs; how many rescues each has stands before the last column, if any of them has one."""
+    counts = [job.get("rescues", 0) for job in jobs]
+    if any(counts):
+        columns = (*columns[:-1], ">rescues", columns[-1])
+        rows = [(*row[:-1], str(count or ""), row[-1]) for row, count in zip(rows, counts, strict=True)]
+    print_table(columns, rows)
+
+
+async def _gone(backend: "GitStateBackend") -> list[dict[str, Any]]:
+    kept = await backend.rescue_counts()
+    return [
+        {"id": each.job_id, "status": each.status, "progress": each.progress}
+        | {"deleted": checkpoint_json(each.checkpoint), "rescues": kept.get(each.job_id, 0)}
+        for each in await backend.deleted_jobs()
+    ]
+
+
 def _list_deleted(*, as_json: bool) -> None:
-    found = stores.use(lambda backend: backend.deleted_jobs())
+    from gitstate.values.joins import instant
+
+    found = stores.use(_gone)
     if as_json:
-        print_json(
-            [
-                {"id": each.job_id, "status": each.status, "progress": each.progress}
-                | {"deleted": checkpoint_json(each.checkpoint)}
-                for each in found
-            ]
-        )
+        print_json(found)
     elif found:
         rows = [
-            (each.job_id, each.status or "", each.progress or "", moment(each.checkpoint.time), each.checkpoint.author)
+            (
+                each["id"],
+                each["status"] or "",
+                each["progress"] or "",
+                moment(instant(each["deleted"]["time"])),
+                each["deleted"]["author"],
+            )
             for each in found
         ]
-        print_table(("job", "status", ">done", "deleted", "by"), rows)
+        _print(("job", "status", ">done", "deleted", "by"), rows, found)
     else:
         note("No job was deleted.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "change_options",
+    "done_json",
     "force_option",
     "fork",
     "forks",
@@ -162,9 +163,8 @@ def tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
     from gitstate.values.canonical import equal
 
     changed = done.before is None or done.after is None or not equal(done.before, done.after)
-    way_back = stores.command("undo", done.job_id)
     if as_json:
-        print_json(_as_json(done, None if done.revision is None else way_back))
+        print_json(done_json(done))
     elif done.revision is None and not changed:
         note(f"Nothing to change: job {clean(done.job_id)} is as it would become.")
     elif dry_run:
@@ -174,7 +174,7 @@ def tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
         was = "" if done.previous is None else f"it was {standing(_facts(done.before))}, "
         now = "gone" if done.after is None else standing(_facts(done.after))
         note(f"{what}: {was}now it is {now}.")
-        note(f"Revision {short(done.revision)}. To take it back: {way_back}")
+        note(f"Revision {short(done.revision)}. To take it back: {stores.command('undo', done.job_id)}")
 
 
 def _print_changes(done: "Rewound") -> None:
@@ -195,7 +195,8 @@ def _changes(done: "Rewound") -> "tuple[Change, ...]":
     return diff(before, after, JOB_IDENTITIES)
 
 
-def _as_json(done: "Rewound", way_back: str | None) -> dict[str, Any]:
+def done_json(done: "Rewound") -> dict[str, Any]:
+    """Return what was done to a job, or would be, as data."""
     from gitstate.values.patch import patch
 
     return {
@@ -207,7 +208,7 @@ def _as_json(done: "Rewound", way_back: str | None) -> dict[str, Any]:
         "before": _facts(done.before),
         "after": _facts(done.after),
         "patch": patch(_changes(done)),
-        "undo": way_back,
+        "undo": None if done.revision is None else stores.command("undo", done.job_id),
     }
 
 

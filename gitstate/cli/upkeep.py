@@ -144,4 +144,6 @@ def _print_problem(problem: "Problem") -> None:
 def _summary(report: "Report") -> str:
     counts = ((report.revisions, "revision"), (report.objects, "object"), (report.documents, "job"))
     revisions, objects, jobs = (counted(*each) for each in counts)
+    if report.rescues:
+        jobs += f", with {counted(report.rescues, 'rescue')}"
     return f"Checked {revisions}, {objects} and {jobs}: {'all is well' if report.ok else 'something is lost or wrong'}."

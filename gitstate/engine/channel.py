@@ -10,7 +10,6 @@ import select
 import ssl
 import time
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gitstate.engine.connections import Connection, Ends, Stop, read_some
@@ -135,12 +134,17 @@ class Channel(io.RawIOBase):
         return b""
 
     def _take_in(self) -> None:
-        with suppress(OSError):
-            while not self._ended and (data := self._ends.receive()) is not None:
-                self._ended = not data
-                if data:
-                    self._ahead.append(data)
-                    self._count(len(data))
+        while not self._ended:
+            try:
+                data = self._ends.receive()
+            except OSError:
+                data = b""
+            if data is None:
+                return
+            self._ended = not data
+            if data:
+                self._ahead.append(data)
+                self._count(len(data))
                 if sum(map(len, self._ahead)) > _MOST_AHEAD:
                     raise SyncError(f"{self._name} talks before it listens", hint="it is no git server")
 

@@ -87,13 +87,24 @@ class Child:
         Returns:
             Its exit status; negative: the signal that ended it.
         """
-        for number in [signal.SIGTERM, signal.SIGKILL] if at_once else [0, signal.SIGTERM, signal.SIGKILL]:
-            if number:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, number)
+        if at_once:
+            self._signal(signal.SIGTERM)
+        try:
+            return self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            at_once = True
+            self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 return self._process.wait(_FAREWELL)
-        return self._process.wait()
+            self._signal(signal.SIGKILL)
+            return self._process.wait()
+        finally:
+            if at_once:
+                self._signal(signal.SIGKILL)  # to those that it started, such as a hook, and that did not listen
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
 
 def environment(**told: str) -> dict[str, str]:

@@ -36,9 +36,8 @@ EMPTY_PACK = bytes.fromhex("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c
 _AGENT = "agent=git/gitstate"
 _ID = re.compile(rb"[0-9a-f]{40}")
 _NOWHERE = "0" * 40
-_ODD = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z|\A(?!refs/.)")
-_LONGEST_PART = 255  # bytes of a name between slashes, and ...
-_LONGEST = 1000  # ... of a whole one, that file systems take
+_ODD = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z|[^/]{256}|\A(?!refs/.)")
+_LONGEST = 1000  # bytes of a name, of which file systems take 255 between slashes
 _MOST_REFS = 200_000
 _MOST_BYTES = 1 << 28  # of all that a server says before it is asked anything
 _MOST_ODD = 100
@@ -66,7 +65,7 @@ class Advertisement(NamedTuple):
     is_shallow: bool
 
 
-def listen(stream: Readable, below: Sequence[str] = BELOW) -> Advertisement:
+def listen(stream: Readable, below: tuple[str, ...] = BELOW) -> Advertisement:
     """Read which refs a server has.
 
     Raises:
@@ -227,23 +226,22 @@ class _Bytes:
         return bytes(taken)
 
 
-def _sort_in(name: bytes, object_id: ObjectId, below: Sequence[str], refs: dict[str, ObjectId], odd: list[str]) -> None:
+def _sort_in(
+    name: bytes, object_id: ObjectId, below: tuple[str, ...], refs: dict[str, ObjectId], odd: list[str]
+) -> None:
     text = os.fsdecode(name)
     if text == "HEAD":
         refs.setdefault(text, object_id)
-    elif _is_odd(name) or text in refs:
-        if len(odd) < _MOST_ODD:
-            odd.append(visible(name[:_LONGEST].decode("utf-8", "replace")))
-    elif text.startswith(tuple(below)):
+    elif text.startswith("refs/") and not text.startswith(below):
+        return  # by far the most, where there are many
+    elif not _is_odd(name) and text not in refs:
         refs[text] = object_id
+    elif len(odd) < _MOST_ODD:
+        odd.append(visible(name[:_LONGEST].decode("utf-8", "replace")))
 
 
 def _is_odd(name: bytes) -> bool:
-    return (
-        len(name) > _LONGEST
-        or _ODD.search(name) is not None
-        or any(len(part) > _LONGEST_PART for part in name.split(b"/"))
-    )
+    return len(name) > _LONGEST or _ODD.search(name) is not None
 
 
 def _of(abilities: Iterable[str], prefix: str) -> str | None:

@@ -342,6 +342,7 @@ class GitEngine(Engine):
         lock = f"{self._repository.common_dir / self._repository.ref}.lock"
         if locks.is_of_the_dead(self._repository.private, lock):
             files.remove(lock)  # first: while the private file is there, the lock can be told from a living git's
+        locks.settle_doubles(self._repository.private, self._repository.common_dir / "refs")
         locks.remove_leftovers(self._repository.private)
         upkeep.remove_leftovers(self._repository, nullcontext)
         scratch.remove_leftovers(self._repository)

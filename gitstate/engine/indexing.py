@@ -34,6 +34,7 @@ _MEGABYTE = 1 << 20
 _OF_AN_OBJECT = 256  # bytes that git may allocate for each, at most
 _SLACK = 1 << 20  # bytes beyond an object that git may allocate at once
 _DONE = re.compile(rb"\((\d+)/(\d+)\)")
+_NAME = re.compile(rb"pack\t([0-9a-f]{40})\n")
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _DISK = ("Permission denied", "Read-only file system", "Input/output error", "Too many open files")
 _CUT = 4096  # bytes of what git said that are looked at
@@ -130,8 +131,11 @@ class _Git:
                     ) from None
         if self._process.returncode:
             raise self._reason()
-        name = "pack-" + files.read(self._folder / "stdout").split()[-1].decode("ascii")
-        base = os.fspath(self._folder / "objects/pack" / name)
+        with open(self._folder / "stdout", "rb") as stdout:
+            said = _NAME.fullmatch(stdout.read(_CUT))
+        if said is None:  # git gives back what stood behind the pack
+            raise broken("it has more bytes than objects")
+        base = os.fspath(self._folder / "objects/pack" / f"pack-{said[1].decode('ascii')}")
         files.remove(base + ".rev")
         return base
 
@@ -205,20 +209,22 @@ class _Plain:
         """Return a row of the index for each object, what deltas are of that is not in the pack, and its checksum."""
         rows: dict[bytes, tuple[bytes, int, int]] = {}
         bases: list[tuple[bytes, bytes]] = []
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            pack = Unpacker(data, self._find, object_bytes=self._limits.object_bytes, held_bytes=_HELD)
-            try:
-                for found in pack.objects():
-                    if not found.offset:
-                        bases.append((found.id, packs.encode(found.kind, found.body)))
-                    elif found.id in rows:
-                        raise broken("an object is in it twice")
-                    else:
-                        rows[found.id] = (found.id, found.crc, found.offset)
-                    if progress is not None and not len(rows) % 1000:
-                        progress("indexing", len(rows), None)
-            finally:
-                pack.close()
+        data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        pack = Unpacker(data, self._find, object_bytes=self._limits.object_bytes, held_bytes=_HELD)
+        try:
+            for found in pack.objects():
+                if not found.offset:
+                    bases.append((found.id, packs.encode(found.kind, found.body)))
+                elif found.id in rows:
+                    raise broken("an object is in it twice")
+                else:
+                    rows[found.id] = (found.id, found.crc, found.offset)
+                if progress is not None and not len(rows) % 1000:
+                    progress("indexing", len(rows), None)
+        finally:
+            pack.close()
+            with suppress(BufferError):  # an error holds on to a part of it, and to no more than its life
+                data.close()
         return list(rows.values()), [base for base in bases if base[0] not in rows], pack.checksum
 
     def _complete(self, rows: _Rows, bases: list[tuple[bytes, bytes]]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from gitstate.engine import files, packs, scratch, upkeep
 from gitstate.engine.check import Problem
 from gitstate.engine.journal import Journal
-from gitstate.engine.locks import is_left, is_of_the_dead
+from gitstate.engine.locks import doubles, is_left, is_of_the_dead
 from gitstate.engine.repository import Repository
 from gitstate.engine.settling import DAMAGED
 
@@ -26,8 +26,10 @@ def look(repository: Repository, journal: Journal) -> Iterator[Problem]:
     for name in sorted(os.listdir(repository.private)):
         if name.startswith("own-") and is_left(repository.private / name):
             yield Problem("leftover", f"gitstate/{name}", "a dead process left it", _GOES, "warning")
-    if is_of_the_dead(repository.private, f"{repository.common_dir / repository.ref}.lock"):
-        yield Problem("leftover", f"{repository.ref}.lock", "a dead process left it", _GOES, "warning")
+    common, branch = repository.common_dir, f"{repository.common_dir / repository.ref}.lock"
+    left = {path for path, _ in doubles(repository.private, common / "refs") if path.endswith(".lock")}
+    for path in sorted(left | ({branch} if is_of_the_dead(repository.private, branch) else set())):
+        yield Problem("leftover", os.path.relpath(path, common), "a dead process left it", _GOES, "warning")
     aside = repository.private / DAMAGED
     if aside.is_dir():
         for name in sorted(os.listdir(aside)):

@@ -25,12 +25,14 @@ __all__ = [
     "LockFile",
     "StoreLock",
     "alone",
+    "doubles",
     "hold",
     "is_held",
     "is_left",
     "is_of_the_dead",
     "let_go",
     "remove_leftovers",
+    "settle_doubles",
 ]
 
 _NEXT_WAIT = 0.0005  # seconds between two tries of the one who is next
@@ -372,6 +374,35 @@ def remove_leftovers(private: Path) -> None:
     for entry in _private_files(private, _OWN):
         if is_left(entry.path):
             files.remove(entry.path)
+
+
+def settle_doubles(private: Path, folder: Path) -> None:
+    """Finish what dead processes did with files below a folder, of which each change is made under the store's lock, as
+    this is: their locks go, and what they had put in its place already is in that place alone.
+    """
+    for path, own in doubles(private, folder):
+        if path.endswith(".lock"):
+            files.remove(path)  # first: while the private file is there, the lock can be told from a living git's
+        files.remove(own)
+
+
+def doubles(private: Path, folder: Path) -> list[tuple[str, str]]:
+    """Return the files below a folder that are private files of ours as well, each with that, as :func:`settle_doubles` finds
+    them.
+    """
+    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not is_left(entry.path)}
+    found: list[tuple[str, str]] = []
+    for here, _, names in os.walk(folder) if own else ():
+        for name in names:
+            path = os.path.join(here, name)
+            with suppress(FileNotFoundError):  # a person's git removed it
+                if (twin := own.get(_identity(os.lstat(path)))) is not None:
+                    found.append((path, twin))
+    return found
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
 
 
 def is_left(path: str | os.PathLike[str]) -> bool:

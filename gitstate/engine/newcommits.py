@@ -5,6 +5,7 @@ what is there. Where clocks are wrong it may give some that the others have too,
 """
 
 import heapq
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from gitstate.engine.objects import ObjectId
 from gitstate.errors import CorruptionError
 
 __all__ = ["Found", "TooManyError", "near_commits", "new_commits"]
+
+
+_ID = re.compile(r"[0-9a-f]{40}")
 
 
 class TooManyError(Exception):
@@ -97,6 +101,8 @@ class _Walk:
                 if self._left < 0:
                     raise TooManyError
             try:
+                if not _ID.fullmatch(commit_id):
+                    raise CorruptionError(f"{commit_id[:40]!r} is no id")
                 self._met[commit_id] = sketch(self._source.read(commit_id, "commit"))
             except CorruptionError as error:
                 if not is_painted:

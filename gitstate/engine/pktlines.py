@@ -1,6 +1,7 @@
 """Lines as git's servers speak them, each with its length in front (https://git-scm.com/docs/protocol-common)."""
 
 import time
+from binascii import unhexlify
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -44,10 +45,10 @@ def read(stream: Readable) -> bytes | None:
     if len(head) < 4:
         raise HungUpError("the remote hung up")
     try:
-        size = int(head, 16) if head.isalnum() else -1
+        size = int.from_bytes(unhexlify(head), "big")
     except ValueError:
-        size = -1
-    if size in {0, 1, 2}:
+        size = 3
+    if size < 3:
         return None
     if not 4 <= size <= _LONGEST + 4:
         raise SpeechError(f"it says {head!r} where a length belongs")

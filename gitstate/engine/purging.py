@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from gitstate.engine import cgit, files, packs, reflog, refs, roots, upkeep
+from gitstate.engine import cgit, files, gitindex, packs, reflog, refs, roots, upkeep
 from gitstate.engine.background import sync_records
 from gitstate.engine.journal import Journal
+from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.errors import StaleError
 
-__all__ = ["RefMove", "begin", "clear", "done", "finish_refs", "is_pending", "pending"]
+__all__ = ["RefMove", "begin", "clear", "clear_indexes", "done", "finish_refs", "is_pending", "pending"]
 
 _NAME = "purge"  # a private file that says what is to be done
 _NOTE = "purged"
@@ -115,6 +116,31 @@ def is_pending(repository: Repository) -> bool:
     return (repository.private / _NAME).exists()
 
 
+def clear_indexes(repository: Repository, names: Iterable[str]) -> None:
+    """Take folders of some names out of what git's indexes remember of trees, and of conflicts that were resolved; call
+    it under the store's lock. What is staged stays.
+
+    Raises:
+        BusyError: A person's git holds an index.
+        CorruptionError: One is damaged.
+        OSError: The disk refused.
+    """
+    words = [os.fsencode(name) + b"\0" for name in names]
+    for git_dir, folder in roots.worktrees(repository):
+        path = git_dir / "index"
+        if path.exists() and any(word in files.read(path) for word in words):
+            with LockFile(repository.private, path, b"") as lock:
+                index = gitindex.read(git_dir, folder or git_dir, repository.private)
+                index.forget_trees()
+                index.forget_resolved()
+                if index.changed:
+                    for name, _ in list(index.racy()):
+                        index.distrust(name)
+                    with open(f"{path}.lock", "wb") as stream:
+                        stream.write(index.to_bytes())
+                    lock.replace()
+
+
 def done(repository: Repository) -> None:
     """Say that all is done."""
     files.remove(repository.private / _NAME)
@@ -181,7 +207,9 @@ def clear(
         is_ours = head in there or (git_dir == repository.common_dir and not upkeep.is_guest(repository))
         for name in roots.DRAFTS if is_ours else ():
             files.remove(git_dir / name)
-        for path in list(roots.pseudo_refs(git_dir)):
+        # The record of a view that was one, and shows none of the branches any more.
+        stale = [] if head in there else (git_dir / "gitstate" / "view").glob("shown")
+        for path in (*roots.pseudo_refs(git_dir), *stale):
             if not gone.isdisjoint(found.decode() for found in _ID.findall(files.read(path))):
                 files.remove(path)
     for ref, commit_id in there.items():

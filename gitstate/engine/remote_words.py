@@ -14,7 +14,8 @@ _MOST_LINES = 200
 _LONGEST = 1000  # characters of a line
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)")
 # Other controls, overrides of the direction of text, marks of direction, lone surrogates.
-_HARMFUL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HARMFUL = re.compile("[\0-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAKS = str.maketrans("\t\n\r", "   ")
 _PROGRESS = re.compile(r"([A-Z][A-Za-z ]*): +(?:\d+% \()?(\d+)(?:/(\d+)\))?")
 _TOTAL = re.compile(r"Total \d+ \(delta \d+\)")
 _STAGES = {
@@ -77,7 +78,7 @@ class Said:
 
 def visible(text: str) -> str:
     """Return text of a remote as it may be shown: no control sequences, and at most 1,000 characters."""
-    shown = _HARMFUL.sub("�", _ESCAPES.sub("", text)).strip()
+    shown = _HARMFUL.sub("�", _ESCAPES.sub("", text.translate(_BREAKS))).strip()
     return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
 
 

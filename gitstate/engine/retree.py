@@ -51,11 +51,12 @@ class TreeRewriter:
         self._new: dict[bytes, bytes] = {}  # what trees and files became
         self._read: dict[bytes, bytes] = {}  # bodies of trees, of this chunk
         self._made: dict[bytes, bytes] = {}  # new ones, of this chunk
+        self._made_roots: dict[bytes, bytes] = {}
 
     def body(self, tree_id: ObjectId) -> bytes:
-        """Return the body of a tree, which may be a new one of the chunk."""
+        """Return the body of a tree, which may be a new root tree, or a new one of the chunk."""
         key = bytes.fromhex(tree_id)
-        found = self._made.get(key) or self._read.get(key)
+        found = self._made.get(key) or self._made_roots.get(key) or self._read.get(key)
         return self._engine.read(tree_id, "tree") if found is None else found
 
     def is_changed(self, tree_id: ObjectId) -> bool:
@@ -84,10 +85,13 @@ class TreeRewriter:
         for depth in range(max((path.count("/") for _, paths in wanted for path in paths), default=0)):
             self.read_ahead(self._on_the_way(wanted, depth))
         roots = [self._prune(root, paths) for root, paths in wanted]
-        if self._file is None:
-            return roots
-        self._map([bytes.fromhex(root) for root in dict.fromkeys(roots)])
-        return [self._new.get(key, key).hex() for key in map(bytes.fromhex, roots)]
+        if self._file is not None:
+            self._map([bytes.fromhex(root) for root in dict.fromkeys(roots)])
+            roots = [self._new.get(key, key).hex() for key in map(bytes.fromhex, roots)]
+        for key in map(bytes.fromhex, roots):
+            if key in self._made:
+                self._made_roots[key] = self._made[key]
+        return roots
 
     # Paths that go
 

@@ -102,7 +102,6 @@ class Rewriting:
         self._strangers: set[ObjectId] = set()  # commits of other histories
         self._ends: list[ObjectId] = []  # of the chains of first parents
         self._by_prefix: defaultdict[bytes, list[ObjectId]] = defaultdict(list)
-        self._roots: dict[ObjectId, bytes] = {}  # of the tips
         self.trees = TreeRewriter(self.engine, self.rules.file, self.rules.is_named)
 
     def __contains__(self, commit_id: ObjectId) -> bool:
@@ -119,7 +118,7 @@ class Rewriting:
     def root(self, tip: ObjectId) -> tuple[ObjectId, bytes]:
         """Return the id and the body of the root tree of what a tip became."""
         now = self._known[tip].now
-        return now, self._roots[now]
+        return now, self.trees.body(now)
 
     def meets(self, tip: ObjectId) -> bool:
         """Whether a history has a commit in common with those that were looked at."""
@@ -144,7 +143,7 @@ class Rewriting:
         self.trees.sink = self.sink if keep else None
         todo = list(self._new(tip))
         for start in range(0, len(todo), _AT_ONCE):
-            self._chunk(todo[start : start + _AT_ONCE], tip)
+            self._chunk(todo[start : start + _AT_ONCE])
             if self.progress is not None:
                 self.progress(min(start + _AT_ONCE, len(todo)), len(todo))
         return self.new(tip)
@@ -177,7 +176,7 @@ class Rewriting:
             placed.add(commit_id)
             yield met.pop(commit_id)
 
-    def _chunk(self, todo: Sequence[_Met], tip: ObjectId) -> None:
+    def _chunk(self, todo: Sequence[_Met]) -> None:
         read = dict(bodies(self.engine, [commit_id for commit_id, _, _ in todo], "commit"))
         self.trees.read_ahead([tree for _, tree, _ in todo])
         paths: dict[ObjectId, Sequence[str]] = {}
@@ -189,8 +188,6 @@ class Rewriting:
         for (commit_id, tree, parents), now in zip(todo, roots, strict=True):
             self._place(commit_id, _Known(parents, tree, now, paths[commit_id], len(self._known), 0, commit_id))
             self._finish(commit_id, read[commit_id])
-            if commit_id == tip:
-                self._roots[now] = self.trees.body(now)
         self.trees.end_chunk()
 
     def _place(self, commit_id: ObjectId, known: _Known) -> None:

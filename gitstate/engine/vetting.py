@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gitstate.engine.arrivals import Arrivals
+from gitstate.engine.arrivals import Arrivals, Read
 from gitstate.engine.check import Problem, commit_faults
 from gitstate.engine.gitindex import is_safe
 from gitstate.engine.limits import Limits
@@ -134,8 +134,10 @@ class _Vetting:
     def run(self, tips: Sequence[ObjectId], known: Sequence[ObjectId]) -> None:
         found = self._arrivals.new_commits(tips, known)
         for commit_id, (reason, child) in found.missing.items():
-            place = f"the parent {commit_id[:12]} of {child[:12]}" if child else commit_id[:12]
-            self._say("commit", place, reason, child or commit_id, "")
+            place = f"the parent {commit_id[:12]} of {child[:12]}" if child else f"revision {commit_id[:12]}"
+            item = self._read_commit(commit_id)
+            what = reason if item is None else self._fault(item)
+            self._say("commit", place, what or reason, child or commit_id, "")
         for start in range(0, len(found.ids), _STRETCH):
             commits = list(self._commits(found.ids[start : start + _STRETCH]))
             roots = self._folders(commits)
@@ -148,7 +150,7 @@ class _Vetting:
             self._problems.append(problem)
 
     def _say(self, kind: str, place: str, what: str, revision: ObjectId, author: str) -> None:
-        self.say(Problem(kind, place, what, HINT, revision=revision, author=author))
+        self.say(Problem(kind, _shown(place), _shown(what), HINT, revision=revision, author=_shown(author)))
 
     def _say_of(self, kind: str, path: bytes, what: str, commit: _Commit) -> None:
         place = f"{_text(path) or 'the top'} at revision {commit.id[:12]}"
@@ -159,22 +161,29 @@ class _Vetting:
         raw = [bytes.fromhex(commit_id) for commit_id in ids]
         longest = self._limits.commit_bytes
         for commit_id, item in zip(ids, self._arrivals.read(raw, "commit", longest), strict=True):
-            kind, size, body = item or ("", 0, b"")
-            links = _LINKS.match(body)
-            if links is None or b"\0" in body:
-                if kind != "commit":
-                    what = "it is missing or damaged"
-                elif size > longest:
-                    what = f"it has {size} bytes, more than {longest}"
-                elif links is None:
-                    what = next(commit_faults(body))[0]
-                else:
-                    what = "it holds a NUL byte, after which git shows nothing of it"
-                self._say("commit", f"revision {commit_id[:12]}", what, commit_id, _author(links))
+            links = _LINKS.match(item[2]) if item is not None and item[0] == "commit" else None
+            fault = self._fault(item)
+            if fault:
+                self._say("commit", f"revision {commit_id[:12]}", fault, commit_id, _author(links))
             if links is not None:
                 tree = self._trees[commit_id] = bytes.fromhex(links[1].decode("ascii"))
                 parents = links[2].decode("ascii").split()[1::2]
                 yield _Commit(commit_id, links, tree, self._trees_of(parents))
+
+    def _fault(self, item: Read | None) -> str:
+        """Return what is wrong with a commit, or nothing."""
+        if item is None or item[0] != "commit" or item[1] > self._limits.commit_bytes:
+            return _unreadable(item, "commit", self._limits.commit_bytes)
+        if b"\0" in item[2]:
+            return "it holds a NUL byte, after which git shows nothing of it"
+        return "" if _LINKS.match(item[2]) else next(commit_faults(item[2]))[0]
+
+    def _read_commit(self, commit_id: ObjectId) -> Read | None:
+        try:
+            raw = bytes.fromhex(commit_id)
+        except ValueError:
+            return None  # a commit named it
+        return next(self._arrivals.read([raw], "commit", self._limits.commit_bytes))
 
     def _trees_of(self, commits: Sequence[ObjectId]) -> tuple[bytes, ...]:
         """Return the trees of parents, each once, as far as they can be told: what cannot is another problem."""
@@ -182,7 +191,7 @@ class _Vetting:
         return _distinct(found)
 
     def _tree_of(self, commit_id: ObjectId) -> bytes | None:
-        item = next(self._arrivals.read([bytes.fromhex(commit_id)], "commit", self._limits.commit_bytes))
+        item = self._read_commit(commit_id)
         links = _LINKS.match(item[2]) if item is not None and item[0] == "commit" else None
         if links is None:
             return None
@@ -381,6 +390,16 @@ class _Listings:
         self._size += size + _OVERHEAD
         if self._size > _CACHE:
             self._old, self._young, self._size = self._young, {}, 0
+
+
+def _shown(text: str) -> str:
+    """Return a text of somebody's whom nobody trusts as it may be shown on a terminal."""
+    return "".join(
+        [
+            char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+            for char in text
+        ]
+    )
 
 
 def _text(name: bytes) -> str:

@@ -17,6 +17,7 @@ from gitstate.engine.channel import Channel, HungUpError
 from gitstate.engine.connections import Stop
 from gitstate.engine.credentials import Credentials, Shown
 from gitstate.engine.pktlines import SpeechError
+from gitstate.engine.remote_words import visible
 from gitstate.engine.usersettings import UserSettings
 from gitstate.engine.web_connection import Proxy, borrow, open_channel
 from gitstate.errors import InvalidInputError, NoRepositoryError, SyncError, UnreachableError
@@ -163,16 +164,16 @@ class WebClient:
 
     def _follow(self, location: str, suffix: str) -> None:
         """Take another address: what a redirect leads to, without the suffix."""
-        there = urljoin(f"{self._address.origin}{self._address.path}{suffix}", location)
-        with suppress(ValueError):
+        there, address = visible(location), None
+        with suppress(ValueError):  # it is not well-formed, or no address
+            there = urljoin(f"{self._address.origin}{self._address.path}{suffix}", location)
             parts = urlsplit(there)
             there = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        if not there.endswith(suffix):
+            address = addresses.parse(there.removesuffix(suffix)) if there.endswith(suffix) else None
+        if address is None:
             raise NoRepositoryError(
-                f"{self._address.shown} sends to {addresses.shown(there)!r}, which is no repository",
-                hint="correct the address",
+                f"{self._address.shown} sends to {visible(there)!r}, which is no repository", hint="correct the address"
             )
-        address = addresses.parse(there.removesuffix(suffix))
         if address.kind != "http" or (self._address.scheme, address.scheme) == ("https", "http"):
             raise SyncError(
                 f"{self._address.shown} sends to {address.shown}, which is less safe", hint="correct the address"
@@ -189,7 +190,7 @@ class WebClient:
         found = response.headers.get_content_type()
         if found != kind:
             raise NoRepositoryError(
-                f"{self._address.shown} answers, but not as a git server ({addresses.shown(found)})",
+                f"{self._address.shown} answers, but not as a git server ({visible(found)})",
                 hint="give the address of the repository itself",
             )
         return io.BufferedReader(_Whole(response), _CHUNK)

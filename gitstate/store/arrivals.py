@@ -73,6 +73,8 @@ class _Arrival:
     def run(self) -> Arrived:
         """Fetch, check, take in."""
         link = self._link
+        with link.parts.engine.lock():
+            pass  # a store that cannot be written says so before anything is fetched
         with Incoming(link.parts.repository) as incoming:
             there = link.call(lambda: link.fetching.fetch(self._choose, self._haves(), incoming.write, link.progress))
             self.arrived.there = there
@@ -124,7 +126,6 @@ class _Arrival:
                     f"{link.branch} is no store: {FORMAT_FILE} is missing at {tip[:12]}; it was left alone",
                     hint="name the branch that holds the state with --branch, or choose another remote",
                 ) from None
-            self.arrived.fetched = len(beyond(incoming.source, tip, self._heads))
         for head in self._heads:
             for each in tips:
                 refuse_purged(reader, head, incoming.commit(each))
@@ -134,6 +135,8 @@ class _Arrival:
         link, arrived = self._link, self.arrived
         if arrived.tip is not None:
             link.note(arrived.tip, "fetch")
+            if self._heads:  # else it is a clone, and nobody asks how many
+                arrived.fetched = len(beyond(link.parts.engine, arrived.tip, self._heads))
         if self._others:
             here = {ref: link.parts.engine.peeled(each) for ref, each in self._difference.fetch.items()}
             arrived.companions += link.companions.take({ref: each for ref, each in here.items() if each is not None})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.remotes import tracking
-from gitstate.errors import StaleError, TooLargeError, UnsupportedError
+from gitstate.errors import ReadOnlyError, StaleError, TooLargeError, UnsupportedError
 from gitstate.store import pins
 from gitstate.store.documents import Collection
 from gitstate.store.outcomes import Companion
@@ -150,6 +150,8 @@ class Companions:
                     self._engine.create_ref(self._seen_ref(ref), commit_id)
                 except (StaleError, UnsupportedError):  # it is known
                     continue
+                except ReadOnlyError:  # a store that can only be read can be pushed for all that
+                    return
 
     def note_unseen(self, refs: Mapping[str, ObjectId]) -> None:
         """Remember that the remote has some refs no more."""
@@ -160,7 +162,7 @@ class Companions:
     def _removed(self, ref: str, commit_id: ObjectId) -> bool:
         try:
             self._engine.delete_ref(ref, expected=commit_id)
-        except StaleError:
+        except (StaleError, ReadOnlyError):
             return False
         return True
 

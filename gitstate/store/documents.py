@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
@@ -20,11 +20,14 @@ from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
 from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
-__all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot"]
+__all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 _LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
+
+
+WentBack: TypeAlias = Literal["", "part", "whole"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,18 @@ class Joining:
     Args:
         time_field: In which field of a value stands when it was saved; where a place is in conflict, the side wins that
             was saved later.
-        went_back: Tells of a message whether somebody brought an older state back with that commit.
-        rewind_rules: The rules where somebody did, on either side; None: those of the collection.
+        went_back: Tells of a message whether somebody brought an older state back with that commit, "whole" or a
+            "part" of it; "" if nobody did.
+        rewind_rules: The rules where somebody did, on either side; None: those of the collection. Where it was a whole
+            state, and anything is in conflict, the side that came last stands whole: half of a state that somebody
+            went back to is nothing that anybody meant.
         repaired: Makes right what follows from both sides together, which neither could know: it is given the merged
             value and those of the two sides, and returns a value. It must not look at a clock.
         latest: Says of the path of a file beside the value which of two values it belongs with; None: with the later.
     """
 
     time_field: str = ""
-    went_back: Callable[[Message], bool] = lambda _: False
+    went_back: "Callable[[Message], WentBack]" = lambda _: ""
     rewind_rules: Rules | None = None
     repaired: Callable[[dict[str, Value], Slot, Slot], dict[str, Value]] = lambda value, *_: value
     latest: Callable[[str, Slot, Slot], Side | None] = lambda *_: None

@@ -6,8 +6,6 @@ machines that join the same heads at once make the same tree.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -16,15 +14,15 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.staging import Staging
 from gitstate.engine.trees import Changes
-from gitstate.errors import CorruptionError, StateCorruptionError, UnstorableError
+from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.store.bulk import fill
 from gitstate.store.content import Key
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.merging import RootMerge, rewritten
+from gitstate.store.merging import RootMerge
+from gitstate.store.pairs import SIDES, Decided, Pair
 from gitstate.store.since import Since
-from gitstate.values.canonical import Value, dumps, equal, loads
-from gitstate.values.joins import instant
-from gitstate.values.merge import ABSENT, Conflict, Side, Slot, merge3
+from gitstate.values.canonical import Value, loads
+from gitstate.values.merge import ABSENT, Conflict, Side, Slot
 
 __all__ = ["DocumentOutcome", "Loser", "Result", "SettledMerge"]
 
@@ -99,7 +97,7 @@ class SettledMerge(RootMerge):
         if not there:
             return _Three(collection, document, here, there)
         ours, theirs = (
-            self.reader.snapshot_in(collection, document, self.heads[side].head, self.root(side)) for side in _SIDES
+            self.reader.snapshot_in(collection, document, self.heads[side].head, self.root(side)) for side in SIDES
         )
         base = self.snapshot(collection, document, self.base) if here else ours
         return _Three(collection, document, here, there, base, ours, theirs)
@@ -182,7 +180,7 @@ class SettledMerge(RootMerge):
         if ours.tree == theirs.tree:
             self.tell(collection, document, "up to date", "changed alike on both sides")
             return {}
-        pair = _Pair(self, base, ours, theirs)
+        pair = Pair(self, base, ours, theirs)
         decided = pair.decide()
         if decided.whole:
             self._tell_decided(pair, decided)
@@ -194,7 +192,9 @@ class SettledMerge(RootMerge):
         self._tell_decided(pair, decided)
         return self.placed(collection, document, {**changes, **attached})
 
-    def _tell_decided(self, pair: "_Pair", decided: "_Decided") -> None:
+    def _tell_decided(self, pair: Pair, decided: Decided) -> None:
+        if not self.judges:
+            return  # nobody is told of this merge
         if decided.invalid:
             side = decided.invalid
             self._tell_invalid(side, pair.of(side), decided.detail, loses=True)
@@ -203,7 +203,7 @@ class SettledMerge(RootMerge):
         if not decided.conflicts:
             self.tell(collection, document, "merged", decided.detail)
             return
-        losing = [side for side in _SIDES if any(pair.loses(side, each, decided.wins) for each in decided.conflicts)]
+        losing = [side for side in SIDES if side in map(decided.loser, decided.conflicts)]
         for side in losing:
             self._lose(side, pair.of(side), decided.conflicts)
         last = self.heads[losing[0]].last(pair.of(losing[0]))
@@ -245,8 +245,6 @@ class SettledMerge(RootMerge):
         self.losers.append(Loser(snapshot.collection, snapshot.document, revision, conflicts, side))
 
 
-_SIDES: tuple[Side, ...] = ("ours", "theirs")
-_NEVER = datetime.min.replace(tzinfo=UTC)
 _AT_ONCE = 250  # documents: what they hold is in memory until the last of them was looked at
 
 
@@ -277,126 +275,3 @@ class _Three(NamedTuple):
                 for side in [getattr(self, name)]
             }
         )
-
-
-class _Decided(NamedTuple):
-    """What the value of a document becomes: that of a side, its bytes unread, or a new one.
-
-    ``whole`` is the side whose folder is taken as it is, ``wins`` the one that has the places that are in conflict,
-    ``invalid`` the one that is no state.
-    """
-
-    value: Side | dict[str, Value]
-    conflicts: tuple[Conflict, ...] = ()
-    wins: Side = "ours"
-    whole: Side | None = None
-    invalid: Side | None = None
-    detail: str = ""
-
-
-@dataclass
-class _Pair:
-    """A document that both sides changed, and neither deleted."""
-
-    merge: SettledMerge
-    base: Snapshot | None
-    ours: Snapshot
-    theirs: Snapshot
-
-    def of(self, side: Side) -> Snapshot:
-        return self.ours if side == "ours" else self.theirs
-
-    @cached_property
-    def went_back(self) -> bool:
-        """Whether somebody went back with it since."""
-        heads = self.merge.heads.values()
-        return any(head.went_back(self.ours.collection, self.ours.document) for head in heads)
-
-    @cached_property
-    def later(self) -> Side:
-        """The side that is preferred, or else was saved later."""
-        if self.merge.prefer is not None:
-            return self.merge.prefer
-        ages = {side: self._age(side) for side in _SIDES}
-        if ages["ours"] == ages["theirs"]:
-            ages |= {side: (dumps(self._known(side)), self.of(side).tree) for side in _SIDES}
-        return max(_SIDES, key=lambda side: ages[side])
-
-    def _age(self, side: Side) -> tuple[object, ...]:
-        time_field = self.ours.collection.joining.time_field
-        saved = instant(self._known(side).get(time_field)) or _NEVER
-        made = self.merge.heads[side].time(self.ours.collection, self.ours.document)
-        # Who goes back brings back the time as well at which that state was saved.
-        return (made, saved) if self.went_back else (saved, made)
-
-    def _known(self, side: Side) -> dict[str, Value]:
-        """Return the value of a side, or an empty one where it cannot be read."""
-        value = self.merge.slot(self.of(side))
-        return value if isinstance(value, dict) else {}
-
-    def latest(self, path: str) -> Side:
-        """Return the side whose file beside the value stands where both changed what is there."""
-        values = (self.merge.slot(self.ours), self.merge.slot(self.theirs))
-        return self.ours.collection.joining.latest(path, *values) or self.later
-
-    def loses(self, side: Side, conflict: Conflict, wins: Side) -> bool:
-        """Whether the value has, at a place that is in conflict, not what a side has there."""
-        kept = conflict.ours if wins == "ours" else conflict.theirs
-        survives = kept is ABSENT and conflict.base is not ABSENT and not self.went_back
-        return (side == wins) if survives else (side != wins)
-
-    def decide(self) -> _Decided:
-        """Return what becomes of the value."""
-        ours, theirs, base = self.ours.value_id, self.theirs.value_id, self.base and self.base.value_id
-        if ours == theirs or theirs == base:
-            return _Decided("ours")
-        if ours == base:
-            flaw = self.merge.flaw(self.theirs)
-            if flaw is not None and self.merge.flaw(self.ours) is None:
-                return _Decided("ours", whole="ours", invalid="theirs", detail=flaw)
-            return _Decided("theirs")
-        try:
-            return self._merged()
-        except (CorruptionError, UnstorableError) as error:
-            return self._settled_whole(error.message)
-
-    def _merged(self) -> _Decided:
-        collection, joining = self.ours.collection, self.ours.collection.joining
-        base, ours, theirs = self.merge.slot(self.base), self.merge.value(self.ours), self.merge.value(self.theirs)
-        rules = (joining.rewind_rules if self.went_back else None) or collection.rules
-        merge = merge3(base, ours, theirs, rules, removes=self.went_back)
-        if merge.conflicts:
-            merge = merge3(base, ours, theirs, rules, wins=self.later, removes=self.went_back)
-        value: dict[str, Value] = merge.value  # type: ignore[assignment]  # objects merge to an object
-        wins = self.later if merge.conflicts else "ours"
-        same = [side for side in self._in_order() if equal(value, ours if side == "ours" else theirs)]
-        if not same:
-            value = joining.repaired(value, ours, theirs)
-        if self.merge.judges:
-            collection.check(value)
-        return _Decided(same[0] if same else value, merge.conflicts, wins)
-
-    def _in_order(self) -> Sequence[Side]:
-        """Return the sides, the same one first on each machine."""
-        return _SIDES if self.merge.wins == "ours" else _SIDES[::-1]
-
-    def _settled_whole(self, reason: str) -> _Decided:
-        """Take one side whole: one of them is no state, or both together are none."""
-        flaws = {side: flaw for side in _SIDES if (flaw := self.merge.flaw(self.of(side))) is not None}
-        if len(flaws) == 1:
-            bad = next(iter(flaws))
-            other: Side = "ours" if bad == "theirs" else "theirs"
-            return _Decided(other, whole=other, invalid=bad, detail=flaws[bad])
-        kept = self.later
-        lost: Side = "ours" if kept == "theirs" else "theirs"
-        if flaws:
-            return _Decided(kept, whole=kept, invalid=lost, detail=f"{flaws[lost]}; the other one is no state either")
-        conflict = Conflict("", *(self.merge.slot(side) for side in (self.base, self.ours, self.theirs)))
-        return _Decided(kept, (conflict,), kept, whole=kept, detail=f"both together are no state: {reason}")
-
-    def changes(self, decided: _Decided) -> Changes:
-        """Return the changes of the value's files in the folder that the merge is made on."""
-        standing = self.of(self.merge.onto)
-        if isinstance(decided.value, dict):
-            return standing.collection.layout.changes(decided.value, self.merge.value(standing))
-        return {} if decided.value == self.merge.onto else rewritten(self.of(decided.value), standing)

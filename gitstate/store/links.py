@@ -121,6 +121,8 @@ class Link:
                 engine.move_ref(self._tracking, expected=seen, new=tip, note=why)
             except StaleError:
                 continue
+            except ReadOnlyError:  # a store that can only be read can be pushed for all that
+                return
             return
 
     def is_same(self, tip: ObjectId | None) -> bool | None:

@@ -12,6 +12,7 @@ from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.trees import Changes, Edited
 from gitstate.errors import CorruptionError, UnstorableError
 from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.file_rules import FILE_RULES
 from gitstate.store.reader import Reader
 from gitstate.values.canonical import Value
 from gitstate.values.merge import ABSENT, Conflict, Side, Slot, merge3
@@ -138,18 +139,28 @@ class RootMerge:
         tops = tuple(f"{collection.name}/" for collection in collections) if moved else ()
         other: Side = "ours" if self.onto == "theirs" else "theirs"
         changes: dict[str, bytes | TreeEntry | None] = {}
-        clashes: list[str] = []
+        clashes: dict[str, None] = {}
         for path, before, after in trees.diff(self.reader.source, self.base, self.root(other), leaving=self._folders):
             if tops and path.startswith(tops):
                 continue
             standing, instead = self._standing(path)
             if instead is None and standing == before:
                 changes[path] = after
+            elif (both := self._of_both(path, standing, after)) is not None:
+                changes[path] = both
             elif instead is not None or standing != after:
-                clashes.append(instead or path)
+                clashes[instead or path] = None
                 if other == self.wins:
                     changes[path] = after
-        return changes, clashes
+        return changes, sorted(clashes)
+
+    def _of_both(self, path: str, standing: TreeEntry | None, after: TreeEntry | None) -> bytes | None:
+        """Return what a file becomes that has a rule; None: it has none, or cannot be read."""
+        rule = FILE_RULES.get(path)
+        if rule is None or standing == after or any(each and each.is_directory for each in (standing, after)):
+            return None
+        found = [self.reader.source.read(each.id, "blob") for each in (standing, after) if each is not None]
+        return rule(found[0], found[-1])
 
     def _standing(self, path: str) -> tuple[TreeEntry | None, str | None]:
         """Return what stands at a path, and the path of a file that stands where it needs a folder."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from gitstate.engine.objects import ObjectId
@@ -64,13 +64,13 @@ class PurgePlan:
     rewritten: int
     dropped: int
     oldest: tuple[ObjectId, ...]
-    jobs: tuple[str, ...]
-    files: dict[str, int]
     moved: tuple[str, ...]
     deleted: tuple[str, ...]
     remotes: tuple[RemoteHolder, ...]
-    held: tuple[HeldBy, ...]
-    unreachable: int
+    jobs: tuple[str, ...] = ()
+    files: dict[str, int] = field(default_factory=dict)
+    held: tuple[HeldBy, ...] = ()
+    unreachable: int = 0
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class PurgeRules:
                 if value.get(collection.id_field) != snapshot.document:
                     raise CorruptionError("it does not say which document it is")
             except (GitStateError, RecursionError):
-                broken.append(snapshot.document)
+                broken.append(snapshot.document if eraser is None else eraser.replace(snapshot.document))
         if broken:
             more = f" and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""
             raise InvalidInputError(

@@ -7,9 +7,10 @@ that, from the other refs to the removal of the old objects from the disk, is fi
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,14 @@ from gitstate.engine.rewriting import Rewriting
 from gitstate.errors import (
     BusyError,
     ConflictError,
+    CorruptionError,
     InvalidInputError,
     JobNotFoundError,
     NotFoundError,
     StaleError,
     UnsupportedError,
 )
-from gitstate.format import message
+from gitstate.format import message, names
 from gitstate.format.message import Event, Message
 from gitstate.format.purged import PURGED_FILE, Purge, Purged
 from gitstate.store.purge import purged_at
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Purging"]
 
+_log = logging.getLogger("gitstate")
+
 _PATIENCE = 60.0  # seconds to wait for another process's upkeep
 _PRIVATE = ("judged", "judged.new", "index-*.db*")  # what tells of commits, and is found again
 _LISTED = 5  # so many edited files are named in an error
@@ -60,6 +64,7 @@ class _Work:
 
     plan: PurgePlan
     moves: tuple[RefMove, ...]
+    lost: tuple[ObjectId, ...]  # commits to which nothing leads even now, and that hold what is purged
 
 
 class Purging:
@@ -83,7 +88,7 @@ class Purging:
         self._views = views
 
     def plan(self, wanted: Wanted, progress: Progress | None = None) -> PurgePlan:
-        """Return what a purge would do; nothing is written.
+        """Return what a purge would do; nothing is written, but one that was cut short is finished first.
 
         Raises:
             JobNotFoundError: One of the documents is nowhere in the history.
@@ -92,6 +97,7 @@ class Purging:
             ConflictError: A folder that shows the store has edits, or a merge that was not ended.
             CorruptionError: An object is missing or damaged.
         """
+        self.finish()
         work = self._work(wanted, None, progress)
         self._refuse_edits(work.moves)
         return work.plan
@@ -124,7 +130,7 @@ class Purging:
                 with self._engine.lock():
                     self._refuse_edits(work.moves)
                     purging.begin(self._repository, work.moves, made, self._engine.signature())
-            removed, stayed = self._finish(work.moves, held, wanted, progress)
+            removed, stayed = self._finish(work.moves, held, wanted, work.lost, progress)
         return PurgeReport(work.plan, removed, tuple(stayed))
 
     def finish(self) -> bool:
@@ -139,6 +145,7 @@ class Purging:
             moves = purging.pending(self._repository)
         if moves:
             self._finish(moves, held)
+            _log.warning("a purge of %s that had been cut short is done now", self._repository.common_dir)
         return bool(moves)
 
     # The plan
@@ -150,33 +157,41 @@ class Purging:
             rules = PurgeRules(self._reader, wanted)
             rewriting = Rewriting(self._engine, rules.rules(), sink, told)
             new = rewriting.add(head)
+            self._refuse_named(rewriting)
             rules.refuse_unreadable(head, rewriting.trees)
             found = PurgedRefs(self._engine, self._repository, wanted, rewriting)
             found.look()
             self._refuse_named(rewriting)
             documents = rules.purged(rewriting.trees)
             tip = self._recorded(head, new, rewriting, wanted, documents)
-            lost = self._lost()
-            hidden = bool(found.moves) or self._is_hidden(lost, wanted)
-        self._refuse_nothing(wanted, documents, found=bool(rewriting.oldest) or hidden)
-        moves = (RefMove(self._repository.ref, head, tip), *found.moves)
-        plan = PurgePlan(
+            moves = (RefMove(self._repository.ref, head, tip), *found.moves)
+            plan = PurgePlan(
+                token="",
+                head=head,
+                new_head=tip,
+                commits=len(rewriting),
+                rewritten=len(rewriting.commits) - len(rewriting.dropped),
+                dropped=len(rewriting.dropped),
+                oldest=tuple(sorted(rewriting.oldest)),
+                moved=tuple(move.ref for move in moves if move.after is not None and move.before != move.after),
+                deleted=tuple(move.ref for move in moves if move.after is None),
+                remotes=found.remotes,
+            )
+            is_guest, lost = upkeep.is_guest(self._repository), self._lost()
+            is_found = bool(plan.oldest or found.moves)
+            tips = self._lost_tips(lost, wanted, rewriting) if is_guest or not is_found else ()
+            documents = rules.purged(rewriting.trees)
+            self._refuse_nothing(wanted, documents, found=is_found or bool(tips) or self._is_hidden(lost, wanted))
+        forked = [HeldBy(f"job {fork}", _FORKED) for fork in sorted(rules.forks)]
+        plan = replace(
+            plan,
             token=token(moves, documents),
-            head=head,
-            new_head=tip,
-            commits=len(rewriting),
-            rewritten=len(rewriting.commits) - len(rewriting.dropped),
-            dropped=len(rewriting.dropped),
-            oldest=tuple(sorted(rewriting.oldest)),
             jobs=tuple(documents),
             files=dict(sorted(rewriting.trees.changed.items())),
-            moved=tuple(move.ref for move in moves if move.after is not None and move.before != move.after),
-            deleted=tuple(move.ref for move in moves if move.after is None),
-            remotes=found.remotes,
-            held=(*(HeldBy(f"job {fork}", _FORKED) for fork in sorted(rules.forks)), *found.held),
-            unreachable=0 if upkeep.is_guest(self._repository) else len(lost),
+            held=(*forked, *found.held),
+            unreachable=0 if is_guest else len(lost),
         )
-        return _Work(plan, moves)
+        return _Work(plan, moves, tips)
 
     def _recorded(
         self, head: ObjectId, new: ObjectId, rewriting: Rewriting, wanted: Wanted, documents: Sequence[str]
@@ -235,6 +250,16 @@ class Purging:
         there = roots.here(self._repository, folding.packs_in(self._repository.objects / "pack"))
         return there - roots.reached(self._repository, roots.rooted(self._repository), there)
 
+    def _lost_tips(self, lost: set[bytes], wanted: Wanted, rewriting: Rewriting) -> tuple[ObjectId, ...]:
+        """Return the commits to which nothing leads that have a document which goes."""
+        tips = []
+        for key in sorted(lost) if wanted.documents else ():
+            commit_id = key.hex()
+            with suppress(CorruptionError):  # it is no commit, or not whole
+                if rewriting.add(commit_id, keep=False) != commit_id:
+                    tips.append(commit_id)
+        return tuple(tips)
+
     def _is_hidden(self, lost: set[bytes], wanted: Wanted) -> bool:
         """Whether an object to which nothing leads holds what is to be erased."""
         return bool(lost) and wanted.eraser is not None and removal.holds(self._repository, lost, wanted.eraser.message)
@@ -242,7 +267,12 @@ class Purging:
     # What is done once the branch has moved
 
     def _finish(
-        self, moves: Sequence[RefMove], held: int, wanted: Wanted | None = None, progress: Progress | None = None
+        self,
+        moves: Sequence[RefMove],
+        held: int,
+        wanted: Wanted | None = None,
+        lost: Sequence[ObjectId] = (),
+        progress: Progress | None = None,
     ) -> tuple[int, list[str]]:
         """Do all that is to be done once the branch has moved; return how many objects went, and which refs stayed."""
         repository, engine = self._repository, self._engine
@@ -263,11 +293,14 @@ class Purging:
                 for view in views:
                     view.forget_past()
             if wanted is not None:
+                with engine.lock():
+                    purging.clear_indexes(repository, map(names.encode, wanted.documents))
                 self._clear_discarded(wanted)
             if progress is not None:
                 progress(_REMOVING, 0, 1)
             erased = None if wanted is None or wanted.eraser is None else wanted.eraser.message
-            going = removal.gone(repository, [each.before for each in moves if each.before is not None], erased)
+            was = [*lost, *(each.before for each in moves if each.before is not None)]
+            going = removal.gone(repository, was, erased)
             removal.remove(repository, going, engine.lock, keep_open=held)
             self._forget()
             purging.done(repository)
@@ -297,7 +330,7 @@ class Purging:
     def _shown(self, moves: Sequence[RefMove]) -> Iterator[list[Worktree]]:
         """Give the views of all branches that are moved."""
         engines: list[GitEngine] = []
-        views = list(self._views.each())
+        views = [view for view in self._views.each() if view.is_shown]
         try:
             for ref in (move.ref for move in moves[1:] if move.after is not None):
                 if not ref.startswith("refs/heads/") or refs.checked_out(self._repository, ref) is None:

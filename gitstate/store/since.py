@@ -7,19 +7,19 @@ from gitstate.engine import graph
 from gitstate.engine.beyond import beyond
 from gitstate.engine.objects import ObjectId
 from gitstate.format.message import Message
-from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.documents import Collection, Snapshot, WentBack
 from gitstate.store.reader import Reader
 
 __all__ = ["Since", "Touched"]
 
 
 class Touched(NamedTuple):
-    """A commit that changed a document, or says so: when it was made, and whether somebody went back with it."""
+    """A commit that changed a document, or says so: when it was made, and how far somebody went back with it."""
 
     id: ObjectId
     time: int
     is_merge: bool
-    went_back: bool
+    went_back: WentBack
 
 
 class Since:
@@ -36,9 +36,10 @@ class Since:
         """The commits, parents before their children."""
         return beyond(self._reader.source, self.head, [self._other])
 
-    def went_back(self, collection: Collection, document: str) -> bool:
-        """Whether somebody went back with a document."""
-        return any(touched.went_back for touched in self._of(collection, document))
+    def went_back(self, collection: Collection, document: str) -> WentBack:
+        """Return how far somebody went back with a document."""
+        # By chance the words are in the order of what they mean.
+        return max((touched.went_back for touched in self._of(collection, document)), default="")
 
     def time(self, collection: Collection, document: str) -> int:
         """Return when a document was changed last, in seconds since 1970. A merge is no change of its own."""

@@ -158,6 +158,11 @@ class Worktree:
         """Its own git directory."""
         return self._git_dir
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the branch is checked out in it."""
+        return refs.read_head(self._repository) == self._repository.ref
+
     def forget_past(self) -> None:
         """Forget what the view showed before, and how conflicts were resolved: the history was written anew.
 
@@ -169,6 +174,8 @@ class Worktree:
             index = gitindex.read(self._git_dir, self.path, self._private)
             index.forget_resolved()
             if index.changed and len(record.shown) == 1 and record.shown[0] is not None:
+                for path, _ in list(index.racy()):
+                    index.distrust(path)
                 self._write_index(lock, index, record.shown[0])
             signed = signs(self._git_dir / "index")
             ViewRecord(record.shown, signed, self._logged(), head=record.head, since=record.since).write(self._private)

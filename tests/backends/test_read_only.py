@@ -52,6 +52,7 @@ WRITES: dict[str, Call] = {
     "pin": lambda b: b.pin("nightly", "release"),
     "rollback": lambda b: b.rollback("nightly", "~1"),
     "reshard": lambda b: b.reshard(1),
+    "fetch": lambda b: b.fetch(b.store.identity.rpartition(":")[0]),
     "execution": lambda b: b.record_execution("nightly", 1, 1),
     "gc": lambda b: asyncio.to_thread(b.store.gc),
 }

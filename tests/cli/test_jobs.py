@@ -25,7 +25,7 @@ def test_list_as_json_is_one_array(gitstate: Gitstate, store: Path) -> None:
     weekly, nightly = json.loads(gitstate("--store", store, "list", "--json").out)
     assert nightly.keys() == weekly.keys() == {
         *("id", "name", "status", "total_sheets", "completed_sheets", "failed_sheets", "last_completed_sheet"),
-        *("created_at", "updated_at", "completed_at", "error_message"),
+        *("created_at", "updated_at", "completed_at", "error_message", "rescues"),
     }  # fmt: skip
     assert (nightly["id"], nightly["name"], nightly["status"]) == ("nightly", "Nightly report", "running")
     assert (nightly["completed_sheets"], nightly["total_sheets"], nightly["completed_at"]) == (1, 3, None)

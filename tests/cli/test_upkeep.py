@@ -39,6 +39,7 @@ def test_verify_as_json_is_one_object(gitstate: Gitstate, store: Path) -> None:
         "objects": 29,
         "documents": 2,
         "problems": [],
+        "rescues": 0,
     }
     leave_damaged(store)
     (store / "jobs/nightly/job.json").write_text("{")

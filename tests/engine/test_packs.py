@@ -59,7 +59,7 @@ def test_sizes_at_the_edges_of_the_header(repository: Repository, size: int) -> 
 
 def test_far_offsets_go_to_a_table_of_64_bits() -> None:
     def index(start: int) -> bytes:
-        return packs.index_of([(bytes([n]) * 20, 1, start + 7 * n) for n in range(3)], b"c" * 20)
+        return packs.index([(bytes([n]) * 20, 1, start + 7 * n) for n in range(3)], b"c" * 20)
 
     usual, far = index(12), index((1 << 31) - 7)
     assert len(far) == len(usual) + 2 * 8

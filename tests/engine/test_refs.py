@@ -187,6 +187,43 @@ def test_a_ref_that_the_disk_refuses_leaves_nothing_behind(
     assert refused
 
 
+@pytest.mark.parametrize("step", ["rename", "unlink"])
+def test_what_a_dead_process_did_with_a_ref_is_finished_by_the_next_one(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It dies with a lock of its own, or when the ref is there and its private name as well."""
+    engine, folder = open_engine(), tmp_path / "store"
+    head = save(engine, {"a": b"1"})
+
+    class Dead(BaseException):
+        pass
+
+    def die(path: Any, *_: Any) -> None:
+        raise Dead
+
+    with monkeypatch.context() as patch:
+        if step == "rename":
+            patch.setattr(os, "rename", die)
+            patch.setattr(os, "unlink", die)
+        else:
+            patch.setattr("gitstate.engine.locks.LockFile._let_go", die)
+        with pytest.raises(Dead):
+            engine.create_ref("refs/tags/one", head)
+    left = {"rename": ["one.lock"], "unlink": ["one"]}[step]
+    assert [path.name for path in (folder / ".git/refs/tags").iterdir()] == left
+    private = list((folder / ".git/gitstate").glob("own-*"))
+    assert len(private) == 1
+    other = open_engine()
+    told = [problem.place for problem in other.check()]
+    assert told == (["refs/tags/one.lock"] if step == "rename" else [])
+    save(other, {"a": b"2"})
+    assert not private[0].exists()
+    assert [path.name for path in (folder / ".git/refs/tags").iterdir()] == ([] if step == "rename" else left)
+    if step == "rename":
+        other.create_ref("refs/tags/one", head)
+    assert other.ref("refs/tags/one") == head
+
+
 def test_a_name_of_something_lost_is_an_error_that_names_it(open_engine: OpenEngine, tmp_path: Path) -> None:
     engine = open_engine(check=False)
     save(engine, {"a": b"1"})

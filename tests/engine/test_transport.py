@@ -1,14 +1,15 @@
 """One engine for all ways to another repository: what each of them does, and how each of them fails."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gitstate.engine.outgoing import PackSource
 from gitstate.engine.transport import MOVED, Outgoing, RefUpdate, Transport
+from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git
-from tests.servers import TRANSPORTS, bare, hook, served
+from tests.servers import TRANSPORTS, hook, served
 
 
 @pytest.fixture(scope="module", params=TRANSPORTS)
@@ -18,40 +19,6 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     (folder / "root").mkdir()
     with served(request.param, folder / "root", folder) as url:
         yield folder / "root", url
-
-
-def make(root: Path, name: str) -> tuple[Path, Path]:
-    """Make a bare repository with two commits, and a clone of it; return both."""
-    origin = bare(root / f"{name}.git")
-    work = root.parent / f"{name}-work"
-    git(root, "clone", "-q", str(origin), str(work))
-    for number in (1, 2):
-        (work / "file").write_text(f"{number}\n" * 100)
-        git(work, "add", ".")
-        git(work, "commit", "-q", "-m", f"Commit {number}")
-    git(work, "push", "-q", "origin", "main")
-    return origin, work
-
-
-def commit(work: Path, text: str = "new\n") -> str:
-    (work / "file").write_text(text)
-    git(work, "commit", "-q", "-am", "One more")
-    return git(work, "rev-parse", "HEAD").strip()
-
-
-def pack_of(work: Path, *revisions: str) -> PackSource:
-    """Return what some revisions have, as a finished pack."""
-    folder = work.parent / f"{work.name}-pack"
-    folder.mkdir(exist_ok=True)
-    listed = git(work, "rev-list", "--objects", *revisions)
-    ids = "".join(f"{line.split()[0]}\n" for line in listed.splitlines())
-    import subprocess
-
-    done = subprocess.run(
-        ["git", "pack-objects", "--stdout", "-q"], cwd=work, input=ids.encode(), capture_output=True, check=True
-    )
-    (folder / "pack").write_bytes(done.stdout)
-    return PackSource(ids.count("\n"), path=folder / "pack")
 
 
 def test_refs(server: tuple[Path, str]) -> None:
@@ -72,15 +39,13 @@ def test_fetch(server: tuple[Path, str], tmp_path: Path) -> None:
     origin, work = make(root, "fetch")
     old = git(work, "rev-parse", "HEAD").strip()
     git(tmp_path, "clone", "-q", str(origin), "copy")
-    new = commit(work)
+    new = one_more(work)
     git(work, "push", "-q", "origin", "main")
     received = bytearray()
     there = Transport(f"{url}/fetch.git", timeout=10)
     refs = there.fetch(lambda refs: [refs["refs/heads/main"]], [old], received.extend)
     assert refs["refs/heads/main"] == new
     assert received[:4] == b"PACK" and int.from_bytes(received[8:12], "big") == 3
-    import subprocess
-
     subprocess.run(["git", "index-pack", "--fix-thin", "--stdin"], cwd=tmp_path / "copy", input=received, check=True)
     assert git(tmp_path / "copy", "cat-file", "-t", new) == "commit\n"
 
@@ -89,7 +54,7 @@ def test_push(server: tuple[Path, str]) -> None:
     root, url = server
     origin, work = make(root, "push")
     old = git(work, "rev-parse", "HEAD").strip()
-    new = commit(work)
+    new = one_more(work)
     there = Transport(f"{url}/push.git", timeout=10)
     update = RefUpdate("refs/heads/main", old, new)
     pushed = there.push(lambda refs: Outgoing([update], pack_of(work, new, f"^{old}")))
@@ -110,7 +75,7 @@ def test_rejected_by_a_hook(server: tuple[Path, str]) -> None:
     origin, work = make(root, "hook")
     hook(origin, "pre-receive", "echo 'not on \033[31mFridays' >&2; exit 1")
     old = git(work, "rev-parse", "HEAD").strip()
-    new = commit(work)
+    new = one_more(work)
     there = Transport(f"{url}/hook.git", timeout=10)
     update = RefUpdate("refs/heads/main", old, new)
     pushed = there.push(lambda refs: Outgoing([update], pack_of(work, new, f"^{old}")))

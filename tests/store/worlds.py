@@ -10,7 +10,7 @@ from gitstate.engine.objects import Commit, ObjectId, Signature
 from gitstate.engine.staging import Staging
 from gitstate.format.message import EVENT, Message
 from gitstate.format.version import FormatVersion
-from gitstate.store.documents import Collection, Joining
+from gitstate.store.documents import Collection, Joining, WentBack
 from gitstate.store.histories import JoinedHistories, OnConflict, join
 from gitstate.store.reader import Reader
 from tests.stores import NOTES
@@ -19,9 +19,10 @@ __all__ = ["NOTED", "World"]
 
 Value = dict[str, Any]
 
+BACK: dict[str, WentBack] = {"rolled-back": "whole", "restored": "part"}
 NOTED = replace(
     NOTES,
-    joining=Joining(time_field="saved", went_back=lambda said: said.get(EVENT) == "rolled-back"),
+    joining=Joining(time_field="saved", went_back=lambda said: BACK.get(said.get(EVENT) or "", "")),
 )
 
 

@@ -1,0 +1,389 @@
+"""What is particular to HTTP: who asks, who answers, where it leads, and what its statuses mean."""
+
+import base64
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine.credentials import Credentials
+from gitstate.engine.transport import Outgoing, RefUpdate, Transport
+from gitstate.errors import (
+    AccessDeniedError,
+    NoRepositoryError,
+    SyncError,
+    TooLargeError,
+    UnreachableError,
+)
+from tests.conftest import GIT_CONFIG
+from tests.engine.repositories import make, one_more, pack_of
+from tests.git import git
+from tests.servers import Authority, Web, authority, saying, web
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one repository, a.git."""
+    folder = tmp_path_factory.mktemp("web") / "root"
+    make(folder, "a")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/.gitconfig").write_text(GIT_CONFIG)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def at(server: Web, path: str = "/a.git", login: str = "") -> Transport:
+    scheme, _, rest = server.url.partition("://")
+    return Transport(f"{scheme}://{login + '@' if login else ''}{rest}{path}", timeout=10)
+
+
+def sent(server: Web) -> list[str]:
+    """Return what the server was shown, request by request."""
+    return [headers.get("authorization", "") for _, _, headers in server.requests]
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_the_address_holds_a_password(root: Path, home: Path) -> None:
+    with web(root, user="ann", password="p@ss:w/d") as server:
+        assert at(server, login="ann:p%40ss%3Aw%2Fd").refs()
+        assert sent(server) == [basic("ann", "p@ss:w/d")], "without being asked"
+        with pytest.raises(AccessDeniedError, match="does not take the credentials") as failed:
+            at(server, login="ann:wrong").refs()
+        assert "wrong" not in str(failed.value)
+        with pytest.raises(AccessDeniedError, match=r"wants credentials.*GITSTATE_TOKEN"):
+            at(server).refs()
+
+
+def test_a_token_of_the_environment(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
+    with web(root, user="x-access-token", password="t0ken") as server:
+        there = at(server)
+        assert there.refs() and there.refs()
+        right = basic("x-access-token", "t0ken")
+        assert sent(server) == ["", right, right], "the second time it is known"
+    monkeypatch.setenv("GITSTATE_USERNAME", "ann")
+    with web(root, user="ann", password="t0ken") as server:
+        assert at(server).refs()
+    with web(root, bearer="t0ken") as server:
+        assert at(server).refs(), "the challenge names no other way"
+        assert "t0ken" not in repr(Credentials())
+
+
+def test_a_token_goes_over_no_open_network(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
+    with web(root, user="x", password="t0ken") as server:
+        monkeypatch.setenv("http_proxy", server.url)  # it serves what it is asked for, whichever host
+        server.answer = (401, {"WWW-Authenticate": "Basic realm=x"}, b"")
+        with pytest.raises(AccessDeniedError, match="not sent over http"):
+            Transport("http://forge.example/a.git", timeout=10).refs()
+        assert sent(server) == [""]
+
+
+def test_netrc(root: Path, home: Path) -> None:
+    (home / ".netrc").write_text("machine 127.0.0.1 login ann password secret\n")
+    with web(root, user="ann", password="secret") as server:
+        assert at(server).refs()
+        with pytest.raises(AccessDeniedError):
+            at(server, login="bob").refs()
+
+
+HELPER = """#!/bin/sh
+echo "$1" >> {log}
+cat >> {log}
+[ "$1" = get ] && printf 'username=ann\\npassword=%s\\n' "$(cat {secret})"
+true
+"""
+
+
+@pytest.fixture
+def helper(home: Path) -> Path:
+    """A credential helper of the user's; give the folder with what it knows (``secret``) and was asked (``log``)."""
+    folder = home / "helper"
+    folder.mkdir()
+    (folder / "secret").write_text("secret")
+    (folder / "log").write_text("")
+    (folder / "run").write_text(HELPER.format(log=folder / "log", secret=folder / "secret"))
+    (folder / "run").chmod(0o755)
+    git(home, "config", "--global", "credential.helper", str(folder / "run"))
+    return folder
+
+
+def test_a_credential_helper(root: Path, helper: Path) -> None:
+    with web(root, user="ann", password="secret") as server:
+        there = at(server)
+        assert there.refs() and there.refs()
+        log = (helper / "log").read_text()
+        assert log.count("get\n") == 1 and log.count("store\n") == 1 and f"host=127.0.0.1:{server.port}" in log
+        (helper / "secret").write_text("wrong")
+        with pytest.raises(AccessDeniedError, match="does not take"):
+            at(server).refs()
+        assert (helper / "log").read_text().count("erase\n") == 1
+
+
+def test_a_repository_names_no_helper(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "-q", "evil")
+    git(tmp_path / "evil", "config", "credential.helper", f"!touch {tmp_path}/ran;")
+    git(tmp_path / "evil", "config", "core.askPass", f"{tmp_path}/none")
+    monkeypatch.chdir(tmp_path / "evil")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "evil/.git"))
+    with web(root, user="ann", password="secret") as server, pytest.raises(AccessDeniedError):
+        at(server).refs()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nobody_is_asked(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = tmp_path / "ask"
+    asking.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\necho x\n")
+    asking.chmod(0o755)
+    git(home, "config", "--global", "core.askPass", str(asking))
+    for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
+        monkeypatch.setenv(name, str(asking))
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "1")
+    with web(root, user="ann", password="secret") as server, pytest.raises(AccessDeniedError):
+        at(server).refs()
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_helper_that_waits_for_somebody(root: Path, home: Path) -> None:
+    git(home, "config", "--global", "credential.helper", "!sleep 60;")
+    with web(root, user="ann", password="secret") as server, pytest.raises(AccessDeniedError):
+        Transport(f"{server.url}/a.git", timeout=0.5).refs()
+
+
+def test_a_header_of_the_user(root: Path, home: Path) -> None:
+    with web(root, bearer="t0ken") as server:
+        git(home, "config", "--global", f"http.{server.url}/.extraHeader", "Authorization: Bearer t0ken")
+        assert at(server).refs()
+
+
+def test_a_push_is_authorized(root: Path, home: Path) -> None:
+    origin, work = make(root, "pushed")
+    old = git(work, "rev-parse", "HEAD").strip()
+    new = one_more(work)
+    with web(root, user="ann", password="secret") as server:
+        there = at(server, "/pushed.git", "ann:secret")
+        update = RefUpdate("refs/heads/main", old, new)
+        assert there.push(lambda refs: Outgoing([update], pack_of(work, new, f"^{old}"))).rejected == {}
+        assert [method for method, _, _ in server.requests] == ["GET", "POST"]
+    assert git(origin, "rev-parse", "main").strip() == new
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "error", "words"),
+    [
+        (403, {}, b"Permission to a/a.git denied to ann.", AccessDeniedError, "denied to ann"),
+        (404, {}, b"", NoRepositoryError, "none that you may see"),
+        (410, {}, b"", NoRepositoryError, "HTTP 410"),
+        (413, {}, b"", TooLargeError, "no pack of this size"),
+        (429, {"Retry-After": "7"}, b"", UnreachableError, "try again in 7 s"),
+        (503, {}, b"", UnreachableError, "try again later"),
+        (500, {}, b"o\x1b[31mh \xff\n dear", SyncError, "oh \ufffd dear"),
+        (200, {"Content-Type": "text/html"}, b"<html>", NoRepositoryError, "not as a git server"),
+    ],
+)
+def test_statuses(
+    root: Path, home: Path, status: int, headers: dict[str, str], body: bytes, error: type[SyncError], words: str
+) -> None:
+    with web(root) as server:
+        server.answer = (status, headers, body)
+        with pytest.raises(error, match=words) as failed:
+            at(server).refs()
+        assert type(failed.value) is error and server.url in str(failed.value)
+
+
+def test_a_push_that_the_web_server_refuses(root: Path, home: Path) -> None:
+    """The answer comes while the pack is on its way."""
+    _, work = make(root, "refused")
+    (work / "big").write_bytes(os.urandom(5_000_000))
+    git(work, "add", ".")
+    old = git(work, "rev-parse", "HEAD").strip()
+    new = one_more(work)
+    with web(root) as server:
+        for status, error in ((413, TooLargeError), (401, AccessDeniedError), (403, AccessDeniedError)):
+            server.answer_posts = (status, {}, b"no")
+            there = at(server, "/refused.git")
+            update = RefUpdate("refs/heads/main", old, new)
+            with pytest.raises(error):
+                there.push(lambda refs, update=update: Outgoing([update], pack_of(work, new, f"^{old}")))
+
+
+def test_tls(root: Path, home: Path, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web(root, tls=tls, host="") as server:
+        with pytest.raises(SyncError, match=r"certificate is not trusted.*sslCAInfo") as failed:
+            at(server).refs()
+        assert type(failed.value) is SyncError, "to try again is of no use"
+        git(home, "config", "--global", "http.sslVerify", "false")
+        with pytest.raises(SyncError, match="sslVerify=false is not followed"):
+            at(server).refs()
+        git(home, "config", "--global", f"http.{server.url}.sslCAInfo", str(tls.ca))
+        assert at(server).refs()
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tls.ca))
+        with pytest.raises(SyncError, match=r"certificate is not trusted.*not valid for '127\.0\.0\.2'"):
+            Transport(f"https://127.0.0.2:{server.port}/a.git", timeout=10).refs()
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tls.ca.with_name("none")))
+        with pytest.raises(SyncError, match=r"none cannot be used"):
+            at(server).refs()
+
+
+def test_what_does_not_speak_tls(root: Path, home: Path) -> None:
+    with web(root) as server, pytest.raises(SyncError, match="TLS"):
+        Transport(f"https://127.0.0.1:{server.port}/a.git", timeout=10).refs()
+    with saying() as port, pytest.raises(UnreachableError, match=r"says nothing for 0\.3 s"):
+        Transport(f"https://127.0.0.1:{port}/a.git", timeout=0.3).refs()
+
+
+def test_a_redirect_is_followed(root: Path, home: Path) -> None:
+    with web(root) as server, web(root, redirect=server.url) as first:
+        assert at(first).refs() == at(server).refs()
+        received: list[bytes] = []
+        at(first).fetch(lambda refs: [refs["HEAD"]], [], received.append)
+        assert received and [method for method, _, _ in server.requests][-2:] == ["GET", "POST"]
+
+
+def test_credentials_do_not_follow_to_another_host(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
+    git(home, "config", "--global", "http.extraHeader", "X-Secret: 1")
+    with web(root, user="ann", password="secret") as other, web(root, redirect=other.url) as first:
+        with pytest.raises(AccessDeniedError):
+            at(first, login="ann:secret").refs()
+        assert set(sent(other)) == {""}
+        assert not any("x-secret" in headers for _, _, headers in other.requests)
+
+
+@pytest.mark.parametrize("to", ["/elsewhere", "http://127.0.0.1:1/x", "file:///etc", "ext::sh", "", "https://["])
+def test_a_redirect_to_what_is_none(root: Path, home: Path, to: str) -> None:
+    with web(root) as server:
+        server.answer = (302, {"Location": to}, b"")
+        with pytest.raises(SyncError):
+            at(server).refs()
+
+
+def test_a_redirect_in_a_circle_or_to_less_safety(
+    root: Path, home: Path, tls: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(tls.ca))
+    with web(root) as server:
+        server.answer = (302, {"Location": "/a.git/info/refs?service=git-upload-pack"}, b"")
+        with pytest.raises(SyncError, match="without end"):
+            at(server).refs()
+        server.answer = None
+        with web(root, tls=tls, redirect=server.url) as safe, pytest.raises(SyncError, match="less safe"):
+            at(safe).refs()
+
+
+def test_a_redirect_of_a_push(root: Path, home: Path) -> None:
+    _, work = make(root, "redirected")
+    old = git(work, "rev-parse", "HEAD").strip()
+    new = one_more(work)
+    with web(root) as server:
+        server.answer_posts = (307, {"Location": f"{server.url}/a.git/git-receive-pack"}, b"")
+        update = RefUpdate("refs/heads/main", old, new)
+        with pytest.raises(SyncError, match="sends elsewhere"):
+            at(server, "/redirected.git").push(lambda refs: Outgoing([update], pack_of(work, new, f"^{old}")))
+
+
+@contextmanager
+def tunnels(login: str = "") -> Iterator[tuple[int, list[bytes]]]:
+    """Run a proxy that leads wherever it is asked to, over CONNECT; give its port and what it was asked."""
+    asked: list[bytes] = []
+
+    def talk(client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        asked.append(head)
+        if login and basic(*login.split(":")).encode() not in head:
+            client.sendall(b"HTTP/1.1 407 Who are you\r\n\r\n")
+            return
+        host, _, port = head.split()[1].decode().partition(":")
+        with socket.create_connection((host, int(port)), 5) as server:
+            client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+            def back() -> None:
+                with suppress(OSError):
+                    while data := server.recv(1 << 16):
+                        client.sendall(data)
+
+            thread = threading.Thread(target=back, daemon=True)
+            thread.start()
+            while data := client.recv(1 << 16):
+                server.sendall(data)
+
+    with saying(talk) as port:
+        yield port, asked
+
+
+def test_a_proxy(root: Path, home: Path, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(tls.ca))
+    with web(root, tls=tls) as server:
+        with tunnels() as (port, asked):
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+            assert at(server).refs() and len(asked) == 1
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            assert at(server).refs() and len(asked) == 1
+        with tunnels("ann:secret") as (port, _):
+            git(home, "config", "--global", "http.proxy", f"http://ann:secret@127.0.0.1:{port}")
+            assert at(server).refs()
+            git(home, "config", "--global", "http.proxy", f"http://127.0.0.1:{port}")
+            with pytest.raises(UnreachableError, match=r"proxy.*407"):
+                at(server).refs()
+            git(home, "config", "--global", "http.proxy", "socks5://127.0.0.1:1")
+            with pytest.raises(SyncError, match="proxy"):
+                at(server).refs()
+
+
+def test_a_repository_names_no_proxy(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "-q", "evil")
+    git(tmp_path / "evil", "config", "http.proxy", "http://127.0.0.1:1")
+    monkeypatch.chdir(tmp_path / "evil")
+    with web(root) as server:
+        assert at(server).refs()
+
+
+def test_the_connection_was_closed_meanwhile(root: Path, home: Path) -> None:
+    """Servers close what is idle for seconds, and to put a pack together may take longer."""
+    with web(root, idle=0.1) as server:
+        received: list[bytes] = []
+
+        def choose(refs: object) -> list[str]:
+            threading.Event().wait(0.4)
+            return [refs["HEAD"]]  # type: ignore[index]
+
+        at(server).fetch(choose, [], received.append)
+        assert received
+
+
+def test_git_reads_the_same_of_the_user(root: Path, home: Path) -> None:
+    """Which setting fits an address best is what git says it is."""
+    from gitstate.engine.usersettings import UserSettings
+
+    urls = ["https://*.example.org", "https://a.example.org", "https://a.example.org/x", "https://ann@a.example.org"]
+    urls += ["https://a.example.org:8443", "http://a.example.org", "https://a.example.org/x/y/"]
+    for number, url in enumerate(urls):
+        git(home, "config", "--global", f"http.{url}.proxy", str(number))
+    git(home, "config", "--global", "http.proxy", "general")
+    settings = UserSettings()
+    for url in [f"{each}{path}" for each in urls[1:] for path in ("", "/x", "/x/y", "/xy", "/x/y/z")]:
+        said = subprocess.run(
+            ["git", "config", "--get-urlmatch", "http.proxy", url], cwd=home, capture_output=True, text=True
+        ).stdout
+        assert settings.for_url("http", "proxy", url) == said.strip(), url
