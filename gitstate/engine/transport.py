@@ -47,6 +47,9 @@ class Pushed(NamedTuple):
 class Transport:
     """One remote. No connection is kept between calls, which all may be stopped from another thread.
 
+    Beside what its methods say they raise UnsupportedError where the user's own configuration cannot be read, and where
+    something shall be pushed to a path and there is no git here.
+
     Args:
         url: Its address; see :mod:`gitstate.engine.addresses`.
         timeout: Seconds that it may take to be connected to, and be silent each time.

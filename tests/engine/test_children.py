@@ -93,7 +93,7 @@ def test_what_they_do_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Ann")
     told = environment()
     assert {name for name in told if name.startswith("GIT_")} == {
-        *("GIT_ASKPASS", "GIT_AUTHOR_NAME", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT")
+        *("GIT_ASKPASS", "GIT_AUTHOR_NAME", "GIT_CONFIG_NOSYSTEM", "GIT_NO_LAZY_FETCH", "GIT_TERMINAL_PROMPT")
     }
     assert told["GIT_ASKPASS"] == ""
 

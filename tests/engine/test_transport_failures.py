@@ -270,3 +270,47 @@ def test_no_password_is_told(tmp_path: Path) -> None:
         with pytest.raises(SyncError) as failed:
             Transport(url, timeout=5).refs()
         assert "secret" not in str(failed.value) and "127.0.0.1" in str(failed.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_path_that_belongs_to_somebody_else(tmp_path: Path) -> None:
+    origin, _ = make(tmp_path / "root", "a")
+    for path in (origin, *origin.rglob("*")):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(AccessDeniedError, match=r"another user.*safe\.directory"):
+        Transport(str(origin)).refs()
+
+
+def test_an_update_hook_refuses_one_of_several(servers: dict[str, Server]) -> None:
+    server = servers["http"]
+    origin, work = make(server.root, "update")
+    hook(origin, "update", 'case $1 in refs/heads/main) echo "main is closed"; exit 1;; esac')
+    old, before = git(work, "rev-parse", "HEAD", "HEAD~1").split()
+    new = one_more(work)
+    updates = [RefUpdate("refs/heads/main", old, new), RefUpdate("refs/heads/other", None, before)]
+    there = Transport(server.url.replace("PORT", str(server.port)) + "/update.git", timeout=10)
+    pushed = there.push(lambda refs: Outgoing(updates, pack_of(work, new, f"^{old}")))
+    assert pushed.rejected == {"refs/heads/main": "hook declined"}
+    assert there.said == ["main is closed", "error: hook declined to update refs/heads/main"]
+    assert git(origin, "rev-parse", "other").strip() == before
+
+
+def test_how_far_it_is(servers: dict[str, Server]) -> None:
+    server = servers["git"]
+    _, work = make(server.root, "progress", size=300_000)
+    (work / "big").write_bytes(os.urandom(3_000_000))
+    git(work, "add", ".")
+    old, new = git(work, "rev-parse", "HEAD").strip(), one_more(work)
+    there = Transport(server.url.replace("PORT", str(server.port)) + "/progress.git", timeout=10)
+    seen: list[tuple[str, int, int | None]] = []
+    update = RefUpdate("refs/heads/main", old, new)
+    pack = pack_of(work, new, f"^{old}")
+    assert pack.path is not None
+    size = pack.path.stat().st_size
+    there.push(lambda refs: Outgoing([update], pack), lambda *told: seen.append(told))
+    assert ("sending", size, size) in seen and len(seen) < 30
+    seen.clear()
+    received: list[bytes] = []
+    there.fetch(lambda refs: [new], [], received.append, lambda *told: seen.append(told))
+    assert seen[-1] == ("receiving", sum(map(len, received)), None) and len(seen) < 30
+    assert {stage for stage, _, _ in seen} >= {"counting", "receiving"}

@@ -372,6 +372,14 @@ def test_the_connection_was_closed_meanwhile(root: Path, home: Path) -> None:
         assert received
 
 
+def test_odd_paths(root: Path, home: Path, tmp_path: Path) -> None:
+    make(tmp_path / "odd", "a b")
+    make(tmp_path / "odd", "k\u00e4se")
+    with web(tmp_path / "odd") as server:
+        for path in ("/a b.git", "/a%20b.git/", "/k\u00e4se.git", "/k%C3%A4se.git"):
+            assert at(server, path).refs()
+
+
 def test_git_reads_the_same_of_the_user(root: Path, home: Path) -> None:
     """Which setting fits an address best is what git says it is."""
     from gitstate.engine.usersettings import UserSettings
