@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Literal
 
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.proposing import ProposingBackend
+from gitstate.backends.rules import job_rules
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
+    from gitstate.values.merge import Rule
 
 __all__ = ["GitStateBackend"]
 
@@ -38,6 +42,8 @@ class GitStateBackend(ProposingBackend):
         code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
             checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
             None: the project in whose own repository the store lies, if it does. False: none.
+        rules: How fields of the model's own are merged: rules of :mod:`gitstate.rules` by pointers such as
+            ``/cost_cents`` and ``/sheets/*/labels``; they go before those for jobs.
 
     Raises:
         StoreNotFoundError: There is no store and ``create`` is False.
@@ -57,10 +63,12 @@ class GitStateBackend(ProposingBackend):
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
         code: str | os.PathLike[str] | Literal[False] | None = None,
+        rules: Mapping[str, Rule] | None = None,
     ) -> None:
         project = _project(code)  # first: one that cannot be meant is refused before anything is made
+        job_rules(rules)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
-        super().__init__(store, model=model, fallback=artifacts)
+        super().__init__(store, model=model, fallback=artifacts, rules=rules)
         self._project = store.project if code is None else project
         if self._project is not None:
             from gitstate.backends.code import CodeStamp
