@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.fleet import FleetBackend, autosync
+from gitstate.backends.rules import job_rules
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
     from gitstate.engine.transport import Progress
+    from gitstate.values.merge import Rule
 
 __all__ = ["GitStateBackend"]
 
@@ -45,6 +49,8 @@ class GitStateBackend(FleetBackend):
         sync_remote: The remote.
         sync_delay: Seconds from a save to that sync, which takes along all that is saved meanwhile.
         sync_at_close: Seconds that :meth:`close` waits at most for what was saved last to get there; 0: it tries not.
+        rules: How fields of the model's own are merged: rules of :mod:`gitstate.rules` by pointers such as
+            ``/cost_cents`` and ``/sheets/*/labels``; they go before those for jobs.
 
     Raises:
         NotFoundError: There is no such remote.
@@ -69,11 +75,13 @@ class GitStateBackend(FleetBackend):
         sync_remote: str = "origin",
         sync_delay: float = 5.0,
         sync_at_close: float = 5.0,
+        rules: Mapping[str, Rule] | None = None,
     ) -> None:
         project = _project(code)  # first: one that cannot be meant is refused before anything is made
+        job_rules(rules)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:
-            super().__init__(store, model=model, fallback=artifacts)
+            super().__init__(store, model=model, fallback=artifacts, rules=rules)
             self._autosync = autosync(store, sync, sync_remote, sync_delay, sync_at_close)
         except BaseException:
             store.close()
