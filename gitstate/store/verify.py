@@ -146,7 +146,7 @@ def check(
     back: list[Problem] = []
     for commit_id in dict.fromkeys(heads.values()):
         documents.look_at(commit_id, collections)
-        back += purge.back(engine, commit_id)
+        back += purge.back(engine, commit_id, pinned)
     problems = (*objects.problems, *documents.problems, *dict.fromkeys(back))
     return Report(objects.commits, objects.objects, len(documents.seen), problems)
 
