@@ -251,7 +251,7 @@ async def test_merges_are_kept_and_proposals_move_along(store: Path) -> None:
         assert applied.jobs == ("nightly",)
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_of_any_history_nothing_is_left_and_nothing_else_is_lost(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
