@@ -199,7 +199,7 @@ class Proxy:
 def proxy(
     port: int | Callable[[], int],
     *,
-    cut_after: int | None | Callable[[], int | None] = None,
+    cut_after: int | Callable[[], int | None] | None = None,
     stall_after: int | None = None,
     drip: float | None = None,
     upwards: bool | None = None,
