@@ -197,9 +197,9 @@ class Proxy:
 
 @contextmanager
 def proxy(
-    port: int,
+    port: int | Callable[[], int],
     *,
-    cut_after: int | None = None,
+    cut_after: int | Callable[[], int | None] | None = None,
     stall_after: int | None = None,
     drip: float | None = None,
     upwards: bool | None = None,
@@ -207,8 +207,8 @@ def proxy(
     """Pass on what goes to ``port``.
 
     Args:
-        port: The server's.
-        cut_after: Each connection is reset after so many bytes.
+        port: The server's; a function is asked for each connection.
+        cut_after: Each connection is reset after so many bytes; a function is asked for each.
         stall_after: Nothing more is passed on, nor closed, after so many bytes of a connection.
         drip: What the server sends comes one byte at a time, with so many seconds between two.
         upwards: Count only what the client sends (True), or what the server sends (False); None: both.
@@ -218,17 +218,19 @@ def proxy(
     def talk(client: socket.socket) -> None:
         there.connections += 1
         counted = 0
-        with client, suppress(OSError), socket.create_connection((_HERE, port), _START) as server:
+        cut = cut_after() if callable(cut_after) else cut_after
+        goes_to = (_HERE, port() if callable(port) else port)
+        with client, suppress(OSError), socket.create_connection(goes_to, _START) as server:
             other = {client: server, server: client}
             reading = [client, server]
             while reading and not there.ended.is_set():
                 for source in select.select(reading, [], [], 0.05)[0]:
                     counts = upwards is None or upwards == (source is client)
-                    limits = [limit for limit in (cut_after, stall_after) if limit is not None and counts]
+                    limits = [limit for limit in (cut, stall_after) if limit is not None and counts]
                     left = min(limits, default=1 << 60) - counted
                     data = source.recv(1 if drip and source is server else min(left, 1 << 16)) if left > 0 else b""
                     if left <= 0:
-                        if cut_after is not None:
+                        if cut is not None:
                             for each in (client, server):
                                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                             return
