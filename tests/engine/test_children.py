@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gitstate.engine import children
 from gitstate.engine.addresses import parse
 from gitstate.engine.children import environment, git_command, ssh_command
 from gitstate.engine.transport import Outgoing, RefUpdate, Transport
 from gitstate.engine.usersettings import UserSettings
-from gitstate.errors import NoRepositoryError, SyncError, UnsupportedError
+from gitstate.errors import AccessDeniedError, NoRepositoryError, SyncError, UnreachableError, UnsupportedError
 from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git
 from tests.servers import hook, saying
@@ -151,6 +152,29 @@ def test_none_is_left(tmp_path: Path) -> None:
     state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
     if Path("/proc/self/stat").exists():
         assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX", "a hook still runs"
+
+
+def test_one_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_FAREWELL", 0.2)
+    stubborn = program(tmp_path / "ssh", "trap '' TERM; while :; do sleep 1; done")
+    monkeypatch.setenv("GIT_SSH", str(stubborn))
+    with pytest.raises(UnreachableError, match="says nothing"):
+        Transport("host:a", timeout=0.2).refs()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_one_that_says_something_after_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hangs up, and only then it says why."""
+    monkeypatch.setenv("GIT_SSH", str(program(tmp_path / "ssh", "exec >&-; sleep 0.2; echo Permission denied >&2")))
+    with pytest.raises(AccessDeniedError, match="Permission denied"):
+        Transport("host:a", timeout=5).refs()
+
+
+def test_a_shell_that_says_good_morning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSH", str(program(tmp_path / "ssh", "echo Good morning; sleep 5")))
+    with pytest.raises(SyncError, match=r"host:a does not answer as a git server does: .*Good"):
+        Transport("host:a", timeout=5).refs()
 
 
 def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
