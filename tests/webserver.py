@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _run(self, user: str) -> None:
-        path, _, query = self.path.partition("?")
+        path, _, query = self.path.removeprefix(f"http://{self.headers['Host']}").partition("?")  # as a proxy is asked
         told = {
             "GIT_PROJECT_ROOT": str(self.server.root),
             "GIT_HTTP_EXPORT_ALL": "1",

@@ -1,4 +1,4 @@
-"""Talks to another repository: lists its refs, fetches from it, pushes to it; see `docs/design/0011-transport.md`.
+"""Talks to another repository: lists its refs, fetches from it, pushes to it; see `docs/design/0012-transport.md`.
 
 Nothing here touches a store: what arrives is handed on as it comes, and what goes was put together by others.
 """

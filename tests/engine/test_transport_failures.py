@@ -1,6 +1,8 @@
 """Each way in which another repository cannot be talked to is told for what it is, in time, and without a secret."""
 
 import os
+import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -153,6 +155,38 @@ def test_another_thread_stops_it(transport: str, what: str, servers: dict[str, S
             there.refs() if what == "refs" else there.push(lambda refs: None)
         timer.join()
         with pytest.raises(ClosedError):
+            there.refs()
+
+
+@pytest.mark.parametrize("url", ["git://host.example/a", "https://host.example/a"])
+def test_the_name_is_looked_for_without_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [answer.wait(10)][1:])
+    try:
+        with pytest.raises(UnreachableError, match="nobody says in time where"), within(2):
+            Transport(url, timeout=0.3).refs()
+        there = Transport(url, timeout=60)
+        threading.Timer(0.2, there.close).start()
+        with pytest.raises(ClosedError), within(2):
+            there.refs()
+    finally:
+        answer.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_nobody_accepts() -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        url = f"git://127.0.0.1:{listener.getsockname()[1]}/a"
+        with pytest.raises(UnreachableError, match="does not answer in time"), within(2):
+            Transport(url, timeout=0.3).refs()
+        there = Transport(url, timeout=60)
+        threading.Timer(0.2, there.close).start()
+        with pytest.raises(ClosedError), within(2):
             there.refs()
 
 
