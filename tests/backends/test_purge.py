@@ -19,6 +19,7 @@ from gitstate.errors import (
     RevisionNotFoundError,
 )
 from gitstate.store.purge_plan import PurgeReport
+from tests.credentials import credential
 from tests.git import fsck, git
 from tests.remains import holders
 
@@ -201,6 +202,19 @@ async def test_a_number_and_a_pattern_are_found(store: Path) -> None:
         assert state.metadata["[purged]"] == 1
 
 
+async def test_credentials_of_a_kind_are_found(store: Path) -> None:
+    (_, token), (_, key) = credential("github-token", 1), credential("slack-token", 2)
+    file = store / "config.txt"
+    file.write_text(f"token {token}\nslack {key}\n")
+    git(store, "add", ".")
+    git(store, "commit", "-qm", f"use {token}")
+    await purge(store, kinds=["github-token"])
+    assert holders(store / ".git", token.encode()) == []
+    assert holders(store / ".git", key.encode()) != []
+    await purge(store, kinds=["all"])
+    assert holders(store / ".git", key.encode()) == []
+
+
 async def test_any_fanout_is_gone_and_names_that_are_folders_of_others_stay(tmp_path: Path) -> None:
     path = tmp_path / "state"
     long = "x" * 300
@@ -287,7 +301,10 @@ async def _any_history(path: Path, data: st.DataObject) -> None:
     by_job = data.draw(st.booleans())
     wanted = {} if by_job else {"value": SECRET}
     try:
-        await purge(path, *([NAME] if by_job else []), **wanted)
+        report = await purge(path, *([NAME] if by_job else []), **wanted)
+        forks = [held.what.removeprefix("job ") for held in report.plan.held]
+        if forks:
+            await purge(path, *forks)
     except NotFoundError:
         assert not by_job
     assert holders(path / ".git", *([NAME.encode()] if by_job else FORMS)) == []
@@ -317,13 +334,13 @@ async def _step(path: Path, step: str, job: str, number: int) -> None:
             elif step == "pin":
                 await backend.pin(job, f"pin-{number}")
             elif step == "propose":
-                await backend.propose(f"p{job}")
+                await backend.propose(f"p{JOBS.index(job)}")
             elif step == "apply":
-                await backend.apply_proposal(f"p{job}")
+                await backend.apply_proposal(f"p{JOBS.index(job)}")
         except (GitStateError, ValueError):
             return  # there is nothing to be done so
     if step == "propose":
-        async with GitStateBackend(path, branch=f"proposals/p{job}") as backend:
+        async with GitStateBackend(path, branch=f"proposals/p{JOBS.index(job)}") as backend:
             state = await backend.load(job) or state_of(job)
             state.metadata["proposed"] = SECRET
             await backend.save(state)
