@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test long check lint types floors bench docs clean \
-	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view
+	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
@@ -56,7 +56,7 @@ check: lint types floors test   ## everything that CI checks; the tests run the 
 bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
 	$(BIN)/python -m tests.bench $(BENCH)
 
-bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view: bench-%: $(VENV)/.bench
+bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync: bench-%: $(VENV)/.bench
 	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import callers, disk, history, jobs, processes, queries, reading, report, saving, view
+from tests.bench import callers, disk, history, jobs, processes, queries, reading, report, saving, syncing, view
 from tests.bench.rounds import FULL, Run
 from tests.bench.targets import targets
 
@@ -25,6 +25,7 @@ PARTS = {
     "read": reading.measure,
     "history": history.measure,
     "queries": queries.measure,
+    "sync": syncing.measure,
     "save": saving.measure,
     "disk": disk.measure,
     "view": view.measure,

@@ -12,7 +12,7 @@ from tests.bench.rounds import Run, timed
 from tests.bench.work import change, state_of
 from tests.git import git
 
-__all__ = ["ASKED", "WORKS", "measure"]
+__all__ = ["ASKED", "WORKS", "fill", "measure"]
 
 WORKS = ("log", "diff", "show", "blame")
 ASKED = "git, or 67 ms"
@@ -30,7 +30,7 @@ _SHEET = 11  # the first that changes
 def measure(run: Run) -> None:
     """Make the store, and let git, the library and the command line take turns at looking back in it."""
     folder = run.fresh()
-    asyncio.run(_fill(folder, run.sizes.commits, run.sizes.jobs_of_history))
+    asyncio.run(fill(folder, run.sizes.commits, run.sizes.jobs_of_history))
     revisions = git(folder, "log", "--format=%H", "--", f"jobs/{_JOB}").split()
     old, back = revisions[len(revisions) // 2], f"~{len(revisions) // 2}"
     peers = (_measure_git, _measure_library, _measure_command)
@@ -39,7 +39,8 @@ def measure(run: Run) -> None:
             peer(run, turn, folder, old, back)
 
 
-async def _fill(folder: Path, commits: int, jobs: int) -> None:
+async def fill(folder: Path, commits: int, jobs: int) -> None:
+    """Make a store of so many commits."""
     async with GitStateBackend(folder, durability="normal") as backend:
         states = [state_of(f"job-{number:03d}", _SHEETS, _LINES) for number in range(jobs)]
 

@@ -35,6 +35,7 @@ class Sizes:
     kept_up: int  # saves that are new to the index
     viewed: Sequence[int]  # files in the worktrees
     refreshes: int  # of a worktree
+    transports: Sequence[str]  # over which is synced
 
 
 FULL = Sizes(
@@ -52,6 +53,7 @@ FULL = Sizes(
     kept_up=300,
     viewed=(2_000, 200_000),
     refreshes=5,
+    transports=("path", "http", "ssh"),
 )
 TINY = Sizes(
     rounds=2,
@@ -68,6 +70,7 @@ TINY = Sizes(
     kept_up=5,
     viewed=(40, 80),
     refreshes=2,
+    transports=("path",),
 )
 
 

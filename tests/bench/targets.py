@@ -1,6 +1,6 @@
 """What gitstate must reach, and how far it could go."""
 
-from tests.bench import history, queries, view
+from tests.bench import history, queries, syncing, view
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, JsonFile, Sqlite
 from tests.bench.results import Figure, Target
@@ -39,6 +39,11 @@ def targets(sizes: Sizes) -> list[Target]:
         _at_most(queries.PAGE, queries.SQL, 2.0),
         _at_most(queries.BUILD, "git log", 3.0),
         _at_most(queries.KEEPING, "the save itself", 0.05),
+        *(
+            _at_most(syncing.work(transport), syncing.PUSHED, 2.0 if transport == "path" else 1.5)
+            for transport in sizes.transports
+        ),
+        _at_most(syncing.CLONE, syncing.CLONED, 2.0),
         *(_at_most(view.work(files), view.RESET, 1.0) for files in sizes.viewed),
         *(_at_most(f"git status, {files:,} files", view.AFTER, 1.1) for files in sizes.viewed),
         Target(Figure("disk", statistic="mean"), None, 6.0),
