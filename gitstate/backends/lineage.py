@@ -28,7 +28,8 @@ class Picture:
 
     ``content`` is its value, ``value_id`` the id of the stored value that it is, None as long as there is none: a save
     that was merged is none. ``revision`` is the commit at which the store had it; what came since is news to it.
-    ``encoded`` helps to encode the object once more, and is left behind by a pickle.
+    ``encoded`` helps to encode the object once more, and is left behind by a pickle. ``is_on_its_way`` says that the
+    commit at which the store has it is in a batch that is not published yet.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Picture:
         self.revision: str | None = None
         self._previous = previous
         self._stands = self._dropped = False
+        self.is_on_its_way = False
 
     def base(self) -> Picture | None:
         """Return the nearest picture in the chain that the store has."""
@@ -63,10 +65,12 @@ class Picture:
     def withdraw(self) -> None:
         """Take that back."""
         self._stands, self.value_id, self.revision = False, None, None
+        self.is_on_its_way = False
 
     def publish(self) -> None:
         """Say that the store has it for good; what came before no longer matters."""
         self._previous = None
+        self.is_on_its_way = False
 
     def drop(self) -> None:
         """Say that the store will never have it, unless it has."""
@@ -80,7 +84,7 @@ class Picture:
         return picture
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"encoded": None}
+        return self.__dict__ | {"encoded": None, "is_on_its_way": False}
 
 
 class _Album:

@@ -65,7 +65,7 @@ class PurgingBackend(RescuingBackend):
 
         Raises:
             StaleError: The token is that of another plan, or the store moved since; nothing was written.
-            BusyError: Another process writes or does upkeep for too long. If the message says that the store was
+            BusyError: Another process writes or does upkeep for too long. If the message says that the store is
                 purged, the rest is done by the next purge, or by ``verify(repair=True)``.
             As :meth:`plan_purge` does.
         """

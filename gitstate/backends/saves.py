@@ -53,6 +53,7 @@ class _Save:
         """A save behind this one is based on it. What was merged is not what the picture shows."""
         self.checked.add(value_id)
         self.picture.stand(None if self.merged else value_id, revision)
+        self.picture.is_on_its_way = True
 
     def withdrawn(self) -> None:
         """Take that back."""
@@ -89,7 +90,8 @@ def edit_for(
         base = picture.base()
         if base is not None and current is not None and base.value_id == current.value_id:
             return on_top(base, current)
-        if base is not None and base.revision is not None and was_purged(base.revision):
+        loaded = None if base is None or base.is_on_its_way else base.revision
+        if loaded is not None and was_purged(loaded):
             raise StaleError(
                 f"job {job_id!r} was purged from the store since this state was loaded or saved last, and is not "
                 "brought back by it",

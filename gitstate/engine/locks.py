@@ -387,8 +387,8 @@ def settle_doubles(private: Path, folder: Path) -> None:
 
 
 def doubles(private: Path, folder: Path) -> list[tuple[str, str]]:
-    """Return the files below a folder that are private files of ours as well, each with that, as :func:`settle_doubles` finds
-    them.
+    """Return the files below a folder that are private files of ours as well, each with that, as
+    :func:`settle_doubles` finds them.
     """
     own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not is_left(entry.path)}
     found: list[tuple[str, str]] = []

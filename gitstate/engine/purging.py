@@ -213,7 +213,7 @@ def clear(
             if not gone.isdisjoint(found.decode() for found in _ID.findall(files.read(path))):
                 files.remove(path)
     for ref, commit_id in there.items():
-        heads[repository.path(f"logs/{ref}")] = commit_id
+        heads[repository.path(f"logs/{refs.target(repository, ref)}")] = commit_id
     for log in map(os.fspath, roots.logs(repository)):
         at = heads.get(log)
         reflog.expire(log, gone, None if at is None else reflog.line(None, at, who, _NOTE))

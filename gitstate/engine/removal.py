@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from gitstate.engine import cgit, files, folding, packs, refs, roots, upkeep
 from gitstate.engine.folding import Lock
@@ -19,16 +20,24 @@ from gitstate.engine.packs import PackKind
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 
-__all__ = ["gone", "holds", "remove"]
+__all__ = ["Going", "gone", "holds", "remove"]
 
 _LONGEST = 4 * 3600.0  # seconds that git may take
 _OLD = 600.0  # seconds after which a file that git had not finished is nobody's
 _UNFINISHED = re.compile(r"(tmp_|\.tmp-)")
 
 
-def gone(
-    repository: Repository, was: Iterable[ObjectId], erased: Callable[[bytes], bytes] | None = None
-) -> frozenset[bytes]:
+class Going(NamedTuple):
+    """Objects that are to go, by their ids, and the packs that there were when that was decided.
+
+    One of them may be written anew by somebody meanwhile, into another pack: there it stays.
+    """
+
+    ids: frozenset[bytes]
+    bases: tuple[str, ...]
+
+
+def gone(repository: Repository, was: Iterable[ObjectId], erased: Callable[[bytes], bytes] | None = None) -> Going:
     """Return the objects that are to go from the disk: those to which nothing leads any more.
 
     In a repository that is somebody's project they go only if they were the store's: if something led to them that is
@@ -43,14 +52,13 @@ def gone(
         CorruptionError: git's index of a worktree is damaged.
         OSError: The disk refused.
     """
-    bases = folding.packs_in(repository.objects / "pack")
-    there = roots.here(repository, bases)
-    lost = there - roots.reached(repository, roots.rooted(repository), there)
+    bases = tuple(folding.packs_in(repository.objects / "pack"))
+    lost = roots.lost(repository)
     if not upkeep.is_guest(repository):
-        return frozenset(lost)
+        return Going(frozenset(lost), bases)
     ours = {key for base in bases if packs.kind_of(base) is not None for key in roots.packed(base)}
-    going = lost & (ours | roots.reached(repository, was, there))
-    return frozenset(going if erased is None else going | _tainted(repository, lost, going, erased))
+    going = lost & (ours | roots.reached(repository, was))
+    return Going(frozenset(going if erased is None else going | _tainted(repository, lost, going, erased)), bases)
 
 
 def holds(repository: Repository, keys: Iterable[bytes], erased: Callable[[bytes], bytes]) -> bool:
@@ -84,7 +92,7 @@ def _tainted(
     return tainted
 
 
-def remove(repository: Repository, going: Collection[bytes], lock: Lock, *, keep_open: int = -1) -> None:
+def remove(repository: Repository, going: Going, lock: Lock, *, keep_open: int = -1) -> None:
     """Remove objects, and what names them: indexes of many packs, the graph of the commits.
 
     Args:
@@ -99,9 +107,9 @@ def remove(repository: Repository, going: Collection[bytes], lock: Lock, *, keep
         BusyError: The store's lock was not to be had; as above.
     """
     folder = repository.objects / "pack"
-    bases = folding.packs_in(folder)
+    bases = [base for base in folding.packs_in(folder) if base in going.bases]
     there = {base: roots.packed(base) for base in bases}
-    touched = [base for base, ids in there.items() if not ids.isdisjoint(going)]
+    touched = [base for base, ids in there.items() if not ids.isdisjoint(going.ids)]
     if touched and not upkeep.is_guest(repository):
         touched = list(dict.fromkeys([*touched, *folding.plain(bases)]))  # the rest of ours goes into the same pack
     _forget_graph(repository)
@@ -110,7 +118,7 @@ def remove(repository: Repository, going: Collection[bytes], lock: Lock, *, keep
         git = git if git is not None and git.can_pack else None
         if git is not None:
             git.prepare(shop)
-        staying = set().union(*(there[base] for base in touched)) - set(going)
+        staying = set().union(*(there[base] for base in touched)) - going.ids
         if staying:
             kind: PackKind = "plain" if git is None else "deltas"
             made = (
@@ -126,7 +134,7 @@ def remove(repository: Repository, going: Collection[bytes], lock: Lock, *, keep
         elif touched:
             _release(None, touched)
             _drop(repository, touched, lock)
-        _remove_loose(repository, going)
+        _remove_loose(repository, going.ids)
         _remove_unfinished(repository)
         if git is not None:
             upkeep.write_commit_graph(repository, shop, git)

@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gitstate.engine import cgit, files, gitindex, packs, upkeep
+from gitstate.engine import cgit, files, folding, gitindex, packs, upkeep
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
@@ -18,6 +18,7 @@ __all__ = [
     "here",
     "leads_to",
     "logs",
+    "lost",
     "packed",
     "pseudo_refs",
     "reached",
@@ -138,8 +139,20 @@ def here(repository: Repository, bases: Iterable[str]) -> set[bytes]:
     return found
 
 
-def reached(repository: Repository, roots: Iterable[ObjectId], there: Collection[bytes]) -> frozenset[bytes]:
+def lost(repository: Repository) -> set[bytes]:
+    """Return the ids of the objects to which nothing leads. What is published meanwhile is none of them.
+
+    Raises:
+        CorruptionError: git's index of a worktree is damaged.
+        OSError: The disk refused.
+    """
+    there = here(repository, folding.packs_in(repository.objects / "pack"))
+    return there - reached(repository, rooted(repository))
+
+
+def reached(repository: Repository, roots: Iterable[ObjectId]) -> frozenset[bytes]:
     """Return the ids of the objects that some lead to, as far as they are there; C git tells, if there is one."""
+    there = here(repository, folding.packs_in(repository.objects / "pack"))  # a root may be newer than any other list
     known = [root for root in roots if bytes.fromhex(root) in there]
     if not known:
         return frozenset()

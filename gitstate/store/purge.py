@@ -1,6 +1,6 @@
 """What was purged from a store, as its ``purged.json`` tells; and that no history brings it back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Source
@@ -86,22 +86,28 @@ def was_purged(reader: Reader, document: str, revision: ObjectId) -> bool:
         return True  # the revision is gone from the disk
 
 
-def back(source: Source, tip: ObjectId) -> Iterator[Problem]:
+def back(source: Source, tip: ObjectId, pinned: Mapping[str, ObjectId] | None = None) -> Iterator[Problem]:
     """Yield what is wrong with the ``purged.json`` of a commit: that it cannot be read, or that what it says was purged
-    is in the commit's own history.
+    is in the commit's own history, or that a pin leads to it: a fetch brings tags along.
     """
+    again = f"purge the same once more, see {_HOW}"
     try:
         purged = purged_at(source, graph.root(source, tip))
         for commit in sorted(purged.commits):
             if _has(source, tip, commit):
                 what = "it was purged from the store, and is in its history again"
-                yield Problem("purged", f"revision {commit[:12]}", what, f"purge the same once more, see {_HOW}")
+                yield Problem("purged", f"revision {commit[:12]}", what, again)
+                continue
+            for name, pin in (pinned or {}).items():
+                if _has(source, pin, commit):
+                    yield Problem("purged", name, f"it leads to {commit[:12]}, which was purged from the store", again)
     except GitStateError as error:
         yield Problem("purged", f"{PURGED_FILE} at revision {tip[:12]}", error.message, error.hint)
 
 
 def _has(source: Source, tip: ObjectId, commit: ObjectId) -> bool:
     try:
+        source.read(commit, "commit")  # nearly never, and this is quicker
         return is_in_history(source, commit, tip)
     except CorruptionError:
         return False  # it is not even in the repository

@@ -63,9 +63,8 @@ class PurgedRefs:
         known = {name: ref for name in sorted(self._engine.refs("refs/")) if (ref := self._standing(name)) is not None}
         self._refuse_named(known)
         later = []
+        known.pop(refs.target(self._repository, self._repository.ref), None)
         for name, standing in known.items():
-            if name == self._repository.ref:
-                continue
             if self._goes(name):
                 self.moves.append(RefMove(name, standing, None))
             elif name.startswith((f"{_BRANCHES}{FOLDER}", _TAGS, _OURS)) and not name.startswith(_SEEN):

@@ -25,6 +25,7 @@ from gitstate.errors import (
     BusyError,
     ConflictError,
     CorruptionError,
+    GitStateError,
     InvalidInputError,
     JobNotFoundError,
     NotFoundError,
@@ -99,7 +100,8 @@ class Purging:
         """
         self.finish()
         work = self._work(wanted, None, progress)
-        self._refuse_edits(work.moves)
+        with files.storage_errors(self._repository.common_dir):
+            self._refuse_edits(work.moves)
         return work.plan
 
     def purge(self, wanted: Wanted, confirmed: str, progress: Progress | None = None) -> PurgeReport:
@@ -127,7 +129,7 @@ class Purging:
                     made = pack.finish() if len(pack) else None
                 finally:
                     pack.close()
-                with self._engine.lock():
+                with files.storage_errors(self._repository.common_dir), self._engine.lock():
                     self._refuse_edits(work.moves)
                     purging.begin(self._repository, work.moves, made, self._engine.signature())
             removed, stayed = self._finish(work.moves, held, wanted, work.lost, progress)
@@ -177,7 +179,7 @@ class Purging:
                 deleted=tuple(move.ref for move in moves if move.after is None),
                 remotes=found.remotes,
             )
-            is_guest, lost = upkeep.is_guest(self._repository), self._lost()
+            is_guest, lost = upkeep.is_guest(self._repository), roots.lost(self._repository)
             is_found = bool(plan.oldest or found.moves)
             tips = self._lost_tips(lost, wanted, rewriting) if is_guest or not is_found else ()
             documents = rules.purged(rewriting.trees)
@@ -205,6 +207,8 @@ class Purging:
         last, eraser = parse_commit(self._engine.read(head, "commit")), wanted.eraser
         known = purged_at(self._reader.source, last.tree)
         entry = Purge.of(rewriting.oldest, documents, values=eraser is not None)
+        if entry in known.entries:
+            return new  # what came back by another way
         content = GitObject("blob", known.united(Purged((entry,))).to_bytes())
         _, body = rewriting.root(head)
         tree = parse_tree(body).with_entries({PURGED_FILE: TreeEntry(FILE, content.id)}).to_object()
@@ -245,11 +249,6 @@ class Purging:
                 hint="it is looked for as text and as JSON escapes it, not in Base64 or compressed",
             )
 
-    def _lost(self) -> set[bytes]:
-        """Return the objects to which nothing leads."""
-        there = roots.here(self._repository, folding.packs_in(self._repository.objects / "pack"))
-        return there - roots.reached(self._repository, roots.rooted(self._repository), there)
-
     def _lost_tips(self, lost: set[bytes], wanted: Wanted, rewriting: Rewriting) -> tuple[ObjectId, ...]:
         """Return the commits to which nothing leads that have a document which goes."""
         tips = []
@@ -275,6 +274,21 @@ class Purging:
         progress: Progress | None = None,
     ) -> tuple[int, list[str]]:
         """Do all that is to be done once the branch has moved; return how many objects went, and which refs stayed."""
+        try:
+            return self._clear_away(moves, held, wanted, lost, progress)
+        except GitStateError as error:
+            error.message = f"the store is purged, and the old commits are not all cleared away: {error.message}"
+            error.hint = "`gitstate verify --repair` does the rest, and so does the next purge"
+            raise
+
+    def _clear_away(
+        self,
+        moves: Sequence[RefMove],
+        held: int,
+        wanted: Wanted | None,
+        lost: Sequence[ObjectId],
+        progress: Progress | None,
+    ) -> tuple[int, list[str]]:
         repository, engine = self._repository, self._engine
         with files.storage_errors(repository.common_dir):
             with engine.lock():
@@ -284,10 +298,7 @@ class Purging:
                 for view in views:
                     pending = view.refresh().pending
                     if pending:
-                        raise BusyError(
-                            f"the store was purged, but {view.path} does not show it yet: {pending}",
-                            hint="then `gitstate verify --repair` does the rest",
-                        )
+                        raise BusyError(f"{view.path} does not show them: {pending}")
                 with engine.lock():
                     purging.clear(repository, moves, engine.signature(), _PRIVATE)
                 for view in views:
@@ -304,7 +315,7 @@ class Purging:
             removal.remove(repository, going, engine.lock, keep_open=held)
             self._forget()
             purging.done(repository)
-        return len(going), stayed
+        return len(going.ids), stayed
 
     def _forget(self) -> None:
         self._engine.forget()

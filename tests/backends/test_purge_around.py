@@ -533,6 +533,22 @@ async def test_verify_says_that_it_is_back(store: Path) -> None:
         assert kinds == ["purged"]
 
 
+async def test_verify_names_a_pin_that_a_fetch_brought_back(store: Path) -> None:
+    git(store, "tag", "jobs/weekly/good")
+    git(store, "clone", "-q", "--bare", ".", "../old.git")
+    async with GitStateBackend(store) as backend:
+        await backend.unpin("weekly", "good")
+    await purge(store, NAME)
+    git(store, "fetch", "-q", "../old.git", "tag", "jobs/weekly/good")
+    async with GitStateBackend(store) as backend:
+        (problem,) = (await backend.verify()).problems
+        assert (problem.kind, problem.place) == ("purged", "refs/tags/jobs/weekly/good")
+    await purge(store, NAME)
+    async with GitStateBackend(store) as backend:
+        assert (await backend.verify()).problems == ()
+    clean(store)
+
+
 async def test_what_was_purged_is_told_without_a_name(store: Path) -> None:
     first = await purge(store, NAME)
     second = await purge(store, "weekly")

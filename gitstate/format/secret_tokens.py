@@ -1,0 +1,250 @@
+"""Finds credentials that are one long word: tokens with a beginning of their own, and what stands behind ``Bearer``.
+
+Prose and logs have few words of eighteen characters. Where they are is found at the speed of memory, and all else looks
+at these words alone. No character is looked at more than a bounded number of times.
+"""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from binascii import crc32
+from collections.abc import Container, Iterator
+
+from gitstate.format.secret_formats import BEGINNINGS, looks_drawn, token_at, token_behind
+from gitstate.format.secret_spans import Span
+
+__all__ = ["tokens"]
+
+_WORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_CLASSES = bytes(ord("w") if byte in _WORD else 0 for byte in range(256))
+_LONG = b"w" * 18
+_LOWER = b"abcdefghijklmnopqrstuvwxyz_-"  # what is made of these alone was not drawn
+_UPPER = _LOWER.upper()
+_AT_ONCE = 1 << 20  # bytes whose classes are in memory at a time
+_OVERLAP = 64
+_LONGEST_WORD = 512  # in longer ones, which are data, no token begins in the middle
+
+_VALUE = re.compile(rb"[A-Za-z0-9._~+/=-]+")
+_COLOUR = re.compile(rb"[0-9]{0,3}m")
+_DOTTED = {b"SG.": 3, b"29.": 5, b"vs.": 4, b"vb.": 4, b"vr.": 4, b"xe.": 5, b"pt.": 6, b"st.": 6, b"sa.": 6, b"ct.": 6}
+"""The last characters before a word that a token goes on with, and how far back it begins."""
+_AIRTABLE = 18  # from the beginning of its token to the long word in it
+_DOPPLER = re.compile(rb"dp\.(?:pt|st|sa|ct)\.[a-z0-9_-]{2,35}\.\Z")
+_INSIDE = re.compile(rb"[A-Za-z0-9]\Z")
+_ESCAPE = re.compile(rb"(?:\\[nrtbf]|%[0-9A-Fa-f]{2}|[\[;][0-9]{0,3}m)\Z")
+
+_TOKEN = re.compile(  # encrypted, of five parts, or signed, of three
+    rb"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++){3}|\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]*+)"
+)
+_CUT_TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?")
+_HEADLESS = re.compile(rb"(eyJ[A-Za-z0-9_-]{8,}+)\.[A-Za-z0-9_-]{40,}+")
+_LONGEST_HEADER = 4096
+
+_CHECKED = re.compile(rb"(?:gh[opsur]|npm)_([A-Za-z0-9]{36})")
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+_BOT = re.compile(rb"(?<![0-9])[0-9]{8,10}:\Z")
+_HOOK = re.compile(rb"/(services|webhooks)/(?:T[A-Z0-9]{6,14}/B[A-Z0-9]{6,14}|[0-9]{15,22})/\Z")
+_CLIENT_SECRET = re.compile(rb"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~-])")
+_NAME = re.compile(
+    rb"(?:(?:api|access|secret|auth|client|bearer|refresh|deploy|bot|admin|app|master|signing|encryption)"
+    rb"[_.-]?(?:key|token|secret)|apikey|passw(?:or)?d|passphrase)"
+    rb"[\"'\]\\]{0,3}[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}[\"'\\]{0,2}\Z"
+)
+_ASSIGNING = frozenset(b"\"'=: ")
+_BACKSLASH, _PERCENT, _DOT, _COLON, _TILDE, _SPACE = b"\\%.:~ "
+_ESCAPING = frozenset(b"\\%[;")
+_TELLING = _ESCAPING.union(_ASSIGNING, b".:~/")
+_BEFORE_SPACE = (b":", b"=", b"r", b"R")  # `token: ...`, `token = ...`, `Bearer ...`
+_DEVOPS = 84  # the length of a token of Azure DevOps
+
+
+def tokens(data: bytes, ends: Container[int]) -> list[Span]:
+    """Return the tokens in a text, in their order. ``ends`` are the places at which it may have been cut."""
+    spans: list[Span] = []
+    last = 0
+    for offset in range(0, len(data), _AT_ONCE):
+        begin = max(0, offset - _OVERLAP)
+        classes = data[begin : offset + _AT_ONCE].translate(_CLASSES)
+        start = classes.find(_LONG)
+        while start >= 0:
+            end = classes.find(0, start)
+            end = len(classes) if end < 0 else end
+            if begin + end > last and _may_hold_one(data, begin + start, begin + end):
+                spans += _in_word(data, max(begin + start, last), begin + end, ends)
+                last = spans[-1][1] if spans else 0
+            start = classes.find(_LONG, end)
+    return spans
+
+
+def _may_hold_one(data: bytes, start: int, end: int) -> bool:
+    """Whether a closer look at a long word may find something. This is asked of every one."""
+    word = data[start:end]
+    if not word.translate(None, _LOWER):
+        return False
+    before = data[start - 1] if start else 0
+    if before in _TELLING and (before != _SPACE or data[start - 2 : start - 1] in _BEFORE_SPACE):
+        return True
+    if b"_" in word or b"-" in word:
+        return bool(word.translate(None, _UPPER))
+    return word[:2] in BEGINNINGS or len(word) >= _DEVOPS
+
+
+def _in_word(data: bytes, start: int, end: int, ends: Container[int]) -> list[Span]:
+    """Return the tokens that begin in a long word, or shortly before it."""
+    before = data[start - 1] if start else 0
+    spans: list[Span] = []
+    if before in _ESCAPING:
+        start += _escaped(data, start, before)
+    elif before in _TELLING:
+        spans += _continued(data, start, end, before)
+    if not spans:
+        spans += _whole(data, start, end, ends)
+    if not spans and before in _ASSIGNING:
+        spans += _told(data, start)
+    if spans:
+        start = spans[-1][1]
+    if data.find(b"-", start, end) >= 0 or data.find(b"_", start, end) >= 0:
+        spans += _behind(data, start, end, ends)
+    return spans
+
+
+def _escaped(data: bytes, start: int, before: int) -> int:
+    """Return how many characters at the beginning of a word belong to an escape sequence."""
+    if before == _BACKSLASH:
+        return 1  # JSON and many languages write a line break so
+    if before == _PERCENT:
+        return 2
+    colour = _COLOUR.match(data, start)  # terminals are told colours so
+    return 0 if colour is None else len(colour[0])
+
+
+def _whole(data: bytes, start: int, end: int, ends: Container[int]) -> Iterator[Span]:
+    """Yield the token that begins where a word does."""
+    found = token_at(data, start)
+    if found is not None:
+        yield start, *found
+    elif data.startswith(b"eyJ", start):
+        yield from _web_token(data, start, ends)
+    elif end - start >= _DEVOPS and data.startswith(b"JQQJ99", end - 32):
+        yield end - _DEVOPS, end, "azure-devops-token"
+
+
+def _behind(data: bytes, start: int, end: int, ends: Container[int]) -> Iterator[Span]:
+    """Yield the tokens that begin in the middle of a word."""
+    if end - start > 40:
+        yield from _glued(data, start, end)
+    while end - start < _LONGEST_WORD and (found := token_behind(data, start, end)) is not None:
+        yield found
+        start = found[1]
+    inner = data.find(b"eyJ", start + 1, end)
+    if inner >= 0 and data[inner - 1] in b"-_":
+        yield from _web_token(data, inner, ends)
+
+
+def _continued(data: bytes, start: int, end: int, before: int) -> Iterator[Span]:
+    """Yield the token of which a long word is not the beginning."""
+    if before == _DOT:
+        for back in _dotted(data, start):
+            yield from _begun(data, start - back)
+    elif before == _COLON:
+        found = _BOT.search(data, max(start - 12, 0), start) if end - start == 35 else None
+        if found is not None:
+            yield found.start(), end, "telegram-token"
+    elif before == _TILDE:
+        found = _CLIENT_SECRET.match(data, max(start - 6, 0))
+        if found is not None:
+            yield *found.span(), "azure-client-secret"
+    elif data.startswith(b"//", max(start - 2, 0)):
+        yield from _begun(data, max(start - 3, 0))
+    else:
+        hook = _HOOK.search(data, max(start - 48, 0), start)
+        if hook is not None:
+            yield start, end, "slack-webhook" if hook[1] == b"services" else "discord-webhook"
+
+
+def _dotted(data: bytes, start: int) -> Iterator[int]:
+    """Yield how far before a word with a dot before it its token may begin."""
+    back = _DOTTED.get(data[start - 3 : start])
+    if back is not None and back <= start:
+        yield back
+    elif data.startswith(b"pat", max(start - _AIRTABLE, 0)):
+        yield _AIRTABLE
+    if data.find(b"dp.", max(start - 45, 0), start) >= 0:
+        named = _DOPPLER.search(data, max(start - 45, 0), start)
+        if named is not None:
+            yield len(named[0])
+
+
+def _begun(data: bytes, start: int) -> Iterator[Span]:
+    found = token_at(data, start)
+    if found is not None and _is_beginning(data, start):
+        yield start, *found
+
+
+def _is_beginning(data: bytes, place: int) -> bool:
+    """Whether a word can begin at a place: there is no other before it, or only an escape sequence."""
+    first = max(place - 5, 0)
+    return not _INSIDE.search(data, first, place) or _ESCAPE.search(data, first, place) is not None
+
+
+def _told(data: bytes, start: int) -> Iterator[Span]:
+    """Yield the value that a word begins if what stands before it says that it is a secret."""
+    if data[start - 1] == _SPACE and data[start - 2 : start - 1] not in _BEFORE_SPACE:
+        return
+    said = data[max(start - 40, 0) : start].lower()
+    kind = "bearer-token" if said.endswith(b"bearer ") else "password"
+    found = _VALUE.match(data, start) if kind == "bearer-token" or _NAME.search(said) is not None else None
+    value = b"" if found is None else found[0].rstrip(b".")
+    if looks_drawn(value[:200]):
+        yield start, start + len(value), kind
+
+
+def _web_token(data: bytes, start: int, ends: Container[int]) -> Iterator[Span]:
+    """Yield the JSON web token that begins at a place, also one that is cut off at its end or has lost its head."""
+    found = _TOKEN.match(data, start)
+    if found is None or not _is_header(found[0]):
+        found = _CUT_TOKEN.match(data, start)
+        if found is not None and (found.end() not in ends or not _is_header(found[0])):
+            found = None
+    if found is not None:
+        yield start, found.end(), "jwt"
+        return
+    found = _HEADLESS.match(data, start)
+    if found is not None and start > 1 and data[start - 1] == _DOT and _object(found[1]) is not None:
+        begin = start - 1
+        while begin and start - begin < _LONGEST_HEADER and data[begin - 1] in _WORD:
+            begin -= 1
+        yield begin, found.end(), "jwt"
+
+
+def _is_header(token: bytes) -> bool:
+    header, dot, _ = token[:_LONGEST_HEADER].partition(b".")
+    if not dot:  # it ends in the middle of the header
+        return header.startswith((b"eyJhbGciOi", b"eyJ0eXAiOi", b"eyJraWQiOi"))
+    told = _object(header)
+    return told is not None and isinstance(told.get("alg"), str)
+
+
+def _object(text: bytes) -> dict[str, object] | None:
+    try:
+        value = json.loads(urlsafe_b64decode(text[:_LONGEST_HEADER] + b"=" * (-len(text) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _glued(data: bytes, start: int, end: int) -> Iterator[Span]:
+    """Yield tokens that stand in the middle of a word, of issuers that put a checksum at their end."""
+    found = _CHECKED.search(data, start, end)
+    if found is not None and found[1][30:] == _checksum(found[1][:30]):
+        yield found.start(), found.end(), "npm-token" if found[0].startswith(b"npm") else "github-token"
+
+
+def _checksum(drawn: bytes) -> bytes:
+    """Return the checksum of what was drawn: its CRC-32, in six digits to the base of 62."""
+    number, digits = crc32(drawn), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = _DIGITS[digit] + digits
+    return digits.encode("ascii")
