@@ -1,8 +1,8 @@
 """The jobs of all machines, as far as what was fetched tells: nothing is merged, and nobody is asked."""
 
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StateCorruptionError
 from gitstate.format.message import Message
+from gitstate.store.autosync import SyncFailure
 from gitstate.store.documents import Collection
 from gitstate.store.lag import Lag, touched
 from gitstate.store.selection import Selection
@@ -96,10 +97,14 @@ class FleetJob:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The jobs of all machines, the one that was saved last first, and how far the remotes are apart from here."""
+    """The jobs of all machines, the one that was saved last first, and how far the remotes are apart from here.
+
+    ``failures`` are the remotes that were to be fetched from and could not, with why.
+    """
 
     remotes: tuple[Lag, ...]
     jobs: tuple[FleetJob, ...]
+    failures: Mapping[str, SyncFailure] = field(default_factory=dict)
 
 
 class Seen(NamedTuple):

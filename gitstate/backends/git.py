@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gitstate.backends.documents import check_job_id
-from gitstate.backends.syncing import SyncingBackend
+from gitstate.backends.fleet import FleetBackend, autosync
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["GitStateBackend"]
 _log = logging.getLogger("gitstate")
 
 
-class GitStateBackend(SyncingBackend):
+class GitStateBackend(FleetBackend):
     """Keeps the states of jobs in a git repository: every save is a commit, every commit can be read with plain git.
 
     Args:
@@ -39,8 +39,15 @@ class GitStateBackend(SyncingBackend):
         code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
             checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
             None: the project in whose own repository the store lies, if it does. False: none.
+        sync: ``"after-save"``: what is saved is synced with a remote, in the background; None: only when :meth:`sync`
+            is called. Saves never wait for it, and go on while the remote cannot be reached; :meth:`lag` tells how it
+            goes, and the log when it begins to fail and when it works again.
+        sync_remote: The remote.
+        sync_delay: Seconds from a save to that sync, which takes along all that is saved meanwhile.
+        sync_at_close: Seconds that :meth:`close` waits at most for what was saved last to get there; 0: it tries not.
 
     Raises:
+        NotFoundError: There is no such remote.
         StoreNotFoundError: There is no store and ``create`` is False.
         UnsupportedError: What is at ``path`` is not ours; it was left alone.
         InvalidInputError: An argument cannot be meant, or ``path`` is a file.
@@ -58,10 +65,19 @@ class GitStateBackend(SyncingBackend):
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
         code: str | os.PathLike[str] | Literal[False] | None = None,
+        sync: Literal["after-save"] | None = None,
+        sync_remote: str = "origin",
+        sync_delay: float = 5.0,
+        sync_at_close: float = 5.0,
     ) -> None:
         project = _project(code)  # first: one that cannot be meant is refused before anything is made
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
-        super().__init__(store, model=model, fallback=artifacts)
+        try:
+            super().__init__(store, model=model, fallback=artifacts)
+            self._autosync = autosync(store, sync, sync_remote, sync_delay, sync_at_close)
+        except BaseException:
+            store.close()
+            raise
         self._project = store.project if code is None else project
         if self._project is not None:
             from gitstate.backends.code import CodeStamp

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.queries import JobFilters
 
-__all__ = ["list_"]
+__all__ = ["list_", "time_option"]
 
 _ORDERS = ("saved", "created", "name", "id")
 _SHOWN = (
@@ -106,13 +106,13 @@ def _filters(
     """Return the filters that the options give; none that says nothing."""
     given: dict[str, Any] = {
         "status": status,
-        "since": _time("--since", since, "{}", "time, such as 2026-03-01, yesterday or 2.hours.ago"),
-        "until": _time("--until", until, "{}", "time, such as 2026-03-01, yesterday or 2.hours.ago"),
+        "since": time_option("--since", since, "{}", "time, such as 2026-03-01, yesterday or 2.hours.ago"),
+        "until": time_option("--until", until, "{}", "time, such as 2026-03-01, yesterday or 2.hours.ago"),
         "stale": None,
         "order": order,
         **others,
     }
-    silent_since = _time("--stale", stale, "{} ago", "duration, such as 10m, 2h or 1d")
+    silent_since = time_option("--stale", stale, "{} ago", "duration, such as 10m, 2h or 1d")
     if silent_since is not None:
         given["stale"] = clock.now() - silent_since
     says_nothing = (None, (), 0, False, _ORDERS[0])
@@ -120,7 +120,7 @@ def _filters(
     return filters
 
 
-def _time(option: str, text: str | None, form: str, meant: str) -> datetime | None:
+def time_option(option: str, text: str | None, form: str, meant: str) -> datetime | None:
     """Return the time that an option names, None without one."""
     from gitstate.store.moments import moment as parsed
 

@@ -10,7 +10,10 @@ from typing import Any, TextIO
 
 import click
 
+from gitstate import clock
+
 __all__ = [
+    "ago",
     "clean",
     "colour_of",
     "coloured",
@@ -33,6 +36,7 @@ _GAP = "  "
 _SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that are unique name a revision
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
 _LONG = 32  # columns: longer cells, but those of the last column, are cut on a terminal
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _COLOURS = {
     "completed": "green",
     "running": "cyan",
@@ -83,6 +87,13 @@ def moment(time: datetime | None) -> str:
     if time is None:
         return ""
     return (time.astimezone(UTC) if time.tzinfo else time).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def ago(time: datetime) -> str:
+    """Return how long ago a time was, in its largest unit: ``12 s``, ``3 min``."""
+    passed = max(0, int((clock.now() - time).total_seconds()))
+    size, unit = next((each for each in _UNITS if passed >= each[0]), _UNITS[-1])
+    return f"{passed // size} {unit}"
 
 
 def seconds(duration: float | None) -> str:

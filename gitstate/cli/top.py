@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.git import GitStateBackend
 from gitstate.backends.states import laid_to_rest, updated_at
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.watching import NewCheckpoint
-from gitstate.cli.output import clean, colour_of, note, print_table
+from gitstate.cli.output import ago, clean, colour_of, note, print_table
 from gitstate.errors import StateCorruptionError
 from gitstate.format import message
 
@@ -25,7 +23,6 @@ __all__ = ["show_live", "show_once"]
 _EVERY = 0.5  # seconds between two pictures
 _WALKED = 2000  # newest commits in which the last checkpoints of jobs are looked for, once
 _BAR = 10  # columns of a progress bar
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class _Board:
             total=total,
             sheet="" if state.current_sheet is None else str(state.current_sheet),
             event="" if last is None else clean(_told(state.job_id, last)),
-            ago=_ago(updated_at(state) if last is None else last.time),
+            ago=ago(updated_at(state) if last is None else last.time),
             process=clean(process),
         )
 
@@ -184,10 +181,3 @@ def _told(job_id: str, checkpoint: Checkpoint) -> str:
     subject = checkpoint.subject.removeprefix(f"{job_id}: ")
     done = f" ({checkpoint.progress} done)"
     return subject.removesuffix(done)
-
-
-def _ago(time: datetime) -> str:
-    """Return how long ago a time was, in its largest unit: ``12 s``, ``3 min``."""
-    passed = max(0, int((clock.now() - time).total_seconds()))
-    size, unit = next((each for each in _UNITS if passed >= each[0]), _UNITS[-1])
-    return f"{passed // size} {unit}"

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from gitstate.engine import files
 from gitstate.engine.objects import ObjectId, Signature
 
-__all__ = ["Move", "append", "expire", "forget", "line", "logged", "moves", "since"]
+__all__ = ["Move", "append", "expire", "forget", "last_time", "line", "logged", "moves", "since"]
 
 _OURS = b"gitstate: "
 _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*\n")
+_TIME = re.compile(rb"> ([0-9]{1,12}) [+-][0-9]{4}(?:\t|\Z)")
 _ID = re.compile(rb"[0-9a-f]{40}")
 _NO_ID = "0" * 40
 _RECENT = 500  # lines of a log that a cut of the power may have made wrong
@@ -70,16 +71,19 @@ def since(log: str, start: int) -> list[Move]:
 
 def _tail(log: str, start: int, most: int) -> list[Move | None]:
     """Return the lines at the end of a log: what others did, and None for each line of ours or torn one."""
+    return [_move(text) for text in _end(log, start, most).splitlines(keepends=True)]
+
+
+def _end(log: str, start: int, most: int) -> bytes:
     try:
         fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     except _NO_FILE:
-        return []
+        return b""
     try:
         size = os.fstat(fd).st_size  # of a log that was expired since, all counts
-        lines = os.pread(fd, most, max(size - most, start if start <= size else 0, 0)).splitlines(keepends=True)
+        return os.pread(fd, most, max(size - most, start if start <= size else 0, 0))
     finally:
         os.close(fd)
-    return [_move(text) for text in lines]
 
 
 def _move(text: bytes) -> Move | None:
@@ -88,6 +92,13 @@ def _move(text: bytes) -> Move | None:
         return None
     before, after = (match[side].decode("ascii") for side in (1, 2))
     return Move(None if before == _NO_ID else before, after, note.decode("utf-8", "replace"))
+
+
+def last_time(log: str) -> int | None:
+    """Return when the ref was moved last, in seconds since 1970; None: the log does not say."""
+    lines = _end(log, 0, _TAIL).splitlines()
+    found = _TIME.search(lines[-1]) if lines else None
+    return None if found is None else int(found[1])
 
 
 def logged(log: str) -> Iterator[ObjectId]:

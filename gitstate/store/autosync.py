@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from gitstate import clock
-from gitstate.errors import GitStateError
+from gitstate.errors import GitStateError, InvalidInputError
 from gitstate.store.pacing import Pace, Schedule
 
 __all__ = ["Autosync", "SyncAttempt", "SyncFailure", "SyncState"]
@@ -88,6 +88,9 @@ class Autosync:
         told: Is told, in the thread, what became of each sync.
         keep: Gives what must not be forgotten as long as something waits: the store, which knows this object.
         now: The seconds of a clock that only goes forward.
+
+    Raises:
+        InvalidInputError: The patience is no number of seconds.
     """
 
     def __init__(
@@ -102,7 +105,9 @@ class Autosync:
         keep: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._remote = remote
+        if not isinstance(patience, int | float) or isinstance(patience, bool) or not 0 <= patience < 86400:
+            raise InvalidInputError(f"a patience is seconds from 0 up, not {patience!r}", hint="5 are usual")
+        self.remote = remote
         self._sync = sync
         self._is_needed = is_needed
         self._patience = patience
@@ -154,7 +159,7 @@ class Autosync:
             due = None if self._is_running or self._closing is not None else self._schedule.due
             wait = None if due is None else timedelta(seconds=max(0.0, due - self._now()))
             return SyncState(
-                remote=self._remote,
+                remote=self.remote,
                 is_running=self._is_running,
                 is_waiting=self._schedule.is_waiting,
                 succeeded=self._succeeded,
@@ -183,7 +188,7 @@ class Autosync:
         if is_late and self._patience and self._failing_since is None:
             _log.warning(
                 "the last sync with %s did not end in %g s; what was saved is here, and the next sync takes it along",
-                self._remote,
+                self.remote,
                 self._patience,
             )
 
@@ -202,7 +207,7 @@ class Autosync:
             try:
                 thread.start()
             except RuntimeError as error:  # there are as many threads as may be, or the program is about to end
-                _log.warning("what was saved is synced with %s some other time: %s", self._remote, error)
+                _log.warning("what was saved is synced with %s some other time: %s", self.remote, error)
                 return
             self._thread = thread
         self._changed.notify_all()
@@ -291,7 +296,7 @@ class Autosync:
             is_odd = not isinstance(error, GitStateError | OSError)
             _log.warning(
                 "syncing with %s fails: %s; saves go on, and it is tried again",
-                self._remote,
+                self.remote,
                 failure,
                 exc_info=error if is_odd else None,
             )
@@ -308,4 +313,4 @@ class Autosync:
         if failing_since is not None and not self._is_over:
             since = failing_since.isoformat(" ", "seconds")
             # As loud as the failure was: who read of the one shall read of the other.
-            _log.warning("syncing with %s works again; it failed since %s", self._remote, since)
+            _log.warning("syncing with %s works again; it failed since %s", self.remote, since)

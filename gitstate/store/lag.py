@@ -13,6 +13,7 @@ from gitstate.format.message import Message
 from gitstate.store import walks
 from gitstate.store.autosync import SyncState
 from gitstate.store.documents import Collection
+from gitstate.store.outcomes import Standing
 from gitstate.store.reader import Reader
 
 __all__ = ["Lag", "measured", "touched"]
@@ -53,9 +54,7 @@ class Lag:
 def measured(
     source: Source,
     remote: str,
-    tip: ObjectId | None,
-    ahead: Sequence[ObjectId],
-    behind: Sequence[ObjectId],
+    standing: Standing,
     *,
     seen: datetime | None = None,
     background: SyncState | None = None,
@@ -65,28 +64,27 @@ def measured(
     Args:
         source: Where the commits are.
         remote: The remote.
-        tip: Where its branch stood; None: it was never seen.
-        ahead: The commits that are here and not there, parents before their children.
-        behind: Those that are there and not here.
+        standing: How the store stands to it.
         seen: When it was seen last.
         background: How the sync in the background goes.
 
     Raises:
         CorruptionError: A commit is missing or damaged.
     """
+    ahead = standing.ahead
     ancestry = Ancestry(source, ahead[-1]) if ahead else None
     sketches = [ancestry.get(commit_id) for commit_id in reversed(ahead)] if ancestry else []
     times = [sketch.time for sketch in sketches if len(sketch.parents) < 2]
     since = datetime.fromtimestamp(min(times), UTC) if times else None
     return Lag(
         remote=remote,
-        tip=tip,
+        tip=standing.tip,
         seen=seen,
         commits=len(ahead),
         saves=len(times),
         since=since,
         seconds=0.0 if since is None else max(0.0, (clock.now() - since).total_seconds()),
-        unmerged=len(behind),
+        unmerged=len(standing.behind),
         background=background,
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gitstate.engine import remotes
-from gitstate.engine.beyond import beyond
+from gitstate.engine import remotes, sightings
+from gitstate.engine.beyond import beyond, is_in_history
 from gitstate.errors import ClosedError, DivergedError, InvalidInputError
 from gitstate.store.outcomes import FetchReport, PushReport, Standing
 
@@ -91,6 +92,26 @@ class Remotes:
         ahead, behind = beyond(self._parts.engine, head, [tip]), beyond(self._parts.engine, tip, [head])
         return Standing(tip, tuple(ahead), tuple(behind))
 
+    def is_ahead(self, name: str = DEFAULT_REMOTE) -> bool:
+        """Whether there may be something here that a remote has not, as it was seen last; nobody is asked.
+
+        Raises:
+            NotFoundError: There is no such remote.
+            CorruptionError: A commit is missing or damaged.
+        """
+        tip, head = self._link(self.find(name), TIMEOUT, None).seen(), self._parts.reader.head()
+        return tip is None or (tip != head and not is_in_history(self._parts.engine, head, tip))
+
+    def seen(self, name: str = DEFAULT_REMOTE) -> datetime | None:
+        """Return when it was known last where a remote's branch stands, by us or by git; None: nobody knows.
+
+        Raises:
+            NotFoundError: There is no such remote.
+        """
+        remote = self.find(name)
+        time = sightings.last(self._parts.repository, remote) if remote.name else None
+        return None if time is None else datetime.fromtimestamp(time, UTC)
+
     def fetch(
         self, name: str = DEFAULT_REMOTE, *, timeout: float = TIMEOUT, progress: Progress | None = None
     ) -> FetchReport:
@@ -116,6 +137,7 @@ class Remotes:
         with self._alone():
             link = self._link(self.find(name), timeout, progress)
             arrived = arrivals.fetch(link, self._parts.reader.head())
+            self._note_seen(name)
             return FetchReport(link.name, arrived.before, arrived.tip, arrived.fetched, tuple(arrived.companions))
 
     def push(
@@ -150,6 +172,7 @@ class Remotes:
                     f"{link.branch} has commits that are not here; nothing was pushed",
                     hint="`gitstate sync` merges them",
                 )
+            self._note_seen(name)
             return PushReport(link.name, look.before, look.head, look.pushed, tuple(look.companions))
 
     def sync(
@@ -180,7 +203,9 @@ class Remotes:
         if on_conflict not in _ON_CONFLICT:
             raise InvalidInputError(f"there is no on_conflict {on_conflict!r}", hint=f"use {', '.join(_ON_CONFLICT)}")
         with self._alone():
-            return sync.sync(self._link(self.find(name), timeout, progress), on_conflict=on_conflict)
+            report = sync.sync(self._link(self.find(name), timeout, progress), on_conflict=on_conflict)
+            self._note_seen(name)
+            return report
 
     def _link(self, remote: Remote, timeout: float, progress: Progress | None) -> Link:
         from gitstate.store.links import Link
@@ -188,6 +213,11 @@ class Remotes:
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
             raise InvalidInputError(f"a timeout is a number of seconds above 0, not {timeout!r}")
         return Link(self._parts, remote, timeout=float(timeout), progress=progress)
+
+    def _note_seen(self, name: str) -> None:
+        remote = self.find(name)
+        if remote.name:
+            sightings.note(self._parts.repository, remote)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
