@@ -157,7 +157,7 @@ def check(
     back: list[Problem] = []
     for commit_id in dict.fromkeys(heads.values()):
         documents.look_at(commit_id, collections)
-        back += purge.back(engine, commit_id, pinned)
+        back += purge.back(engine, commit_id, {**(pinned or {}), **aside})
     count, odd = rescues.problems(reader, collections, [ref for ref in aside if ref.startswith(rescues.FOLDER)])
     problems = (*objects.problems, *documents.problems, *lost, *odd, *dict.fromkeys(back))
     return Report(objects.commits, objects.objects, len(documents.seen), problems, count)

@@ -237,9 +237,8 @@ def test_a_connection_that_is_cut_anywhere_harms_nothing(tmp_path: Path, hub: Pa
             save(other, f"other-{number}", text="x" * 500)
             other.remotes.sync()
             save(one, f"one-{number}", text="y" * 500)
-            with servers.proxy(port, cut_after=cut, upwards=upwards) as there:
-                with suppress(errors.SyncError):
-                    one.remotes.sync(f"git://127.0.0.1:{there.port}/hub.git", timeout=5)
+            with servers.proxy(port, cut_after=cut, upwards=upwards) as there, suppress(errors.SyncError):
+                one.remotes.sync(f"git://127.0.0.1:{there.port}/hub.git", timeout=5)
             assert git(hub, "rev-list", "--count", "main")
             one.remotes.sync()
             other.remotes.sync()
