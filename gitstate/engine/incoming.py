@@ -17,7 +17,7 @@ from typing import Self, cast
 from gitstate.engine import files, packs, unpacking, vetting
 from gitstate.engine.arrivals import Arrivals
 from gitstate.engine.base import Source
-from gitstate.engine.check import Problem
+from gitstate.engine.findings import Findings
 from gitstate.engine.indexing import Indexer, Progress, indexer
 from gitstate.engine.limits import DEFAULT, Limits
 from gitstate.engine.objects import GitObject, Kind, ObjectId
@@ -141,23 +141,13 @@ class Incoming:
         Raises:
             UntrustedError: It is not; ``problems`` has the first of what is wrong, each with path, revision and author.
         """
-        commits, problems = [], []
-        for tip in dict.fromkeys(tips):
-            found = self._peel(tip)
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                commits.append(found)
+        findings = Findings()
+        commits = [commit_id for tip in dict.fromkeys(tips) if (commit_id := self._peel(tip, findings)) is not None]
+        present = [commit_id for commit_id in known if self._has(commit_id)]
         arrivals = Arrivals(self.source, self._objects if self._base else self._repository.objects)
-        vetting.vet(
-            arrivals,
-            commits,
-            [commit_id for commit_id in known if self._has(commit_id)],
-            owned,
-            self._limits,
-            objects=self.count,
-            problems=problems,
-        )
+        vetting.vet(arrivals, commits, present, owned, self._limits, self.count, findings)
+        if findings:
+            findings.refuse()
 
     def commit(self, tip: ObjectId) -> ObjectId:
         """Return the commit that a tip is, or is a tag of.
@@ -250,9 +240,9 @@ class Incoming:
             return self._reader.any(object_id.hex())
         return None
 
-    def _peel(self, tip: ObjectId) -> ObjectId | Problem:
-        """Return the commit that an object is or that a tag is of, or what is wrong with it."""
-        object_id = tip
+    def _peel(self, tip: ObjectId, findings: Findings) -> ObjectId | None:
+        """Return the commit that an object is or that a tag is of; None: something is wrong with it."""
+        object_id, what = tip, "it is a tag of a tag of a tag"
         for _ in range(_TAGS):
             with suppress(CorruptionError):
                 self.source.read(object_id, "commit")
@@ -260,14 +250,15 @@ class Incoming:
             try:
                 kind, body = ("tag", self._tags[object_id]) if object_id in self._tags else self._reader.any(object_id)
             except CorruptionError as error:
-                return Problem("object", tip[:12], error.message, vetting.HINT, revision=tip)
+                what = error.message
+                break
             tagged = _TAGGED.match(body) if kind == "tag" else None
             if tagged is None or b"\0" in body or len(body) > self._limits.commit_bytes:
-                return Problem(
-                    "object", tip[:12], f"it is a {kind}, and leads to no commit", vetting.HINT, revision=tip
-                )
+                what = f"it is a {kind}, and leads to no commit"
+                break
             object_id = tagged[1].decode("ascii")
-        return Problem("object", tip[:12], "it is a tag of a tag of a tag", vetting.HINT, revision=tip)
+        findings.add("object", tip[:12], what, tip)
+        return None
 
     def _has(self, commit_id: ObjectId) -> bool:
         with suppress(CorruptionError):
