@@ -37,7 +37,7 @@ def watch_remote(
         watch = Autosync(
             remote,
             lambda: remotes.sync(remote, on_conflict=on_conflict, timeout=timeout),
-            lambda: bool(remotes.standing(remote).ahead),
+            lambda: remotes.is_ahead(remote),
             Pace(delay, interval),
             told=lambda attempt: _hand_on(loop, told, attempt),
         )
