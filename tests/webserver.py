@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO, cast
+from urllib.parse import unquote
 
 from tests.git import git
 
@@ -172,11 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _run(self, user: str) -> None:
-        path, _, query = self.path.partition("?")
+        path, _, query = self.path.removeprefix(f"http://{self.headers['Host']}").partition("?")  # as a proxy is asked
         told = {
             "GIT_PROJECT_ROOT": str(self.server.root),
             "GIT_HTTP_EXPORT_ALL": "1",
-            "PATH_INFO": path,
+            "PATH_INFO": unquote(path),
             "QUERY_STRING": query,
             "REQUEST_METHOD": self.command,
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),

@@ -7,7 +7,7 @@ ssh is nobody's repository; nor does a break of line get into a request.
 import os
 import re
 from typing import Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from gitstate.errors import InvalidInputError
 
@@ -110,11 +110,13 @@ def _of_url(url: str, scheme: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
         host = unquote(parts.hostname or "")
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
     except ValueError as error:
         raise InvalidInputError(f"the address {shown(url)!r} is not well-formed: {error}", hint=_HINT) from None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if kind == "http":
         rest = parts.path.rstrip("/") + (f"?{parts.query}" if parts.query else "")
+        rest = quote(rest, safe="/%:@!$&'()*+,;=~?", errors="surrogateescape")
         return _checked(Address(kind, scheme, user, password, host, port, rest, shown(url)), url)
     path = unquote(url[url.index("://") + 3 :].partition("/")[2])
     if kind == "path":

@@ -113,7 +113,8 @@ def environment(**told: str) -> dict[str, str]:
     for name in [name for name in kept if name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))]:
         del kept[name]
     never = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never", "GCM_INTERACTIVE": "never"}
-    return kept | never | {"LANGUAGE": "en"} | told  # English, so that errors can be told apart
+    # In English errors can be told apart; nor is anything fetched from elsewhere in between.
+    return kept | never | {"LANGUAGE": "en", "GIT_NO_LAZY_FETCH": "1"} | told
 
 
 def git_command(service: str, path: str) -> list[str]:

@@ -16,6 +16,7 @@ from gitstate.engine.connections import Connection, Ends, Stop, connect
 from gitstate.engine.credentials import Credentials
 from gitstate.engine.pktlines import FLUSH, Readable, SpeechError
 from gitstate.engine.usersettings import UserSettings
+from gitstate.errors import ClosedError
 
 __all__ = ["Service", "Session", "open_session"]
 
@@ -126,8 +127,11 @@ def open_session(address: Address, service: Service, credentials: Credentials, s
     Raises:
         SyncError: Or one of its kinds, which says what is wrong.
         HungUpError, SpeechError: The server is none.
+        ClosedError: It was stopped.
         UnsupportedError: It takes a git here, and there is none.
     """
+    if stop.is_set:
+        raise ClosedError(f"talking to {address.shown} was stopped", hint="it was closed before")
     if address.kind == "http":
         return _Web(address, service, credentials, stop, timeout)
 
@@ -148,7 +152,12 @@ def open_session(address: Address, service: Service, credentials: Credentials, s
 
         return over(Connection(serve(service, address.path)))
     child = Child(command, environment())
-    return over(child.ends, child)
+    try:
+        return over(child.ends, child)
+    except BaseException:
+        child.ends.close()
+        child.end(at_once=True)
+        raise
 
 
 def _gathered(parts: Parts) -> tuple[Parts, int | None]:

@@ -1,4 +1,4 @@
-"""Talks to another repository: lists its refs, fetches from it, pushes to it; see `docs/design/0011-transport.md`.
+"""Talks to another repository: lists its refs, fetches from it, pushes to it; see `docs/design/0012-transport.md`.
 
 Nothing here touches a store: what arrives is handed on as it comes, and what goes was put together by others.
 """
@@ -46,6 +46,9 @@ class Pushed(NamedTuple):
 
 class Transport:
     """One remote. No connection is kept between calls, which all may be stopped from another thread.
+
+    Beside what its methods say they raise UnsupportedError where the user's own configuration cannot be read, and where
+    something shall be pushed to a path and there is no git here.
 
     Args:
         url: Its address; see :mod:`gitstate.engine.addresses`.

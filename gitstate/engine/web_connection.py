@@ -154,6 +154,7 @@ def _context(settings: UserSettings, url: str) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         files = ", ".join(each for each in (authorities, folder, certificate, key) if each)
         raise SyncError(f"the certificates in {files} cannot be used: {error}", hint="check http.sslCAInfo") from None
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # new in Python 3.13; many a firm's authority, good for git, is not
     context.options |= ssl.OP_NO_RENEGOTIATION  # or a server could keep us busy with that
     return context
 

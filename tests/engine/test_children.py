@@ -3,16 +3,18 @@
 import gc
 import os
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
+from gitstate.engine import children
 from gitstate.engine.addresses import parse
 from gitstate.engine.children import environment, git_command, ssh_command
 from gitstate.engine.transport import Outgoing, RefUpdate, Transport
 from gitstate.engine.usersettings import UserSettings
-from gitstate.errors import NoRepositoryError, SyncError, UnsupportedError
+from gitstate.errors import AccessDeniedError, NoRepositoryError, SyncError, UnreachableError, UnsupportedError
 from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git
 from tests.servers import hook, saying
@@ -25,6 +27,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "home/.gitconfig").write_text((Path.home() / ".gitconfig").read_text())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> "list[subprocess.Popen[bytes]]":
+    """The processes that were started."""
+    found: list[subprocess.Popen[bytes]] = []
+
+    class Noting(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+            found.append(self)
+
+    monkeypatch.setattr(children.subprocess, "Popen", Noting)
+    return found
 
 
 def program(path: Path, script: str) -> Path:
@@ -93,7 +109,7 @@ def test_what_they_do_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Ann")
     told = environment()
     assert {name for name in told if name.startswith("GIT_")} == {
-        *("GIT_ASKPASS", "GIT_AUTHOR_NAME", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT")
+        *("GIT_ASKPASS", "GIT_AUTHOR_NAME", "GIT_CONFIG_NOSYSTEM", "GIT_NO_LAZY_FETCH", "GIT_TERMINAL_PROMPT")
     }
     assert told["GIT_ASKPASS"] == ""
 
@@ -111,7 +127,7 @@ def test_a_push_from_within_a_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert Transport(str(origin)).push(lambda refs: Outgoing([update], pack)).rejected == {}
 
 
-def test_none_is_left(tmp_path: Path) -> None:
+def test_none_is_left(tmp_path: Path, started: "list[subprocess.Popen[bytes]]") -> None:
     """Whatever becomes of a conversation: no process, no thread of ours, no descriptor."""
     (tmp_path / "root").mkdir()
     origin, work = make(tmp_path / "root", "a")
@@ -146,11 +162,34 @@ def test_none_is_left(tmp_path: Path) -> None:
         after = set(os.listdir("/dev/fd"))
     assert len(after) <= len(before) + 8, "the server of the test has connections of its own"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("gitstate-serve")]
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert started and all(process.returncode is not None for process in started)
     state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
     if Path("/proc/self/stat").exists():
         assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX", "a hook still runs"
+
+
+def test_one_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: "list[subprocess.Popen[bytes]]"
+) -> None:
+    monkeypatch.setattr(children, "_FAREWELL", 0.2)
+    stubborn = program(tmp_path / "ssh", "trap '' TERM; while :; do sleep 1; done")
+    monkeypatch.setenv("GIT_SSH", str(stubborn))
+    with pytest.raises(UnreachableError, match="says nothing"):
+        Transport("host:a", timeout=0.2).refs()
+    assert started and all(process.returncode is not None for process in started)
+
+
+def test_one_that_says_something_after_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hangs up, and only then it says why."""
+    monkeypatch.setenv("GIT_SSH", str(program(tmp_path / "ssh", "exec >&-; sleep 0.2; echo Permission denied >&2")))
+    with pytest.raises(AccessDeniedError, match="Permission denied"):
+        Transport("host:a", timeout=5).refs()
+
+
+def test_a_shell_that_says_good_morning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSH", str(program(tmp_path / "ssh", "echo Good morning; sleep 5")))
+    with pytest.raises(SyncError, match=r"host:a does not answer as a git server does: .*Good"):
+        Transport("host:a", timeout=5).refs()
 
 
 def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

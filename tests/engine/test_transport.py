@@ -1,11 +1,13 @@
 """One engine for all ways to another repository: what each of them does, and how each of them fails."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gitstate.engine.outgoing import PackSource
 from gitstate.engine.transport import MOVED, Outgoing, RefUpdate, Transport
 from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git
@@ -68,6 +70,34 @@ def test_push(server: tuple[Path, str]) -> None:
     assert there.push(lambda refs: Outgoing([RefUpdate(extra.name, new, None)], None)).rejected == {}
     assert "gitstate" not in git(origin, "for-each-ref")
     git(origin, "fsck", "--strict")
+
+
+@pytest.mark.parametrize("size", [1_000, 3_000_000])
+def test_push_of_objects(server: tuple[Path, str], size: int) -> None:
+    """They are packed on their way; nobody knows how long that will be."""
+    root, url = server
+    origin, work = make(root, f"objects-{size}")
+    old = git(work, "rev-parse", "HEAD").strip()
+    new = one_more(work, os.urandom(size // 2).hex())
+    ids = [each.split()[0] for each in git(work, "rev-list", "--objects", new, f"^{old}").splitlines()]
+    bodies = [
+        (git(work, "cat-file", "-t", each).strip(), git_bytes(work, "cat-file", "-p", each))
+        if index != 1
+        else ("tree", git_bytes(work, "cat-file", "tree", each))
+        for index, each in enumerate(ids)
+    ]
+    there = Transport(f"{url}/objects-{size}.git", timeout=10)
+    update = RefUpdate("refs/heads/main", old, new)
+    told: list[tuple[str, int, int | None]] = []
+    pack = PackSource(len(bodies), lambda: bodies)
+    assert there.push(lambda refs: Outgoing([update], pack), lambda *each: told.append(each)).rejected == {}
+    assert git(origin, "rev-parse", "main").strip() == new
+    assert max(done for stage, done, _ in told if stage == "sending") > size // 2
+    git(origin, "fsck", "--strict")
+
+
+def git_bytes(folder: Path, *words: str) -> bytes:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True).stdout
 
 
 def test_rejected_by_a_hook(server: tuple[Path, str]) -> None:

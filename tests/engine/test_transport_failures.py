@@ -1,6 +1,8 @@
 """Each way in which another repository cannot be talked to is told for what it is, in time, and without a secret."""
 
 import os
+import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -156,6 +158,38 @@ def test_another_thread_stops_it(transport: str, what: str, servers: dict[str, S
             there.refs()
 
 
+@pytest.mark.parametrize("url", ["git://host.example/a", "https://host.example/a"])
+def test_the_name_is_looked_for_without_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [answer.wait(10)][1:])
+    try:
+        with pytest.raises(UnreachableError, match="nobody says in time where"), within(2):
+            Transport(url, timeout=0.3).refs()
+        there = Transport(url, timeout=60)
+        threading.Timer(0.2, there.close).start()
+        with pytest.raises(ClosedError), within(2):
+            there.refs()
+    finally:
+        answer.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_nobody_accepts() -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        url = f"git://127.0.0.1:{listener.getsockname()[1]}/a"
+        with pytest.raises(UnreachableError, match="does not answer in time"), within(2):
+            Transport(url, timeout=0.3).refs()
+        there = Transport(url, timeout=60)
+        threading.Timer(0.2, there.close).start()
+        with pytest.raises(ClosedError), within(2):
+            there.refs()
+
+
 @pytest.mark.parametrize("transport", ["path", *BY_NETWORK])
 def test_a_hook_that_does_not_end(transport: str, servers: dict[str, Server], tmp_path: Path) -> None:
     root = servers["git"].root
@@ -270,3 +304,47 @@ def test_no_password_is_told(tmp_path: Path) -> None:
         with pytest.raises(SyncError) as failed:
             Transport(url, timeout=5).refs()
         assert "secret" not in str(failed.value) and "127.0.0.1" in str(failed.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_path_that_belongs_to_somebody_else(tmp_path: Path) -> None:
+    origin, _ = make(tmp_path / "root", "a")
+    for path in (origin, *origin.rglob("*")):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(AccessDeniedError, match=r"another user.*safe\.directory"):
+        Transport(str(origin)).refs()
+
+
+def test_an_update_hook_refuses_one_of_several(servers: dict[str, Server]) -> None:
+    server = servers["http"]
+    origin, work = make(server.root, "update")
+    hook(origin, "update", 'case $1 in refs/heads/main) echo "main is closed"; exit 1;; esac')
+    old, before = git(work, "rev-parse", "HEAD", "HEAD~1").split()
+    new = one_more(work)
+    updates = [RefUpdate("refs/heads/main", old, new), RefUpdate("refs/heads/other", None, before)]
+    there = Transport(server.url.replace("PORT", str(server.port)) + "/update.git", timeout=10)
+    pushed = there.push(lambda refs: Outgoing(updates, pack_of(work, new, f"^{old}")))
+    assert pushed.rejected == {"refs/heads/main": "hook declined"}
+    assert there.said == ["main is closed", "error: hook declined to update refs/heads/main"]
+    assert git(origin, "rev-parse", "other").strip() == before
+
+
+def test_how_far_it_is(servers: dict[str, Server]) -> None:
+    server = servers["git"]
+    _, work = make(server.root, "progress", size=300_000)
+    (work / "big").write_bytes(os.urandom(3_000_000))
+    git(work, "add", ".")
+    old, new = git(work, "rev-parse", "HEAD").strip(), one_more(work)
+    there = Transport(server.url.replace("PORT", str(server.port)) + "/progress.git", timeout=10)
+    seen: list[tuple[str, int, int | None]] = []
+    update = RefUpdate("refs/heads/main", old, new)
+    pack = pack_of(work, new, f"^{old}")
+    assert pack.path is not None
+    size = pack.path.stat().st_size
+    there.push(lambda refs: Outgoing([update], pack), lambda *told: seen.append(told))
+    assert ("sending", size, size) in seen and len(seen) < 30
+    seen.clear()
+    received: list[bytes] = []
+    there.fetch(lambda refs: [new], [], received.append, lambda *told: seen.append(told))
+    assert seen[-1] == ("receiving", sum(map(len, received)), None) and len(seen) < 30
+    assert {stage for stage, _, _ in seen} >= {"counting", "receiving"}

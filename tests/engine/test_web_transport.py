@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitstate.engine.addresses import parse
 from gitstate.engine.credentials import Credentials
 from gitstate.engine.transport import Outgoing, RefUpdate, Transport
 from gitstate.errors import (
@@ -19,6 +20,7 @@ from gitstate.errors import (
     SyncError,
     TooLargeError,
     UnreachableError,
+    UnsupportedError,
 )
 from tests.conftest import GIT_CONFIG
 from tests.engine.repositories import make, one_more, pack_of
@@ -351,6 +353,43 @@ def test_a_proxy(root: Path, home: Path, tls: Authority, monkeypatch: pytest.Mon
                 at(server).refs()
 
 
+def test_a_proxy_of_plain_http(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web(root) as server:
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        monkeypatch.setenv("GIT_CONFIG_KEY_0", "http.http://forge.example.proxy")
+        monkeypatch.setenv("GIT_CONFIG_VALUE_0", f"127.0.0.1:{server.port}")
+        assert Transport("http://forge.example/a.git", timeout=10).refs()
+        assert server.requests[0][1] == "http://forge.example/a.git/info/refs?service=git-upload-pack"
+        server.answer = (407, {}, b"")
+        with pytest.raises(AccessDeniedError, match="the proxy on the way"):
+            Transport("http://forge.example/a.git", timeout=10).refs()
+        monkeypatch.delenv("GIT_CONFIG_VALUE_0")
+        with pytest.raises(UnsupportedError, match="GIT_CONFIG_KEY_0"):
+            Transport("http://forge.example/a.git", timeout=10).refs()
+
+
+def test_a_helper_that_knows_more_than_passwords(
+    root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git of 2.46 or later hands on what else a server takes."""
+    with web(root, bearer="t0ken") as server:
+        answer = f"protocol=http\nhost=127.0.0.1:{server.port}\nauthtype=Bearer\ncredential=t0ken\n"
+        (tmp_path / "answer").write_text(answer)
+        script = f'[ "${{!#}}" = fill ] && cat {tmp_path}/answer; cat >> {tmp_path}/told'
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/git").write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / "bin/git").chmod(0o755)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+            with pytest.raises(NoRepositoryError):
+                at(server, "/none.git").refs()
+            there = Credentials()
+            shown = next(there.on_demand(parse(f"{server.url}/a.git"), ["Bearer"], named=True))
+            assert shown.header == "Bearer t0ken" and "t0ken" not in repr(shown)
+        told = (tmp_path / "told").read_text()
+        assert "capability[]=authtype" in told and "wwwauth[]=Bearer" in told
+
+
 def test_a_repository_names_no_proxy(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(tmp_path, "init", "-q", "evil")
     git(tmp_path / "evil", "config", "http.proxy", "http://127.0.0.1:1")
@@ -370,6 +409,14 @@ def test_the_connection_was_closed_meanwhile(root: Path, home: Path) -> None:
 
         at(server).fetch(choose, [], received.append)
         assert received
+
+
+def test_odd_paths(root: Path, home: Path, tmp_path: Path) -> None:
+    make(tmp_path / "odd", "a b")
+    make(tmp_path / "odd", "k\u00e4se")
+    with web(tmp_path / "odd") as server:
+        for path in ("/a b.git", "/a%20b.git/", "/k\u00e4se.git", "/k%C3%A4se.git"):
+            assert at(server, path).refs()
 
 
 def test_git_reads_the_same_of_the_user(root: Path, home: Path) -> None:
