@@ -33,6 +33,7 @@ _PATIENCE = 60.0  # seconds that indexing may take, and for each megabyte anothe
 _MEGABYTE = 1 << 20
 _OF_AN_OBJECT = 256  # bytes that git may allocate for each, at most
 _SLACK = 1 << 20  # bytes beyond an object that git may allocate at once
+_STREAMED = 16 << 20  # bytes of a file from which on git does not keep it in memory
 _DONE = re.compile(rb"\((\d+)/(\d+)\)")
 _NAME = re.compile(rb"pack\t([0-9a-f]{40})\n")
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -89,7 +90,14 @@ class _Git:
         self._limits = limits
         self._bytes = 0
         git.prepare(folder, BORROWED)
-        command = ["-c", f"core.bigFileThreshold={limits.object_bytes}", "index-pack", "-v", "--stdin", "--fix-thin"]
+        command = [
+            "-c",
+            f"core.bigFileThreshold={min(limits.object_bytes, _STREAMED)}",
+            "index-pack",
+            "-v",
+            "--stdin",
+            "--fix-thin",
+        ]
         most = max(limits.object_bytes + _SLACK, _OF_AN_OBJECT * count)
         with open(folder / "stdout", "wb") as stdout, open(folder / "stderr", "wb") as stderr:
             self._process = git.start(
@@ -125,10 +133,7 @@ class _Git:
                 self._tell(progress)
                 if time.monotonic() > end:
                     self.abort()
-                    raise TooLargeError(
-                        "to look at what the remote sent takes more time than such a pack should",
-                        hint="its objects may be much larger than it is; `git index-pack` tells more",
-                    ) from None
+                    raise _too_slow() from None
         if self._process.returncode:
             raise self._reason()
         with open(self._folder / "stdout", "rb") as stdout:
@@ -161,6 +166,8 @@ class _Git:
         said = self._said().decode("utf-8", "replace")
         lines = [line for line in re.split(r"[\r\n]+", said) if line.startswith(("fatal: ", "error: "))]
         reason = lines[-1].partition(": ")[2] if lines else f"exit status {self._process.returncode}"
+        if self._process.returncode < 0:
+            return StorageError(f"`git index-pack` ended: {reason}", hint="the machine may have no memory left")
         if any(word in said for word in _FULL):
             return StorageFullError(f"the pack could not be written: {reason}", hint="make room on the disk")
         if any(word in said for word in _DISK):
@@ -171,6 +178,13 @@ class _Git:
                 hint="raise the limit if that is meant",
             )
         return broken(reason)
+
+
+def _too_slow() -> TooLargeError:
+    return TooLargeError(
+        "to look at what the remote sent takes more time than such a pack should",
+        hint="its objects may be much larger than it is; `git index-pack` tells more",
+    )
 
 
 class _Plain:
@@ -209,6 +223,7 @@ class _Plain:
         """Return a row of the index for each object, what deltas are of that is not in the pack, and its checksum."""
         rows: dict[bytes, tuple[bytes, int, int]] = {}
         bases: list[tuple[bytes, bytes]] = []
+        end = time.monotonic() + _PATIENCE + os.fstat(self._file.fileno()).st_size / _MEGABYTE
         data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         pack = Unpacker(data, self._find, object_bytes=self._limits.object_bytes, held_bytes=_HELD)
         try:
@@ -219,6 +234,8 @@ class _Plain:
                     raise broken("an object is in it twice")
                 else:
                     rows[found.id] = (found.id, found.crc, found.offset)
+                if time.monotonic() > end:
+                    raise _too_slow()
                 if progress is not None and not len(rows) % 1000:
                     progress("indexing", len(rows), None)
         finally:

@@ -19,12 +19,16 @@ Entry = tuple[bytes, bytes, bytes, bytes | None]
 
 
 class Listing:
-    """The body of a tree, and where its entries begin, once somebody asked; trees of one shape share that."""
+    """The body of a tree, and where its entries begin, once somebody asked; trees of one shape share that.
 
-    __slots__ = ("_ids", "_starts", "body")
+    ``problem`` says why there is no body.
+    """
 
-    def __init__(self, body: bytes) -> None:
+    __slots__ = ("_ids", "_starts", "body", "problem")
+
+    def __init__(self, body: bytes, problem: str = "") -> None:
         self.body = body
+        self.problem = problem
         self._starts: Sequence[int] | None = None
         self._ids: dict[tuple[bytes, bytes], bytes] | None = None
 
@@ -41,8 +45,8 @@ class Listing:
 
     @property
     def is_tree(self) -> bool:
-        """Whether its bytes are entries and nothing else."""
-        return self.starts[-1] == len(self.body)
+        """Whether its bytes are there, and are entries and nothing else."""
+        return (self._starts or self.starts)[-1] == len(self.body) and not self.problem
 
     def get(self, mode: bytes, name: bytes) -> bytes | None:
         """Return the id of the entry with a mode and a name, or None."""
@@ -79,7 +83,7 @@ class Listing:
             mode, _, name = body[start : cut - 1].partition(b" ")
             changed.append((mode, name, body[cut:end], base[cut:end]))
             number = low + 1
-            if body[end:] == base[end:]:
+            if number == count or body[end:] == base[end:]:
                 new._starts = starts
                 return changed
         return None

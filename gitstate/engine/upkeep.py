@@ -42,6 +42,7 @@ _PATIENCE = 60.0  # seconds to wait for another process's upkeep
 _LONGEST = 4 * 3600.0  # seconds that git may take when a person asked for it
 _LONGEST_ALONE = 600.0  # seconds that it may take when nobody did
 _PACK_AT = 4  # as many packs of a megabyte or more are packed with deltas
+_MANY_FETCHED = 8  # packs with deltas, of which all but the largest become one
 _PAUSE = 600.0  # seconds until packing that failed is tried again
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{38}")
@@ -189,12 +190,18 @@ def _join(repository: Repository, tier: Tier, lock: Lock) -> None:
 
 
 def _big(repository: Repository) -> list[str]:
-    """Return the packs without deltas that are worth to be packed with them, or none as long as they are few."""
+    """Return the packs without deltas that are worth to be packed with them, or none as long as they are few.
+
+    Packs that were fetched may be many and have deltas; then those are worth it, without the largest.
+    """
     sizes = folding.packs_in(repository.objects / "pack")
     big = [base for base, size in sizes.items() if size >= folding.SMALL]
     if len(big) >= _PACK_AT:
         big = folding.plain(big)
-    return big if len(big) >= _PACK_AT else []
+    if len(big) >= _PACK_AT or len(sizes) < _MANY_FETCHED:
+        return big if len(big) >= _PACK_AT else []
+    fetched = [base for base in sizes if packs.kind_of(base) == "deltas" and not folding.kept(base)]
+    return sorted(fetched, key=lambda base: sizes[base])[:-1] if len(fetched) >= _MANY_FETCHED else []
 
 
 def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
@@ -206,6 +213,8 @@ def _pack_big(repository: Repository, git: CGit, lock: Lock) -> None:
     total = sum(sizes.get(base, 0) for base in chosen)
     for base in sorted(sizes, key=lambda base: sizes[base]):
         # So a byte is packed anew as often as the whole doubles.
+        if base in chosen:
+            continue
         if sizes[base] <= total and packs.kind_of(base) == "deltas" and not folding.kept(base):
             chosen.append(base)
             total += sizes[base]

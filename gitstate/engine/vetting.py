@@ -5,8 +5,11 @@ ids. Commits are taken in stretches, and of each stretch the trees level by leve
 while little is kept. A folder is judged once, however many places it stands at; where those are is told afterwards.
 """
 
+import gc
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,7 +29,7 @@ Owned = Callable[[str], bool]
 
 _LISTED = 20  # problems that are told one by one
 _STRETCH = 4096  # commits
-_CACHE = 32 << 20  # bytes of trees, of which twice as many are kept
+_CACHE = 64 << 20  # bytes of trees that are kept
 _OVERHEAD = 300  # bytes that each takes besides
 _NAMES = 100_000  # names that are known to be harmless
 _FILES_PER_OBJECT = 20
@@ -116,7 +119,7 @@ class _Vetting:
         self._problems: list[Problem] = []
         self._count = 0
         self._trees: dict[ObjectId, bytes] = {}  # of commits that were looked at
-        self._listings = _Listings()
+        self._listings = _Trees(arrivals, limits.tree_bytes)
         self._names: set[bytes] = set()
 
     def end(self) -> None:
@@ -139,9 +142,9 @@ class _Vetting:
             what = reason if item is None else self._fault(item)
             self._say("commit", place, what or reason, child or commit_id, "")
         for start in range(0, len(found.ids), _STRETCH):
-            commits = list(self._commits(found.ids[start : start + _STRETCH]))
-            roots = self._folders(commits)
-            self._files(roots)
+            with _uncollected():
+                commits = list(self._commits(found.ids[start : start + _STRETCH]))
+                self._files(self._folders(commits))
 
     def say(self, problem: Problem) -> None:
         """Count a problem, and list it if it is one of the first."""
@@ -220,66 +223,55 @@ class _Vetting:
     def _level(self, folders: Sequence[_Folder], met: dict[_Key, _Folder]) -> list[_Folder]:
         """Judge folders, and return those in them that are new and not met yet."""
         below: list[_Folder] = []
-        for folder, listing, bases in self._read(folders):
+        self._listings.plan(folders)
+        find, load = self._listings.find, self._listings.load
+        for folder in folders:
+            listing = find(folder.tree) or load(folder.tree)
+            if listing.problem:
+                self._say_of("tree", folder.path, listing.problem, folder.commit)
+                continue
+            bases = [find(tree) or load(tree) for tree in folder.bases]
+            if len(bases) != 1 or not bases[0].is_tree:
+                bases = [base for base in bases if base.is_tree]
             entries = bases[0].replaced(listing) if len(bases) == 1 else None
             if entries is None:
                 entries, faults = compare(listing, bases[0] if bases else None)
                 for fault in faults:
                     self._say_of("tree", folder.path, fault, folder.commit)
-            files, inner = [], []
-            for entry in entries:
-                mode, name, object_id, was = entry
-                there: tuple[bytes, ...] = () if was is None else (was,)
-                if len(bases) > 1:
-                    there = _distinct([was, *(base.get(mode, name) for base in bases[1:])])
-                    if object_id in there:
-                        continue
-                if mode == DIRECTORY:
-                    if there or self._is_harmless(entry, folder):
-                        child = met.get((object_id, there))
-                        if child is None:
-                            child = _Folder(object_id, there, _inside(folder, name), folder.commit)
-                            met[object_id, there] = child
-                            below.append(child)
-                        inner.append((name, child))
-                elif (there and mode in _FILE_MODES) or self._is_harmless(entry, folder):
-                    files.append(b"%s\0%s" % (name, object_id))
-            folder.files = b"".join(files)
-            folder.folders = inner
+            self._enter(folder, entries, bases, met, below)
         return below
 
-    def _read(self, folders: Sequence[_Folder]) -> Iterator[tuple[_Folder, Listing, list[Listing]]]:
-        """Yield those of some folders that are there, with what stands in them, and what stood there before."""
-        cache, longest = self._listings, self._limits.tree_bytes
-        planned: dict[bytes, None] = {}
-        for folder in folders:
-            for tree in (*folder.bases, folder.tree):
-                if tree not in planned and cache.get(tree) is None:
-                    planned[tree] = None
-        coming = zip(list(planned), self._arrivals.read(list(planned), "tree", longest), strict=True)
-
-        def find(tree: bytes) -> Listing | str:
-            while (known := cache.get(tree)) is None:
-                if tree in planned:
-                    each, item = next(coming)
-                    del planned[each]
-                else:  # it went by, and is forgotten
-                    each, item = tree, next(self._arrivals.read([tree], "tree", longest))
-                if item is not None and item[0] == "tree" and item[1] <= longest:
-                    cache.put(each, Listing(item[2]), item[1])
-                else:
-                    cache.put(each, _unreadable(item, "folder", longest), 0)
-            return known
-
-        for folder in folders:
-            bases = [
-                base for base in [find(tree) for tree in folder.bases] if isinstance(base, Listing) and base.is_tree
-            ]
-            listing = find(folder.tree)
-            if isinstance(listing, str):
-                self._say_of("tree", folder.path, listing, folder.commit)
-            else:
-                yield folder, listing, bases
+    def _enter(
+        self,
+        folder: _Folder,
+        entries: Sequence[Entry],
+        bases: Sequence[Listing],
+        met: dict[_Key, _Folder],
+        below: list[_Folder],
+    ) -> None:
+        """Judge the entries in which a folder differs; what is in it that is new and not met yet goes below."""
+        files, folders = [], []
+        for entry in entries:
+            mode, name, object_id, was = entry
+            there: tuple[bytes, ...] = () if was is None else (was,)
+            if len(bases) > 1:
+                there = _distinct([was, *(base.get(mode, name) for base in bases[1:])])
+                if object_id in there:
+                    continue
+            if mode == DIRECTORY:
+                if there or self._is_harmless(entry, folder):
+                    child = met.get((object_id, there))
+                    if child is None:
+                        child = _Folder(object_id, there, _inside(folder, name), folder.commit)
+                        met[object_id, there] = child
+                        below.append(child)
+                    folders.append((name, child))
+            elif (there and mode in _FILE_MODES) or self._is_harmless(entry, folder):
+                files.append(b"%s\0%s" % (name, object_id))
+        if files:
+            folder.files = b"".join(files)
+        if folders:
+            folder.folders = folders
 
     def _is_harmless(self, entry: Entry, folder: _Folder) -> bool:
         """Judge the mode and the name of an entry."""
@@ -367,29 +359,62 @@ def _unreadable(fact: Sequence[Any] | None, what: str, longest: int) -> str:
     return f"it has {size} bytes, more than {longest}" if size > longest else f"a {kind} stands where a {what} should"
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage in circles, which is a quarter of the time, and here are none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _author(links: re.Match[bytes] | None) -> str:
     return _WHEN.sub("", _text(links[3])) if links else ""
 
 
-class _Listings:
-    """The trees that were looked at last, or why they are none, up to twice a number of bytes."""
+class _Trees:
+    """The trees that were read last, up to a number of bytes, and those that are about to be, in bulk."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrivals: Arrivals, longest: int) -> None:
+        self._arrivals = arrivals
+        self._longest = longest
+        self._lately: OrderedDict[bytes, Listing] = OrderedDict()
         self._size = 0
-        self._young: dict[bytes, Listing | str] = {}
-        self._old: dict[bytes, Listing | str] = {}
+        self._coming: dict[bytes, None] = {}
+        self._items: Iterator[tuple[bytes, Read | None]] = iter(())
+        self.find = self._lately.get
 
-    def get(self, tree: bytes) -> Listing | str | None:
-        found = self._young.get(tree)
-        if found is None and (found := self._old.get(tree)) is not None:
-            self.put(tree, found, len(found.body) if isinstance(found, Listing) else 0)
-        return found
+    def plan(self, folders: Sequence[_Folder]) -> None:
+        """Begin to read what stands in some folders, and in those before them, to be asked for in this order."""
+        wanted = dict.fromkeys([tree for folder in folders for tree in (*folder.bases, folder.tree)])
+        coming = [tree for tree in wanted if tree not in self._lately]
+        self._coming = dict.fromkeys(coming)
+        self._items = zip(coming, self._arrivals.read(coming, "tree", self._longest), strict=True)
 
-    def put(self, tree: bytes, listing: Listing | str, size: int) -> None:
-        self._young[tree] = listing
-        self._size += size + _OVERHEAD
-        if self._size > _CACHE:
-            self._old, self._young, self._size = self._young, {}, 0
+    def load(self, tree: bytes) -> Listing:
+        """Return what stands in a folder that is not among those that were read last, or why that cannot be told."""
+        coming = self._coming
+        while tree in coming:
+            each, item = next(self._items)
+            del coming[each]
+            listing = self._keep(each, item)
+            if each == tree:
+                return listing
+        return self._keep(tree, next(self._arrivals.read([tree], "tree", self._longest)))  # it was forgotten since
+
+    def _keep(self, tree: bytes, item: Read | None) -> Listing:
+        if item is not None and item[0] == "tree" and item[1] <= self._longest:
+            listing = Listing(item[2])
+        else:
+            listing = Listing(b"", _unreadable(item, "folder", self._longest))
+        self._lately[tree] = listing
+        self._size += len(listing.body) + _OVERHEAD
+        while self._size > _CACHE:
+            self._size -= len(self._lately.popitem(last=False)[1].body) + _OVERHEAD
+        return listing
 
 
 def _shown(text: str) -> str:

@@ -1,10 +1,12 @@
 """What others send becomes part of a store whole and checked, or not at all."""
 
-import hashlib
+import errno
 import os
 import random
 import subprocess
-from collections.abc import Callable, Sequence
+import sys
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,28 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine import arrivals, cgit, folding, incoming, packs, scratch, upkeep
-from gitstate.engine.incoming import Incoming, Limits
+from gitstate.engine import files, folding, incoming, locks, packs, scratch, upkeep
+from gitstate.engine.incoming import Incoming
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.outgoing import beyond_pack
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
-from gitstate.errors import CorruptionError, GitStateError, TooLargeError, UntrustedError
-from tests.engine.conftest import OpenEngine, git
-from tests.engine.histories import (
-    Delta,
-    History,
-    Item,
-    copy,
-    delta,
-    entry,
-    object_id,
-    pack_of,
-    random_history,
-    size,
-    store,
-    tag,
-)
+from gitstate.errors import CorruptionError, StorageError, StorageFullError, UntrustedError
+from tests.engine.arriving import WAYS, choose, everything, owned, take_in
+from tests.engine.conftest import OpenEngine, fake_git, git, real_git, save
+from tests.engine.histories import History, pack_of, random_history, store, tag, write
 
 
 @pytest.fixture
@@ -41,53 +31,10 @@ def repository(tmp_path: Path) -> Repository:
     return open_repository(tmp_path / "store", bare=True)
 
 
-def no_git(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cgit.shutil, "which", lambda _: None)
-
-
-def choose(way: str, patch: pytest.MonkeyPatch) -> None:
-    """Take things in as few objects, as many, or as many where there is no git."""
-    if way != "few":
-        patch.setattr(incoming, "_FEW", 0)
-        patch.setattr(arrivals, "_FEW", 0)
-    if way == "no git":
-        no_git(patch)
-
-
-WAYS = ["few", "many", "no git"]
-
-
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     choose(request.param, monkeypatch)
     return str(request.param)
-
-
-def owned(path: str) -> bool:
-    return path.startswith("jobs/")
-
-
-def take_in(
-    repository: Repository,
-    data: bytes,
-    tips: Sequence[ObjectId],
-    known: Sequence[ObjectId] = (),
-    limits: Limits = incoming.DEFAULT,
-    piece: int = 1000,
-) -> None:
-    """Take a pack in as a fetch does, up to where refs would be made."""
-    with Incoming(repository, limits) as arriving:
-        for start in range(0, len(data), piece):
-            arriving.write(data[start : start + piece])
-        arriving.index()
-        arriving.check(tips, known, owned)
-        arriving.admit()
-
-
-def everything(repository: Repository) -> dict[str, bytes]:
-    """Return all files of a repository, to be compared."""
-    files = [path for path in repository.common_dir.rglob("*") if path.is_file()]
-    return {os.fspath(path.relative_to(repository.common_dir)): path.read_bytes() for path in files}
 
 
 @settings(max_examples=30, deadline=None)
@@ -221,426 +168,181 @@ def test_many_small_fetches_are_few_packs(open_engine: OpenEngine, tmp_path: Pat
     assert len(list((repository.objects / "pack").glob("*.pack"))) < folding.FOLD_AT + 5
 
 
-HOSTILE: dict[str, tuple[Callable[[History], ObjectId], str, str]] = {}
-
-
-def hostile(name: str, what: str, place: str = "") -> Callable[[Callable[[History], ObjectId]], None]:
-    """Note a history that must be refused: what is said of it, and of which path."""
-
-    def note(make: Callable[[History], ObjectId]) -> None:
-        HOSTILE[name] = (make, what, place)
-
-    return note
-
-
-def odd_entry(mode: str, name: str | bytes, below: str = "jobs") -> Callable[[History], ObjectId]:
-    def make(history: History) -> ObjectId:
-        target = history.files({"x": b"1"}) if mode == "40000" else history.blob(b"target")
-        inner = history.tree(entry(mode, name, target), entry("100644", "good", history.blob(b"g")))
-        top = [entry("40000", below, inner)] if below else [entry(mode, name, target)]
-        return history.commit(history.tree(*top))
-
-    return make
-
-
-def shown(text: str) -> str:
-    """Return a text as a terminal may show it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-for number, odd in enumerate(
-    [
-        "..", ".", "", ".git", ".GIT", ".Git", "git~1", "GIT~1", ".git ", ".git.", ".git. .", ".g\u200cit",
-        "\u200d.git", ".git\u200e", ".git\\hooks", "a\\.git", ".git::$INDEX_ALLOCATION", "a/b", "a\nb", "a\tb",
-        "\x7f", "\x01", "n" * 256, "é" * 128,
-    ]
-):  # fmt: skip
-    for mode in ("100644", "40000"):
-        what = "more than 255" if len(odd.encode()) > 255 else "a name that no file can have"
-        HOSTILE[f"name {number} {mode}"] = (odd_entry(mode, odd), what, f"jobs/{shown(odd)}")
-for mode, what in {
-    "120000": "a symbolic link", "160000": "a submodule", "100664": "the mode 100664", "100600": "the mode 100600",
-    "040000": "the mode 040000", "0100644": "the mode 0100644", "0": "the mode 0", "777": "the mode 777",
-}.items():  # fmt: skip
-    HOSTILE[f"mode {mode}"] = (odd_entry(mode, "odd"), what, "jobs/odd")
-    HOSTILE[f"mode {mode} of what is not ours"] = (odd_entry(mode, "odd", ""), what, "odd")
-
-
-@hostile("unsorted", "not in git's order", "jobs")
-def _(history: History) -> ObjectId:
-    blob = history.blob(b"1")
-    raw = history.add("tree", entry("100644", "b", blob) + entry("100644", "a", blob))
-    return history.commit(history.tree(entry("40000", "jobs", raw)))
-
-
-@hostile("folder sorted as a file", "not in git's order", "the top")
-def _(history: History) -> ObjectId:
-    raw = entry("40000", "a", history.files({"x": b"1"})) + entry("100644", "a.b", history.blob(b"1"))
-    return history.commit(history.add("tree", raw))
-
-
-@hostile("twice", "a name is there twice", "the top")
-def _(history: History) -> ObjectId:
-    blob = history.blob(b"1")
-    return history.commit(history.tree(entry("100644", "a", blob), entry("100644", "a", blob)))
-
-
-@hostile("a file and a folder of one name", "a name is there twice", "the top")
-def _(history: History) -> ObjectId:
-    blob = history.blob(b"1")
-    inner = history.files({"x": b"1"})
-    return history.commit(
-        history.tree(entry("100644", "a", blob), entry("100644", "a.b", blob), entry("40000", "a", inner))
-    )
-
-
-@hostile("no tree", "no tree", "a")
-def _(history: History) -> ObjectId:
-    return history.commit(history.tree(entry("40000", "a", history.add("tree", b"100644 cut short\0\1\2"))))
-
-
-@hostile("a file for a folder", "a blob stands where a folder should", "a")
-def _(history: History) -> ObjectId:
-    return history.commit(history.tree(entry("40000", "a", history.blob(b"1"))))
-
-
-@hostile("a folder for a file", "a tree stands where a file should", "a/b")
-def _(history: History) -> ObjectId:
-    return history.commit(history.tree(entry("40000", "a", history.tree(entry("100644", "b", history.files({}))))))
-
-
-@hostile("a commit for a file", "a commit stands where a file should", "b")
-def _(history: History) -> ObjectId:
-    first = history.commit(history.files({"a": b"1"}))
-    return history.commit(history.tree(entry("100644", "b", first)), first)
-
-
-@hostile("a missing file", "missing", "a/b")
-def _(history: History) -> ObjectId:
-    return history.commit(history.tree(entry("40000", "a", history.tree(entry("100644", "b", "12" * 20)))))
-
-
-@hostile("a missing folder", "missing", "a/b")
-def _(history: History) -> ObjectId:
-    return history.commit(history.tree(entry("40000", "a", history.tree(entry("40000", "b", "12" * 20)))))
-
-
-@hostile("no object", "missing", "b")
-def _(history: History) -> ObjectId:
-    return history.commit(history.tree(entry("100644", "b", "00" * 20)))
-
-
-@hostile("a missing top", "missing", "the top")
-def _(history: History) -> ObjectId:
-    return history.commit("12" * 20)
-
-
-@hostile("a missing parent", "missing", "the parent 121212121212")
-def _(history: History) -> ObjectId:
-    return history.commit(history.files({"a": b"1"}), "12" * 20)
-
-
-@hostile("a file for a parent", "blob", "the parent")
-def _(history: History) -> ObjectId:
-    return history.commit(history.files({"a": b"1"}), history.blob(b"1"))
-
-
-@hostile("a parent that is no id", "'zz' is no id", "the parent zz")
-def _(history: History) -> ObjectId:
-    tree = history.files({})
-    who = "A <a@b> 1 +0000"
-    return history.add("commit", f"tree {tree}\nparent zz\nauthor {who}\ncommitter {who}\n\nm\n".encode())
-
-
-@hostile("a commit without an author", "headers", "revision")
-def _(history: History) -> ObjectId:
-    return history.add("commit", f"tree {history.files({})}\ncommitter A <a@b> 1 +0000\n\nm\n".encode())
-
-
-@hostile("a commit with two trees", "headers", "revision")
-def _(history: History) -> ObjectId:
-    tree = history.files({"a": b"1"})
-    who = "A <a@b> 1 +0000"
-    return history.add("commit", f"tree {tree}\ntree {tree}\nauthor {who}\ncommitter {who}\n\nm\n".encode())
-
-
-@hostile("a commit that hides something", "NUL", "revision")
-def _(history: History) -> ObjectId:
-    return history.commit(history.files({"a": b"1"}), message=b"seen\0\n\nGitstate-Job: hidden\n")
-
-
-@hostile("a gigantic message", "more than 1048576", "revision")
-def _(history: History) -> ObjectId:
-    return history.commit(history.files({"a": b"1"}), message=b"m" * (1 << 20))
-
-
-@hostile("deep folders", "deeper than 100", "a/a/a/")
-def _(history: History) -> ObjectId:
-    tree = history.files({"x": b"1"})
-    for _ in range(2000):
-        tree = history.tree(entry("40000", "a", tree))
-    return history.commit(tree)
-
-
-@hostile("a long path", "its path is too long")
-def _(history: History) -> ObjectId:
-    tree = history.files({"x": b"1"})
-    for _ in range(20):
-        tree = history.tree(entry("40000", "a" * 200, tree))
-    return history.commit(tree)
-
-
-@hostile("deep JSON", "more than 1000 levels deep", "jobs/x/job.json")
-def _(history: History) -> ObjectId:
-    return history.commit(history.files({"jobs/x/job.json": b"[" * 100_000 + b"]" * 100_000}))
-
-
-@hostile("deep JSON where the file was ordinary before", "more than 1000 levels deep", "jobs/x/job.json")
-def _(history: History) -> ObjectId:
-    deep = b'{"a":' * 5000 + b"1" + b"}" * 5000
-    first = history.commit(history.files({"other/job.json": deep}), time=1)
-    return history.commit(history.files({"jobs/x/job.json": deep, "other/job.json": deep}), first, time=2)
-
-
-@hostile("a bomb of folders", "files are new that repeat others")
-def _(history: History) -> ObjectId:
-    tree = history.files({"x": b"1"})
-    for _ in range(10):
-        tree = history.tree(*(entry("40000", f"d{n}", tree) for n in range(10)))
-    return history.commit(tree)
-
-
-@hostile("a bomb of empty folders", "files are new that repeat others")
-def _(history: History) -> ObjectId:
-    tree = history.files({})
-    for _ in range(50):
-        tree = history.tree(*(entry("40000", f"d{n}", tree) for n in range(3)))
-    return history.commit(tree)
-
-
-@hostile("millions of files in few bytes", "files are new that repeat others")
-def _(history: History) -> ObjectId:
-    blob = history.blob(b"")
-    tree = history.tree(*(entry("100644", f"{n:03}", blob) for n in range(1000)))
-    for _ in range(2):
-        tree = history.tree(*(entry("40000", f"{n:03}", tree) for n in range(100)))
-    return history.commit(tree)
-
-
-@pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_a_hostile_history_is_refused_by_name(repository: Repository, name: str, way: str) -> None:
-    make, what, place = HOSTILE[name]
-    good, commits = random_history(1, 2)
-    store(repository, good)
-    git(repository.git_dir, "update-ref", "refs/heads/main", commits[-1])
-    before = everything(repository)
-    history = History()
-    tip = make(history)
-    with pytest.raises(UntrustedError) as caught:
-        take_in(repository, history.pack(), [tip], [commits[-1]])
-    problem = caught.value.problems[0]
-    assert what in problem.what
-    assert place in problem.place
-    assert problem.revision in {tip, *history.objects}
-    if "NUL" in what or problem.place.partition(" at revision ")[2]:
-        assert problem.author == "Eve <eve@example.com>"
-    assert problem.what in caught.value.message
-    assert everything(repository) == before
-
-
-def test_it_is_told_how_much_is_wrong(repository: Repository, way: str) -> None:
-    history = History()
-    parents: list[ObjectId] = []
-    for number in range(30):
-        link = history.tree(entry("120000", f"l{number}", history.blob(b"x")))
-        parents = [history.commit(link, *parents, time=number, who=b"Mallory %d" % number)]
-    with pytest.raises(UntrustedError, match=r"l0 at revision .*: it is a symbolic link, by Mallory 0 .*, and 29 more"):
-        take_in(repository, history.pack(), parents)
-    with pytest.raises(UntrustedError) as caught:
-        take_in(repository, history.pack(), parents)
-    assert len(caught.value.problems) == 20
-    assert {problem.author for problem in caught.value.problems} >= {"Mallory 1 <eve@example.com>"}
-
-
-def test_what_a_terminal_would_obey_is_told_in_signs(repository: Repository, way: str) -> None:
-    history = History()
-    tree = history.tree(entry("120000", "\x1b[2J\u202e", history.blob(b"x")))
-    tip = history.commit(tree, who=b"\x1b]0;owned\x07")
-    with pytest.raises(UntrustedError) as caught:
-        take_in(repository, history.pack(), [tip])
-    problem = caught.value.problems[0]
-    assert (problem.place + problem.author + caught.value.message).isprintable()
-    assert problem.place.startswith("\\x1b[2J\\u202e at revision ")
-
-
-HARMLESS = {
-    "executable": entry("100755", "run.sh", object_id("blob", b"x")),
-    "case twins": entry("100644", "A", object_id("blob", b"x")) + entry("100644", "a", object_id("blob", b"x")),
-    "latin-1": entry("100644", b"caf\xe9", object_id("blob", b"x")),
-    "backslash": entry("100644", "a\\b", object_id("blob", b"x")),
-    "names of git": entry("100644", ".gitattributes", object_id("blob", b"x"))
-    + entry("100644", ".gitmodules", object_id("blob", b"x")),
-    "longest name": entry("100644", "n" * 255, object_id("blob", b"x")),
-    "bidirectional": entry("100644", "\u202ea", object_id("blob", b"x")),
-    "empty folder": entry("40000", "e", object_id("tree", b"")),
-    "not ours": entry("100644", "deep.json", object_id("blob", b"[" * 5000)),
-}
-
-
-@pytest.mark.parametrize("name", sorted(HARMLESS))
-def test_ordinary_files_that_are_not_ours_travel_along(repository: Repository, name: str, way: str) -> None:
-    history = History()
-    history.blob(b"x")
-    history.blob(b"[" * 5000)
-    history.tree()
-    tip = history.commit(history.add("tree", HARMLESS[name]), message=b"caf\xe9, and no encoding said\n")
-    take_in(repository, history.pack(), [tip])
-    assert git(repository.git_dir, "cat-file", "-t", tip).strip() == "commit"
-
-
-def test_what_is_strange_in_our_own_history_is_no_reason_to_refuse_more(repository: Repository, way: str) -> None:
-    history = History()
-    link = entry("120000", "link", history.blob(b"x"))
-    first = history.commit(history.tree(link), time=1)
-    store(repository, history)
-    more = history.tree(link, entry("100644", "file", history.blob(b"1")))
-    second = history.commit(more, first, time=2)
-    take_in(repository, history.pack(), [second], [first])
-    changed = history.tree(
-        entry("120000", "link", history.blob(b"elsewhere")), entry("100644", "file", history.blob(b"1"))
-    )
-    third = history.commit(changed, second, time=3)
-    with pytest.raises(UntrustedError, match="link at revision"):
-        take_in(repository, history.pack(), [third], [second])
-
-
-def test_a_merge_is_compared_with_all_its_parents(repository: Repository, way: str) -> None:
-    history = History()
-    link = entry("120000", "link", history.blob(b"x"))
-    files = [entry("100644", f"f{n}", history.blob(b"%d" % n)) for n in range(3)]
-    ours = history.commit(history.tree(link), time=1)
-    theirs = history.commit(history.tree(files[0]), time=1)
-    store(repository, history)
-    merged = history.commit(history.tree(link, *files), theirs, ours, time=2)
-    take_in(repository, history.pack(), [merged], [ours, theirs])
-    alone = history.commit(history.tree(link, *files[:2]), theirs, time=2)
-    with pytest.raises(UntrustedError, match="link"):
-        take_in(repository, history.pack(), [alone], [theirs])
-
-
-def test_an_object_that_is_here_but_that_nothing_known_reaches_is_looked_at(repository: Repository, way: str) -> None:
-    """A first pack brings what nobody looks at, a second one leads to it."""
-    history = History()
-    bad = history.commit(history.tree(entry("120000", "link", history.blob(b"x"))), time=1)
-    good, commits = random_history(1, 2)
-    take_in(repository, History(good.objects | history.objects).pack(), commits)
-    with pytest.raises(UntrustedError, match="link"):
-        take_in(repository, pack_of([]), [bad], commits)
-    above = History()
-    tip = above.commit(above.tree(entry("40000", "a", history.tree(entry("120000", "link", history.blob(b"x"))))))
-    with pytest.raises(UntrustedError, match="a/link"):
-        take_in(repository, above.pack(), [tip], commits)
-
-
-def broken_packs() -> dict[str, bytes]:
-    """Return packs that are none."""
-    base = b"base " * 100
-    good = pack_of([Item("blob", base), Delta(1, delta(base, base + b"more"))])
-    far = size(10) + size(20) + copy(0, 20)
-    return {
-        "no pack": b"HTTP/1.1 200 OK\r\n\r\n",
-        "nearly nothing": b"PACK",
-        "an unknown version": b"PACK\0\0\0\7" + good[8:],
-        "cut short": good[:-30],
-        "without its checksum": good[:-20],
-        "with a wrong checksum": good[:-1] + bytes([good[-1] ^ 1]),
-        "a byte is wrong": good[:30] + bytes([good[30] ^ 1]) + good[31:],
-        "more objects than it says": pack_of([Item("blob", b"1"), Item("blob", b"2")], count=1),
-        "fewer objects than it says": pack_of([Item("blob", b"1")], count=2),
-        "junk behind": good + b"junk",
-        "an object that is longer": pack_of([Item("blob", b"12345", size=3)]),
-        "an object that is shorter": pack_of([Item("blob", b"12345", size=7)]),
-        "an object without a size": b"PACK\0\0\0\2\0\0\0\1" + b"\xbf" * 30,
-        "a delta of nothing": pack_of([Delta("12" * 20, delta(base, base + b"x"))]),
-        "a delta of itself": pack_of([Delta(0, delta(base, base))]),
-        "a delta of what is before the pack": pack_of([Item("blob", base), Delta(9, delta(base, base))]),
-        "deltas in a circle": pack_of(
-            [Delta(object_id("blob", b"b"), delta(b"b", b"a")), Delta(object_id("blob", b"a"), delta(b"a", b"b"))]
-        ),
-        "a delta of another base": pack_of([Item("blob", base), Delta(1, delta(base + b"x", base))]),
-        "a delta that reads past its base": pack_of([Item("blob", b"0123456789"), Delta(1, far)]),
-        "a delta that says too little": pack_of([Item("blob", base), Delta(1, size(len(base)) + size(9) + copy(0, 5))]),
-        "a delta that says too much": pack_of([Item("blob", base), Delta(1, size(len(base)) + size(5) + copy(0, 9))]),
-        "a delta that is cut": pack_of([Item("blob", base), Delta(1, size(len(base)) + size(9) + b"\x09abc")]),
-        "a delta with an empty command": pack_of([Item("blob", base), Delta(1, size(len(base)) + size(9) + b"\0")]),
-        "an empty delta": pack_of([Item("blob", base), Delta(1, b"")]),
+_TAKE_IN = """
+import sys
+from pathlib import Path
+from gitstate.engine import arrivals, incoming
+from gitstate.engine.repository import open_repository
+
+store, pack, tip, few = sys.argv[1:]
+incoming._FEW = int(few)
+print("ready", flush=True)
+while True:
+    with incoming.Incoming(open_repository(Path(store))) as arriving, open(pack, "rb") as file:
+        while piece := file.read(5000):
+            arriving.write(piece)
+        arriving.index()
+        arriving.check([tip], [], lambda path: True)
+        arriving.admit()
+    for path in Path(store, ".git/objects/pack").iterdir():
+        path.unlink()
+"""
+
+
+@pytest.mark.parametrize("few", [0, 500])
+def test_killed_at_any_moment_nothing_or_all_of_it_is_there(open_engine: OpenEngine, tmp_path: Path, few: int) -> None:
+    history, commits = random_history(1, 40)
+    pack = write(tmp_path, history.pack())
+    store = tmp_path / "store"
+    repository = open_repository(store)
+    draw = random.Random(few)
+    for _ in range(12):
+        command = [sys.executable, "-c", _TAKE_IN, os.fspath(store), os.fspath(pack), commits[-1], str(few)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(draw.uniform(0, 0.15))
+            process.kill()
+    _wait_for(lambda: not any(map(locks.is_held, repository.private.glob("incoming-*"))))
+    engine = open_engine()
+    left = [problem.place for problem in engine.check()]
+    assert all(place.startswith(("gitstate/incoming-", "objects/pack/pack-")) for place in left), left
+    save(engine, {"a": b"1"})
+    assert [problem.place for problem in engine.check()] == []
+    names = {path.name for path in (repository.objects / "pack").iterdir()}
+    assert not [name for name in names if not name.endswith((".pack", ".idx"))], names
+    assert {name[:-4] for name in names if name.endswith(".idx")} == {
+        name[:-5] for name in names if name.endswith(".pack")
     }
+    assert not list(repository.private.glob("incoming-*"))
 
 
-@pytest.mark.parametrize("name", sorted(broken_packs()))
-@pytest.mark.parametrize("piece", [7, 10_000])
-def test_a_broken_pack_is_refused(repository: Repository, name: str, way: str, piece: int) -> None:
-    before = everything(repository)
-    with pytest.raises(UntrustedError, match=r"the pack that the remote sent is broken: \w"):
-        take_in(repository, broken_packs()[name], [], piece=piece)
-    assert everything(repository) == before
+def _wait_for(condition: Callable[[], bool]) -> None:
+    """Wait for a git that outlives its parent by a moment."""
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 50), way=st.sampled_from(WAYS), data=st.data())
-def test_damage_is_refused_or_does_no_harm(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, way: str, data: st.DataObject
+@pytest.mark.parametrize("cut", ["keep", "pack", "index"])
+def test_what_a_death_in_the_middle_of_admitting_leaves_is_cleared(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
 ) -> None:
-    repository = open_repository(tmp_path_factory.mktemp("damage") / "store", bare=True)
-    history, commits = random_history(seed, 6)
-    pack = bytearray(history.pack())
-    for _ in range(data.draw(st.integers(0, 3))):
-        pack[data.draw(st.integers(0, len(pack) - 1))] = data.draw(st.integers(0, 255))
-    if data.draw(st.booleans()):  # by somebody who knows how
-        pack[-20:] = hashlib.sha1(pack[:-20]).digest()
-    pack = pack[: len(pack) - data.draw(st.sampled_from([0, 0, 0, 1, 25]))]
-    before = everything(repository)
-    with pytest.MonkeyPatch.context() as patch:
-        choose(way, patch)
-        try:
-            take_in(repository, bytes(pack), commits)
-        except GitStateError as error:
-            assert isinstance(error, UntrustedError | TooLargeError)
-            assert everything(repository) == before
-            return
-    git(repository.git_dir, "rev-list", "--objects", *commits)
-    git(repository.git_dir, "fsck", "--full", *commits)
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    repository = open_repository(tmp_path / "store")
+    before = sorted(path.name for path in (repository.objects / "pack").iterdir())
+    history, _ = random_history(1, 5)
+    moved: list[str] = []
+
+    class DeadError(Exception):
+        pass
+
+    def move(source: str, target: str, folder: Path) -> None:
+        if len(moved) == ["keep", "pack", "index"].index(cut):
+            raise DeadError
+        moved.append(target)
+        os.rename(source, target)
+
+    monkeypatch.setattr(incoming, "_move", move)
+    arriving = Incoming(repository)
+    arriving.write(history.pack())
+    arriving.index()
+    if cut == "index":
+        arriving.admit()
+    else:
+        with pytest.raises(DeadError):
+            arriving.admit()
+    assert all("incoming" not in problem.place for problem in engine.check()), "somebody is at work"
+    with engine.lock():
+        packs.remove_leftovers(repository.objects / "pack")
+    assert [path for path in moved if not os.path.exists(path)] == [], "what somebody is about to admit was taken"
+    locks.let_go(arriving._scratch.fd)
+    arriving._scratch.fd = -1
+    places = [problem.place for problem in engine.check(repair=True)]
+    assert any(place.startswith("gitstate/incoming-") for place in places)
+    assert any(place.endswith(".keep") for place in places)
+    assert engine.check() == []
+    after = sorted(path.name for path in (repository.objects / "pack").iterdir())
+    whole = sorted(os.path.basename(path) for path in moved) if cut == "index" else []
+    assert after == sorted(before + whole)
+    arriving.close()
 
 
-LARGE = {
-    "the pack": (Limits(pack_bytes=900), "more than 900 bytes"),
-    "objects": (Limits(objects=3), "more than 3"),
-    "an object": (Limits(object_bytes=1500), "an object of more than 1500 bytes|it has 2000 bytes, more than 1500"),
-}
-
-
-@pytest.mark.parametrize("name", sorted(LARGE))
-def test_limits_are_kept(repository: Repository, name: str, way: str) -> None:
-    limits, what = LARGE[name]
+def test_the_folder_of_objects_may_be_on_another_disk(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     history, commits = random_history(1, 5)
-    tip = history.commit(history.files({"big": random.Random(1).randbytes(2000)}), commits[-1])
+    rename = os.rename
+
+    def refuse(source: str, target: str) -> None:
+        if "/incoming-" in str(source) and "/objects/pack/pack-" in str(target) and "/incoming-" not in str(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        rename(source, target)
+
+    monkeypatch.setattr(incoming.os, "rename", refuse)
+    take_in(repository, history.pack(), commits[-1:])
+    git(repository.git_dir, "fsck", "--full", commits[-1])
+    assert {path.suffix for path in (repository.objects / "pack").iterdir()} == {".pack", ".idx"}
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    history, commits = random_history(1, 5)
     before = everything(repository)
-    with pytest.raises((TooLargeError, UntrustedError), match=what):
-        take_in(repository, history.pack(), [tip], limits=limits)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "sync_file", full)
+    with pytest.raises(StorageFullError):
+        take_in(repository, history.pack(), commits[-1:])
     assert everything(repository) == before
 
 
-def test_more_limits_are_kept(repository: Repository, way: str) -> None:
-    def refused(files: dict[str, bytes], limits: Limits) -> str:
-        history = History()
-        tip = history.commit(history.files(files))
-        with pytest.raises(UntrustedError) as caught:
-            take_in(repository, history.pack(), [tip], limits=limits)
-        return caught.value.problems[0].place.partition(" at ")[0] + ": " + caught.value.problems[0].what
+def test_git_says_that_the_disk_is_full(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(incoming, "_FEW", 0)
+    script = 'echo "fatal: write error: No space left on device" >&2; exit 128'
+    fake_git(tmp_path, monkeypatch, script)
+    history, commits = random_history(1, 5)
+    with pytest.raises(StorageFullError, match="write error: No space left"):
+        take_in(repository, history.pack(), commits[-1:])
+    assert not list(repository.private.iterdir())
 
-    document = {"jobs/x/job.json": b'{"a": 1, "b": 2}', "other.json": b'{"a": 1, "b": 2}'}
-    assert refused(document, Limits(document_bytes=10)) == "jobs/x/job.json: it has 16 bytes, more than 10"
-    assert refused(document, Limits(tree_bytes=35)).startswith("the top: it has 69 bytes, more than 35")
-    assert refused(document, Limits(depth=2)).startswith("jobs")
-    assert refused(document, Limits(path_bytes=14)) == "jobs/x/...: its path is too long"
-    assert refused({"jobs/x/job.json": b"[[[[]]]]"}, Limits(nesting=3)).endswith("more than 3 levels deep")
+
+def test_a_git_that_dies_is_told_of(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(incoming, "_FEW", 0)
+    fake_git(tmp_path, monkeypatch, "kill -9 $$")
+    history, commits = random_history(1, 5)
+    with pytest.raises(StorageError, match="exit status -9"):
+        take_in(repository, history.pack(), commits[-1:])
+
+
+def test_progress_is_told(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(incoming, "_FEW", 0)
+    script = 'cat >/dev/null; printf "Resolving deltas: 50%% (7/14)\\r" >&2; sleep 0.3; exec ' + real_git() + ' "$@"'
+    fake_git(tmp_path, monkeypatch, script)
+    history, _ = random_history(1, 5)
+    told: list[tuple[str, int, int | None]] = []
+    with Incoming(repository) as arriving, pytest.raises(UntrustedError):
+        arriving.write(history.pack())
+        arriving.index(lambda *step: told.append(step))
+    assert told[0] == ("indexing", 7, 14)
+
+
+def test_an_incoming_that_is_given_up_leaves_neither_process_nor_folder(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "_FEW", 0)
+    history, _ = random_history(1, 30)
+    with Incoming(repository) as arriving:
+        arriving.write(history.pack()[:3000])
+        assert arriving._indexer is not None
+        process = arriving._indexer._process  # type: ignore[attr-defined]
+    assert process.poll() is not None
+    assert not list(repository.private.iterdir())
+    arriving.close()

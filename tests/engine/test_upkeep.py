@@ -234,6 +234,23 @@ def test_a_git_that_makes_less_than_it_was_asked_for_takes_nothing_away(
     check_whole(repository, *bodies)
 
 
+def test_packs_that_were_fetched_become_few(repository: Repository) -> None:
+    bodies = [random.Random(seed).randbytes(4000 + (seed == 0) * 100_000) for seed in range(8)]
+    for number, body in enumerate(bodies):
+        assert not pack_now(repository)
+        made = packs.build([GitObject("blob", body), GitObject("blob", body + b"!")])
+        base = folder_of(repository) / packs.pack_name(made.data[-20:], "deltas")
+        base.with_suffix(".pack").write_bytes(made.data)
+        base.with_suffix(".idx").write_bytes(made.index)
+        assert len(packs_of(repository.git_dir.parent)) == number + 1
+    assert pack_now(repository)
+    assert not pack_now(repository)
+    sizes = sizes_of(repository)
+    assert len(sizes) == 2
+    assert sizes[0] < 50_000 < sizes[1]
+    check_whole(repository, *bodies)
+
+
 def test_big_packs_are_packed_with_deltas_when_there_are_some(repository: Repository) -> None:
     bodies = [body for seed in range(3) for body in big(repository, seed)]
     assert not pack_now(repository)
