@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitstate import errors
+    from gitstate import errors, rules
     from gitstate.backends.base import StateBackend
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.memory import InMemoryStateBackend
@@ -46,6 +46,7 @@ __all__ = [
     "Store",
     "__version__",
     "errors",
+    "rules",
 ]
 
 # Imported at first use: the command line answers before pydantic and dulwich are read.
@@ -62,8 +63,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return import_module("gitstate.errors")
+    if name in ("errors", "rules"):
+        return import_module(f"gitstate.{name}")
     if name in __all__:
         return getattr(import_module(_HOMES.get(name, "gitstate.errors")), name)
     raise AttributeError(f"module 'gitstate' has no attribute {name!r}")

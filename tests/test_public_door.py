@@ -31,6 +31,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "Store",
         "__version__",
         "errors",
+        "rules",
     ]
     for name in gitstate.__all__:
         assert getattr(gitstate, name) is not None

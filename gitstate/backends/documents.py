@@ -24,7 +24,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
-from gitstate.backends.rules import JOB_RULES
+from gitstate.backends.rules import JOB_RULES, job_rules
 from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.statuses import next_sheet
 from gitstate.backends.subjects import message_for
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from gitstate.store.answers import Answers
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report
+    from gitstate.values.merge import Rule
 
 __all__ = ["DocumentBackend", "check_job_id", "check_limit"]
 
@@ -64,6 +65,7 @@ class DocumentBackend(StateBackend):
         *,
         model: type[BaseModel] | None = None,
         fallback: tuple[str, str] | None = None,
+        rules: Mapping[str, Rule] | None = None,
     ) -> None:
         self._store = store
         self._made = codec = cache(partial(_codec, model))
@@ -76,7 +78,7 @@ class DocumentBackend(StateBackend):
             id_field="job_id",
             trailer=message.JOB,
             summarize=summarize,
-            rules=JOB_RULES,
+            rules=JOB_RULES if rules is None else job_rules(rules),
             joining=JOB_JOINING,
             check=lambda value: codec().decode(value),
         )

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.fleet import FleetBackend, autosync
+from gitstate.backends.rules import job_rules
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
     from gitstate.engine.transport import Progress
+    from gitstate.values.merge import Rule
 
 __all__ = ["GitStateBackend"]
 
@@ -39,6 +43,8 @@ class GitStateBackend(FleetBackend):
         code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
             checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
             None: the project in whose own repository the store lies, if it does. False: none.
+        rules: How fields of the model's own are merged: rules of :mod:`gitstate.rules` by pointers such as
+            ``/cost_cents`` and ``/sheets/*/labels``; they go before those for jobs.
         sync: ``"after-save"``: what is saved is synced with a remote, in the background; None: only when :meth:`sync`
             is called. Saves never wait for it, and go on while the remote cannot be reached; :meth:`lag` tells how it
             goes, and the log when it begins to fail and when it works again.
@@ -65,15 +71,17 @@ class GitStateBackend(FleetBackend):
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
         code: str | os.PathLike[str] | Literal[False] | None = None,
+        rules: Mapping[str, Rule] | None = None,
         sync: Literal["after-save"] | None = None,
         sync_remote: str = "origin",
         sync_delay: float = 5.0,
         sync_at_close: float = 5.0,
     ) -> None:
         project = _project(code)  # first: one that cannot be meant is refused before anything is made
+        job_rules(rules)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:
-            super().__init__(store, model=model, fallback=artifacts)
+            super().__init__(store, model=model, fallback=artifacts, rules=rules)
             self._autosync = autosync(store, sync, sync_remote, sync_delay, sync_at_close)
         except BaseException:
             store.close()

@@ -8,7 +8,7 @@ from typing import Any
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.restoring import now_text
 from gitstate.backends.rewound import rewound_since
-from gitstate.backends.rules import JOB_RULES, REWIND_RULES
+from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import ConflictError, CorruptionError, GitStateError, InvalidInputError, StateCorruptionError
 from gitstate.format.codec import Codec
@@ -174,7 +174,8 @@ class HandEdit:
     def _rules(self, current: Snapshot) -> Rules:
         """Return the rules: nobody who went back since the edit began is overruled."""
         began = self._began()
-        return JOB_RULES if began is not None and not rewound_since(current, began) else REWIND_RULES
+        is_known = began is not None and not rewound_since(current, began)
+        return self.jobs.rules if is_known else REWIND_RULES
 
     def _began(self) -> str | None:
         """Return the newest revision at which the files held what they did when the edit began."""

@@ -8,7 +8,11 @@ from gitstate.backends.syncing import SyncingBackend
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
+
+    from gitstate.values.merge import Rule
 
 __all__ = ["InMemoryStateBackend"]
 
@@ -19,7 +23,14 @@ class InMemoryStateBackend(SyncingBackend):
     Args:
         model: The model of the states; :class:`gitstate.CheckpointState` by default.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
+        rules: How fields of the model's own are merged, by their pointers.
     """
 
-    def __init__(self, *, model: type[BaseModel] | None = None, artifacts: tuple[str, str] | None = None) -> None:
-        super().__init__(Store.in_memory(), model=model, fallback=artifacts)
+    def __init__(
+        self,
+        *,
+        model: type[BaseModel] | None = None,
+        artifacts: tuple[str, str] | None = None,
+        rules: Mapping[str, Rule] | None = None,
+    ) -> None:
+        super().__init__(Store.in_memory(), model=model, fallback=artifacts, rules=rules)

@@ -292,7 +292,7 @@ def _job(jobs: Collection, job_id: str, sides: Sides, conflicts: tuple[Conflict,
     whole = whole or relying.is_whole(base, wanted)
     moved = _unread_moved(sides, base, now)
     if moved is None:
-        moved = relying.moved_places(base, now, wanted, whole=whole)
+        moved = relying.moved_places(base, now, wanted, whole=whole, rules=jobs.rules)
     if sides.wanted is None and sides.now is not None and not moved:
         moved = list(_attached_since(sides.base, sides.now))
     moved = moved or list(conflicts) or relying.unmet(base, merged, wanted)

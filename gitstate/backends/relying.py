@@ -10,7 +10,7 @@ from typing import Any
 from gitstate.backends.invariants import contradictions
 from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.subjects import sheets_of
-from gitstate.values.merge import Conflict, add_deltas, same
+from gitstate.values.merge import Conflict, Rules, add_deltas, same
 from gitstate.values.pointer import Parts, fits, get, parse, to_text
 from gitstate.values.shape import ABSENT, Slot
 
@@ -25,7 +25,7 @@ _FOLLOWING = {"watermark": ("last_completed_sheet",), "current": ("current_sheet
 """What follows from the sheets of a job, by the contradiction that there is where it does not."""
 
 
-def moved_places(base: Slot, now: Slot, wanted: Slot, *, whole: bool) -> list[Conflict]:
+def moved_places(base: Slot, now: Slot, wanted: Slot, *, whole: bool, rules: Rules = JOB_RULES) -> list[Conflict]:
     """Return the places on which a change from ``base`` to ``wanted`` relied, and which are no longer so; in each
     conflict ``ours`` is what is there now, and ``theirs`` what the change wants there.
 
@@ -34,12 +34,13 @@ def moved_places(base: Slot, now: Slot, wanted: Slot, *, whole: bool) -> list[Co
         now: The job's value now.
         wanted: What the change makes of it.
         whole: Whether the change is of the job as a whole, such as a rollback, and not of some places.
+        rules: Those by which jobs are merged, which tell the counters.
     """
     if not changed_places(now, wanted):
         return []  # it is so already
     if whole or is_whole(base, wanted) or not isinstance(now, dict):
         return [_moved(place, base, now, wanted) for place in changed_places(base, now)]
-    relied = [place for place in _relied(base, wanted) if not _holds(place, base, now, wanted)]
+    relied = [place for place in _relied(base, wanted) if not _holds(place, base, now, wanted, rules)]
     return [_moved(place, base, now, wanted) for place in dict.fromkeys(relied)]
 
 
@@ -85,14 +86,13 @@ def _following(value: Slot) -> set[Parts]:
     return {place for kind, place in _FOLLOWING.items() if kind not in contradictions(value)}
 
 
-def _holds(place: Parts, base: Slot, now: Slot, wanted: Slot) -> bool:
+def _holds(place: Parts, base: Slot, now: Slot, wanted: Slot, rules: Rules) -> bool:
     """Whether a place is as the change found it, or as the change makes it. A counter is not made so twice."""
     found = get(now, place)
-    return same(found, get(base, place)) or (same(found, get(wanted, place)) and not _is_counter(place))
+    return same(found, get(base, place)) or (same(found, get(wanted, place)) and not _is_counter(place, rules))
 
 
-def _is_counter(place: Parts) -> bool:
-    rules = JOB_RULES
+def _is_counter(place: Parts, rules: Rules) -> bool:
     for part in place:
         rules = rules.entry(part)
     return rules.rule is add_deltas

@@ -4,14 +4,16 @@ The *run* of a sheet is its attempt and status. When both sides moved the run, o
 tell of the run come from one side as a whole, so that no sheet says COMPLETED with the error of another attempt.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from gitstate.backends.statuses import DONE, RESULT_FIELDS, TERMINAL, JobStatus, SheetStatus
+from gitstate.errors import InvalidInputError
 from gitstate.values.canonical import Value
 from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
-from gitstate.values.merge import Conflict, Merge, Place, Rules, Side, Slot, add_deltas, same
+from gitstate.values.merge import Conflict, Merge, Place, Rule, Rules, Side, Slot, add_deltas, same
 
-__all__ = ["JOB_IDENTITIES", "JOB_RULES", "REWIND_RULES", "UNDO_RULES"]
+__all__ = ["JOB_IDENTITIES", "JOB_RULES", "REWIND_RULES", "UNDO_RULES", "job_rules"]
 
 _JOB_ENDED = tuple(status for status in JobStatus if status.is_terminal)
 _SETTLED = (*DONE, SheetStatus.CANCELLED)  # a failed sheet is tried again; out of these, only a rollback leads
@@ -139,28 +141,43 @@ JOB_IDENTITIES = dict.fromkeys(
 )
 """The lists of records that a job's value holds, and the field that identifies a record."""
 
-JOB_RULES = Rules.of(
-    {
-        **{pointer: unite(field) for pointer, field in JOB_IDENTITIES.items()},
-        "": _job,
-        "/status": _job_status,
-        "/current_sheet": follow(_newer),
-        "/pid": follow(_newer),
-        "/host": follow(_newer),
-        "/error_message": follow(_newer),
-        "/created_at": earlier,
-        "/started_at": earlier,
-        "/updated_at": later,
-        "/completed_at": later,
-        "/last_completed_sheet": higher,
-        "/total_retry_count": add_deltas,
-        "/rate_limit_waits": add_deltas,
-        "/sheets/*": _sheet,
-        "/sheets/*/started_at": earlier,
-        "/sheets/*/completed_at": later,
-        "/sheets/*/metadata": free,
-    }
-)
+_TABLE: Mapping[str, Rule] = {
+    **{pointer: unite(field) for pointer, field in JOB_IDENTITIES.items()},
+    "": _job,
+    "/status": _job_status,
+    "/current_sheet": follow(_newer),
+    "/pid": follow(_newer),
+    "/host": follow(_newer),
+    "/error_message": follow(_newer),
+    "/created_at": earlier,
+    "/started_at": earlier,
+    "/updated_at": later,
+    "/completed_at": later,
+    "/last_completed_sheet": higher,
+    "/total_retry_count": add_deltas,
+    "/rate_limit_waits": add_deltas,
+    "/sheets/*": _sheet,
+    "/sheets/*/started_at": earlier,
+    "/sheets/*/completed_at": later,
+    "/sheets/*/metadata": free,
+}
+
+
+def job_rules(own: Mapping[str, Rule] | None = None) -> Rules:
+    """Return the merge rules of jobs, with rules of a model's own, which go before ours.
+
+    Raises:
+        InvalidInputError: One is at no pointer, or is no rule.
+    """
+    for place, rule in (own or {}).items():
+        if not isinstance(place, str) or not callable(rule):
+            raise InvalidInputError(
+                f"{place!r} with {rule!r} is no rule for a merge", hint='write {"/cost_cents": gitstate.rules.add}'
+            )
+    return Rules.of({**_TABLE, **(own or {})})
+
+
+JOB_RULES = job_rules()
 """The merge rules of a job's value: a CheckpointState, or any model that has its field names."""
 
 REWIND_RULES = Rules.of({"/updated_at": later, "/sheets/*": _one_run})

@@ -10,7 +10,7 @@ from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Picture
 from gitstate.backends.rewound import rewound_since
-from gitstate.backends.rules import JOB_RULES, REWIND_RULES
+from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.strangers import as_said, kept, stamped
 from gitstate.backends.subjects import message_for, told
 from gitstate.errors import ConflictError, CorruptionError, StaleError, StateCorruptionError
@@ -108,7 +108,7 @@ def edit_for(
             return save.draft(Event.SAVED, theirs, ours)
         if equal(theirs, base.content.value):
             return on_top(base, current)
-        rules = REWIND_RULES if rewound_since(current, base.revision) else JOB_RULES
+        rules = REWIND_RULES if rewound_since(current, base.revision) else current.collection.rules
         began = normal(codec, base.content.value, ours.value)
         said: Any = as_said(theirs, base.content.value, began, ours.value)
         value = _merged(codec, job_id, began, ours.value, said, rules)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from gitstate.values.canonical import Value, dumps
 from gitstate.values.merge import ABSENT, NO_RULES, Merge, Place, Rule, Side, Slot
 
-__all__ = ["earlier", "follow", "free", "higher", "instant", "later", "newer", "number", "unite"]
+__all__ = ["earlier", "follow", "free", "higher", "instant", "later", "members", "newer", "number", "unite"]
 
 Chooser: TypeAlias = Callable[[Place], Side]
 """Says which side of an object wins."""
@@ -92,6 +92,14 @@ def unite(id_field: str = "id") -> Rule:
         return _united(place, *known) if len(known) == len(records) else None
 
     return rule
+
+
+def members(place: Place) -> Merge | None:
+    """Unite two sets, which are lists without order: what a side removed is gone, what either added is there."""
+    merge = unite()(place)
+    if merge is None or not isinstance(merge.value, list):
+        return merge
+    return Merge(sorted(merge.value, key=dumps), merge.conflicts)
 
 
 _Records: TypeAlias = dict[bytes, Value]  # by identity

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitstate.backends.rules import JOB_RULES
+from gitstate.backends.invariants import contradictions
+from gitstate.backends.joining import JOB_JOINING
+from gitstate.backends.rules import JOB_RULES, REWIND_RULES
 from gitstate.values.canonical import equal
-from gitstate.values.merge import ABSENT, Merge, merge3
+from gitstate.values.merge import ABSENT, Merge, Rules, Side, merge3, same
 
 Job = dict[str, Any]
 ENDED = ("completed", "failed", "skipped", "cancelled")
@@ -242,6 +244,21 @@ def test_no_change_one_change_and_the_same_change_are_taken(base: Job, changed: 
 @given(JOBS, JOBS, JOBS)
 def test_swapping_the_sides_swaps_only_their_names(base: Job, ours: Job, theirs: Job) -> None:
     both_ways(base, ours, theirs)
+
+
+@given(JOBS, JOBS, JOBS, st.sampled_from([JOB_RULES, REWIND_RULES]), st.sampled_from(["ours", "theirs"]))
+def test_what_is_settled_is_the_same_whoever_is_ours(
+    base: Job, ours: Job, theirs: Job, rules: Rules, wins: Side
+) -> None:
+    other: Side = "theirs" if wins == "ours" else "ours"
+    merge = merge3(base, ours, theirs, rules, wins=wins)
+    swapped = merge3(base, theirs, ours, rules, wins=other)
+    assert same(merge.value, swapped.value)
+    assert isinstance(merge.value, dict)
+    right = JOB_JOINING.repaired(merge.value, ours, theirs)
+    assert equal(right, JOB_JOINING.repaired(merge.value, theirs, ours))
+    odd = {"watermark", "current", "open", "done"} & contradictions(right).keys()
+    assert odd <= contradictions(ours).keys() | contradictions(theirs).keys()
 
 
 @given(JOBS, JOBS, JOBS)

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.values.canonical import Value, equal
-from gitstate.values.joins import earlier, follow, free, higher, later, newer, unite
-from gitstate.values.merge import ABSENT, Conflict, Merge, Place, Rule, Rules, Slot, add_deltas, merge3, same
+from gitstate.values.joins import earlier, follow, free, higher, later, members, newer, unite
+from gitstate.values.merge import ABSENT, Conflict, Merge, Place, Rule, Rules, Side, Slot, add_deltas, merge3, same
+from gitstate.values.pointer import get, parse
 
 from .strategies import VALUES
 
@@ -53,6 +54,24 @@ def test_swapping_the_sides_swaps_only_their_names(base: Value, ours: Value, the
     assert told(merge) == mirrored(swapped)
     if not merge.conflicts:
         assert same(merge.value, swapped.value)
+
+
+@given(SLOTS | TREES, SLOTS | TREES, SLOTS | TREES, st.sampled_from(["ours", "theirs"]), st.booleans())
+def test_whoever_wins_has_the_same_value_on_both_machines(
+    base: Slot, ours: Slot, theirs: Slot, wins: Side, removes: bool
+) -> None:
+    other: Side = "theirs" if wins == "ours" else "ours"
+    merge = merge3(base, ours, theirs, RULES, wins=wins, removes=removes)
+    swapped = merge3(base, theirs, ours, RULES, wins=other, removes=removes)
+    assert same(merge.value, swapped.value)
+    assert told(merge) == mirrored(swapped) == told(merge3(base, ours, theirs, RULES))
+    for conflict in merge.conflicts:
+        found = get(merge.value, parse(conflict.pointer))
+        wanted, lost = conflict.ours, conflict.theirs
+        if wins == "theirs":
+            wanted, lost = lost, wanted
+        if not isinstance(wanted, list):  # of lists that a rule unites, one record conflicts
+            assert same(found, lost if wanted is ABSENT and not removes else wanted)
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), LEAVES), st.data())
@@ -142,6 +161,9 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
         (unite(), [1], [1, True], [1, 1.0], [1, 1.0, True]),
         (unite(), [], [1, 1], [2], None),  # which of the two ones?
         (unite(), [], {"a": 1}, [2], None),
+        (members, ["c", "b"], ["a", "b", "c"], ["b", "d"], ["a", "b", "d"]),
+        (members, [], [1, 1], [2], None),
+        (members, ABSENT, "x", ["y"], None),
     ],
 )
 def test_what_rules_decide(rule: Rule, base: Slot, ours: Slot, theirs: Slot, expected: Slot) -> None:
