@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from gitstate.backends import executions
 from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
-from gitstate.backends.rescues import Based, based
-from gitstate.backends.restoring import followed, now_text
+from gitstate.backends.rescues import Based, based_on, join_of, since_when
+from gitstate.backends.restoring import followed, now_text, put
 from gitstate.backends.rewound import Planner, Rewound, files_of, refuse_if_running, rewound_since, short, value_of
-from gitstate.backends.rules import JOB_RULES, REWIND_RULES
+from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.saves import normal
 from gitstate.backends.strangers import as_said, kept, stamped
 from gitstate.backends.subjects import message_for, told
@@ -24,6 +24,7 @@ from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.store import Store
 from gitstate.store.walks import walk
+from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
 
@@ -42,9 +43,9 @@ class _Application:
 
     codec: Codec[Any]
     checked: Checked
+    found: rescues.Rescues
     aside: rescues.Rescue
     state: Snapshot
-    based: Based | None
     execution: ExecutionRecord | None
     on_conflict: OnConflict
     replace: bool
@@ -57,20 +58,21 @@ class _Application:
             refuse_if_running(self.aside.document, current, force=self.force)
         if current is None or self.replace:
             return self._replacing(current)
-        self._refuse_if_applied(current)
+        based = based_on(self.found, self.aside, current)
+        self._refuse_if_applied(current, None if based is None else based.since)
         before = current.content().value
-        value, is_chosen = self._merged(current, before)
+        value, files, is_chosen = self._merged(based, current, before)
         changes = not equal(value, before)
         if changes:
             value = followed(before, value) if is_chosen else value
             value = value | ({"updated_at": now_text()} if "updated_at" in value else {})
             self._check(value)
         done = self._done(Event.RESTORED if is_chosen else Event.MERGED, current, value)
-        if not changes and self.execution is None:
+        if not changes and not files and self.execution is None:
             return done, None
         content = Content(value=value) if changes else None
         trailers = ending_trailers(ended(before, value, told(before, value).changed))
-        return done, self._draft(done, told(before, value).text, value, trailers, content=content)
+        return done, self._draft(done, told(before, value).text, value, trailers, content=content, files=files)
 
     def _replacing(self, current: Snapshot | None) -> tuple[Rewound, Draft | None]:
         after = self.state.content().value
@@ -79,8 +81,8 @@ class _Application:
         if not files and self.execution is None:
             return done, None
         # A job that was gone goes on with the executions that it had.
-        since = None if self.based is None or self.based.value is ABSENT else self.based.since
-        trailers = ((message.SOURCE, since),) if current is None and since is not None else ()
+        since = since_when(self.found, self.aside) if current is None else None
+        trailers = () if since is None else ((message.SOURCE, since),)
         return done, self._draft(done, "", after, trailers, files=files)
 
     def _done(self, event: Event, current: Snapshot | None, after: dict[str, Value]) -> Rewound:
@@ -110,9 +112,8 @@ class _Application:
         )
         return Draft(said, value=content, attachments={**(files or {}), **attached}, observer=self.checked)
 
-    def _refuse_if_applied(self, current: Snapshot) -> None:
+    def _refuse_if_applied(self, current: Snapshot, since: str | None) -> None:
         """Raise ExistsError if the job has it already: a process may have died before it dropped the rescue."""
-        since = None if self.based is None else self.based.since
         words = f"{message.APPLIED}: {self.aside.commit}".encode()
         for revision in walk(current.source, current.revision, until=since, holding=[words]):
             if revision.message.get(message.APPLIED) == self.aside.commit:
@@ -121,27 +122,48 @@ class _Application:
                     hint="`gitstate rescue drop` removes it; --replace makes it the state once more",
                 )
 
-    def _merged(self, current: Snapshot, theirs: dict[str, Value]) -> tuple[dict[str, Value], bool]:
-        """Return what comes of both, and whether that took a choice of sides."""
-        if self.based is None:
+    def _merged(
+        self, based: Based | None, current: Snapshot, theirs: dict[str, Value]
+    ) -> tuple[dict[str, Value], dict[str, bytes | None], bool]:
+        """Return what comes of both as value and as files beside it, and whether that took a choice of sides."""
+        if based is None:
             raise InvalidInputError(
                 f"it is not known what rescue {self.aside.name} is based on, so it cannot be merged",
                 hint="`gitstate rescue diff` shows it; --replace makes it the state as a whole",
             )
-        ours, base = self.state.content().value, self.based.value
-        said: Any = theirs
-        if isinstance(base, dict):  # what the models say differs by more than what anybody changed
-            known = normal(self.codec, base, ours)
-            began = known if not self.codec.forgets else kept(self.codec, known, known, base)
-            base, said = began, as_said(theirs, base, began, ours)
-        went_back = self.based.since is not None and rewound_since(current, self.based.since)
-        rules = REWIND_RULES if went_back else JOB_RULES
-        merge = merge3(base, ours, said, rules)
-        if merge.conflicts and self.on_conflict == "fail":
-            raise self._conflict(merge.conflicts)
-        chosen = merge3(base, said, ours, rules) if merge.conflicts and self.on_conflict == "job" else merge
-        value: dict[str, Any] = chosen.value  # type: ignore[assignment]  # objects merge to an object
-        return (theirs if equal(value, said) else stamped(value, ours)), bool(merge.conflicts)
+        began, ours, said = based.began, based.wanted, cast("Any", theirs)
+        if isinstance(began, dict):  # what the models say differs by more than what anybody changed
+            stored, known = began, normal(self.codec, began, ours)
+            began = known if not self.codec.forgets else kept(self.codec, known, known, stored)
+            said = as_said(theirs, stored, began, ours)
+        rules = REWIND_RULES if rewound_since(current, based.since) else current.collection.rules
+        merge = merge3(began, ours, said, rules)
+        files, clashes = self._files(current)
+        conflicts = (*merge.conflicts, *clashes)
+        if conflicts and self.on_conflict == "fail":
+            raise self._conflict(conflicts)
+        value: dict[str, Any] = merge.value  # type: ignore[assignment]  # objects merge to an object
+        for each in merge.conflicts:
+            parts, slot = pointer.parse(each.pointer), each.ours if self.on_conflict == "rescue" else each.theirs
+            value = put(value, parts, slot, parts)
+        return (theirs if equal(value, said) else stamped(value, ours)), files, bool(conflicts)
+
+    def _files(self, current: Snapshot) -> tuple[dict[str, bytes | None], list[Conflict]]:
+        """Return the files beside the value, and not ours, that lost and come back, and those that clash once more."""
+        joined, layout = join_of(current, self.aside), current.collection.layout
+        then = None if joined is None else self.found.over(current.source).at_revision(current.document, joined)
+        mine, there, before = ({} if each is None else each.files() for each in (self.state, current, then))
+        files: dict[str, bytes | None] = {}
+        clashes: list[Conflict] = []
+        for path in (place[1:] for place in self.aside.conflicts if then is not None):
+            if path not in mine or layout.owns(path) or layout.attached(path) or mine[path] == there.get(path):
+                continue
+            is_as_it_came = there.get(path) == before.get(path)
+            if not is_as_it_came:
+                clashes.append(Conflict(f"/{path}", ABSENT, ABSENT, ABSENT))
+            if is_as_it_came or self.on_conflict == "rescue":
+                files[path] = self.state.read(path)
+        return files, clashes
 
     def _check(self, value: dict[str, Value]) -> None:
         try:
@@ -197,9 +219,9 @@ def application(
     return _Application(
         codec,
         checked,
+        found,
         aside,
         found.snapshot(aside),
-        based(store, found, aside),
         _execution_of(store, found, aside) if aside.reason == rescues.REFUSED else None,
         on_conflict,
         replace,

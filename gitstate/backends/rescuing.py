@@ -213,7 +213,7 @@ class RescuingBackend(ProposingBackend):
         after = finder.side(aside.document, aside.revision)
         if not to_base:
             return finder.named(aside.document, None), after
-        base = base_of(self._store, aside)
+        base = base_of(self._store.reader.source, aside)
         if base is None:
             raise NotFoundError(
                 f"it is not known what rescue {aside.name} is based on", hint="without --base it is compared with now"

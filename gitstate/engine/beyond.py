@@ -11,7 +11,7 @@ from gitstate.engine.ancestry import Ancestry, Sketch
 from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
 
-__all__ = ["beyond", "independent", "is_in_history", "meeting"]
+__all__ = ["beyond", "independent", "is_in_history", "joining", "meeting"]
 
 
 def beyond(source: Source, head: ObjectId, seen: Collection[ObjectId]) -> list[ObjectId]:
@@ -54,6 +54,24 @@ def meeting(source: Source, one: ObjectId, other: ObjectId) -> tuple[ObjectId, .
     mine = set(apart)
     before = (parent for commit_id in apart for parent in graph.read(source, commit_id).parents)
     return independent(source, (parent for parent in before if parent not in mine))
+
+
+def joining(source: Source, head: ObjectId, one: ObjectId, other: ObjectId) -> ObjectId | None:
+    """Return the commit at which two others came together first in the history of ``head``; None: they did not, or one
+    of them has the other in its history.
+
+    Raises:
+        CorruptionError: A commit is missing or damaged.
+    """
+    if len(independent(source, (one, other))) < 2:
+        return None
+    has: dict[ObjectId, set[ObjectId]] = {one: {one}, other: {other}}
+    for commit_id in beyond(source, head, (one, other)):
+        found = {each for parent in graph.read(source, commit_id).parents for each in has.get(parent, ())}
+        if len(found) == 2:
+            return commit_id
+        has[commit_id] = found
+    return None
 
 
 class _Walk:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gitstate.engine import graph, trees
-from gitstate.engine.base import Engine
+from gitstate.engine.base import Engine, Source
 from gitstate.engine.check import Problem
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import CorruptionError, InvalidInputError, NotFoundError, StaleError, UnsupportedError
@@ -36,7 +36,6 @@ __all__ = [
     "named",
     "place",
     "problems",
-    "refs",
     "trailers",
 ]
 
@@ -112,6 +111,10 @@ class Rescues:
         self._collection = collection
         self._stamp = stamp
 
+    def over(self, source: Source) -> "Rescues":
+        """Return the same rescues, with commits read from a source that has more of them."""
+        return Rescues(self._engine, self._reader.over(source), self._collection, self._stamp)
+
     def all(self, document: str | None = None) -> list[Rescue]:
         """Return the rescues, those of one document or all, the newest first.
 
@@ -140,6 +143,21 @@ class Rescues:
     def counts(self) -> Mapping[str, int]:
         """Return how many rescues each document has that has any."""
         return Counter(rescue.document for rescue in self.look()[0])
+
+    def refs(self) -> Mapping[str, ObjectId]:
+        """Return the refs of all rescues, of whatever collection, that stand at the commit that their names say.
+
+        Others stay here: neither are they sent to a remote, nor do they stop anything.
+        """
+        found: dict[str, ObjectId] = {}
+        for ref in self._engine.refs(FOLDER):
+            match = _REF.fullmatch(ref)
+            try:
+                if match is not None and self._engine.ref(ref) == match[2]:
+                    found[ref] = match[2]
+            except CorruptionError:
+                continue  # `verify` names it
+        return found
 
     def find(self, name: str) -> Rescue:
         """Return the rescue that a person names: ``nightly/1a2b3c4d``, the first digits of the commit, or the ref; or
@@ -271,19 +289,6 @@ _FORMS = "name it as `gitstate rescue list` does: nightly/1a2b3c4d5e"
 def place(document: str, commit_id: ObjectId) -> str:
     """Return the ref of a document's rescue."""
     return f"{FOLDER}{names.ref_encode(document)}/{commit_id}"
-
-
-def refs(engine: Engine) -> Mapping[str, ObjectId]:
-    """Return the refs of all rescues, whatever they are about, that stand at the commit that their names say."""
-    found: dict[str, ObjectId] = {}
-    for ref in engine.refs(FOLDER):
-        match = _REF.fullmatch(ref)
-        try:
-            if match is not None and engine.ref(ref) == match[2]:
-                found[ref] = match[2]
-        except CorruptionError:
-            continue  # `verify` names it
-    return found
 
 
 def trailers(

@@ -450,64 +450,7 @@ async def test_a_rescue_is_compared_with_now_and_with_its_base(backend: Rescuing
     assert (await backend.diff_rescue(kept.name, volatile=True)).hidden == 0
 
 
-# What lost a merge
-
-
-async def parked(folder: Path, backend: GitStateBackend) -> tuple[Rescue, str]:
-    """Return a rescue of a side that lost at one place, and merged at another one; and the revision that lost."""
-    await backend.save(job())
-    await backend.flush()
-    git(folder.parent, "clone", "-q", str(folder), "two")
-    async with GitStateBackend(folder.parent / "two") as two:
-        there = await stored(two)
-        there.metadata |= {"x": "there", "there": 1}
-        there.total_retry_count += 1
-        await two.save(there)
-        lost = two.store.head()
-    here = await stored(backend)
-    here.metadata |= {"x": "here", "here": 1}
-    here.total_retry_count += 2
-    await backend.save(here)
-    won = backend.store.head()
-    git(folder, "fetch", "-q", str(folder.parent / "two"), "main")
-    merged = await stored(backend)
-    merged.metadata |= {"there": 1}
-    merged.total_retry_count += 1
-    await backend.save(merged)
-    store = backend.store
-    (made,) = keep_losers(
-        store._engine, store.reader, [Losing(backend._jobs, "nightly", lost, "parked", ("/metadata/x",), won)]
-    )
-    (kept,) = await backend.rescues()
-    assert kept.ref == made.rescue.ref and (kept.status, kept.progress) == ("pending", "0/4")
-    return kept, lost
-
-
-async def test_what_lost_comes_back_at_the_places_where_it_did(tmp_path: Path) -> None:
-    async with GitStateBackend(tmp_path / "state") as backend:
-        kept, lost = await parked(tmp_path / "state", backend)
-        assert (kept.reason, kept.base, kept.author) == ("parked", lost, "A Tester")
-        base = await backend.diff_rescue(kept.name, to_base=True)
-        assert [each.pointer for each in base.fields] == ["/total_retry_count", "/metadata/there", "/metadata/x"]
-        later = await stored(backend)
-        later.metadata["later"] = 1
-        await backend.save(later)
-        done = await backend.apply_rescue(kept.name)
-        now = await stored(backend)
-        assert now.metadata == {"x": "there", "there": 1, "here": 1, "later": 1}
-        assert (now.total_retry_count, done.done.event) == (3, "merged")
-
-
-async def test_what_won_and_was_changed_since_is_for_a_person_to_decide(tmp_path: Path) -> None:
-    async with GitStateBackend(tmp_path / "state") as backend:
-        kept, _ = await parked(tmp_path / "state", backend)
-        later = await stored(backend)
-        later.metadata["x"] = "later"
-        await backend.save(later)
-        with pytest.raises(ConflictError, match="/metadata/x"):
-            await backend.apply_rescue(kept.name)
-        await backend.apply_rescue(kept.name, on_conflict="rescue")
-        assert (await stored(backend)).metadata["x"] == "there"
+# What is none, or of nobody knows what
 
 
 async def test_what_is_no_state_is_shown_and_not_applied(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitstate.engine import graph
-from gitstate.engine.beyond import beyond, independent, meeting
+from gitstate.engine.beyond import beyond, independent, joining, meeting
 from gitstate.engine.objects import ObjectId
 from tests.engine.test_graph import History
 
@@ -67,6 +67,23 @@ def test_histories_meet_at_what_both_have_and_nothing_later_does(
     last = {each for each in common if not any(each in history.has(later) - {later} for later in common)}
     found = meeting(history.engine, one, other)
     assert set(found) == last and len(found) == len(last)
+
+
+@settings(max_examples=500)
+@given(_SHAPES, _CLOCKS, st.data())
+def test_histories_come_together_at_a_commit_that_has_both_and_none_of_whose_parents_has(
+    shape: list[list[int]], clocks: list[int], data: st.DataObject
+) -> None:
+    history = Shaped(shape, clocks)
+    head, one, other = (data.draw(st.sampled_from(history.made)) for _ in range(3))
+    found = joining(history.engine, head, one, other)
+    if one in history.has(other) or other in history.has(one) or not {one, other} <= history.has(head):
+        assert found is None
+    else:
+        assert found is not None and found in history.has(head)
+        assert {one, other} <= history.has(found)
+        parents = graph.read(history.engine, found).parents
+        assert not any({one, other} <= history.has(parent) for parent in parents)
 
 
 def reads(history: History, head: ObjectId, *seen: ObjectId) -> tuple[int, int]:
