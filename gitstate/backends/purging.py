@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["PurgingBackend"]
 
 
+_ALL = "all"  # kinds of credentials
+
+
 class PurgingBackend(RescuingBackend):
     """Purges; see docs/how-to/remove-a-secret-from-history.md. A store in memory has no history to purge from."""
 
@@ -25,6 +28,7 @@ class PurgingBackend(RescuingBackend):
         *,
         value: str | None = None,
         pattern: str | None = None,
+        kinds: Sequence[str] = (),
         redact: Callable[[bytes], bytes] | None = None,
         progress: Progress | None = None,
     ) -> PurgePlan:
@@ -34,6 +38,7 @@ class PurgingBackend(RescuingBackend):
             jobs: Jobs to remove, with all that is said of them.
             value: A text to erase from all that stays, of four characters or more.
             pattern: A regular expression, as Python's ``re`` has them; what it matches is erased.
+            kinds: Kinds of credentials, such as ``github-token``, of which all are erased; ``all`` is every known kind.
             redact: A function that erases: from the bytes of a text to those without it.
             progress: Is told now and then at what the work is, how much of that is done, and of how much.
 
@@ -45,7 +50,7 @@ class PurgingBackend(RescuingBackend):
             ConflictError: A folder that shows the store has edits that nobody committed.
             UnsupportedError: The store is one in memory.
         """
-        wanted = self._wanted(jobs, value, pattern, redact)
+        wanted = self._wanted(jobs, value, pattern, kinds, redact)
         return await asyncio.to_thread(lambda: self._store.purging.plan(wanted, progress))
 
     async def purge(
@@ -55,6 +60,7 @@ class PurgingBackend(RescuingBackend):
         confirm: str,
         value: str | None = None,
         pattern: str | None = None,
+        kinds: Sequence[str] = (),
         redact: Callable[[bytes], bytes] | None = None,
         progress: Progress | None = None,
     ) -> PurgeReport:
@@ -69,7 +75,7 @@ class PurgingBackend(RescuingBackend):
                 purged, the rest is done by the next purge, or by ``verify(repair=True)``.
             As :meth:`plan_purge` does.
         """
-        wanted = self._wanted(jobs, value, pattern, redact)
+        wanted = self._wanted(jobs, value, pattern, kinds, redact)
         return await asyncio.to_thread(lambda: self._store.purging.purge(wanted, confirm, progress))
 
     def _wanted(
@@ -77,6 +83,7 @@ class PurgingBackend(RescuingBackend):
         jobs: Sequence[str],
         value: str | None,
         pattern: str | None,
+        kinds: Sequence[str],
         redact: Callable[[bytes], bytes] | None,
     ) -> Wanted:
         from gitstate.format import erasing
@@ -87,7 +94,24 @@ class PurgingBackend(RescuingBackend):
         documents = tuple(dict.fromkeys(check_job_id(job) for job in jobs))
         erasers = [erasing.of_value(value)] if value is not None else []
         erasers += [erasing.of_pattern(pattern)] if pattern is not None else []
+        erasers += [erasing.of_redactor(_redactor(kinds))] if kinds else []
         erasers += [erasing.of_redactor(redact)] if redact is not None else []
         if not documents and not erasers:
-            raise InvalidInputError("nothing is named that is to be purged", hint="name jobs, a value or a pattern")
+            raise InvalidInputError(
+                "nothing is named that is to be purged", hint="name jobs, a value, a pattern or a kind"
+            )
         return Wanted(self._jobs, documents, erasing.joined(erasers))
+
+
+def _redactor(kinds: Sequence[str]) -> Callable[[bytes], bytes]:
+    """Return what erases credentials of some kinds. Raises InvalidInputError: there is no such kind."""
+    from gitstate.format.secrets import KINDS, Redactor
+
+    if isinstance(kinds, str):
+        raise InvalidInputError("kinds are a list, not one text", hint="put it into brackets")
+    unknown = [kind for kind in kinds if kind not in KINDS and kind != _ALL]
+    if unknown:
+        raise InvalidInputError(
+            f"there is no kind of credentials {unknown[0]!r}", hint=f"{_ALL}, or one of {', '.join(sorted(KINDS))}"
+        )
+    return Redactor(skip=[] if _ALL in kinds else [kind for kind in KINDS if kind not in kinds]).data

@@ -28,6 +28,13 @@ _STDIN = "-"
     "--value", metavar="TEXT|-", help="Erase this text from all that stays; - reads it from the standard input."
 )
 @click.option("--pattern", metavar="REGEX", help="Erase what this regular expression matches (as in Python).")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND",
+    help="Erase all credentials of a kind, such as github-token, or of all kinds (all); may be given several times.",
+)
 @click.option("--confirm", metavar="TOKEN", help="Do it, if it is still just what the plan with this token says.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show the plan, as without --confirm.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan, or what was done, as one JSON object.")
@@ -36,6 +43,7 @@ def purge(
     jobs: tuple[str, ...],
     value: str | None,
     pattern: str | None,
+    kinds: tuple[str, ...],
     confirm: str | None,
     dry_run: bool,
     as_json: bool,
@@ -53,8 +61,8 @@ def purge(
     async def work(backend: "GitStateBackend") -> "PurgePlan | PurgeReport":
         with _progress() as show:
             if confirm is None or dry_run:
-                return await backend.plan_purge(jobs, value=value, pattern=pattern, progress=show)
-            return await backend.purge(jobs, confirm=confirm, value=value, pattern=pattern, progress=show)
+                return await backend.plan_purge(jobs, value=value, pattern=pattern, kinds=kinds, progress=show)
+            return await backend.purge(jobs, confirm=confirm, value=value, pattern=pattern, kinds=kinds, progress=show)
 
     told: Any = stores.use(work)
     done = confirm is not None and not dry_run

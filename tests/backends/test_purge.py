@@ -19,6 +19,7 @@ from gitstate.errors import (
     RevisionNotFoundError,
 )
 from gitstate.store.purge_plan import PurgeReport
+from tests.credentials import credential
 from tests.git import fsck, git
 from tests.remains import holders
 
@@ -199,6 +200,19 @@ async def test_a_number_and_a_pattern_are_found(store: Path) -> None:
         assert state is not None
         assert state.metadata["pin"] == state.metadata["token"] == "[purged]"
         assert state.metadata["[purged]"] == 1
+
+
+async def test_credentials_of_a_kind_are_found(store: Path) -> None:
+    (_, token), (_, key) = credential("github-token", 1), credential("slack-token", 2)
+    file = store / "config.txt"
+    file.write_text(f"token {token}\nslack {key}\n")
+    git(store, "add", ".")
+    git(store, "commit", "-qm", f"use {token}")
+    await purge(store, kinds=["github-token"])
+    assert holders(store / ".git", token.encode()) == []
+    assert holders(store / ".git", key.encode()) != []
+    await purge(store, kinds=["all"])
+    assert holders(store / ".git", key.encode()) == []
 
 
 async def test_any_fanout_is_gone_and_names_that_are_folders_of_others_stay(tmp_path: Path) -> None:

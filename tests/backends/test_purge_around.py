@@ -118,6 +118,8 @@ async def test_what_moves_in_the_last_moment_is_noticed(store: Path, monkeypatch
         ({"value": "abc"}, InvalidInputError, "4 characters"),
         ({"value": "weekly"}, InvalidInputError, "names of files or folders"),
         ({"value": "completed"}, InvalidInputError, "could no longer be read: 'very-private-job', 'weekly'"),
+        ({"kinds": ["nothing"]}, InvalidInputError, "no kind of credentials 'nothing'"),
+        ({"kinds": "all"}, InvalidInputError, "a list"),
         ({"pattern": "["}, InvalidInputError, "no regular expression"),
         ({"pattern": "0001"}, InvalidInputError, "names of files"),
     ],
