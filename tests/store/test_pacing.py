@@ -79,7 +79,7 @@ def test_what_only_people_can_mend_is_not_tried_every_few_seconds() -> None:
         planned = schedule()
         planned.saved(0.0)
         sync(planned, 5.0, error=error)
-        assert planned.due == 65.0
+        assert planned.due == 125.0
 
 
 def test_a_sync_elsewhere_that_succeeded_ends_the_rest() -> None:
