@@ -10,9 +10,7 @@ __all__ = ["Pace", "Schedule"]
 
 _LONGEST = 300.0  # seconds between two tries, however often they failed
 _SHORTEST = 1.0  # seconds after the first failure, also where saves are hardly gathered
-_LASTING = (
-    120.0  # and after one that people must mend: servers shut out who keeps showing a wrong password
-)
+_LASTING = 120.0  # and after one that people must mend: servers shut out who keeps showing a wrong password
 _LONGEST_REST = 60.0  # seconds after a sync that took at least as long
 
 
