@@ -43,14 +43,14 @@ class GitStateBackend(FleetBackend):
         code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
             checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
             None: the project in whose own repository the store lies, if it does. False: none.
+        rules: How fields of the model's own are merged: rules of :mod:`gitstate.rules` by pointers such as
+            ``/cost_cents`` and ``/sheets/*/labels``; they go before those for jobs.
         sync: ``"after-save"``: what is saved is synced with a remote, in the background; None: only when :meth:`sync`
             is called. Saves never wait for it, and go on while the remote cannot be reached; :meth:`lag` tells how it
             goes, and the log when it begins to fail and when it works again.
         sync_remote: The remote.
         sync_delay: Seconds from a save to that sync, which takes along all that is saved meanwhile.
         sync_at_close: Seconds that :meth:`close` waits at most for what was saved last to get there; 0: it tries not.
-        rules: How fields of the model's own are merged: rules of :mod:`gitstate.rules` by pointers such as
-            ``/cost_cents`` and ``/sheets/*/labels``; they go before those for jobs.
 
     Raises:
         NotFoundError: There is no such remote.
@@ -71,11 +71,11 @@ class GitStateBackend(FleetBackend):
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
         code: str | os.PathLike[str] | Literal[False] | None = None,
+        rules: Mapping[str, Rule] | None = None,
         sync: Literal["after-save"] | None = None,
         sync_remote: str = "origin",
         sync_delay: float = 5.0,
         sync_at_close: float = 5.0,
-        rules: Mapping[str, Rule] | None = None,
     ) -> None:
         project = _project(code)  # first: one that cannot be meant is refused before anything is made
         job_rules(rules)
