@@ -23,6 +23,7 @@ from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.redaction import KEPT, Redaction
 from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.statuses import next_sheet
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.statuses import SheetStatus
     from gitstate.format.codec import Codec
+    from gitstate.format.secrets import Redactor
     from gitstate.store.answers import Answers
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report
@@ -63,7 +65,9 @@ class DocumentBackend(StateBackend):
         *,
         model: type[BaseModel] | None = None,
         fallback: tuple[str, str] | None = None,
+        redact: bool | Redactor = True,
     ) -> None:
+        self._redaction = Redaction(redact)
         self._store = store
         self._made = codec = cache(partial(_codec, model))
         if model is not None:
@@ -79,6 +83,7 @@ class DocumentBackend(StateBackend):
             check=lambda value: codec().decode(value),
         )
         store.serve(self._jobs)
+        store.redact_with(self._redaction.message)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
@@ -217,14 +222,17 @@ class DocumentBackend(StateBackend):
             raise InvalidInputError(f"a {self._codec.model.__name__} is saved here, not a {type(state).__name__}")
         record = None if execution is None else ExecutionRecord.of(execution)
         stamped = changed(state, {"updated_at": clock.now()})
-        encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
+        redactor = self._redaction.redactor
+        known_as = self._lineages.encoded(state, redactor)
+        encoded = self._codec.encode_changed(stamped, known_as, redactor, keep=KEPT)
         job_id = check_job_id(encoded.value.get("job_id"))
         known = self._lineages.get(state, self._store.identity, job_id)
         previous = None if known is None else known.alive()
         content = Content(value=encoded.value)
         picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
-        future = self._store.submit(self._jobs, job_id, saves.edit_for(self._codec, self._checked, picture, record))
+        edit = saves.edit_for(self._codec, self._checked, self._redaction, picture, record)
+        future = self._store.submit(self._jobs, job_id, edit)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
 
@@ -241,7 +249,8 @@ class DocumentBackend(StateBackend):
 
         job_id = check_job_id(job_id)
         wanted = marks.sheet_status(status)
-        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, wanted, error_message)
+        said = None if error_message is None else self._redaction.text(error_message)
+        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, wanted, said)
         await self._submit(job_id, edit)
 
     async def delete(self, job_id: str) -> bool:
@@ -274,7 +283,8 @@ class DocumentBackend(StateBackend):
 
         job_id = check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
-        value = _encode(_codec(None), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
+        state = recovery.state_from(job_id, job_name or job_id, total_sheets, found)
+        value = self._redaction.value(self._codec, _encode(_codec(None), state))
         try:
             self._codec.decode(value)
         except CorruptionError as error:

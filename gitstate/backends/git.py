@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.proposing import ProposingBackend
+from gitstate.backends.redaction import Redaction
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
+    from gitstate.format.secrets import Redactor
 
 __all__ = ["GitStateBackend"]
 
@@ -35,6 +37,9 @@ class GitStateBackend(ProposingBackend):
         durability: ``"full"``: a save that returned survives a cut of the power.
         create: Whether to make a store where there is none.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
+        redact: Whether credentials of known formats are replaced by a mark in all that is saved and recorded, before
+            it becomes part of the history; a :class:`gitstate.Redactor` says what else counts as one, and what does
+            not (docs/concepts/secrets.md).
         code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
             checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
             None: the project in whose own repository the store lies, if it does. False: none.
@@ -57,10 +62,12 @@ class GitStateBackend(ProposingBackend):
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
         code: str | os.PathLike[str] | Literal[False] | None = None,
+        redact: bool | Redactor = True,
     ) -> None:
-        project = _project(code)  # first: one that cannot be meant is refused before anything is made
+        Redaction(redact)  # first: what cannot be meant is refused before anything is made
+        project = _project(code)  # as above
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
-        super().__init__(store, model=model, fallback=artifacts)
+        super().__init__(store, model=model, fallback=artifacts, redact=redact)
         self._project = store.project if code is None else project
         if self._project is not None:
             from gitstate.backends.code import CodeStamp

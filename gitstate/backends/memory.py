@@ -10,6 +10,8 @@ from gitstate.store.store import Store
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from gitstate.format.secrets import Redactor
+
 __all__ = ["InMemoryStateBackend"]
 
 
@@ -19,7 +21,14 @@ class InMemoryStateBackend(ProposingBackend):
     Args:
         model: The model of the states; :class:`gitstate.CheckpointState` by default.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
+        redact: Whether credentials are replaced by a mark, or what says which.
     """
 
-    def __init__(self, *, model: type[BaseModel] | None = None, artifacts: tuple[str, str] | None = None) -> None:
-        super().__init__(Store.in_memory(), model=model, fallback=artifacts)
+    def __init__(
+        self,
+        *,
+        model: type[BaseModel] | None = None,
+        artifacts: tuple[str, str] | None = None,
+        redact: bool | Redactor = True,
+    ) -> None:
+        super().__init__(Store.in_memory(), model=model, fallback=artifacts, redact=redact)

@@ -8,6 +8,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Picture
+from gitstate.backends.redaction import Redaction
 from gitstate.backends.rewound import rewound_since
 from gitstate.backends.rules import JOB_RULES, REWIND_RULES
 from gitstate.backends.strangers import as_said, kept, stamped
@@ -32,6 +33,7 @@ class _Save:
 
     picture: Picture
     checked: Checked
+    redaction: Redaction
     execution: ExecutionRecord | None = None
     merged: bool = False
 
@@ -39,7 +41,7 @@ class _Save:
         """Draft the commit that makes ``value`` out of ``before``."""
         text, changed = told(before, value.value)
         executed = self.execution
-        trailers, attachments = ((), {}) if executed is None else executed.written()
+        trailers, attachments = ((), {}) if executed is None else executed.written(self.redaction)
         trailers += ending_trailers(ended(before, value.value, changed))
         if executed is not None and str(executed.sheet_num) not in changed:
             text = executed.told if text == "saved" else f"{text}, {executed.told}"
@@ -62,12 +64,18 @@ class _Save:
         self.picture.publish()
 
 
-def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: ExecutionRecord | None = None) -> Edit:
+def edit_for(
+    codec: Codec[Any],
+    checked: Checked,
+    redaction: Redaction,
+    picture: Picture,
+    execution: ExecutionRecord | None = None,
+) -> Edit:
     """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
 
     The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged.
     """
-    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
+    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, redaction, execution)
 
     def on_top(base: Picture, current: Snapshot) -> Draft:
         """Draft what is saved on top of the base: nothing that the model does not know goes with that."""
@@ -96,7 +104,8 @@ def edit_for(codec: Codec[Any], checked: Checked, picture: Picture, execution: E
         rules = REWIND_RULES if rewound_since(current, base.revision) else JOB_RULES
         normal = _normal(codec, base.content.value, ours.value)
         said: Any = as_said(theirs, base.content.value, normal, ours.value)
-        value = _merged(codec, job_id, normal, ours.value, said, rules)
+        base_value, said = redaction.value(codec, normal), redaction.value(codec, said)  # as ours is
+        value = _merged(codec, job_id, base_value, ours.value, said, rules)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)
         return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))

@@ -28,7 +28,7 @@ from gitstate.store.reading import ReadingStore
 from gitstate.store.reconcile import Reconciler
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
-from gitstate.store.writer import Stamp, Writer
+from gitstate.store.writer import Redact, Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.project import Project
@@ -179,6 +179,10 @@ class Store(ReadingStore):
         from gitstate.engine.project import Project
 
         return None if self._repository is None else Project(self._repository)
+
+    def redact_with(self, redact: Redact) -> None:
+        """Let the message of every commit be what a function makes of it."""
+        self._writer.redact = redact
 
     def stamp_with(self, stamp: Stamp) -> None:
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""

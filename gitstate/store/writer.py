@@ -22,7 +22,7 @@ from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.reconcile import Reconciler
 
-__all__ = ["Stamp", "Writer"]
+__all__ = ["Redact", "Stamp", "Writer"]
 
 _ATTEMPTS = 20  # how often writes are made anew because a person's git moved the branch between reading and swapping
 _TOGETHER = 64  # so many writes are published at once: the first of them waits for the last
@@ -30,6 +30,9 @@ _TOGETHER = 64  # so many writes are published at once: the first of them waits 
 Answer = Revision | None | BaseException
 Stamp = Callable[[], Sequence[tuple[str, str]]]
 """Gives trailers that every commit carries; asked before each batch, and not under the lock. It does not fail."""
+
+Redact = Callable[[Message], Message]
+"""Makes of a message what a commit may say. It does not fail."""
 
 
 @dataclass
@@ -67,6 +70,7 @@ class Writer:
         self._reconciler = reconciler
         self._tip: ObjectId | None = None  # where the branch stood when we left it
         self.stamp: Stamp = lambda: ()
+        self.redact: Redact = lambda message: message
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -184,7 +188,7 @@ class Writer:
     def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
         for attempt in range(1, _ATTEMPTS + 1):
-            batch = Batch(self._engine, self._reader, self._reader.head(), stamp)
+            batch = Batch(self._engine, self._reader, self._reader.head(), stamp, self.redact)
             if self._reconciler is not None and batch.tip != self._tip:
                 self._reconciler.bring_back(batch)
             answers = [_attempt(request, batch) for request in requests]
