@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RevisionNotFoundError,
         StateCorruptionError,
     )
+    from gitstate.format.secrets import Redactor
     from gitstate.store.store import Store
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidInputError",
     "JobNotFoundError",
     "JobStatus",
+    "Redactor",
     "RevisionNotFoundError",
     "SheetState",
     "SheetStatus",
@@ -55,6 +57,7 @@ _HOMES = {
     "GitStateBackend": "gitstate.backends.git",
     "InMemoryStateBackend": "gitstate.backends.memory",
     "JobStatus": "gitstate.backends.statuses",
+    "Redactor": "gitstate.format.secrets",
     "SheetState": "gitstate.backends.models",
     "SheetStatus": "gitstate.backends.statuses",
     "StateBackend": "gitstate.backends.base",

@@ -23,6 +23,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "InvalidInputError",
         "JobNotFoundError",
         "JobStatus",
+        "Redactor",
         "RevisionNotFoundError",
         "SheetState",
         "SheetStatus",

@@ -8,6 +8,7 @@ from gitstate.backends import executions
 from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.redaction import Redaction
 from gitstate.backends.rescues import Based, based_on, join_of, since_when
 from gitstate.backends.restoring import followed, now_text, put
 from gitstate.backends.rewound import Planner, Rewound, files_of, refuse_if_running, rewound_since, short, value_of
@@ -43,6 +44,7 @@ class _Application:
 
     codec: Codec[Any]
     checked: Checked
+    redaction: Redaction
     found: rescues.Rescues
     aside: rescues.Rescue
     state: Snapshot
@@ -99,7 +101,7 @@ class _Application:
         content: Content | None = None,
         files: dict[str, bytes | None] | None = None,
     ) -> Draft:
-        executed, attached = ((), {}) if self.execution is None else self.execution.written()
+        executed, attached = ((), {}) if self.execution is None else self.execution.written(self.redaction)
         words = [f"applied rescue {short(self.aside.commit)}", *([text] if text not in ("", "saved") else [])]
         words += [] if self.execution is None else [self.execution.told]
         said = message_for(
@@ -191,6 +193,7 @@ def application(
     aside: rescues.Rescue,
     codec: Codec[Any],
     checked: Checked,
+    redaction: Redaction,
     *,
     on_conflict: OnConflict,
     replace: bool,
@@ -205,6 +208,7 @@ def application(
         aside: The rescue, which holds a state.
         codec: That of the states.
         checked: Learns which values are states.
+        redaction: Replaces credentials in what was to be recorded.
         on_conflict: What counts where the job moved on at the same places.
         replace: Whether the rescue becomes the state as a whole.
         note: Why.
@@ -219,6 +223,7 @@ def application(
     return _Application(
         codec,
         checked,
+        redaction,
         found,
         aside,
         found.snapshot(aside),

@@ -24,6 +24,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.redaction import KEPT, Redaction
 from gitstate.backends.rules import JOB_RULES, job_rules
 from gitstate.backends.states import changed, laid_to_rest, updated_at
 from gitstate.backends.statuses import next_sheet
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.statuses import SheetStatus
     from gitstate.format.codec import Codec
+    from gitstate.format.secrets import Redactor
     from gitstate.store.answers import Answers
     from gitstate.store.reshard import Resharded
     from gitstate.store.verify import Report
@@ -66,7 +68,9 @@ class DocumentBackend(StateBackend):
         model: type[BaseModel] | None = None,
         fallback: tuple[str, str] | None = None,
         rules: Mapping[str, Rule] | None = None,
+        redact: bool | Redactor = True,
     ) -> None:
+        self._redaction = Redaction(redact)
         self._store = store
         self._made = codec = cache(partial(_codec, model))
         if model is not None:
@@ -83,6 +87,7 @@ class DocumentBackend(StateBackend):
             check=lambda value: codec().decode(value),
         )
         store.serve(self._jobs)
+        store.redact_with(self._redaction.message)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
@@ -224,17 +229,19 @@ class DocumentBackend(StateBackend):
             raise InvalidInputError(f"a {self._codec.model.__name__} is saved here, not a {type(state).__name__}")
         record = None if execution is None else ExecutionRecord.of(execution)
         stamped = changed(state, {"updated_at": clock.now()})
-        encoded = self._codec.encode_changed(stamped, self._lineages.encoded(state))
+        redactor = self._redaction.redactor
+        known_as = self._lineages.encoded(state, redactor)
+        encoded = self._codec.encode_changed(stamped, known_as, redactor, keep=KEPT)
         job_id = check_job_id(encoded.value.get("job_id"))
         known = self._lineages.get(state, self._store.identity, job_id)
         previous = None if known is None else known.alive()
         content = Content(value=encoded.value)
         picture = Picture(self._store.identity, job_id, content, encoded=encoded, previous=previous)
         self._lineages.put(state, picture)
-        refusal = Refusal(partial(self._store.rescues, self._jobs), self._codec, picture, record)
+        refusal = Refusal(partial(self._store.rescues, self._jobs), self._codec, self._redaction, picture, record)
         purged = partial(self._was_purged, job_id)
-        edit = refusal.watch(saves.edit_for(self._codec, self._checked, picture, record, purged))
-        future = self._store.submit(self._jobs, job_id, edit, refusal.keep)
+        edit = saves.edit_for(self._codec, self._checked, self._redaction, picture, record, purged)
+        future = self._store.submit(self._jobs, job_id, refusal.watch(edit), refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
         await asyncio.wrap_future(future)
 
@@ -256,7 +263,8 @@ class DocumentBackend(StateBackend):
 
         job_id = check_job_id(job_id)
         wanted = marks.sheet_status(status)
-        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, wanted, error_message)
+        said = None if error_message is None else self._redaction.text(error_message)
+        edit = marks.edit_for(self._codec, self._checked, job_id, sheet_num, wanted, said)
         await self._submit(job_id, edit)
 
     async def delete(self, job_id: str) -> bool:
@@ -289,7 +297,8 @@ class DocumentBackend(StateBackend):
 
         job_id = check_job_id(job_id)
         found = await asyncio.to_thread(recovery.find_sheets, self._store, workspace, artifact_pattern)
-        value = _encode(_codec(None), recovery.state_from(job_id, job_name or job_id, total_sheets, found))
+        state = recovery.state_from(job_id, job_name or job_id, total_sheets, found)
+        value = self._redaction.value(self._codec, _encode(_codec(None), state))
         try:
             self._codec.decode(value)
         except CorruptionError as error:

@@ -129,5 +129,6 @@ class ExchangeBackend(EditingBackend):
 
         if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
             raise InvalidInputError(f"what is imported is the path of a file or of a folder, not {path!r}")
-        run = importing.Import(self._store, self._jobs, self._codec, Path(path), replace=replace, dry_run=dry_run)
+        parts = (self._store, self._jobs, self._codec, self._redaction)
+        run = importing.Import(*parts, Path(path), replace=replace, dry_run=dry_run)
         return await run.run(progress)

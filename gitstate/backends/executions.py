@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from gitstate import clock
 from gitstate.backends.lives import lives
+from gitstate.backends.redaction import Redaction
 from gitstate.backends.subjects import message_for
 from gitstate.errors import InvalidInputError, JobNotFoundError
 from gitstate.format import message
@@ -131,12 +132,12 @@ class ExecutionRecord:
         outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
         return f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
 
-    def written(self) -> tuple[tuple[tuple[str, str], ...], dict[str, bytes | None]]:
+    def written(self, redaction: Redaction) -> tuple[tuple[tuple[str, str], ...], dict[str, bytes | None]]:
         """Return what the commit that records it has: trailers, and prompt and output as files, None for one to remove.
 
-        Both at once: a text may be large, and is encoded for its size and for its file.
+        Both at once: a text may be large, and is encoded for its size and for its file, without credentials.
         """
-        prompt, output = _payload(self.prompt), _payload(self.output)
+        prompt, output = redaction.payload(self.prompt), redaction.payload(self.output)
         said = {
             message.EXECUTION: self.id,
             message.SHEET: self.sheet_num,
@@ -151,13 +152,13 @@ class ExecutionRecord:
         return trailers, {_path(self.sheet_num, "prompt"): prompt, _path(self.sheet_num, "output"): output}
 
 
-def edit_for(job_id: str, record: ExecutionRecord) -> Edit:
+def edit_for(job_id: str, record: ExecutionRecord, redaction: Redaction) -> Edit:
     """Return the write that records an execution of a job; it raises JobNotFoundError when there is no job."""
 
     def edit(current: Snapshot | None) -> Draft:
         if current is None:
             raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
-        trailers, attachments = record.written()
+        trailers, attachments = record.written(redaction)
         told = message_for(job_id, Event.EXECUTION, record.told, current.content().value, trailers=trailers)
         return Draft(told, attachments=attachments)
 
@@ -308,10 +309,6 @@ def _folder(sheet_num: int) -> str:
 
 def _path(sheet_num: int, name: str) -> str:
     return f"{_folder(sheet_num)}/{name}.txt"
-
-
-def _payload(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("utf-8", "surrogatepass")
 
 
 def _text(content: bytes | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gitstate.backends.documents import check_job_id
 from gitstate.backends.fleet import FleetBackend, autosync
+from gitstate.backends.redaction import Redaction
 from gitstate.backends.rules import job_rules
 from gitstate.store.store import Store
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
     from gitstate.engine.transport import Progress
+    from gitstate.format.secrets import Redactor
     from gitstate.values.merge import Rule
 
 __all__ = ["GitStateBackend"]
@@ -40,6 +42,9 @@ class GitStateBackend(FleetBackend):
         durability: ``"full"``: a save that returned survives a cut of the power.
         create: Whether to make a store where there is none.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
+        redact: Whether credentials of known formats are replaced by a mark in all that is saved and recorded, before
+            it becomes part of the history; a :class:`gitstate.Redactor` says what else counts as one, and what does
+            not (docs/concepts/secrets.md).
         code: A folder in the repository of the project whose code runs: each commit carries the id of the one that is
             checked out there, as the trailer ``Gitstate-Code``, with ``dirty`` if tracked files had other changes.
             None: the project in whose own repository the store lies, if it does. False: none.
@@ -76,12 +81,14 @@ class GitStateBackend(FleetBackend):
         sync_remote: str = "origin",
         sync_delay: float = 5.0,
         sync_at_close: float = 5.0,
+        redact: bool | Redactor = True,
     ) -> None:
-        project = _project(code)  # first: one that cannot be meant is refused before anything is made
+        Redaction(redact)  # first: what cannot be meant is refused before anything is made
         job_rules(rules)
+        project = _project(code)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:
-            super().__init__(store, model=model, fallback=artifacts, rules=rules)
+            super().__init__(store, model=model, fallback=artifacts, rules=rules, redact=redact)
             self._autosync = autosync(store, sync, sync_remote, sync_delay, sync_at_close)
         except BaseException:
             store.close()

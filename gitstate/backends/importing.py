@@ -19,6 +19,7 @@ from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.import_columns import JOB_NAMES, fields_of, renamed, with_times
 from gitstate.backends.import_sources import Found, JsonFiles, Source, is_sqlite
 from gitstate.backends.import_sqlite import SqliteFile
+from gitstate.backends.redaction import Redaction
 from gitstate.backends.subjects import message_for
 from gitstate.engine.files import storage_errors
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
@@ -100,6 +101,7 @@ class Import:
     store: Store
     jobs: Collection
     codec: Codec[Any]
+    redaction: Redaction
     path: Path
     replace: bool = False
     dry_run: bool = False
@@ -137,7 +139,8 @@ class Import:
         said = value.get("job_id")
         known = said if isinstance(said, str) else None
         try:
-            encoded: dict[str, Any] = self.codec.encode(self.codec.decode(value))  # type: ignore[assignment]  # an object
+            whole: Any = self.codec.encode(self.codec.decode(value))
+            encoded: dict[str, Any] = self.redaction.value(self.codec, whole)
         except (CorruptionError, InvalidInputError) as error:
             return ImportedJob(found.name, known, "skipped", f"it is no {model.__name__}: {error.message}")
         job_id = encoded.get("job_id")
@@ -212,7 +215,7 @@ class Import:
         count = 0
         while page := await asyncio.to_thread(_page, coming):
             if not self.dry_run:
-                edits = [executions.edit_for(job.job_id, each) for each in page]
+                edits = [executions.edit_for(job.job_id, each, self.redaction) for each in page]
                 futures = [self.store.submit(self.jobs, job.job_id, edit) for edit in edits]
                 await asyncio.gather(*map(asyncio.wrap_future, futures))
             count += len(page)

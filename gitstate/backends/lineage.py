@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from gitstate.format.codec import Encoded
+    from gitstate.format.secrets import Redactor
 
 __all__ = ["Lineages", "Picture"]
 
@@ -120,9 +121,10 @@ class Lineages:
         """Return the picture of a state as a document of a store, or None."""
         return self._album(state).of(store, document)
 
-    def encoded(self, state: BaseModel) -> Encoded | None:
-        """Return what a state was encoded as last, whichever store that was for."""
-        return next((picture.encoded for picture in self._album(state).pictures), None)
+    def encoded(self, state: BaseModel, redactor: Redactor | None) -> Encoded | None:
+        """Return what a state was encoded as last, whichever store that was for, with this redactor."""
+        known = (picture.encoded for picture in self._album(state).pictures)
+        return next((each for each in known if each is not None and each.redactor == redactor), None)
 
     def put(self, state: BaseModel, picture: Picture) -> None:
         """Remember a picture of a state for as long as the object lives."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from gitstate.format.secrets import Redactor
     from gitstate.values.merge import Rule
 
 __all__ = ["InMemoryStateBackend"]
@@ -24,6 +25,7 @@ class InMemoryStateBackend(SyncingBackend):
         model: The model of the states; :class:`gitstate.CheckpointState` by default.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
         rules: How fields of the model's own are merged, by their pointers.
+        redact: Whether credentials are replaced by a mark, or what says which.
     """
 
     def __init__(
@@ -32,5 +34,6 @@ class InMemoryStateBackend(SyncingBackend):
         model: type[BaseModel] | None = None,
         artifacts: tuple[str, str] | None = None,
         rules: Mapping[str, Rule] | None = None,
+        redact: bool | Redactor = True,
     ) -> None:
-        super().__init__(Store.in_memory(), model=model, fallback=artifacts, rules=rules)
+        super().__init__(Store.in_memory(), model=model, fallback=artifacts, rules=rules, redact=redact)

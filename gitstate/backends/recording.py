@@ -55,7 +55,7 @@ class RecordingBackend(DocumentBackend):
             record = ExecutionRecord(sheet_num, attempt_num, prompt, output, exit_code, duration_seconds)
         except InvalidInputError as error:
             raise InvalidInputError(f"job {job_id!r}: {error.message}") from error
-        await self._submit(job_id, executions.edit_for(job_id, record))
+        await self._submit(job_id, executions.edit_for(job_id, record, self._redaction))
         return record.id
 
     async def get_execution_history(

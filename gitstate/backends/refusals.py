@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gitstate.backends.executions import ExecutionRecord
     from gitstate.backends.lineage import Picture
+    from gitstate.backends.redaction import Redaction
     from gitstate.errors import ConflictError
     from gitstate.format.codec import Codec
     from gitstate.store.documents import Draft, Edit, Snapshot
@@ -35,15 +36,22 @@ class Refusal:
     Args:
         rescues: Gives the rescues of the store.
         codec: That of the states.
+        redaction: Replaces credentials in the execution; those of the state are replaced by now.
         picture: What was handed to the save.
         execution: What it would have recorded.
     """
 
     def __init__(
-        self, rescues: Callable[[], Rescues], codec: Codec[Any], picture: Picture, execution: ExecutionRecord | None
+        self,
+        rescues: Callable[[], Rescues],
+        codec: Codec[Any],
+        redaction: Redaction,
+        picture: Picture,
+        execution: ExecutionRecord | None,
     ) -> None:
         self._rescues = rescues
         self._codec = codec
+        self._redaction = redaction
         self._picture = picture
         self._execution = execution
         self._against: str | None = None  # where the job stood that the save met
@@ -93,7 +101,7 @@ class Refusal:
         ours, base = self._picture.content.value, self._picture.base()
         value = ours if base is None else on_base(self._codec, base, stored, ours)
         pointers = [conflict.pointer for conflict in error.conflicts]
-        executed, attachments = ((), {}) if self._execution is None else self._execution.written()
+        executed, attachments = ((), {}) if self._execution is None else self._execution.written(self._redaction)
         facts = (*trailers(REFUSED, pointers, self._against), *executed)
         told = message_for(self._picture.document, Event.RESCUED, _told(pointers), value, trailers=facts)
         return Draft(told, value=Content(value=value), attachments=attachments)

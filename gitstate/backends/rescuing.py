@@ -155,6 +155,7 @@ class RescuingBackend(ProposingBackend):
                 aside,
                 self._codec,
                 self._checked,
+                self._redaction,
                 on_conflict=on_conflict,
                 replace=replace,
                 note=note,

@@ -149,7 +149,8 @@ class RewindBackend(HistoryBackend):
         """Carry out the plan for some sheets that ``draw`` makes, as :meth:`_go` does."""
         from gitstate.backends.restoring import numbered
 
-        job_id, note, numbers = check_job_id(job_id), note_of(message), numbered(sheets)
+        job_id, numbers = check_job_id(job_id), numbered(sheets)
+        note = self._redaction.text(note_of(message))  # of a sheet that is skipped, it becomes the reason
         plan = draw(self._codec, job_id, numbers, note=note, force=force or dry_run)
         return await self._go(job_id, plan, dry_run)
 

@@ -9,6 +9,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.lineage import Picture
+from gitstate.backends.redaction import Redaction
 from gitstate.backends.rewound import rewound_since
 from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.strangers import as_said, kept, stamped
@@ -33,6 +34,7 @@ class _Save:
 
     picture: Picture
     checked: Checked
+    redaction: Redaction
     execution: ExecutionRecord | None = None
     merged: bool = False
 
@@ -40,7 +42,7 @@ class _Save:
         """Draft the commit that makes ``value`` out of ``before``."""
         text, changed = told(before, value.value)
         executed = self.execution
-        trailers, attachments = ((), {}) if executed is None else executed.written()
+        trailers, attachments = ((), {}) if executed is None else executed.written(self.redaction)
         trailers += ending_trailers(ended(before, value.value, changed))
         if executed is not None and str(executed.sheet_num) not in changed:
             text = executed.told if text == "saved" else f"{text}, {executed.told}"
@@ -67,6 +69,7 @@ class _Save:
 def edit_for(
     codec: Codec[Any],
     checked: Checked,
+    redaction: Redaction,
     picture: Picture,
     execution: ExecutionRecord | None = None,
     was_purged: Callable[[str], bool] = lambda _: False,
@@ -76,7 +79,7 @@ def edit_for(
     The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged, and
     StaleError when the job was purged since; ``was_purged`` tells that of a revision.
     """
-    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
+    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, redaction, execution)
 
     def on_top(base: Picture, current: Snapshot) -> Draft:
         """Draft what is saved on top of the base: nothing that the model does not know goes with that."""
@@ -111,6 +114,7 @@ def edit_for(
         rules = REWIND_RULES if rewound_since(current, base.revision) else current.collection.rules
         began = normal(codec, base.content.value, ours.value)
         said: Any = as_said(theirs, base.content.value, began, ours.value)
+        began, said = redaction.value(codec, began), redaction.value(codec, said)  # as ours is
         value = _merged(codec, job_id, began, ours.value, said, rules)
         if equal(value, ours.value):
             return save.draft(Event.SAVED, theirs, ours)

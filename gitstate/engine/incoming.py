@@ -155,9 +155,9 @@ class Incoming:
         Raises:
             CorruptionError: It is neither; :meth:`check` refuses such a one.
         """
-        found = self._peel(tip)
-        if isinstance(found, Problem):
-            raise CorruptionError(f"{tip}: {found.what}")
+        found = self._peel(tip, Findings())
+        if found is None:
+            raise CorruptionError(f"{tip} is no commit, and leads to none")
         return found
 
     def admit(self) -> None:

@@ -9,12 +9,12 @@ loaded. Serializers and validators of the model's own may change values as they 
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from math import isfinite
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import to_jsonable_python
@@ -26,6 +26,9 @@ from gitstate.format.shapes import forgets, shape_of
 from gitstate.format.surrogates import mask, mask_text, translate
 from gitstate.values import canonical, pointer
 from gitstate.values.canonical import Value
+
+if TYPE_CHECKING:
+    from gitstate.format.secrets import Redactor
 
 __all__ = ["Codec", "Encoded"]
 
@@ -44,12 +47,14 @@ class Encoded:
     """A value, and what tells later which of the entries that it was made of are as they were.
 
     ``value`` shares its entries with the values before and after it: nobody may change it in place. ``pictures`` are
-    those of the entries of some fields, by key, in the order in which the value has them.
+    those of the entries of some fields, by key, in the order in which the value has them. ``redactor`` is what replaced
+    the credentials in it; None: nothing did.
     """
 
     model: type[BaseModel]
     value: dict[str, Value]
     pictures: Mapping[str, Mapping[Any, Frozen]]
+    redactor: "Redactor | None" = None
 
 
 _NOTHING = Encoded(BaseModel, {}, {})
@@ -87,20 +92,31 @@ class Codec(Generic[Model]):
             raise UnstorableError(f"the value could not be loaded again: {error.message}") from error
         return _settle(instance, dumped, back, ())
 
-    def encode_changed(self, instance: Model, known: Encoded | None) -> Encoded:
+    def encode_changed(
+        self,
+        instance: Model,
+        known: Encoded | None,
+        redactor: "Redactor | None" = None,
+        *,
+        keep: Container[str] = (),
+    ) -> Encoded:
         """Return what :meth:`encode` does, but take the entries over that are as they were when ``known`` was made.
 
         An entry is taken over when it belongs to a dictionary of models, and nothing else in the model looks into that.
-        Raises as :meth:`encode` does.
+        In the others, the redactor replaces credentials; fields of ``keep`` it leaves alone. Raises as :meth:`encode`
+        and :meth:`redacted` do.
         """
         parts = self._parts(instance)
         known = known or _NOTHING
-        if known.model is not self.model or known.pictures.keys() != parts.keys():
+        alike = known.model is self.model and known.redactor == redactor
+        if not alike or known.pictures.keys() != parts.keys():
             pictures = {name: _pictures(part) for name, part in parts.items()}
-            return Encoded(self.model, cast(_Object, self.encode(instance)), pictures)
+            whole = self.redacted(self.encode(instance), redactor, keep=keep)
+            return Encoded(self.model, cast(_Object, whole), pictures, redactor)
         changed = {name: _changed(part, known.pictures[name]) for name, part in parts.items()}
         fresh = {name: _pictures(part) for name, part in changed.items()}  # first: a validator may change what it sees
-        value = cast(_Object, self.encode(instance.model_copy(update=changed)))
+        news = self.encode(instance.model_copy(update=changed))
+        value = cast(_Object, self.redacted(news, redactor, keep=keep))
         pictures = {}
         for name, part in parts.items():
             pictures[name] = {**known.pictures[name], **fresh[name]}
@@ -109,7 +125,28 @@ class Codec(Generic[Model]):
                 pictures[name] = {key: pictures[name][key] for key in part}
                 entries = {text: entries[text] for text in map(str, part)}
             value[name] = entries
-        return Encoded(self.model, value, pictures)
+        return Encoded(self.model, value, pictures, redactor)
+
+    def redacted(self, value: Value, redactor: "Redactor | None", *, keep: Container[str] = ()) -> Value:
+        """Return a value with a mark in the place of each credential; it itself where there is none.
+
+        Raises:
+            UnstorableError: With a mark in its place the model refuses it; ``pointer`` names the field.
+        """
+        if redactor is None:
+            return value
+        clean = redactor.value(value, keep=keep, fixed=piecewise_fields(self.model))
+        if clean is not value:
+            try:
+                self.decode(clean)
+            except CorruptionError as error:
+                where = error.pointer or "the value"
+                raise UnstorableError(
+                    f"{where} holds a credential, and is refused with a mark in its place: {error.message}",
+                    pointer=error.pointer,
+                    hint="exclude the field from the model, or let a Redactor allow it",
+                ) from error
+        return clean
 
     def check(self, value: Mapping[str, Value], known: Mapping[str, Value]) -> None:
         """Raise as :meth:`decode` does where a value is no instance's.

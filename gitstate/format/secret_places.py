@@ -33,7 +33,8 @@ _ADDRESS = rb"://[^\x00-\x20/:@?#\"'<>`\\]{0,100}+:([^\x00-\x20/\"'<>`\\]{1,190}
 _ESCAPED_ADDRESS = _ADDRESS.replace(b"://", rb":\\/\\/")
 _FAR = 300  # bytes from the beginning of an address to the end of the password in it
 _NO_PASSWORD = (
-    rb"(?s:[$%{<(\[*].*)|[xX]+|\.+|\*+|(?i:your.*|my.*|pass(?:word)?|passwd|pwd|secret|token|user)|[0-9]{1,5}"
+    rb"(?s:[${<(\[*].*)|%(?:[a-z]|\(\w+\)[a-z]|[A-Z_]+%)|[xX]+|\.+|\*+"
+    rb"|(?i:your.*|my.*|pass(?:word)?|passwd|pwd|secret|token|user)|[0-9]{1,5}"
 )
 
 _HEADER = (

@@ -52,9 +52,10 @@ _NAME = re.compile(
     rb"[\"'\]\\]{0,3}[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}[\"'\\]{0,2}\Z"
 )
 _ASSIGNING = frozenset(b"\"'=: ")
-_BACKSLASH, _PERCENT, _DOT, _COLON, _TILDE, _SPACE = b"\\%.:~ "
+_BACKSLASH, _PERCENT, _DOT, _COLON, _TILDE, _SLASH, _SPACE = b"\\%.:~/ "
 _ESCAPING = frozenset(b"\\%[;")
-_TELLING = _ESCAPING.union(_ASSIGNING, b".:~/")
+_CONTINUING = frozenset(b".:~/")
+_TELLING = _ESCAPING.union(_ASSIGNING, _CONTINUING)
 _BEFORE_SPACE = (b":", b"=", b"r", b"R")  # `token: ...`, `token = ...`, `Bearer ...`
 _DEVOPS = 84  # the length of a token of Azure DevOps
 
@@ -96,7 +97,7 @@ def _in_word(data: bytes, start: int, end: int, ends: Container[int]) -> list[Sp
     spans: list[Span] = []
     if before in _ESCAPING:
         start += _escaped(data, start, before)
-    elif before in _TELLING:
+    elif before in _CONTINUING:
         spans += _continued(data, start, end, before)
     if not spans:
         spans += _whole(data, start, end, ends)
@@ -155,9 +156,9 @@ def _continued(data: bytes, start: int, end: int, before: int) -> Iterator[Span]
         found = _CLIENT_SECRET.match(data, max(start - 6, 0))
         if found is not None:
             yield *found.span(), "azure-client-secret"
-    elif data.startswith(b"//", max(start - 2, 0)):
+    elif before == _SLASH and data.startswith(b"//", max(start - 2, 0)):
         yield from _begun(data, max(start - 3, 0))
-    else:
+    elif before == _SLASH:
         hook = _HOOK.search(data, max(start - 48, 0), start)
         if hook is not None:
             yield start, end, "slack-webhook" if hook[1] == b"services" else "discord-webhook"
@@ -194,7 +195,9 @@ def _told(data: bytes, start: int) -> Iterator[Span]:
         return
     said = data[max(start - 40, 0) : start].lower()
     kind = "bearer-token" if said.endswith(b"bearer ") else "password"
-    found = _VALUE.match(data, start) if kind == "bearer-token" or _NAME.search(said) is not None else None
+    if kind == "password" and _NAME.search(said) is None:
+        return
+    found = _VALUE.match(data, start)
     value = b"" if found is None else found[0].rstrip(b".")
     if looks_drawn(value[:200]):
         yield start, start + len(value), kind

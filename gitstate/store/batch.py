@@ -53,11 +53,16 @@ class Batch:
     """Collects commits on top of ``head``; use it under the engine's lock. ``reader`` reads what is collected, too.
 
     A write that raises leaves the batch as it was. Those behind it see what those before it did. Each commit carries
-    the trailers of ``stamp`` beside its own.
+    the trailers of ``stamp`` beside its own; its message is what ``redact`` makes of it.
     """
 
     def __init__(
-        self, engine: Engine, reader: Reader, head: ObjectId | None, stamp: Sequence[tuple[str, str]] = ()
+        self,
+        engine: Engine,
+        reader: Reader,
+        head: ObjectId | None,
+        stamp: Sequence[tuple[str, str]] = (),
+        redact: Callable[[Message], Message] = lambda message: message,
     ) -> None:
         self._engine = engine
         self._head = head
@@ -67,6 +72,7 @@ class Batch:
         self._notes: list[str] = []
         self._observers: list[Observer] = []
         self._stamp = tuple(stamp)
+        self._redact = redact
 
     def write(self, collection: Collection, document: str, edit: Edit) -> Revision | None:
         """Run a document's edit on what the writes before it made, and commit its draft."""
@@ -121,6 +127,7 @@ class Batch:
         A second parent is one that was ``joined``.
         """
         who = self._engine.signature()
+        message = self._redact(message)
         if self._stamp:
             message = replace(message, trailers=(*message.trailers, *self._stamp))
         parents = tuple(parent for parent in (self._tip, joined) if parent is not None)

@@ -26,7 +26,7 @@ from gitstate.store.reconcile import Reconciler
 from gitstate.store.syncing import SyncingStore
 from gitstate.store.views import Views
 from gitstate.store.worktree import Worktree
-from gitstate.store.writer import Refused, Stamp, Writer
+from gitstate.store.writer import Redact, Refused, Stamp, Writer
 
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
@@ -164,6 +164,10 @@ class Store(SyncingStore):
     def path(self) -> Path | None:
         """The folder in which the files are shown; None for a bare store or one in memory."""
         return self._worktree.path if self._worktree is not None else None
+
+    def redact_with(self, redact: Redact) -> None:
+        """Let the message of every commit be what a function makes of it."""
+        self._writer.redact = redact
 
     def stamp_with(self, stamp: Stamp) -> None:
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""

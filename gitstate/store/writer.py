@@ -23,7 +23,7 @@ from gitstate.store.documents import Collection, Edit, Revision
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.reconcile import Reconciler
 
-__all__ = ["Refused", "Stamp", "Writer"]
+__all__ = ["Redact", "Refused", "Stamp", "Writer"]
 
 _log = logging.getLogger("gitstate")
 
@@ -36,6 +36,9 @@ Stamp = Callable[[], Sequence[tuple[str, str]]]
 Refused = Callable[[ConflictError], object]
 """Is given the error of a write that conflicts, before its caller is, and whether there still is a caller or not; in
 the writer's thread, and not under the lock."""
+
+Redact = Callable[[Message], Message]
+"""Makes of a message what a commit may say. It does not fail."""
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Writer:
         self._reconciler = reconciler
         self._tip: ObjectId | None = None  # where the branch stood when we left it
         self.stamp: Stamp = lambda: ()
+        self.redact: Redact = lambda message: message
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -211,7 +215,7 @@ class Writer:
     def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
         for attempt in range(1, _ATTEMPTS + 1):
-            batch = Batch(self._engine, self._reader, self._reader.head(), stamp)
+            batch = Batch(self._engine, self._reader, self._reader.head(), stamp, self.redact)
             if self._reconciler is not None and batch.tip != self._tip:
                 self._reconciler.bring_back(batch)
             answers = [_attempt(request, batch) for request in requests]

@@ -93,6 +93,7 @@ def test_placeholders_are_no_credentials() -> None:
         "sk-ant-api03-" + "your-key-here" * 4,
         "AKIA" + "IOSFODNN7" + "EXAMPLE",
         "https://user:password@host/ https://$USER:$PASS@host https://{user}:{pw}@host ftp://x:***@y",
+        "x://%s:%s@h x://%(u)s:%(p)s@h x://%U%:%PW%@h",
         "Authorization: Bearer <token>, Authorization: Bearer $TOKEN, Authorization: required",
         "password=None password: str, password=os.environ['X'] --password PASSWORD password=hunter",
         "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
