@@ -87,5 +87,5 @@ class Arrivals:
         return None
 
 
-def _texts(ids: Iterable[bytes]) -> Iterator[ObjectId]:
-    return (object_id.hex() for object_id in ids)
+def _texts(ids: Iterable[bytes]) -> list[ObjectId]:
+    return b"".join(ids).hex("\n", 20).split("\n")

@@ -286,7 +286,7 @@ def _asked(objects: Path, how: str, ids: Iterable[ObjectId]) -> Iterator[Buffere
     git = None
     with ExitStack() as stack:
         with suppress(OSError):
-            git = stack.enter_context(_run(objects, ["cat-file", how, "--buffer"], "".join([f"{i}\n" for i in ids])))
+            git = stack.enter_context(_run(objects, ["cat-file", how, "--buffer"], "\n".join([*ids, ""])))
         yield _output(git)
 
 

@@ -142,7 +142,12 @@ class Incoming:
             UntrustedError: It is not; ``problems`` has the first of what is wrong, each with path, revision and author.
         """
         findings = Findings()
-        commits = [commit_id for tip in dict.fromkeys(tips) if (commit_id := self._peel(tip, findings)) is not None]
+        commits = []
+        for tip in dict.fromkeys(tips):
+            try:
+                commits.append(self.commit(tip))
+            except CorruptionError as error:
+                findings.add("object", tip[:12], error.message, tip)
         present = [commit_id for commit_id in known if self._has(commit_id)]
         arrivals = Arrivals(self.source, self._objects if self._base else self._repository.objects)
         vetting.vet(arrivals, commits, present, owned, self._limits, self.count, findings)
@@ -150,15 +155,22 @@ class Incoming:
             findings.refuse()
 
     def commit(self, tip: ObjectId) -> ObjectId:
-        """Return the commit that a tip is, or is a tag of.
+        """Return the commit that an object is, or that a tag is of.
 
         Raises:
-            CorruptionError: It is neither; :meth:`check` refuses such a one.
+            CorruptionError: It is neither, or is missing; :meth:`check` refuses such a one.
         """
-        found = self._peel(tip, Findings())
-        if found is None:
-            raise CorruptionError(f"{tip} is no commit, and leads to none")
-        return found
+        object_id = tip
+        for _ in range(_TAGS):
+            with suppress(CorruptionError):
+                self.source.read(object_id, "commit")
+                return object_id
+            kind, body = ("tag", self._tags[object_id]) if object_id in self._tags else self._reader.any(object_id)
+            tagged = _TAGGED.match(body) if kind == "tag" else None
+            if tagged is None or b"\0" in body or len(body) > self._limits.commit_bytes:
+                raise CorruptionError(f"it is a {kind}, and leads to no commit")
+            object_id = tagged[1].decode("ascii")
+        raise CorruptionError("it is a tag of a tag of a tag")
 
     def admit(self) -> None:
         """Make what arrived part of the repository, durably.
@@ -238,26 +250,6 @@ class Incoming:
                 return kind, cast("Source", self._below).read(object_id.hex(), kind)
         with suppress(CorruptionError):
             return self._reader.any(object_id.hex())
-        return None
-
-    def _peel(self, tip: ObjectId, findings: Findings) -> ObjectId | None:
-        """Return the commit that an object is or that a tag is of; None: something is wrong with it."""
-        object_id, what = tip, "it is a tag of a tag of a tag"
-        for _ in range(_TAGS):
-            with suppress(CorruptionError):
-                self.source.read(object_id, "commit")
-                return object_id
-            try:
-                kind, body = ("tag", self._tags[object_id]) if object_id in self._tags else self._reader.any(object_id)
-            except CorruptionError as error:
-                what = error.message
-                break
-            tagged = _TAGGED.match(body) if kind == "tag" else None
-            if tagged is None or b"\0" in body or len(body) > self._limits.commit_bytes:
-                what = f"it is a {kind}, and leads to no commit"
-                break
-            object_id = tagged[1].decode("ascii")
-        findings.add("object", tip[:12], what, tip)
         return None
 
     def _has(self, commit_id: ObjectId) -> bool:

@@ -23,7 +23,7 @@ __all__ = ["Owned", "vet"]
 Owned = Callable[[str], bool]
 """Whether a path is a file of a document."""
 
-_STRETCH = 4096  # commits
+_STRETCH = 8192  # commits
 _BATCH = 50_000  # files
 _ID = rb"[0-9a-f]{40}"
 _LINKS = re.compile(  # as it must be by what `check` says of a commit
