@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 import struct
 import tracemalloc
@@ -228,7 +229,8 @@ def test_one_that_talks_and_does_not_listen(tmp_path: Path) -> None:
     update = RefUpdate("refs/heads/main", ID, OTHER)
     with saying(talk) as port, pytest.raises(SyncError, match=r"a\.git talks before it listens"):
         there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=2)
-        there.push(lambda refs: Outgoing([update], PackSource(1, path=tmp_path / "pack/pack")))
+        sent = PackSource(1, path=tmp_path / "pack/pack", end=lambda: shutil.rmtree(tmp_path / "pack"))
+        there.push(lambda refs: Outgoing([update], sent))
     assert not (tmp_path / "pack").exists(), "it is closed whatever happens"
 
 
