@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitstate.backends.fleet_jobs import Fleet, Seen
-    from gitstate.engine.transport import Progress
-    from gitstate.store.autosync import Autosync, SyncFailure
-    from gitstate.store.lag import Lag
-    from gitstate.store.outcomes import SyncReport
+    from gitstate.engine.wire.transport import Progress
+    from gitstate.store.remote.autosync import Autosync, SyncFailure
+    from gitstate.store.remote.lag import Lag
+    from gitstate.store.remote.outcomes import SyncReport
     from gitstate.store.store import Store
 
 __all__ = ["FleetBackend", "autosync"]
@@ -98,7 +98,7 @@ class FleetBackend(SyncingBackend):
 
     def _fetched(self, names: Iterable[str], timeout: float, progress: Progress | None) -> dict[str, SyncFailure]:
         """Fetch from remotes; return what went wrong with those with which something did."""
-        from gitstate.store.autosync import SyncFailure
+        from gitstate.store.remote.autosync import SyncFailure
 
         failures = {}
         for name in names:
@@ -110,7 +110,7 @@ class FleetBackend(SyncingBackend):
 
     def _seen(self, remote: str) -> Seen:
         from gitstate.backends.fleet_jobs import Seen
-        from gitstate.store.lag import measured
+        from gitstate.store.remote.lag import measured
 
         standing = self._store.remotes.standing(remote)
         background = self._autosync if self._autosync is not None and self._autosync.remote == remote else None
@@ -133,8 +133,8 @@ def autosync(store: Store, sync: Any, remote: str, delay: float, patience: float
     """
     if sync is None:
         return None
-    from gitstate.store.autosync import Autosync
-    from gitstate.store.pacing import Pace
+    from gitstate.store.remote.autosync import Autosync
+    from gitstate.store.remote.pacing import Pace
 
     if sync != "after-save":
         raise InvalidInputError(f"there is no way {sync!r} to sync", hint='use "after-save", or None')

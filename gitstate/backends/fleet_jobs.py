@@ -13,9 +13,9 @@ from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StateCorruptionError
 from gitstate.format.message import Message
-from gitstate.store.autosync import SyncFailure
 from gitstate.store.documents import Collection
-from gitstate.store.lag import Lag, touched
+from gitstate.store.remote.autosync import SyncFailure
+from gitstate.store.remote.lag import Lag, touched
 from gitstate.store.selection import Selection
 from gitstate.store.store import Store
 from gitstate.values.joins import instant

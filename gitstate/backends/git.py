@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gitstate.backends.code import JobCode
     from gitstate.engine.project import Project
-    from gitstate.engine.transport import Progress
+    from gitstate.engine.wire.transport import Progress
     from gitstate.format.secrets import Redactor
     from gitstate.values.merge import Rule
 
@@ -132,8 +132,8 @@ class GitStateBackend(FleetBackend):
         """
         from gitstate.format import message
         from gitstate.format.layout import Layout
-        from gitstate.store import cloning
         from gitstate.store.documents import Collection
+        from gitstate.store.remote import cloning
 
         jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # all that a clone asks of it
 

@@ -9,8 +9,8 @@ from gitstate.backends.purging import PurgingBackend
 
 if TYPE_CHECKING:
     from gitstate.engine.remotes import Remote
-    from gitstate.engine.transport import Progress
-    from gitstate.store.outcomes import FetchReport, PushReport, Standing, SyncReport
+    from gitstate.engine.wire.transport import Progress
+    from gitstate.store.remote.outcomes import FetchReport, PushReport, Standing, SyncReport
 
 __all__ = ["SyncingBackend"]
 

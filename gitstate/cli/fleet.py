@@ -19,8 +19,8 @@ from gitstate.errors import SyncError
 if TYPE_CHECKING:
     from gitstate.backends.fleet_jobs import Fleet, FleetJob, JobStanding
     from gitstate.backends.git import GitStateBackend
-    from gitstate.store.autosync import SyncFailure
-    from gitstate.store.lag import Lag
+    from gitstate.store.remote.autosync import SyncFailure
+    from gitstate.store.remote.lag import Lag
 
 __all__ = ["fleet"]
 

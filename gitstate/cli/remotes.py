@@ -13,7 +13,7 @@ from gitstate.cli.transfers import progress
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
     from gitstate.engine.remotes import Remote
-    from gitstate.store.outcomes import Standing
+    from gitstate.store.remote.outcomes import Standing
     from gitstate.store.store import Store
 
 __all__ = ["clone", "remote"]
@@ -90,7 +90,7 @@ def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout
     import asyncio
 
     from gitstate.backends.git import GitStateBackend
-    from gitstate.store.cloning import folder_for
+    from gitstate.store.remote.cloning import folder_for
 
     path = folder or Path(folder_for(url))
 
@@ -117,7 +117,7 @@ def _json(each: "Remote") -> dict[str, Any]:
 
 
 def _shown(url: str) -> str:
-    from gitstate.engine.addresses import shown
+    from gitstate.engine.wire.addresses import shown
 
     return shown(url)
 

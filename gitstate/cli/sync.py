@@ -11,7 +11,7 @@ from gitstate.cli.transfers import companion_json, companion_lines, progress
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
-    from gitstate.store.outcomes import FetchReport, Outcome, PushReport, SyncReport
+    from gitstate.store.remote.outcomes import FetchReport, Outcome, PushReport, SyncReport
 
 __all__ = ["fetch", "push", "sync"]
 

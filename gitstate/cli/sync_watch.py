@@ -13,7 +13,7 @@ from gitstate.cli.sync import show_sync, sync_json
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
-    from gitstate.store.autosync import SyncAttempt
+    from gitstate.store.remote.autosync import SyncAttempt
 
 __all__ = ["watch_remote"]
 
@@ -28,8 +28,8 @@ def watch_remote(
     """
 
     async def work(backend: "GitStateBackend") -> None:
-        from gitstate.store.autosync import Autosync
-        from gitstate.store.pacing import Pace
+        from gitstate.store.remote.autosync import Autosync
+        from gitstate.store.remote.pacing import Pace
 
         loop, told = asyncio.get_running_loop(), asyncio.Queue["SyncAttempt"]()
         remotes = backend.store.remotes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gitstate.cli.output import clean, is_screen, short
 
 if TYPE_CHECKING:
-    from gitstate.store.outcomes import Companion
+    from gitstate.store.remote.outcomes import Companion
 
 __all__ = ["companion_json", "companion_lines", "progress"]
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from dulwich.config import ConfigFile
 
-from gitstate.engine import addresses, configtext, files, refs, settings
+from gitstate.engine import configtext, files, refs, settings
 from gitstate.engine.repository import Repository, is_branch_name
-from gitstate.engine.usersettings import UserSettings
+from gitstate.engine.wire import addresses
+from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, UnsupportedError
 
 __all__ = ["Remote", "add", "all_remotes", "find", "follow", "remove", "tracking"]

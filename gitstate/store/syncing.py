@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from gitstate.engine.base import Engine
     from gitstate.engine.repository import Repository
-    from gitstate.store.autosync import Autosync
     from gitstate.store.documents import Collection
-    from gitstate.store.remotes import Remotes
+    from gitstate.store.remote.autosync import Autosync
+    from gitstate.store.remote.remotes import Remotes
     from gitstate.store.writer import Writer
 
 __all__ = ["SyncingStore"]
@@ -46,8 +46,8 @@ class SyncingStore(ReadingStore):
             UnsupportedError: The store is in memory, which has none.
             ClosedError: It is closed.
         """
-        from gitstate.store.links import Parts
-        from gitstate.store.remotes import Remotes
+        from gitstate.store.remote.links import Parts
+        from gitstate.store.remote.remotes import Remotes
 
         self._check_open()
         if self._repository is None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
-from gitstate.engine.transport import Outgoing, Transport
-from gitstate.store.outcomes import SyncReport
+from gitstate.engine.wire.transport import Outgoing, Transport
+from gitstate.store.remote.outcomes import SyncReport
 from tests.git import fsck, git
 
 RESCUES = "refs/gitstate/rescue/"

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from gitstate.engine import arrivals, cgit, incoming
-from gitstate.engine.incoming import Incoming, Limits
+from gitstate.engine import cgit
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository
+from gitstate.engine.transfer import arrivals, incoming
+from gitstate.engine.transfer.incoming import Incoming, Limits
 
 __all__ = ["WAYS", "choose", "everything", "no_git", "owned", "take_in"]
 

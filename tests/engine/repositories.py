@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from gitstate.engine.outgoing import PackSource
+from gitstate.engine.transfer.outgoing import PackSource
 from tests.git import git
 from tests.servers import bare
 

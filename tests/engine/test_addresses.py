@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitstate.engine.addresses import parse, shown
+from gitstate.engine.wire.addresses import parse, shown
 from gitstate.errors import InvalidInputError
 
 

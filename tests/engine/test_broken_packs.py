@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine.incoming import Limits
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.transfer.incoming import Limits
 from gitstate.errors import GitStateError, TooLargeError, UntrustedError
 from tests.engine.arriving import WAYS, choose, everything, take_in
 from tests.engine.conftest import git
@@ -138,8 +138,9 @@ MEGABYTE = 1 << 20
 _ARRIVE = """
 import resource, sys, time
 from pathlib import Path
-from gitstate.engine import cgit, incoming, indexing
-from gitstate.engine.incoming import Incoming
+from gitstate.engine import cgit
+from gitstate.engine.transfer import incoming, indexing
+from gitstate.engine.transfer.incoming import Incoming
 from gitstate.engine.repository import open_repository
 from gitstate.errors import GitStateError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine import children
-from gitstate.engine.addresses import parse
-from gitstate.engine.children import environment, git_command, ssh_command
-from gitstate.engine.transport import Outgoing, RefUpdate, Transport
-from gitstate.engine.usersettings import UserSettings
+from gitstate.engine.wire import children
+from gitstate.engine.wire.addresses import parse
+from gitstate.engine.wire.children import environment, git_command, ssh_command
+from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
+from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import AccessDeniedError, NoRepositoryError, SyncError, UnreachableError, UnsupportedError
 from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine.incoming import Limits
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.transfer.incoming import Limits
 from gitstate.errors import UntrustedError
 from tests.engine.arriving import WAYS, choose, everything, take_in
 from tests.engine.conftest import git

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine import conversation, pktlines
-from gitstate.engine.channel import HungUpError
-from gitstate.engine.conversation import BELOW
-from gitstate.engine.pktlines import SpeechError, line
-from gitstate.engine.remote_words import RemoteFailedError, Said, of_words, visible
-from gitstate.engine.transport import Outgoing, RefUpdate, Transport
+from gitstate.engine.wire import conversation, pktlines
+from gitstate.engine.wire.channel import HungUpError
+from gitstate.engine.wire.conversation import BELOW
+from gitstate.engine.wire.pktlines import SpeechError, line
+from gitstate.engine.wire.remote_words import RemoteFailedError, Said, of_words, visible
+from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
 from gitstate.errors import InvalidInputError, NoRepositoryError, SyncError, TooLargeError, UnreachableError
 from tests.servers import saying
 
@@ -222,7 +222,7 @@ def test_one_that_talks_and_does_not_listen(tmp_path: Path) -> None:
             while True:
                 client.sendall(line(b"\2" + b"x" * 1000))
 
-    from gitstate.engine.outgoing import PackSource
+    from gitstate.engine.transfer.outgoing import PackSource
 
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack/pack").write_bytes(os.urandom(20_000_000))

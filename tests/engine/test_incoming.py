@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine import files, folding, incoming, locks, packs, scratch, upkeep
-from gitstate.engine.incoming import Incoming
+from gitstate.engine import files, folding, locks, packs, scratch, upkeep
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.outgoing import beyond_pack
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.transfer import incoming
+from gitstate.engine.transfer.incoming import Incoming
+from gitstate.engine.transfer.outgoing import beyond_pack
 from gitstate.errors import CorruptionError, StorageError, StorageFullError, UntrustedError
 from tests.engine.arriving import WAYS, choose, everything, owned, take_in
 from tests.engine.conftest import OpenEngine, fake_git, git, real_git, save
@@ -171,7 +172,7 @@ def test_many_small_fetches_are_few_packs(open_engine: OpenEngine, tmp_path: Pat
 _TAKE_IN = """
 import sys
 from pathlib import Path
-from gitstate.engine import arrivals, incoming
+from gitstate.engine.transfer import arrivals, incoming
 from gitstate.engine.repository import open_repository
 
 store, pack, tip, few = sys.argv[1:]

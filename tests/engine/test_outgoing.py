@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine import cgit, outgoing
-from gitstate.engine.outgoing import PackSource, beyond_pack
+from gitstate.engine import cgit
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.transfer import outgoing
+from gitstate.engine.transfer.outgoing import PackSource, beyond_pack
 from gitstate.errors import CorruptionError
 from tests.engine.conftest import git
 from tests.engine.histories import History, entry, object_id, random_history, store, tag

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine.outgoing import PackSource
-from gitstate.engine.transport import MOVED, Outgoing, RefUpdate, Transport
+from gitstate.engine.transfer.outgoing import PackSource
+from gitstate.engine.wire.transport import MOVED, Outgoing, RefUpdate, Transport
 from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git
 from tests.servers import TRANSPORTS, hook, served

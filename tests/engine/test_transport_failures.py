@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gitstate.engine.transport import Outgoing, RefUpdate, Transport
+from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
 from gitstate.errors import (
     AccessDeniedError,
     ClosedError,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitstate.engine import treediff
-from gitstate.engine.treediff import Listing, compare
+from gitstate.engine.transfer import treediff
+from gitstate.engine.transfer.treediff import Listing, compare
 from tests.engine.histories import entry, tree_of
 
 Entries = dict[bytes, tuple[str, bytes]]  # by name

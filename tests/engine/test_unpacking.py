@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine.unpacking import OverBudgetError, Unpacker, apply_delta
+from gitstate.engine.transfer.unpacking import OverBudgetError, Unpacker, apply_delta
 from gitstate.errors import TooLargeError, UntrustedError
 from tests.engine.histories import Delta, Item, copy, delta, object_id, pack_of, size
 

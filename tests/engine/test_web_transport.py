@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine.addresses import parse
-from gitstate.engine.credentials import Credentials
-from gitstate.engine.transport import Outgoing, RefUpdate, Transport
+from gitstate.engine.wire.addresses import parse
+from gitstate.engine.wire.credentials import Credentials
+from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
 from gitstate.errors import (
     AccessDeniedError,
     NoRepositoryError,
@@ -421,7 +421,7 @@ def test_odd_paths(root: Path, home: Path, tmp_path: Path) -> None:
 
 def test_git_reads_the_same_of_the_user(root: Path, home: Path) -> None:
     """Which setting fits an address best is what git says it is."""
-    from gitstate.engine.usersettings import UserSettings
+    from gitstate.engine.wire.usersettings import UserSettings
 
     urls = ["https://*.example.org", "https://a.example.org", "https://a.example.org/x", "https://ann@a.example.org"]
     urls += ["https://a.example.org:8443", "http://a.example.org", "https://a.example.org/x/y/"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gitstate.errors import AccessDeniedError, UnreachableError
-from gitstate.store.autosync import Autosync, SyncAttempt
-from gitstate.store.pacing import Pace
+from gitstate.store.remote.autosync import Autosync, SyncAttempt
+from gitstate.store.remote.pacing import Pace
 from tests.store.test_views import until
 
 DOWN = UnreachableError("nobody answers at example.org", hint="try again when the network is back")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.errors import AccessDeniedError, InvalidInputError, RejectedError, UnreachableError
-from gitstate.store.pacing import Pace, Schedule
+from gitstate.store.remote.pacing import Pace, Schedule
 
 DOWN = UnreachableError("nobody answers")
 

@@ -16,9 +16,9 @@ import pytest
 
 from gitstate import errors
 from gitstate.format.message import Message
-from gitstate.store.cloning import clone, folder_for
 from gitstate.store.documents import Draft
-from gitstate.store.outcomes import SyncReport
+from gitstate.store.remote.cloning import clone, folder_for
+from gitstate.store.remote.outcomes import SyncReport
 from gitstate.store.store import Store
 from tests import servers
 from tests.git import fsck, git
@@ -89,8 +89,11 @@ def test_sync_goes_over_every_transport(tmp_path: Path, hub: Path, transport: st
 
 KILLED = """
 import os, sys
-from gitstate.engine import git, incoming, transport
-from gitstate.store import links, parking, store, sync, writer
+from gitstate.engine import git
+from gitstate.engine.transfer import incoming
+from gitstate.engine.wire import transport
+from gitstate.store import parking, store, writer
+from gitstate.store.remote import links, sync
 from tests.store.test_sync import NOTES
 
 def die(where, name, after):

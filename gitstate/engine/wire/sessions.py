@@ -8,14 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from gitstate.engine import pktlines
-from gitstate.engine.addresses import Address
-from gitstate.engine.channel import Channel, HungUpError
-from gitstate.engine.children import Child, environment, git_command, ssh_command
-from gitstate.engine.connections import Connection, Ends, Stop, connect
-from gitstate.engine.credentials import Credentials
-from gitstate.engine.pktlines import FLUSH, Readable, SpeechError
-from gitstate.engine.usersettings import UserSettings
+from gitstate.engine.wire import pktlines
+from gitstate.engine.wire.addresses import Address
+from gitstate.engine.wire.channel import Channel, HungUpError
+from gitstate.engine.wire.children import Child, environment, git_command, ssh_command
+from gitstate.engine.wire.connections import Connection, Ends, Stop, connect
+from gitstate.engine.wire.credentials import Credentials
+from gitstate.engine.wire.pktlines import FLUSH, Readable, SpeechError
+from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import ClosedError
 
 __all__ = ["Service", "Session", "open_session"]
@@ -87,7 +87,7 @@ class _Web(Session):
     def __init__(
         self, address: Address, service: Service, credentials: Credentials, stop: Stop, timeout: float
     ) -> None:
-        from gitstate.engine.webclient import WebClient  # HTTP and TLS take long to load
+        from gitstate.engine.wire.webclient import WebClient  # HTTP and TLS take long to load
 
         self._service = service
         self._client = WebClient(address, credentials, UserSettings(), stop, timeout)
@@ -102,7 +102,7 @@ class _Web(Session):
 
     def ask(self, parts: Parts, size: int | None) -> Readable:
         """See :class:`Session`."""
-        from gitstate.engine.webclient import Body
+        from gitstate.engine.wire.webclient import Body
 
         if size is None:
             parts, size = _gathered(parts)
@@ -148,7 +148,7 @@ def open_session(address: Address, service: Service, credentials: Credentials, s
     else:
         command = git_command(service, address.path)
     if not command:
-        from gitstate.engine.without_git import serve
+        from gitstate.engine.wire.without_git import serve
 
         return over(Connection(serve(service, address.path)))
     child = Child(command, environment())

@@ -12,9 +12,9 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gitstate.engine.addresses import Address
-from gitstate.engine.connections import Pipes
-from gitstate.engine.usersettings import UserSettings
+from gitstate.engine.wire.addresses import Address
+from gitstate.engine.wire.connections import Pipes
+from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import SyncError
 
 __all__ = ["Child", "environment", "git_command", "ssh_command"]

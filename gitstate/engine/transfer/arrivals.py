@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 
 from gitstate.engine import cgit
 from gitstate.engine.base import Source
-from gitstate.engine.newcommits import ID, TooManyError, new_commits
 from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.transfer.newcommits import ID, TooManyError, new_commits
 from gitstate.errors import CorruptionError
 
 __all__ = ["Arrivals", "NewCommits", "Read"]

@@ -8,15 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from gitstate.engine import cgit, files, packs, unpacking
+from gitstate.engine import cgit, files, packs
 from gitstate.engine.ancestry import Sketch, sketch
 from gitstate.engine.base import Source
-from gitstate.engine.newcommits import TooManyError, near_commits, new_commits
 from gitstate.engine.objects import Kind, ObjectId
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.scratch import BORROWED, Scratch
-from gitstate.engine.treediff import DIRECTORY, Listing, compare
+from gitstate.engine.transfer import unpacking
+from gitstate.engine.transfer.newcommits import TooManyError, near_commits, new_commits
+from gitstate.engine.transfer.treediff import DIRECTORY, Listing, compare
 from gitstate.errors import CorruptionError, StorageError
 
 __all__ = ["PackSource", "beyond_pack"]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
-from gitstate.engine.addresses import Address, shown
-from gitstate.engine.channel import Channel
-from gitstate.engine.connections import Connection, Stop, connect
-from gitstate.engine.usersettings import UserSettings
+from gitstate.engine.wire.addresses import Address, shown
+from gitstate.engine.wire.channel import Channel
+from gitstate.engine.wire.connections import Connection, Stop, connect
+from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import SyncError, UnreachableError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import socket
 import threading
 from contextlib import suppress
 
-from gitstate.engine.pktlines import line
+from gitstate.engine.wire.pktlines import line
 from gitstate.errors import NoRepositoryError, UnsupportedError
 
 __all__ = ["serve"]

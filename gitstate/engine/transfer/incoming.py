@@ -14,19 +14,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from gitstate.engine import files, packs, unpacking, vetting
-from gitstate.engine.arrivals import Arrivals
+from gitstate.engine import files, packs
 from gitstate.engine.base import Source
-from gitstate.engine.findings import Findings
-from gitstate.engine.indexing import Indexer, Progress, indexer
-from gitstate.engine.limits import DEFAULT, Limits
 from gitstate.engine.objects import GitObject, Kind, ObjectId
 from gitstate.engine.packs import PackKind
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.scratch import Scratch
 from gitstate.engine.staging import Staging
-from gitstate.engine.unpacking import OverBudgetError, Unpacker
+from gitstate.engine.transfer import unpacking, vetting
+from gitstate.engine.transfer.arrivals import Arrivals
+from gitstate.engine.transfer.findings import Findings
+from gitstate.engine.transfer.indexing import Indexer, Progress, indexer
+from gitstate.engine.transfer.limits import DEFAULT, Limits
+from gitstate.engine.transfer.unpacking import OverBudgetError, Unpacker
 from gitstate.errors import CorruptionError, TooLargeError
 
 __all__ = ["Incoming", "Limits"]

@@ -11,15 +11,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from gitstate.engine import addresses, webfailures
-from gitstate.engine.addresses import Address
-from gitstate.engine.channel import Channel, HungUpError
-from gitstate.engine.connections import Stop
-from gitstate.engine.credentials import Credentials, Shown
-from gitstate.engine.pktlines import SpeechError
-from gitstate.engine.remote_words import visible
-from gitstate.engine.usersettings import UserSettings
-from gitstate.engine.web_connection import Proxy, borrow, open_channel
+from gitstate.engine.wire import addresses, webfailures
+from gitstate.engine.wire.addresses import Address
+from gitstate.engine.wire.channel import Channel, HungUpError
+from gitstate.engine.wire.connections import Stop
+from gitstate.engine.wire.credentials import Credentials, Shown
+from gitstate.engine.wire.pktlines import SpeechError
+from gitstate.engine.wire.remote_words import visible
+from gitstate.engine.wire.usersettings import UserSettings
+from gitstate.engine.wire.web_connection import Proxy, borrow, open_channel
 from gitstate.errors import InvalidInputError, NoRepositoryError, SyncError, UnreachableError
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from gitstate.engine.beyond import beyond, independent
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.outgoing import beyond_pack
-from gitstate.engine.transport import MOVED, Outgoing, RefUpdate
+from gitstate.engine.transfer.outgoing import beyond_pack
+from gitstate.engine.wire.transport import MOVED, Outgoing, RefUpdate
 from gitstate.errors import RejectedError
-from gitstate.store.companions import Difference
-from gitstate.store.links import Link
-from gitstate.store.outcomes import Companion
+from gitstate.store.remote.companions import Difference
+from gitstate.store.remote.links import Link
+from gitstate.store.remote.outcomes import Companion
 
 __all__ = ["Look", "push", "refuse_rejected"]
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gitstate.engine import graph
-from gitstate.engine.addresses import shown
 from gitstate.engine.base import Engine
 from gitstate.engine.beyond import is_in_history
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.remotes import Remote
 from gitstate.engine.repository import Repository
-from gitstate.engine.transport import Progress, Transport
+from gitstate.engine.wire.addresses import shown
+from gitstate.engine.wire.transport import Progress, Transport
 from gitstate.errors import ClosedError, ReadOnlyError, StaleError
-from gitstate.store.companions import Companions
 from gitstate.store.documents import Collection
 from gitstate.store.reader import Reader
+from gitstate.store.remote.companions import Companions
 from gitstate.store.writer import Writer
 
 __all__ = ["Link", "Parts"]

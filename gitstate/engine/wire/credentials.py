@@ -19,8 +19,8 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gitstate.engine.addresses import Address
-from gitstate.engine.children import environment
+from gitstate.engine.wire.addresses import Address
+from gitstate.engine.wire.children import environment
 
 __all__ = ["Credentials", "Shown"]
 

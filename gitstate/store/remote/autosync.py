@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from gitstate import clock
 from gitstate.errors import GitStateError, InvalidInputError
-from gitstate.store.pacing import Pace, Schedule
+from gitstate.store.remote.pacing import Pace, Schedule
 
 __all__ = ["Autosync", "SyncAttempt", "SyncFailure", "SyncState"]
 

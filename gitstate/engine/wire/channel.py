@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from gitstate.engine.connections import Connection, Ends, Stop, read_some
+from gitstate.engine.wire.connections import Connection, Ends, Stop, read_some
 from gitstate.errors import ClosedError, SyncError, UnreachableError
 
 if TYPE_CHECKING:

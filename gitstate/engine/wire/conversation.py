@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gitstate.engine import pktlines
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.pktlines import FLUSH, Readable, Reporter, SpeechError
-from gitstate.engine.remote_words import RemoteFailedError, Said, visible
+from gitstate.engine.wire import pktlines
+from gitstate.engine.wire.pktlines import FLUSH, Readable, Reporter, SpeechError
+from gitstate.engine.wire.remote_words import RemoteFailedError, Said, visible
 from gitstate.errors import TooLargeError
 
 __all__ = [

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gitstate.engine.arrivals import Arrivals, Read
-from gitstate.engine.findings import Findings, text, unreadable
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.limits import Limits
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.treediff import DIRECTORY, Entry, Listing, compare
+from gitstate.engine.transfer.arrivals import Arrivals, Read
+from gitstate.engine.transfer.findings import Findings, text, unreadable
+from gitstate.engine.transfer.limits import Limits
+from gitstate.engine.transfer.treediff import DIRECTORY, Entry, Listing, compare
 
 __all__ = ["Commit", "Folder", "Folders", "distinct"]
 

@@ -16,7 +16,7 @@ from gitstate.engine.remotes import tracking
 from gitstate.errors import ReadOnlyError, StaleError, TooLargeError, UnsupportedError
 from gitstate.store import pins
 from gitstate.store.documents import Collection
-from gitstate.store.outcomes import Companion
+from gitstate.store.remote.outcomes import Companion
 from gitstate.store.rescues import FOLDER as RESCUES
 
 __all__ = ["Companions", "Difference"]

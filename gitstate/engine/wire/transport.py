@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from gitstate.engine import addresses, conversation
-from gitstate.engine.channel import HungUpError
-from gitstate.engine.connections import Stop
-from gitstate.engine.conversation import BELOW, Advertisement, RefUpdate
-from gitstate.engine.credentials import Credentials
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.outgoing import PackSource
-from gitstate.engine.pktlines import Progress, Reporter, SpeechError
-from gitstate.engine.remote_words import RemoteFailedError, Said, is_too_large, of_words
-from gitstate.engine.sessions import Service, Session, open_session
+from gitstate.engine.transfer.outgoing import PackSource
+from gitstate.engine.wire import addresses, conversation
+from gitstate.engine.wire.channel import HungUpError
+from gitstate.engine.wire.connections import Stop
+from gitstate.engine.wire.conversation import BELOW, Advertisement, RefUpdate
+from gitstate.engine.wire.credentials import Credentials
+from gitstate.engine.wire.pktlines import Progress, Reporter, SpeechError
+from gitstate.engine.wire.remote_words import RemoteFailedError, Said, is_too_large, of_words
+from gitstate.engine.wire.sessions import Service, Session, open_session
 from gitstate.errors import InvalidInputError, SyncError, TooLargeError, UnreachableError
 
 __all__ = ["MOVED", "Outgoing", "Progress", "Pushed", "RefUpdate", "Transport"]
@@ -51,7 +51,7 @@ class Transport:
     something shall be pushed to a path and there is no git here.
 
     Args:
-        url: Its address; see :mod:`gitstate.engine.addresses`.
+        url: Its address; see :mod:`gitstate.engine.wire.addresses`.
         timeout: Seconds that it may take to be connected to, and be silent each time.
         credentials: What HTTP servers are shown; None: the user's own.
 

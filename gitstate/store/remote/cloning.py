@@ -7,19 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gitstate.engine import addresses, files, remotes
-from gitstate.engine.addresses import shown
+from gitstate.engine import files, remotes
 from gitstate.engine.git import GitEngine
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
-from gitstate.engine.transport import Progress, Transport
+from gitstate.engine.wire import addresses
+from gitstate.engine.wire.addresses import shown
+from gitstate.engine.wire.transport import Progress, Transport
 from gitstate.errors import BusyError, ExistsError, InvalidInputError, NotFoundError
-from gitstate.store import arrivals
 from gitstate.store.documents import Collection
-from gitstate.store.links import Link, Parts
 from gitstate.store.reader import Reader
-from gitstate.store.remotes import DEFAULT_REMOTE, TIMEOUT
+from gitstate.store.remote import arrivals
+from gitstate.store.remote.links import Link, Parts
+from gitstate.store.remote.remotes import DEFAULT_REMOTE, TIMEOUT
 from gitstate.store.store import Store
 from gitstate.store.writer import Writer
 

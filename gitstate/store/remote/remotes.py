@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from gitstate.engine import remotes, sightings
 from gitstate.engine.beyond import beyond, is_in_history
 from gitstate.errors import ClosedError, DivergedError, InvalidInputError
-from gitstate.store.outcomes import FetchReport, PushReport, Standing
+from gitstate.store.remote.outcomes import FetchReport, PushReport, Standing
 
 if TYPE_CHECKING:
     from gitstate.engine.remotes import Remote
-    from gitstate.engine.transport import Progress
+    from gitstate.engine.wire.transport import Progress
     from gitstate.store.histories import OnConflict
-    from gitstate.store.links import Link, Parts
-    from gitstate.store.outcomes import SyncReport
+    from gitstate.store.remote.links import Link, Parts
+    from gitstate.store.remote.outcomes import SyncReport
 
 __all__ = ["DEFAULT_REMOTE", "TIMEOUT", "Remotes"]
 
@@ -132,7 +132,7 @@ class Remotes:
             ReadOnlyError: The store cannot be written.
             ClosedError: The store is, or is about to be, closed.
         """
-        from gitstate.store import arrivals
+        from gitstate.store.remote import arrivals
 
         with self._alone():
             link = self._link(self.find(name), timeout, progress)
@@ -157,7 +157,7 @@ class Remotes:
             NotFoundError: There is no such remote.
             ClosedError: The store is, or is about to be, closed.
         """
-        from gitstate.store import departures
+        from gitstate.store.remote import departures
 
         with self._alone():
             link = self._link(self.find(name), timeout, progress)
@@ -194,11 +194,11 @@ class Remotes:
             progress: Is told how it goes on.
 
         Raises:
-            As :func:`gitstate.store.sync.sync` does.
+            As :func:`gitstate.store.remote.sync.sync` does.
             NotFoundError: There is no such remote.
             InvalidInputError: An argument cannot be meant.
         """
-        from gitstate.store import sync
+        from gitstate.store.remote import sync
 
         if on_conflict not in _ON_CONFLICT:
             raise InvalidInputError(f"there is no on_conflict {on_conflict!r}", hint=f"use {', '.join(_ON_CONFLICT)}")
@@ -208,7 +208,7 @@ class Remotes:
             return report
 
     def _link(self, remote: Remote, timeout: float, progress: Progress | None) -> Link:
-        from gitstate.store.links import Link
+        from gitstate.store.remote.links import Link
 
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
             raise InvalidInputError(f"a timeout is a number of seconds above 0, not {timeout!r}")

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from gitstate.engine import graph
 from gitstate.engine.beyond import beyond
-from gitstate.engine.incoming import Incoming
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.transfer.incoming import Incoming
 from gitstate.errors import UnsupportedError, UnsupportedFormatError, UntrustedError
-from gitstate.store.companions import Difference
-from gitstate.store.links import Link
-from gitstate.store.outcomes import Companion
 from gitstate.store.purge import refuse_purged
 from gitstate.store.reader import FORMAT_FILE
+from gitstate.store.remote.companions import Difference
+from gitstate.store.remote.links import Link
+from gitstate.store.remote.outcomes import Companion
 
 __all__ = ["Arrived", "fetch"]
 

@@ -5,8 +5,8 @@ from binascii import unhexlify
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from gitstate.engine.channel import HungUpError
-from gitstate.engine.remote_words import Said
+from gitstate.engine.wire.channel import HungUpError
+from gitstate.engine.wire.remote_words import Said
 
 __all__ = ["FLUSH", "Progress", "Readable", "Reporter", "SpeechError", "line", "lines", "read", "sideband"]
 

@@ -3,7 +3,7 @@
 import http.client
 from contextlib import suppress
 
-from gitstate.engine.remote_words import visible
+from gitstate.engine.wire.remote_words import visible
 from gitstate.errors import AccessDeniedError, NoRepositoryError, SyncError, TooLargeError, UnreachableError
 
 __all__ = ["of_status", "text_of", "unauthorized"]

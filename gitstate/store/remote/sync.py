@@ -14,15 +14,15 @@ from gitstate.engine.objects import ObjectId
 from gitstate.errors import DivergedError
 from gitstate.format import message
 from gitstate.format.message import Event, Message
-from gitstate.store import arrivals, departures
 from gitstate.store.batch import Joined, Onward
-from gitstate.store.departures import Look
 from gitstate.store.documents import Collection
 from gitstate.store.histories import DocumentOutcome, JoinedHistories, OnConflict, join
-from gitstate.store.links import Link
-from gitstate.store.outcomes import BAD, Companion, Outcome, SyncReport, worst
 from gitstate.store.parking import Losing, keep_losers
 from gitstate.store.reader import FORMAT_FILE, Reader
+from gitstate.store.remote import arrivals, departures
+from gitstate.store.remote.departures import Look
+from gitstate.store.remote.links import Link
+from gitstate.store.remote.outcomes import BAD, Companion, Outcome, SyncReport, worst
 from gitstate.store.rescues import INVALID, PARKED
 
 __all__ = ["sync"]

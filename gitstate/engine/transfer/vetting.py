@@ -1,7 +1,7 @@
 """Judges a history that others sent: all that is new in it must be there, well-made, and harmless on a disk.
 
 What a commit has in common with its parents was looked at with them, so an unchanged folder costs one comparison of two
-ids: :mod:`gitstate.engine.folders` does that for a stretch of commits at a time.
+ids: :mod:`gitstate.engine.transfer.folders` does that for a stretch of commits at a time.
 """
 
 import gc
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from gitstate.engine.arrivals import Arrivals, Read
 from gitstate.engine.check import commit_faults
-from gitstate.engine.findings import Findings, text, unreadable
-from gitstate.engine.folders import Commit, Folder, Folders, distinct
-from gitstate.engine.limits import Limits
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.transfer.arrivals import Arrivals, Read
+from gitstate.engine.transfer.findings import Findings, text, unreadable
+from gitstate.engine.transfer.folders import Commit, Folder, Folders, distinct
+from gitstate.engine.transfer.limits import Limits
 from gitstate.values.nesting import is_deeper
 
 __all__ = ["Owned", "vet"]

@@ -11,10 +11,10 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
 from gitstate.format.message import Message
 from gitstate.store import walks
-from gitstate.store.autosync import SyncState
 from gitstate.store.documents import Collection
-from gitstate.store.outcomes import Standing
 from gitstate.store.reader import Reader
+from gitstate.store.remote.autosync import SyncState
+from gitstate.store.remote.outcomes import Standing
 
 __all__ = ["Lag", "measured", "touched"]
 

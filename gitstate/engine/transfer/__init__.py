@@ -1,0 +1,1 @@
+"""What is sent to other repositories, and what they send, which nobody trusts until it was checked."""

@@ -1,0 +1,1 @@
+"""Remotes: what goes there, what comes from there, and what becomes of both."""
