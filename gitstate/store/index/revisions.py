@@ -37,11 +37,11 @@ _SMALL = 4096  # bytes of a commit that is kept
 
 _BOUNDS = """
 SELECT coalesce((SELECT max(seq) FROM tangled WHERE document IN (:document, :folder)), 0),
-(SELECT seq FROM revisions WHERE id = :start AND neck), (SELECT seq FROM revisions WHERE id = :until)"""
-_UNCLEAR = """
-SELECT 1 FROM merges WHERE EXISTS (
-SELECT 1 FROM touched INDEXED BY removals WHERE document = :document AND gone AND seq <= :newest)
-OR EXISTS (SELECT 1 FROM tangled WHERE document = :document AND gone) LIMIT 1"""
+(SELECT seq FROM revisions WHERE id = :start AND neck), (SELECT seq FROM revisions WHERE id = :until),
+EXISTS (SELECT 1 FROM merges)"""
+_REMOVED = """
+SELECT EXISTS (SELECT 1 FROM touched INDEXED BY removals WHERE document = :document AND gone AND seq <= :newest)
+OR EXISTS (SELECT 1 FROM tangled WHERE document = :document AND gone)"""
 _ALL = """
 SELECT seq, id, body, gone FROM touched JOIN revisions USING (seq)
 WHERE document = :document AND seq BETWEEN :oldest AND :newest ORDER BY seq DESC LIMIT :limit"""
@@ -279,13 +279,11 @@ def _bounds(connection: sqlite3.Connection, trail: Trail, in_one_life: bool) -> 
         "key": None if trail.key is None else key_of(trail.key),
         "value": None if trail.value is None else key_of(trail.value),
     }
-    tangled, newest, oldest = connection.execute(_BOUNDS, parameters).fetchone()
-    parameters |= {"newest": newest, "oldest": 1 if trail.until is None else oldest}
-    if tangled and newest is not None:
-        parameters["newest"] = None if tangled == ALWAYS else newest
-    if in_one_life and connection.execute(_UNCLEAR, parameters).fetchone() is not None:
+    tangled, newest, oldest, merged = connection.execute(_BOUNDS, parameters).fetchone()
+    parameters |= {"tangled": tangled, "newest": newest, "oldest": 1 if trail.until is None else oldest}
+    if tangled == ALWAYS or (merged and in_one_life and connection.execute(_REMOVED, parameters).fetchone()[0]):
         parameters["newest"] = None
-    return parameters | {"tangled": tangled}
+    return parameters
 
 
 @lru_cache(maxsize=1024)
