@@ -56,7 +56,7 @@ def exit_table() -> list[tuple[str, str]]:
         (0, "it is done"),
         (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
         *EXIT_STATUSES.values(),
-        (PROBLEMS, "`verify` found something that is lost or wrong"),
+        (PROBLEMS, "`verify` found something lost or wrong, `scan` a credential"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
     ]
     return [(str(status), meaning) for status, meaning in statuses]
