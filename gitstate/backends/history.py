@@ -18,7 +18,7 @@ from gitstate.backends.documents import check_job_id, check_limit
 from gitstate.backends.jobs import JobsBackend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from datetime import datetime
 
     from gitstate.backends.attempts import Attempt
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from gitstate.backends.sides import Sides
     from gitstate.backends.tracing import Bisection, Blame, Predicate
     from gitstate.backends.watching import NewCheckpoint
+    from gitstate.format.secrets import Redactor
     from gitstate.store.answers import Answers
+    from gitstate.store.scanning import ScanReport
 
 __all__ = ["HistoryBackend"]
 
@@ -279,6 +281,39 @@ class HistoryBackend(JobsBackend):
 
         one, other = (check_job_id(job_id), at), (check_job_id(other_job_id), other_at)
         return await asyncio.to_thread(lambda: review.compare(Finder(self._store, self._jobs).states(one, other)))
+
+    async def scan(
+        self,
+        *,
+        at: str | None = None,
+        since: str | None = None,
+        everything: bool = False,
+        redactor: Redactor | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ScanReport:
+        """Look for credentials in the history of all that the store keeps; see :meth:`Store.scan`.
+
+        Args:
+            at: Look only at what stands at this revision.
+            since: Look only at what came after this revision.
+            everything: Look into the history of every ref of the repository.
+            redactor: What says what a credential is; that of the backend by default.
+            progress: Is told how many files and messages were looked at, and of how many, from another thread.
+
+        Raises:
+            InvalidInputError: These exclude one another.
+            RevisionNotFoundError: There is no such revision.
+            CorruptionError: A commit or a tree is missing or damaged.
+        """
+        from gitstate.format.secrets import Redactor
+
+        wanted = redactor or self._redaction.redactor or Redactor()
+        show = progress or (lambda _done, _total: None)
+        return await asyncio.to_thread(
+            lambda: self._store.scan(
+                self._jobs, redactor=wanted, at=at, since=since, everything=everything, progress=show
+            )
+        )
 
     def _sides(self, job_id: str, a: str | None, b: str | None) -> Sides:
         from gitstate.backends.sides import Finder

@@ -1,16 +1,15 @@
 """The verbs that exchange state with other tools: export and import."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.bars import bar
 from gitstate.cli.completion import complete_job
-from gitstate.cli.output import clean, counted, is_screen, note, print_json, print_table
+from gitstate.cli.output import counted, note, print_json, print_table
 
 if TYPE_CHECKING:
     from gitstate.backends.exporting import ExportReport
@@ -54,7 +53,7 @@ def export(jobs: tuple[str, ...], form: str, what: str, output: str, payloads: b
 
     async def work(backend: "GitStateBackend") -> "ExportReport":
         job_ids = [await backend.find_job(job) for job in jobs]
-        with _progress("exporting", shown=output != _STDOUT or not sys.stdout.isatty()) as show:
+        with bar("exporting", "jobs", shown=output != _STDOUT or not sys.stdout.isatty()) as show:
             return await backend.export(
                 sys.stdout if output == _STDOUT else output,
                 format=form,
@@ -87,7 +86,7 @@ def import_(source: str, replace: bool, dry_run: bool, as_json: bool) -> None:
     """
 
     async def work(backend: "GitStateBackend") -> "ImportReport":
-        with _progress("importing", shown=True) as show:
+        with bar("importing", "jobs") as show:
             return await backend.import_from(source, replace=replace, dry_run=dry_run, progress=show)
 
     report = stores.use(work)
@@ -121,19 +120,3 @@ def _print_report(report: "ImportReport") -> None:
     note(f"Jobs: {', '.join(counts) or 'none'}; {counted(report.executions, 'execution')}.")
     if report.dry_run:
         note("Nothing was written, this was a dry run.")
-
-
-@contextmanager
-def _progress(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function that shows how many jobs are done; None where nobody watches."""
-    if not shown or not is_screen(sys.stderr):
-        yield None
-        return
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn(clean(title)), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"))
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

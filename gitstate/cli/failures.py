@@ -58,7 +58,7 @@ def exit_table() -> list[tuple[str, str]]:
         (0, "it is done"),
         (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
         *EXIT_STATUSES.values(),
-        (PROBLEMS, "`verify` found something that is lost or wrong"),
+        (PROBLEMS, "`verify` found something lost or wrong, `scan` a credential"),
         (ASIDE, "`sync` is done, and a state was put aside, is no state, or a file clashed: somebody should look"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
     ]

@@ -110,13 +110,16 @@ def use(work: "Callable[[GitStateBackend], Awaitable[T]]") -> T:
     import asyncio
 
     from gitstate.backends.git import GitStateBackend
+    from gitstate.engine.settings import redacts
 
     path, branch = chosen()
+    redact = redacts(path)
 
     async def session() -> T:
         asyncio.get_running_loop().set_exception_handler(_tell)
         code = os.environ.get(_CODE_VARIABLE) or None
-        async with GitStateBackend(_shown_at(path, branch), branch=branch, create=False, code=code) as backend:
+        where = _shown_at(path, branch)
+        async with GitStateBackend(where, branch=branch, create=False, code=code, redact=redact) as backend:
             return await work(backend)
 
     try:

@@ -15,7 +15,7 @@ from gitstate.engine.objects import Commit, GitObject, Kind, ObjectId, Signature
 if TYPE_CHECKING:
     from gitstate.engine.upkeep import GcReport
 
-__all__ = ["Engine", "NotAtHandError", "Settled", "Source", "Step"]
+__all__ = ["Arrival", "Brought", "Engine", "NotAtHandError", "Settled", "Source", "Step"]
 
 
 class NotAtHandError(LookupError):
@@ -48,6 +48,21 @@ class Step(NamedTuple):
     body: bytes
     commit: Commit
     files: Mapping[str, bool] | None
+
+
+class Brought(NamedTuple):
+    """A file that a commit brought: its path, its object, None where it is gone, and those that were in its place."""
+
+    path: str
+    after: ObjectId | None
+    before: tuple[ObjectId, ...]
+
+
+class Arrival(NamedTuple):
+    """A commit and the files that it brought; of a merge, those that are in none of its parents as they are in it."""
+
+    commit: ObjectId
+    files: Sequence[Brought]
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,10 @@ class Engine(ABC):
 
         It ends before the first commit that ``until`` has in its history. It may yield nothing: then each must be read.
         """
+
+    @abstractmethod
+    def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
+        """Yield what :func:`gitstate.engine.arrivals.arrivals` does, read in bulk where that can be done."""
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gitstate.engine import files
+from gitstate.engine.base import Brought
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import StorageError
 
@@ -28,6 +29,7 @@ __all__ = [
     "OLDEST",
     "CGit",
     "GaveUpError",
+    "arrivals",
     "beyond",
     "commits",
     "contents",
@@ -52,6 +54,7 @@ _SEVERAL = 500  # objects that are asked for at once
 _SAID = "stdout"
 _KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
 _MISSING = b" missing\n"
+_NO_FILE = ("000000", "160000")  # the modes of nothing, and of a submodule
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
@@ -215,6 +218,40 @@ def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tup
             return
 
 
+def arrivals(
+    objects: Path, tips: Sequence[ObjectId], without: Sequence[ObjectId]
+) -> Iterator[tuple[ObjectId, list[Brought]]]:
+    """Yield what :func:`gitstate.engine.arrivals.arrivals` does; nothing where there is no git.
+
+    Raises:
+        StorageError: It failed, so that there may be more.
+    """
+    command = ["log", "--topo-order", "--raw", "-c", "-r", "--no-abbrev", "--no-renames", "-z", "--format=%x02%H"]
+    told = "".join([f"{each}\n" for each in tips] + [f"^{each}\n" for each in without])
+    commit_id, brought = "", list[Brought]()
+    words = _said(objects, [*command, "--stdin"], told)
+    for word in words:
+        if word.startswith(b"\x02"):
+            if commit_id:
+                yield commit_id, brought
+            commit_id, brought = word[1:].decode("ascii"), []
+        elif word:
+            brought.append(_brought(word.lstrip(b"\n").decode("ascii"), next(words, b"")))
+    if commit_id:
+        yield commit_id, brought
+
+
+def _brought(told: str, path: bytes) -> Brought:
+    """Return a file of a commit. It is told by a colon for each parent, the modes and the objects of all of them and
+    of the commit, and what was done.
+    """
+    parents = len(told) - len(told.lstrip(":"))
+    words = told[parents:].split(" ")
+    modes, ids = words[: parents + 1], words[parents + 1 :]
+    *before, after = (None if mode in _NO_FILE else each for mode, each in zip(modes, ids, strict=False))
+    return Brought(path.decode("utf-8", "surrogateescape"), after, tuple(filter(None, before)))
+
+
 def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, dict[str, bool]]]:
     """Yield each commit on the line of first parents with the files that differ from the first parent's.
 
@@ -325,14 +362,14 @@ def _listed(objects: Path, command: list[str], told: Iterable[str]) -> frozenset
         return found if git is not None and git.wait() == 0 else None
 
 
-def _said(objects: Path, arguments: list[str]) -> Iterator[bytes]:
+def _said(objects: Path, arguments: list[str], told: str = "") -> Iterator[bytes]:
     """Yield what git says, each of which ends with a NUL.
 
     Raises:
         StorageError: It failed, so that there may be more.
     """
     rest = b""
-    with _run(objects, arguments) as git:
+    with _run(objects, arguments, told) as git:
         stream = _output(git)
         while chunk := stream.read1(_CHUNK):
             *records, rest = (rest + chunk).split(b"\0")

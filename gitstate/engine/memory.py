@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gitstate.engine.base import Engine, Source, Step
+from gitstate.engine.base import Arrival, Engine, Source, Step
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_tree
 from gitstate.errors import BusyError, CorruptionError, StaleError, UnsupportedError
 
@@ -65,6 +65,12 @@ class MemoryEngine(Engine):
         """See :meth:`Engine.line`; to read one by one is as fast."""
         del start, until
         return iter(())
+
+    def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
+        """See :meth:`Engine.arrivals`."""
+        from gitstate.engine.arrivals import arrivals
+
+        return arrivals(self, tips, without)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -17,10 +17,11 @@ from gitstate.engine.locks import LockFile
 from gitstate.engine.repository import Repository, locate
 from gitstate.errors import StorageError, UnsupportedError
 
-__all__ = ["addresses", "branch_named", "name_branch", "parse", "remotes", "rewrite", "with_lines"]
+__all__ = ["addresses", "branch_named", "name_branch", "parse", "redacts", "remotes", "rewrite", "with_lines"]
 
 _SECTION = (b"gitstate",)
 _KEY = b"branch"
+_FALSE = (b"false", b"no", b"off", b"0", b"")  # as git has it
 _PATIENCE = 10.0  # seconds to wait for a living git that holds the file
 _OURS = re.compile(rb"(?<!\\\n)^(\[gitstate\]\n\tbranch = )(?:[^\n\\]|\\[^\n])*\n", re.MULTILINE)
 _USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
@@ -34,6 +35,23 @@ def branch_named(folder: Path) -> str | None:
         UnsupportedError: Its configuration cannot be read.
         StorageError: The disk refused.
     """
+    config = _ours(folder)
+    return None if config is None else _branch(config)
+
+
+def redacts(folder: Path) -> bool:
+    """Whether the command line replaces credentials in the store at ``folder``: unless its configuration says
+    ``gitstate.redact = false``. Raises as :func:`branch_named` does.
+    """
+    config = _ours(folder)
+    try:
+        return config is None or config.get(_SECTION, b"redact").lower() not in _FALSE
+    except KeyError:
+        return True
+
+
+def _ours(folder: Path) -> ConfigFile | None:
+    """Return the configuration of a repository that says something of ours."""
     with files.storage_errors(folder):
         repository = locate(folder.absolute(), "")
         if repository is None:
@@ -45,7 +63,7 @@ def branch_named(folder: Path) -> str | None:
             return None
         if _SECTION[0] not in content.lower():
             return None  # nearly always, and dulwich need not be read
-        return _branch(parse(path))
+        return parse(path)
 
 
 def name_branch(repository: Repository) -> None:

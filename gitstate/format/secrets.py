@@ -17,7 +17,7 @@ from gitstate.format.secret_tokens import tokens
 from gitstate.format.secret_values import Page, rewritten
 from gitstate.values.canonical import Value
 
-__all__ = ["KINDS", "Found", "FoundIn", "Redactor", "find_in", "mark"]
+__all__ = ["KINDS", "Found", "FoundIn", "Redactor", "excerpt", "find_in", "mark"]
 
 KINDS = {entry.kind: entry.says.partition(":")[0] for entry in FORMATS} | OTHERS
 """The kinds of credentials that are known, and what each is."""
@@ -26,7 +26,8 @@ _KIND = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ROUNDS = 10  # what stands beside a credential may be one itself, once that is a mark
 _CUT_AT_LEAST = 40  # characters: shorter texts were not cut
 _TAIL = 300
-_SHOWN = 4  # characters of a credential that may be shown, of one that is much longer
+_SHOWN = 4  # characters of a credential that may be shown
+_PREFIXED = {entry.kind for entry in FORMATS} | {"jwt", "private-key"}  # they begin with what everybody knows
 
 
 class Found(NamedTuple):
@@ -35,11 +36,6 @@ class Found(NamedTuple):
     kind: str
     start: int
     end: int
-
-    def excerpt(self, text: str) -> str:
-        """Return what may be shown of it: its first characters, which tell the issuer, and not who it belongs to."""
-        length = self.end - self.start
-        return text[self.start : self.start + min(_SHOWN, length // 6)] + "…"
 
 
 class FoundIn(NamedTuple):
@@ -197,6 +193,11 @@ class Redactor:
         if secret in self._allowed:
             return True
         return any(not isinstance(entry, str) and entry.fullmatch(secret) for entry in self.allow)
+
+
+def excerpt(kind: str, secret: str) -> str:
+    """Return what may be shown of a credential: how those of its kind begin, and nothing of what was drawn."""
+    return (secret[:_SHOWN] if kind in _PREFIXED else "") + "…"
 
 
 def find_in(text: str | bytes) -> list[Found]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import NotAtHandError
-from gitstate.errors import ClosedError, CorruptionError, StateCorruptionError
+from gitstate.errors import ClosedError, CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.store import history, naming, walks
 from gitstate.store.answers import Answers, AtHand
 from gitstate.store.bulk import read_ahead
@@ -15,14 +15,16 @@ from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gitstate.engine.base import Engine, Settled
     from gitstate.engine.objects import ObjectId
     from gitstate.engine.project import Project
     from gitstate.engine.repository import Repository
+    from gitstate.format.secrets import Redactor
     from gitstate.store.documents import Collection, Revision, Snapshot
     from gitstate.store.history import Part
+    from gitstate.store.scanning import ScanReport
     from gitstate.store.watching import Watcher
 
 __all__ = ["ReadingStore"]
@@ -167,6 +169,41 @@ class ReadingStore(Answers):
         for commit_id in cursor.commits:
             self.resolve(commit_id)
         return Watcher(self._reader, collection, cursor)
+
+    def scan(
+        self,
+        *collections: Collection,
+        redactor: Redactor,
+        at: str | None = None,
+        since: str | None = None,
+        everything: bool = False,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> ScanReport:
+        """Look for credentials in each file and each message of the history of all that the store keeps: the branch,
+        pins, proposals and rescues.
+
+        Args:
+            collections: Those whose documents are named.
+            redactor: Says what is a credential.
+            at: Look only into the files that stand at this revision, and into its message.
+            since: Look only into what came after this revision.
+            everything: Look into the history of every ref of the repository.
+            progress: Is told how many files and messages were looked at, and of how many.
+
+        Raises:
+            InvalidInputError: These exclude one another.
+            RevisionNotFoundError: There is no such revision.
+            CorruptionError: A commit or a tree is missing or damaged.
+        """
+        from gitstate.store import scanning
+
+        self._check_open()
+        if at is not None and (since is not None or everything):
+            raise InvalidInputError("what stands at one revision has no beginning, and is on no ref")
+        only = None if at is None else self.resolve(at)
+        tips = [only] if only else scanning.tips_of(self._engine, collections, self.head(), everything=everything)
+        without = [] if since is None else [self.resolve(since)]
+        return scanning.scan(self._engine, collections, redactor, tips, without, only=only, progress=progress)
 
     def paths(self, at: str | None = None) -> Iterator[str]:
         """Yield the path of every file in the committed tree."""
