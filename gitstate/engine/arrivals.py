@@ -3,13 +3,13 @@
 A few are read one by one; for many C git is asked, if there is one, which takes some milliseconds to begin.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from gitstate.engine import cgit
 from gitstate.engine.base import Source
-from gitstate.engine.newcommits import TooManyError, new_commits
+from gitstate.engine.newcommits import ID, TooManyError, new_commits
 from gitstate.engine.objects import Kind, ObjectId
 from gitstate.errors import CorruptionError
 
@@ -53,7 +53,7 @@ class Arrivals:
             found = new_commits(self._source, tips, known, at_most=_PATIENCE)
         return NewCommits(list(found.commits), found.missing)
 
-    def read(self, ids: Sequence[bytes], kind: Kind, longest: int) -> Iterator[Read | None]:
+    def read(self, ids: Sequence[bytes], kind: Kind, longest: int) -> Generator[Read | None, None, None]:
         """Yield objects that should be of one kind, in order; None for one that cannot be read at all."""
         done = 0
         if len(ids) > _FEW:
@@ -61,7 +61,7 @@ class Arrivals:
                 done += 1
                 yield item
         for object_id in ids[done:]:
-            yield self._read(object_id.hex(), kind, longest)
+            yield self.read_one(object_id.hex(), kind, longest)
 
     def facts(self, ids: Sequence[bytes]) -> Iterator[tuple[str, int] | None]:
         """Yield the kinds and sizes of objects that should be files, in order."""
@@ -71,10 +71,13 @@ class Arrivals:
                 done += 1
                 yield fact
         for object_id in ids[done:]:
-            item = self._read(object_id.hex(), "blob", 0)
+            item = self.read_one(object_id.hex(), "blob", 0)
             yield None if item is None else item[:2]
 
-    def _read(self, object_id: ObjectId, kind: Kind, longest: int) -> Read | None:
+    def read_one(self, object_id: ObjectId, kind: Kind, longest: int) -> Read | None:
+        """Return an object that should be of a kind; None for one that cannot be read at all."""
+        if not ID.fullmatch(object_id):
+            return None
         for each in (kind, *({"commit", "tree", "blob"} - {kind})):
             try:
                 body = self._source.read(object_id, cast("Kind", each))
@@ -84,5 +87,5 @@ class Arrivals:
         return None
 
 
-def _texts(ids: Iterable[bytes]) -> Iterator[ObjectId]:
-    return (object_id.hex() for object_id in ids)
+def _texts(ids: Iterable[bytes]) -> list[ObjectId]:
+    return b"".join(ids).hex("\n", 20).split("\n")

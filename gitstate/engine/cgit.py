@@ -5,6 +5,7 @@ hooks and refs. So nothing that the store holds can make it run anything, and it
 made is for the caller to put in its place.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -35,6 +36,7 @@ __all__ = [
     "line",
     "reachable",
     "read",
+    "widen",
 ]
 
 OLDEST = (2, 32)
@@ -45,6 +47,7 @@ _LOOK_EVERY = 0.1  # seconds between two looks whether to give up
 _LOWEST = 19  # priority
 _CHUNK = 1 << 16  # bytes that are read at once
 _LINE = 41  # bytes of an id and the end of its line
+_WIDE = 1 << 20  # bytes of a pipe
 _SEVERAL = 500  # objects that are asked for at once
 _SAID = "stdout"
 _KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
@@ -286,7 +289,7 @@ def _asked(objects: Path, how: str, ids: Iterable[ObjectId]) -> Iterator[Buffere
     git = None
     with ExitStack() as stack:
         with suppress(OSError):
-            git = stack.enter_context(_run(objects, ["cat-file", how, "--buffer"], "".join([f"{i}\n" for i in ids])))
+            git = stack.enter_context(_run(objects, ["cat-file", how, "--buffer"], "\n".join([*ids, ""])))
         yield _output(git)
 
 
@@ -366,9 +369,17 @@ def _run(objects: Path, arguments: list[str], told: str = "") -> "Iterator[subpr
             ) as process,
         ):
             try:
+                widen(process.stdout)
                 yield process
             finally:
                 process.kill()
+
+
+def widen(pipe: Any) -> None:
+    """Let a pipe hold more, where that can be done, so that who writes and who reads wait less for each other."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # many pipes have taken what this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WIDE)
 
 
 def _make_repository(folder: Path) -> None:

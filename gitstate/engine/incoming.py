@@ -17,7 +17,7 @@ from typing import Self, cast
 from gitstate.engine import files, packs, unpacking, vetting
 from gitstate.engine.arrivals import Arrivals
 from gitstate.engine.base import Source
-from gitstate.engine.check import Problem
+from gitstate.engine.findings import Findings
 from gitstate.engine.indexing import Indexer, Progress, indexer
 from gitstate.engine.limits import DEFAULT, Limits
 from gitstate.engine.objects import GitObject, Kind, ObjectId
@@ -141,34 +141,36 @@ class Incoming:
         Raises:
             UntrustedError: It is not; ``problems`` has the first of what is wrong, each with path, revision and author.
         """
-        commits, problems = [], []
+        findings = Findings()
+        commits = []
         for tip in dict.fromkeys(tips):
-            found = self._peel(tip)
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                commits.append(found)
+            try:
+                commits.append(self.commit(tip))
+            except CorruptionError as error:
+                findings.add("object", tip[:12], error.message, tip)
+        present = [commit_id for commit_id in known if self._has(commit_id)]
         arrivals = Arrivals(self.source, self._objects if self._base else self._repository.objects)
-        vetting.vet(
-            arrivals,
-            commits,
-            [commit_id for commit_id in known if self._has(commit_id)],
-            owned,
-            self._limits,
-            objects=self.count,
-            problems=problems,
-        )
+        vetting.vet(arrivals, commits, present, owned, self._limits, self.count, findings)
+        if findings:
+            findings.refuse()
 
     def commit(self, tip: ObjectId) -> ObjectId:
-        """Return the commit that a tip is, or is a tag of.
+        """Return the commit that an object is, or that a tag is of.
 
         Raises:
-            CorruptionError: It is neither; :meth:`check` refuses such a one.
+            CorruptionError: It is neither, or is missing; :meth:`check` refuses such a one.
         """
-        found = self._peel(tip)
-        if isinstance(found, Problem):
-            raise CorruptionError(f"{tip}: {found.what}")
-        return found
+        object_id = tip
+        for _ in range(_TAGS):
+            with suppress(CorruptionError):
+                self.source.read(object_id, "commit")
+                return object_id
+            kind, body = ("tag", self._tags[object_id]) if object_id in self._tags else self._reader.any(object_id)
+            tagged = _TAGGED.match(body) if kind == "tag" else None
+            if tagged is None or b"\0" in body or len(body) > self._limits.commit_bytes:
+                raise CorruptionError(f"it is a {kind}, and leads to no commit")
+            object_id = tagged[1].decode("ascii")
+        raise CorruptionError("it is a tag of a tag of a tag")
 
     def admit(self) -> None:
         """Make what arrived part of the repository, durably.
@@ -249,25 +251,6 @@ class Incoming:
         with suppress(CorruptionError):
             return self._reader.any(object_id.hex())
         return None
-
-    def _peel(self, tip: ObjectId) -> ObjectId | Problem:
-        """Return the commit that an object is or that a tag is of, or what is wrong with it."""
-        object_id = tip
-        for _ in range(_TAGS):
-            with suppress(CorruptionError):
-                self.source.read(object_id, "commit")
-                return object_id
-            try:
-                kind, body = ("tag", self._tags[object_id]) if object_id in self._tags else self._reader.any(object_id)
-            except CorruptionError as error:
-                return Problem("object", tip[:12], error.message, vetting.HINT, revision=tip)
-            tagged = _TAGGED.match(body) if kind == "tag" else None
-            if tagged is None or b"\0" in body or len(body) > self._limits.commit_bytes:
-                return Problem(
-                    "object", tip[:12], f"it is a {kind}, and leads to no commit", vetting.HINT, revision=tip
-                )
-            object_id = tagged[1].decode("ascii")
-        return Problem("object", tip[:12], "it is a tag of a tag of a tag", vetting.HINT, revision=tip)
 
     def _has(self, commit_id: ObjectId) -> bool:
         with suppress(CorruptionError):

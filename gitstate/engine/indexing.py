@@ -109,6 +109,7 @@ class _Git:
                 stderr=stderr,
                 bufsize=0,
             )
+        cgit.widen(self._process.stdin)
 
     def write(self, data: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101 - for the type checker

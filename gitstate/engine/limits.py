@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     """Of a JSON file of a document."""
     nesting: int = 1000
     """Objects and lists in one another, in such a file."""
-    entries: int = 2_000_000
+    entries: int = 10_000_000
     """Files that are new or differ from those before, in all commits together, beyond 20 for each object of the pack:
     whoever writes more than that repeats folders, and does not send them."""
     depth: int = 100

@@ -14,10 +14,10 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import CorruptionError
 
-__all__ = ["Found", "TooManyError", "near_commits", "new_commits"]
+__all__ = ["ID", "Found", "TooManyError", "near_commits", "new_commits"]
 
-
-_ID = re.compile(r"[0-9a-f]{40}")
+ID = re.compile(r"[0-9a-f]{40}")
+"""What an id looks like, when nobody says that it is one."""
 
 
 class TooManyError(Exception):
@@ -101,7 +101,7 @@ class _Walk:
                 if self._left < 0:
                     raise TooManyError
             try:
-                if not _ID.fullmatch(commit_id):
+                if not ID.fullmatch(commit_id):
                     raise CorruptionError(f"{commit_id[:40]!r} is no id")
                 self._met[commit_id] = sketch(self._source.read(commit_id, "commit"))
             except CorruptionError as error:

@@ -4,7 +4,6 @@ They lie below the store's private folder, so that nothing in them is part of th
 """
 
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -40,7 +39,7 @@ class Scratch:
             repository.private.mkdir(exist_ok=True)
             remove_leftovers(repository)
             while True:
-                self.path = repository.private / f"{purpose}-{secrets.token_hex(6)}"
+                self.path = repository.private / f"{purpose}-{os.urandom(6).hex()}"
                 self.path.mkdir()
                 self.fd = locks.hold(self.path, wait=True)
                 if self.fd >= 0:

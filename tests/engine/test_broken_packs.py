@@ -138,12 +138,14 @@ MEGABYTE = 1 << 20
 _ARRIVE = """
 import resource, sys, time
 from pathlib import Path
-from gitstate.engine import cgit, indexing
+from gitstate.engine import cgit, incoming, indexing
 from gitstate.engine.incoming import Incoming
 from gitstate.engine.repository import open_repository
 from gitstate.errors import GitStateError
 
 store, pack, tip, way = sys.argv[1:]
+if way != "few":
+    incoming._FEW = 0
 if way == "no git":
     cgit.shutil.which = lambda _: None
 indexing._PATIENCE = 3.0
@@ -189,7 +191,7 @@ def chain(length: int) -> bytes:
 
 
 BOMBS = {
-    "a file of zeros": (zeros(300 * MEGABYTE), "TooLargeError"),
+    "a file of zeros": (zeros(300 * MEGABYTE), ""),
     "many files of zeros": (zeros(30 * MEGABYTE, 6), ""),
     "a delta that makes much": (copies(300, 1), "TooLargeError"),
     "deltas that make much": (copies(100, 60), ""),
@@ -199,14 +201,14 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("way", ["git", "no git"])
 @pytest.mark.parametrize("name", sorted(BOMBS))
-def test_a_bomb_takes_bounded_time_and_memory(tmp_path: Path, name: str, way: str) -> None:
+@pytest.mark.parametrize("chosen", WAYS)
+def test_a_bomb_takes_bounded_time_and_memory(tmp_path: Path, name: str, chosen: str) -> None:
     """What is in such a pack is missing in the end, so that even one that is read is not taken in."""
     pack, expected = BOMBS[name]
     path = write(tmp_path, pack)
     assert path.stat().st_size < 3 * MEGABYTE
-    command = [sys.executable, "-c", _ARRIVE, os.fspath(tmp_path / "store"), os.fspath(path), "1" * 40, way]
+    command = [sys.executable, "-c", _ARRIVE, os.fspath(tmp_path / "store"), os.fspath(path), "1" * 40, chosen]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     own, of_git, seconds, said = done.stdout.split(maxsplit=3)
     assert said.startswith((expected,) if expected else ("TooLargeError", "UntrustedError")), said

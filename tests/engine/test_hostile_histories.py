@@ -1,10 +1,16 @@
 """A history that would do harm is refused, and told by name; what is only strange travels along."""
 
+import os
+import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gitstate.engine.incoming import Limits
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import UntrustedError
@@ -240,7 +246,7 @@ def test_a_hostile_history_is_refused_by_name(repository: Repository, name: str,
     history = History()
     tip = make(history)
     with pytest.raises(UntrustedError) as caught:
-        take_in(repository, history.pack(), [tip], [commits[-1]])
+        take_in(repository, history.pack(), [tip], [commits[-1]], limits=Limits(entries=100_000))
     problem = caught.value.problems[0]
     assert what in problem.what
     assert place in problem.place
@@ -343,3 +349,66 @@ def test_an_object_that_is_here_but_that_nothing_known_reaches_is_looked_at(repo
     tip = above.commit(above.tree(entry("40000", "a", history.tree(entry("120000", "link", history.blob(b"x"))))))
     with pytest.raises(UntrustedError, match="a/link"):
         take_in(repository, above.pack(), [tip], commits)
+
+
+def mutated(draw: random.Random, body: bytes) -> bytes:
+    """Return a tree with one thing in it that may be wrong."""
+    entries = re.findall(rb"[0-7]+ [^\0]*\0.{20}", body, re.DOTALL)
+    number = draw.randrange(len(entries)) if entries else 0
+    what = draw.randrange(7) if entries else 7
+    if what == 0:
+        entries.insert(draw.randrange(len(entries) + 1), entries[number])
+    elif what == 1:
+        draw.shuffle(entries)
+    elif what == 2:
+        mode, _, rest = entries[number].partition(b" ")
+        entries[number] = draw.choice([b"40000", b"100755", b"120000", b"160000", b"100664", b"0" + mode]) + b" " + rest
+    elif what == 3:
+        entries[number] = entries[number][:-20] + draw.randbytes(20)
+    elif what == 4:
+        names = [b".git", b"f0", b"a", b"A", b"z", b"f0.x", b""]
+        mode, _, rest = entries[number].partition(b" ")
+        entries[number] = mode + b" " + draw.choice(names) + rest[rest.index(b"\0") :]
+    elif what == 5:
+        del entries[number]
+    elif what == 6:
+        place = draw.randrange(len(body))
+        return body[:place] + draw.randbytes(1) + body[place + 1 :]
+    return b"".join(entries)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 100_000), way=st.sampled_from(WAYS), first=st.booleans())
+def test_what_is_taken_in_is_good_to_git(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, way: str, first: bool
+) -> None:
+    """Nothing is said here of what is refused; in what is taken in git finds nothing wrong."""
+    repository = open_repository(tmp_path_factory.mktemp("mutated") / "store", bare=True)
+    draw = random.Random(seed)
+    history, commits = random_history(seed, 5)
+    known: list[ObjectId] = [] if first else commits
+    if known:
+        store(repository, history)
+    root = history.objects[commits[-1]][1][5:45].decode()
+    replaced: dict[ObjectId, ObjectId] = {}
+    trees = [name for name, (kind, _) in history.objects.items() if kind == "tree"]
+    for name in trees:  # what is in a tree comes before it
+        body = history.objects[name][1]
+        for old, new in replaced.items():
+            body = body.replace(bytes.fromhex(old), bytes.fromhex(new))
+        if name == root or draw.random() < 0.2:
+            body = mutated(draw, body)
+        if body != history.objects[name][1]:
+            replaced[name] = history.add("tree", body)
+    tip = history.commit(replaced.get(root, root), commits[-1], time=1_800_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        choose(way, patch)
+        try:
+            take_in(repository, history.pack(), [tip], known)
+        except UntrustedError:
+            return
+    git(repository.git_dir, "update-ref", "refs/heads/main", tip)
+    copy = os.fspath(repository.git_dir / "copy")  # of what is reached: the rest of a pack does no harm
+    git(repository.git_dir, "-c", "fetch.fsckObjects=true", "clone", "-q", "--bare", "--no-local", ".", copy)
+    modes = {line.split()[0] for line in git(repository.git_dir, "ls-tree", "-r", "-t", tip).splitlines()}
+    assert modes <= {"100644", "100755", "040000"}
