@@ -12,6 +12,7 @@ from gitstate import CheckpointState, GitStateBackend, SheetStatus
 from gitstate.format.message import Message
 from gitstate.store.batch import Joined
 from gitstate.store.histories import JoinedHistories, OnConflict, join, told
+from tests.backends.conftest import agree_on_jobs
 from tests.clocks import Clock
 from tests.git import fsck, git
 
@@ -48,7 +49,9 @@ class Machines:
             if on_conflict == "park":
                 assert join(store.reader, [backend._jobs], theirs, ours, on_conflict="park").tree == joined.tree
             said = Message("merged there", *told(joined))
+            agree_on_jobs(backend)
             store.submit_merge(lambda *_: Joined(joined.tree, joined.objects, said, theirs)).result()
+            agree_on_jobs(backend)
         fsck(self.here)
         return joined
 
@@ -236,6 +239,13 @@ async def test_a_history_has_what_both_sides_did_and_names_count_it(machines: Ma
         for number, checkpoint in enumerate(found):
             at, by_id = [await backend.load("nightly", at=name) for name in (f"~{number}", checkpoint.revision)]
             assert at is not None and at == by_id
+        agree_on_jobs(backend)
+        await backend.mark_sheet_status("nightly", 3, SheetStatus.COMPLETED)
+        agree_on_jobs(backend)
+        known = backend.store._indexes.of(backend._jobs)
+        with known.database.open() as connection:
+            said = known.revisions.last_message(connection, "nightly")
+        assert said is not None and said.get("Gitstate-Progress") == "2/3", "no state needs to be read for that"
         blame = await backend.blame("nightly", "/sheets/2/status")
         assert blame.settings[0].checkpoint.subject.startswith("nightly: sheet 2 failed")
 

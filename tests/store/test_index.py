@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from itertools import dropwhile, takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ from gitstate.engine.objects import Commit, Signature
 from gitstate.format.version import FormatVersion
 from gitstate.store import history
 from gitstate.store.documents import Collection
-from gitstate.store.index import database, indexes, line, revisions
+from gitstate.store.index import database, indexes, line, revisions, rows
 from gitstate.store.index.indexes import Index
 from gitstate.store.reader import Reader
 from gitstate.store.store import Store
@@ -42,7 +42,7 @@ DOCUMENTS = ("a", "b/c", "x" * 200)
 def _soon_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "_ONE_BY_ONE", 5)
     monkeypatch.setattr(revisions, "_PAGE", 4)
-    monkeypatch.setattr(revisions, "_AT_ONCE", 7)
+    monkeypatch.setattr(rows, "_AT_ONCE", 7)
 
 
 def walked(reader: Reader, document: str, start: str, collection: Collection = NOTES) -> list[str]:
@@ -91,24 +91,30 @@ _STEPS = st.lists(
         st.integers(0, 3) | st.none(),
         st.sampled_from(["true", "lies", "silent", "nothing", "foreign"]),
         st.integers(0, 30),
-        st.booleans(),
+        st.sampled_from(["after", "after", "merge", "merge", "merged", "reset"]),
+        st.sampled_from([0, 0, 1, 1, 5, -3]),
     ),
     max_size=25,
 )
 
 
-@given(_STEPS, st.integers(0, 25), st.integers(0, 24))
+@given(_STEPS, st.sets(st.integers(0, 25), max_size=4), st.integers(0, 24))
 def test_it_says_what_a_look_at_every_commit_says(
-    steps: list[tuple[str, int | None, str, int, bool]], asked: int, reshard: int
+    steps: list[tuple[str, int | None, str, int, str, int]], asked: set[int], reshard: int
 ) -> None:
     engine = MemoryEngine()
     reader = Reader(engine)
     known = Index(None, reader, NOTES)
     made = [_commit(engine, [], {"gitstate.json": FormatVersion().to_bytes()}, "")]
-    for number, (document, text, way, other, merge) in enumerate(steps):
-        if number == asked:
-            _compare(reader, known, made[-1:])
-        parents = [made[-1], *([made[other % len(made)]] if merge else [])]
+    time = 0
+    for number, (document, text, way, other, kind, tick) in enumerate(steps):
+        if number in asked:
+            _compare(reader, known, [made[-1], made[number // 2]])
+        time += tick
+        beside = made[other % len(made)]
+        parents = {"after": made[-1:], "merge": [made[-1], beside], "merged": [beside, made[-1]], "reset": [beside]}[
+            kind
+        ]
         fanout = reader.format(_tree(engine, made[-1])).fanout
         folder = NOTES.folder(document, fanout)
         files: dict[str, bytes | None] = {f"{folder}/job.json": None if text is None else b'{"n": %d}' % text}
@@ -119,8 +125,13 @@ def test_it_says_what_a_look_at_every_commit_says(
         elif number == reshard:
             files["gitstate.json"] = FormatVersion(fanout=1 - fanout).to_bytes()
         says = {"true": document, "nothing": document, "lies": "b/c" if document == "a" else "a"}.get(way, "")
-        made.append(_commit(engine, list(dict.fromkeys(parents)), files, says))
-    _compare(reader, known, made[-4:])
+        made.append(_commit(engine, list(dict.fromkeys(parents)), files, says, time))
+    _compare(reader, known, [*made[-4:], made[0]])
+    if not any(way == "lies" for _, _, way, *_ in steps):
+        for document in ("a", "b/c"):
+            found = known.revisions.revisions(Trail(NOTES, document, reader.head()))
+            assert found is not None
+            assert [revision.id for revision in found] == walked(reader, document, reader.head())
     known.database.close()
 
 
@@ -128,9 +139,10 @@ def _compare(reader: Reader, known: Index, starts: list[str]) -> None:
     for start in starts:
         for document in ("a", "b/c", "nobody's", "never"):
             found = known.revisions.revisions(Trail(NOTES, document, start))
+            assert found is not None or start != reader.head()
             if found is not None:
                 assert [revision.id for revision in found] == _exact(reader, document, start)
-                _compare_trailers(reader, known, document, start)
+                _compare_trailers(reader, known, document, start, [*starts, reader.head()])
     known_gone = known.revisions.deleted()
     if known_gone is not None:
         tellers = {document: _exact(reader, document, reader.head()) for document in ("a", "b/c", "nobody's")}
@@ -140,38 +152,49 @@ def _compare(reader: Reader, known: Index, starts: list[str]) -> None:
         ]
 
 
-def _compare_trailers(reader: Reader, known: Index, document: str, start: str) -> None:
+def _compare_trailers(reader: Reader, known: Index, document: str, start: str, made: list[str]) -> None:
     silent = Reader(reader.engine)
     exact = [
         history.Revision.of(each, history.graph.read(reader.engine, each)) for each in _exact(reader, document, start)
     ]
+    removed = any(
+        silent.snapshot(NOTES, document, each) is None and _exact(reader, document, each)
+        for head in made
+        for each, _ in history.graph.walk(reader.engine, head)
+    )
     for until in [None, *(revision.id for revision in exact[1:3])]:
         reached = exact[: 1 + [each.id for each in exact].index(until)] if until else exact
         for key, value in (("Gitstate-Count", None), ("Gitstate-Count", "1"), ("Gitstate-Count", "9"), ("Other", None)):
             trail = Trail(NOTES, document, start, until, key, value)
             saying = [each for each in reached if trail.holds(each.message)]
             found = known.revisions.revisions(trail)
-            assert found is not None
+            if found is None:
+                assert until is not None
+                assert removed
+                continue
             assert [each.id for each in found] == [each.id for each in saying]
-    there = [silent.snapshot(NOTES, document, each.id) is not None for each in exact]
-    left = dropwhile(lambda pair: not pair[1], zip(exact, there, strict=True))
-    life = [each for each, _ in takewhile(lambda pair: pair[1], left)]
+    last = dict.fromkeys(_exact(reader, document, start, in_one_life=True))
+    life = [each for each in exact if each.id in last and silent.snapshot(NOTES, document, each.id) is not None]
     keys = ["Gitstate-Count", "Other"]
     found_lives = known.revisions.lives(Trail(NOTES, document, start), keys)
-    assert found_lives is not None
-    assert spans(found_lives) == ([(start if there[0] else life[0].id, life[-1].id, not there[0])] if life else [])
+    if found_lives is None:
+        assert removed, "else the order tells where the life began"
+        return
+    is_there = silent.snapshot(NOTES, document, start) is not None
+    assert spans(found_lives) == ([(start if is_there else life[0].id, life[-1].id, not is_there)] if life else [])
     holding = Trail(NOTES, document, start, key=keys[0])
     for each in found_lives:
         assert each.said == [one.message.first(keys) for one in life if holding.holds(one.message)]
 
 
-def _exact(reader: Reader, document: str, start: str) -> list[str]:
+def _exact(reader: Reader, document: str, start: str, *, in_one_life: bool = False) -> list[str]:
     """The history without a word believed that a commit says of another document."""
     silent = Collection("notes", NOTES.layout, id_field="id", trailer="Gitstate-Note")
     plain = Reader(reader.engine)
     place = history.graph.Place(
         lambda root: plain.locate(root, silent, document),
         claims=lambda commit: f"Gitstate-Note: {document}\n".encode() in commit.message,
+        in_one_life=in_one_life,
     )
     return [commit_id for commit_id, _ in history.graph.history(reader.engine, start, place)]
 
@@ -180,9 +203,9 @@ def _tree(engine: MemoryEngine, commit_id: str) -> str:
     return history.graph.read(engine, commit_id).tree
 
 
-def _commit(engine: MemoryEngine, parents: list[str], files: dict[str, bytes | None], says: str) -> str:
+def _commit(engine: MemoryEngine, parents: list[str], files: dict[str, bytes | None], says: str, time: int = 0) -> str:
     edited = trees.edit(engine, _tree(engine, parents[0]) if parents else None, files)
-    who = Signature("a", "a@example.org", 1_700_000_000 + len(engine._objects))
+    who = Signature("a", "a@example.org", 1_700_000_000 + time)
     count = len(engine._objects) % 3
     told = f"change\n\nGitstate-Note: {says}\nGitstate-Count: {count}\nGitstate-Count: 9\n" if says else "change\n"
     made = Commit(edited.id, tuple(parents), who, who, told.encode()).to_object()
@@ -226,7 +249,7 @@ def test_executions_deletions_moves_and_other_people_s_files(store: Store, tmp_p
     assert agree(store, "a", "b/c", starts=starts) == 2 * len(starts)
 
 
-def test_a_document_that_a_merge_changed_is_walked_and_the_others_are_not(store: Store, tmp_path: Path) -> None:
+def test_a_document_that_a_merge_changed_is_known_from_the_head(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "store"
     fill(store)
     store.flush()
@@ -235,9 +258,36 @@ def test_a_document_that_a_merge_changed_is_walked_and_the_others_are_not(store:
     git(folder, "commit", "-qam", "by hand")
     git(folder, "checkout", "-q", "main")
     git(folder, "merge", "-q", "-X", "theirs", "--no-edit", "side")
+    assert agree(store, *DOCUMENTS) == 3
     fill(store, 6)
-    assert store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, "a", store.head())) is None
-    assert agree(store, *DOCUMENTS) == 2
+    assert agree(store, *DOCUMENTS) == 3
+    merge = git(folder, "rev-list", "--merges", "-1", "HEAD").strip()
+    between, base, side = (git(folder, "rev-parse", f"{merge}{way}").strip() for way in ("^1~1", "^2^", "^2"))
+    assert agree(store, *DOCUMENTS, starts=[merge, base]) == 6
+    assert agree(store, *DOCUMENTS, starts=[between, side]) == 0, "there it is walked"
+
+
+def test_a_store_that_goes_on_from_another_s_merge_weaves_in_its_own_side(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "store"
+    fill(store, 24)
+    git(folder, "clone", "-q", ".", "../other")
+    assert agree(store, *DOCUMENTS) == 3
+    with Store.open(tmp_path / "other") as other:
+        for number in range(8):
+            put(other, None, DOCUMENTS[number % 2], 100 + number)
+    fill(store, 6)
+    assert agree(store, *DOCUMENTS) == 3
+    store.flush()
+    git(tmp_path / "other", "fetch", "-q")
+    git(tmp_path / "other", "merge", "-q", "-X", "ours", "--no-edit", "origin/main")
+    git(folder, "pull", "-q", "--ff-only", "../other", "main")
+    with monkeypatch.context() as patch:
+        patch.setattr(revisions, "_EMPTY", ["SELECT nothing_of_this_name"])  # it is not made anew
+        assert agree(store, *DOCUMENTS) == 3
+    fill(store, 6)
+    assert agree(store, *DOCUMENTS) == 3
 
 
 @pytest.mark.parametrize("move", [["reset", "-q", "--hard", "HEAD~5"], ["commit", "-q", "--amend", "-m", "mine"]])
@@ -514,8 +564,8 @@ def test_an_answer_is_of_one_moment(store: Store, tmp_path: Path, monkeypatch: p
     expected = walked(store._reader, "a", start)
     bounds = revisions._bounds
 
-    def and_then_somebody_rewrites_history(connection: sqlite3.Connection, trail: Trail) -> object:
-        found = bounds(connection, trail)
+    def and_then_somebody_rewrites_history(connection: sqlite3.Connection, *asked: Any) -> object:
+        found = bounds(connection, *asked)
         with monkeypatch.context() as patch:
             patch.setattr(revisions, "_bounds", bounds)
             git(tmp_path / "store", "update-ref", "refs/heads/main", "HEAD~9")

@@ -1,12 +1,11 @@
-"""The line of first parents: the commits on it, and which documents each of them touched."""
+"""The line of first parents: the commits on it, what was merged into it, and which documents each of them touched."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from gitstate.engine import graph
 from gitstate.engine.base import Engine, Step
-from gitstate.engine.beyond import beyond
 from gitstate.engine.objects import Commit, ObjectId, parse_commit
 from gitstate.errors import UnsupportedError
 from gitstate.format import names
@@ -14,7 +13,7 @@ from gitstate.format.message import Message
 from gitstate.store.documents import Collection
 from gitstate.store.reader import FORMAT_FILE, Reader
 
-__all__ = ["TooFar", "Touch", "beside", "followed", "steps"]
+__all__ = ["TooFar", "Touch", "chain", "followed", "lost", "own", "sides", "steps"]
 
 _ONE_BY_ONE = 64  # commits: to read in bulk takes 10 ms to begin, and then a tenth of the time
 
@@ -43,22 +42,61 @@ def steps(engine: Engine, head: ObjectId, known: ObjectId | None, at_most: int) 
         TooFar: There are more than ``at_most``.
         CorruptionError: A commit is missing or damaged; the message names it.
     """
-    found = list(islice(_one_by_one(engine, head, known), _ONE_BY_ONE + 1))
+    found = list(islice(_one_by_one(engine, head, lambda commit_id: commit_id == known), _ONE_BY_ONE + 1))
     if len(found) > _ONE_BY_ONE:
         found = list(islice(engine.line(head, known), at_most + 1))
         if not _is_line(head, found):
             found = []
         if known is None or not found:  # else it need not end at what is known: history may have been rewritten
             rest = next(iter(found[-1].commit.parents), None) if found else head
-            found += islice(_one_by_one(engine, rest, known), max(0, at_most + 1 - len(found)))
+            left = max(0, at_most + 1 - len(found))
+            found += islice(_one_by_one(engine, rest, lambda commit_id: commit_id == known), left)
     if len(found) > at_most:
         raise TooFar
     parents = found[-1].commit.parents[:1] if found else ()
     return found if parents == (() if known is None else (known,)) else None
 
 
-def _one_by_one(engine: Engine, commit_id: ObjectId | None, known: ObjectId | None) -> Iterator[Step]:
-    while commit_id is not None and commit_id != known:
+def chain(
+    engine: Engine, start: ObjectId, until: ObjectId | None, ends: Callable[[ObjectId], bool], at_most: int
+) -> list[Step]:
+    """Return the steps on the line of first parents from a commit to before the first one that ``ends`` it.
+
+    ``until`` is a commit whose history has that one, if there is such a commit. Raises as :func:`steps` does.
+    """
+    found = list(islice(_one_by_one(engine, start, ends), _ONE_BY_ONE + 1))
+    if len(found) > _ONE_BY_ONE:
+        bulk = takewhile(lambda step: not ends(step.id), engine.line(start, until))
+        found = list(islice(bulk, at_most + 1))
+        if not _is_line(start, found):
+            found = []
+        rest = next(iter(found[-1].commit.parents), None) if found else start
+        found += islice(_one_by_one(engine, rest, ends), max(0, at_most + 1 - len(found)))
+    if len(found) > at_most:
+        raise TooFar
+    return found
+
+
+def sides(engine: Engine, line: list[Step], ends: Callable[[ObjectId], bool], at_most: int) -> list[list[Step]]:
+    """Return what was merged into a line, as lines of their own, newest first; each commit stands in one of them.
+
+    Raises as :func:`steps` does.
+    """
+    seen = {step.id for step in line}
+    stack = [(parent, step.commit.parents[0]) for step in line for parent in step.commit.parents[1:]]
+    found: list[list[Step]] = []
+    while stack:
+        start, first = stack.pop()
+        side = chain(engine, start, first, lambda commit_id: commit_id in seen or ends(commit_id), at_most - len(seen))
+        if side:
+            seen.update(step.id for step in side)
+            stack += [(parent, step.commit.parents[0]) for step in side for parent in step.commit.parents[1:]]
+            found.append(side)
+    return found
+
+
+def _one_by_one(engine: Engine, commit_id: ObjectId | None, ends: Callable[[ObjectId], bool]) -> Iterator[Step]:
+    while commit_id is not None and not ends(commit_id):
         body = engine.read(commit_id, "commit")
         step = Step(commit_id, body, parse_commit(body), None)
         yield step
@@ -80,28 +118,26 @@ def followed(
         yield step, follower.touches(step)
 
 
-def beside(reader: Reader, collection: Collection, merge: Commit) -> set[str]:
-    """Return the documents that were touched on the other sides of a merge, also those of which it took nothing.
-
-    A commit that says which documents it is about is believed, unless all that came with the merge tells otherwise.
+def own(reader: Reader, collection: Collection, merge: Commit, touches: Iterable[Touch]) -> list[Touch]:
+    """Return those of the touches of a merge, as its first parent had the documents, that are in their histories: where
+    it took no side whole, or says that it is about them.
     """
-    first, *others = merge.parents
-    words = f"{collection.trailer}: ".encode()
-    found: set[str] = set()
-    for other in others:
-        came = beyond(reader.engine, other, [first])
-        ends = {parent for each in came for parent in graph.read(reader.engine, each).parents} - set(came)
-        for one in came:
-            commit = graph.read(reader.engine, one)
-            documents = Message.parse(commit.message).all(collection.trailer) if words in commit.message else []
-            if not documents:
-                before = graph.root(reader.engine, commit.parents[0]) if commit.parents else None
-                documents = [each for each, _, _ in reader.differing(collection, before, commit.tree)]
-            found.update(documents)
-        now = graph.root(reader.engine, other)
-        for was in {graph.root(reader.engine, each) for each in ends}:
-            found.update(document for document, _, _ in reader.differing(collection, was, now))
-    return found
+    named = Message.parse(merge.message).all(collection.trailer)
+    others = [graph.root(reader.engine, parent) for parent in merge.parents[1:]]
+
+    def is_of_none(document: str) -> bool:
+        here = reader.locate(merge.tree, collection, document)
+        return all(reader.locate(other, collection, document) != here for other in others)
+
+    return [touch for touch in touches if touch.document in named or is_of_none(touch.document)]
+
+
+def lost(reader: Reader, collection: Collection, merge: Commit) -> set[str]:
+    """Return the documents that are not there after a merge, and were on another side than the first."""
+    roots = [graph.root(reader.engine, parent) for parent in merge.parents[1:]]
+    return {
+        document for root in roots for document, _, now in reader.differing(collection, root, merge.tree) if now is None
+    }
 
 
 class _Follower:

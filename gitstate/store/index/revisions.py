@@ -1,19 +1,18 @@
 """Which commits are the history of which document, and what their trailers say.
 
-Known are the commits on the line of first parents from the head, and which documents of one collection each changed. Of
-a document that a merge changed nothing more is known than that: its history is no line, and is walked.
+All commits of the head's history are known, in the order in which a walk comes by them. So a history is what is known
+of a document from a commit on down, if all of that is in the history of the commit; else it is walked.
 """
 
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import islice
+from functools import lru_cache, partial
+from itertools import dropwhile, islice
 from typing import TypeAlias, TypeVar
 
-from gitstate.engine.base import NotAtHandError, Step
+from gitstate.engine.base import NotAtHandError
 from gitstate.engine.objects import ObjectId, parse_commit
 from gitstate.format import names
 from gitstate.format.message import Message
@@ -21,36 +20,28 @@ from gitstate.store import history
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.index import line
 from gitstate.store.index.database import Database, Opened, key_of, reading, text_of, transaction
-from gitstate.store.index.line import TooFar, Touch
+from gitstate.store.index.line import TooFar
+from gitstate.store.index.rows import ALWAYS, SCHEMA, TABLES, append
+from gitstate.store.index.weaving import follows, weave
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Life, Said, Trail
 
 __all__ = ["SCHEMA", "Revisions"]
 
-SCHEMA = """
-CREATE TABLE head (id TEXT, is_far INTEGER NOT NULL);
-CREATE TABLE revisions (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
-CREATE TABLE touched (
-document BLOB NOT NULL, seq INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (document, seq)) WITHOUT ROWID;
-CREATE INDEX removals ON touched (document, seq) WHERE gone;
-CREATE TABLE latest (document BLOB PRIMARY KEY, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE told (
-document BLOB NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, value BLOB NOT NULL,
-PRIMARY KEY (document, key, seq, place)) WITHOUT ROWID;
-CREATE TABLE merges (seq INTEGER PRIMARY KEY);
-CREATE TABLE tangled (document BLOB PRIMARY KEY) WITHOUT ROWID"""
-
-_EMPTY = [f"DELETE FROM {table}" for table in ("revisions", "touched", "latest", "told", "merges", "tangled")]  # noqa: S608
+_EMPTY = [f"DELETE FROM {table}" for table in TABLES]  # noqa: S608
 _PAGE = 200  # revisions that are read at once
 _AT_HAND = 128  # and so many for those who cannot wait, in half a millisecond as a rule
 _NEW = 32  # of these at most that were not asked for before: to read a commit takes as long as to find ten
 _TOLD = 1024  # trailers for these
-_AT_ONCE = 2000  # revisions that are inserted at once
 _SMALL = 4096  # bytes of a commit that is kept
 
 _BOUNDS = """
-SELECT EXISTS (SELECT 1 FROM tangled WHERE document IN (:document, :folder)),
-(SELECT seq FROM revisions WHERE id = :start), (SELECT seq FROM revisions WHERE id = :until)"""
+SELECT coalesce((SELECT max(seq) FROM tangled WHERE document IN (:document, :folder)), 0),
+(SELECT seq FROM revisions WHERE id = :start AND neck), (SELECT seq FROM revisions WHERE id = :until),
+EXISTS (SELECT 1 FROM merges)"""
+_REMOVED = """
+SELECT EXISTS (SELECT 1 FROM touched INDEXED BY removals WHERE document = :document AND gone AND seq <= :newest)
+OR EXISTS (SELECT 1 FROM tangled WHERE document = :document AND gone)"""
 _ALL = """
 SELECT seq, id, body, gone FROM touched JOIN revisions USING (seq)
 WHERE document = :document AND seq BETWEEN :oldest AND :newest ORDER BY seq DESC LIMIT :limit"""
@@ -73,36 +64,16 @@ EXISTS (SELECT 1 FROM touched WHERE document = :document AND seq > last.seq AND 
 FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions AS oldest ON oldest.seq = born.seq"""
 _LAST = """
 SELECT body FROM latest JOIN revisions USING (seq)
-WHERE document = ? AND document NOT IN (SELECT document FROM tangled)"""
+WHERE document = ? AND seq > coalesce((SELECT tangled.seq FROM tangled WHERE tangled.document = latest.document), 0)"""
 _LASTS = """
 SELECT document, body FROM latest JOIN revisions USING (seq)
-WHERE NOT gone AND document NOT IN (SELECT document FROM tangled)"""
+WHERE NOT gone AND seq > coalesce((SELECT tangled.seq FROM tangled WHERE tangled.document = latest.document), 0)"""
 _DELETED = """
 SELECT document, id, body FROM latest JOIN revisions USING (seq) WHERE gone ORDER BY seq DESC, document"""
 
 T = TypeVar("T")
 _Row: TypeAlias = tuple[int, str, bytes, int]  # its number, the id and the body of the commit, whether it removed
 _Parameters: TypeAlias = dict[str, object]
-
-
-@dataclass
-class _Rows:
-    """What is new, as rows of the tables."""
-
-    revisions: list[tuple[int, str, bytes]] = field(default_factory=list)
-    touched: list[tuple[bytes, int, bool]] = field(default_factory=list)
-    latest: list[tuple[bytes, int, bool]] = field(default_factory=list)
-    told: list[tuple[bytes, bytes, int, int, bytes]] = field(default_factory=list)
-    merges: list[tuple[int]] = field(default_factory=list)
-    tangled: list[tuple[bytes]] = field(default_factory=list)
-
-    def insert(self, connection: sqlite3.Connection) -> None:
-        connection.executemany("INSERT INTO revisions VALUES (?, ?, ?)", self.revisions)
-        connection.executemany("INSERT INTO touched VALUES (?, ?, ?)", self.touched)
-        connection.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", self.latest)
-        connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?)", self.told)
-        connection.executemany("INSERT INTO merges VALUES (?)", self.merges)
-        connection.executemany("INSERT OR IGNORE INTO tangled VALUES (?)", self.tangled)
 
 
 class Revisions:
@@ -134,7 +105,7 @@ class Revisions:
                     raise NotAtHandError("there are many revisions")
             return self._pages(trail, bounds, rows, limit)
 
-        return self._ask(trail, first)
+        return self._ask(trail, first, in_one_life=trail.until is not None)
 
     def lives(self, trail: Trail, keys: Sequence[str] = ()) -> list[Life] | None:
         """Return the last life that a document had at the start of a trail; an empty list if it had none.
@@ -147,11 +118,13 @@ class Revisions:
             if found is None:
                 return []
             newest_id, newest, oldest, commit_id, body, ended = found
+            if bounds["tangled"]:  # a merge may have taken from another side that it is gone
+                ended = self._reader.snapshot(trail.collection, trail.document, trail.start) is None
             end = newest_id if ended else trail.start
             said = self._said(connection, {**bounds, "newest": newest, "oldest": oldest}, keys) if keys else []
             return [Life(end, _revision(commit_id, body, 0), bool(ended), said)]
 
-        return self._ask(trail, lives)
+        return self._ask(trail, lives, in_one_life=True)
 
     def _said(self, connection: sqlite3.Connection, bounds: _Parameters, keys: Sequence[str]) -> list[Said]:
         """Return what revisions that have the first of some trailers say with these, that of the newest first."""
@@ -210,13 +183,15 @@ class Revisions:
         said = None if found is None else Message.parse(parse_commit(found[0]).message)
         return said if said is not None and said.get(self._collection.trailer) == document else None
 
-    def _ask(self, trail: Trail, question: Callable[[sqlite3.Connection, _Parameters], T]) -> T | None:
+    def _ask(
+        self, trail: Trail, question: Callable[[sqlite3.Connection, _Parameters], T], *, in_one_life: bool
+    ) -> T | None:
         """Return the answer to a question about what lies before the start of a trail, whether or not more is known."""
 
         def asked(connection: sqlite3.Connection, *, again: bool = False) -> T | None:
             with reading(connection):
-                bounds = _bounds(connection, trail)
-                if bounds["newest"] is not None and bounds["oldest"] is not None and not bounds["tangled"]:
+                bounds = _bounds(connection, trail, in_one_life)
+                if bounds["newest"] is not None and bounds["oldest"] is not None:
                     return question(connection, bounds)
             if again:
                 return None
@@ -245,8 +220,9 @@ class Revisions:
                     return _page(connection, rest, self._at_once) if standing == (last,) else None
 
             found = self._database.ask(following)
-            if found is None:  # it was made anew meanwhile, or is gone
-                yield from islice(history.walked(self._reader, trail._replace(start=last)), 1, None)
+            if found is None:  # it was made anew meanwhile, or woven, or is gone
+                walked = history.walked(self._reader, trail)
+                yield from islice(dropwhile(partial(_is_not, last), walked), 1, None)
                 return
             rows = found
 
@@ -268,48 +244,22 @@ class Revisions:
             return head  # somebody else was faster
         try:
             steps = line.steps(self._reader.engine, head, known, at_most)
-            if steps is None:  # history was rewritten
-                steps = line.steps(self._reader.engine, head, None, at_most) or []
+            if steps is None and not follows(self._reader, head, known):  # history was rewritten
+                steps, known = line.steps(self._reader.engine, head, None, at_most) or [], None
                 for statement in _EMPTY:
                     connection.execute(statement)
+            if steps is not None and not any(len(step.commit.parents) > 1 for step in steps):
+                append(connection, self._reader, self._collection, steps)
+            else:
+                weave(connection, self._reader, self._collection, head, known, steps, at_most)
         except TooFar:
             return None
-        self._insert(connection, steps)
         _set_head(connection, head, is_far=False)
         return head
 
-    def _insert(self, connection: sqlite3.Connection, steps: list[Step]) -> None:
-        seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM revisions").fetchone()[0]
-        new = _Rows()
-        for step, touches in line.followed(self._reader, self._collection, reversed(steps)):
-            seq += 1
-            if len(new.revisions) == _AT_ONCE:
-                new.insert(connection)
-                new = _Rows()
-            new.revisions.append((seq, step.id, step.body))
-            rows = [(key_of(touch.document), seq, touch.removed) for touch in touches]
-            new.touched += rows
-            new.latest += [row for row, touch in zip(rows, touches, strict=True) if touch.changed]
-            new.told += self._told(seq, step, touches)
-            # A folder whose name was cut, and whose file tells no id, comes by that name; who asks knows whose it is.
-            new.tangled += [row[:1] for row, touch in zip(rows, touches, strict=True) if names.is_cut(touch.document)]
-            if len(step.commit.parents) > 1:
-                new.merges.append((seq,))
-                beside = line.beside(self._reader, self._collection, step.commit)
-                new.tangled += [(key,) for key, _, _ in rows] + [(key_of(document),) for document in beside]
-        new.insert(connection)
 
-    def _told(self, seq: int, step: Step, touches: list[Touch]) -> Iterator[tuple[bytes, bytes, int, int, bytes]]:
-        """Yield the trailers of a commit, if the document that they are of is one that it touched."""
-        if not touches:
-            return
-        said = Message.parse(step.commit.message)
-        document = said.get(self._collection.trailer)
-        if document is not None and any(touch.document == document for touch in touches):
-            places: dict[str, int] = {}
-            for key, value in dict.fromkeys(said.trailers):
-                place = places[key] = places.get(key, -1) + 1
-                yield key_of(document), key_of(key), seq, place, key_of(value)
+def _is_not(commit_id: ObjectId, revision: Revision) -> bool:
+    return revision.id != commit_id
 
 
 _made: dict[tuple[ObjectId, int], Revision] = {}  # what is asked for again and again, as by a dashboard
@@ -329,8 +279,12 @@ def _revision(commit_id: ObjectId, body: bytes, gone: int) -> Revision:
     return found
 
 
-def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters:
-    """Return the parameters of the queries about a trail: whether anything is tangled, and None for what is unknown."""
+def _bounds(connection: sqlite3.Connection, trail: Trail, in_one_life: bool) -> _Parameters:
+    """Return the parameters of the queries about a trail, None for what is unknown.
+
+    It must start at a commit that has all in its history that comes before it. Where there are merges, the order does
+    not tell where the lives of a document end that was removed.
+    """
     parameters: _Parameters = {
         "document": key_of(trail.document),
         "folder": _folder(trail.document),
@@ -339,8 +293,11 @@ def _bounds(connection: sqlite3.Connection, trail: Trail) -> _Parameters:
         "key": None if trail.key is None else key_of(trail.key),
         "value": None if trail.value is None else key_of(trail.value),
     }
-    tangled, newest, oldest = connection.execute(_BOUNDS, parameters).fetchone()
-    return parameters | {"tangled": tangled, "newest": newest, "oldest": 1 if trail.until is None else oldest}
+    tangled, newest, oldest, merged = connection.execute(_BOUNDS, parameters).fetchone()
+    parameters |= {"tangled": tangled, "newest": newest, "oldest": 1 if trail.until is None else oldest}
+    if tangled == ALWAYS or (merged and in_one_life and connection.execute(_REMOVED, parameters).fetchone()[0]):
+        parameters["newest"] = None
+    return parameters
 
 
 @lru_cache(maxsize=1024)
