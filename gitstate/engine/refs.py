@@ -177,6 +177,8 @@ def swap(
     ref, current = _resolve(repository, ref)
     if current is None:
         _make_way(repository, ref)
+    else:
+        _make_folder(repository, ref)
     target = repository.path(ref)
     content = new.encode() + b"\n"
     with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
@@ -215,7 +217,7 @@ def delete(repository: Repository, ref: str, *, expected: ObjectId | None, timeo
         BusyError: A living git holds its lock file, or that of ``packed-refs``; the message names it.
     """
     path = repository.path(ref)
-    os.makedirs(os.path.dirname(path), exist_ok=True)  # git removes the folder of one that it packs
+    _make_folder(repository, ref)
     with LockFile(repository.private, path, b"", timeout=timeout):
         current = read(repository, ref)
         if current != expected:
@@ -256,7 +258,9 @@ def unpack(repository: Repository, refs: Collection[str], *, timeout: float = 10
 
 def restore(repository: Repository, ref: str, new: ObjectId, *, who: Signature, note: str) -> None:
     """Put ``ref`` to ``new``, durably, whatever stands there; call it under the store's lock. See :func:`swap`."""
-    path = repository.common_dir / target(repository, ref)
+    name = target(repository, ref)
+    path = repository.common_dir / name
+    _make_folder(repository, name)
     with LockFile(repository.private, path, new.encode() + b"\n") as lock:
         lock.replace()
     for log in _logs(repository, ref):
@@ -286,10 +290,7 @@ def _make_way(repository: Repository, ref: str) -> None:
             raise UnsupportedError(f"{ref} cannot be made: {name} is there", hint="choose another name")
     target = repository.common_dir / ref
     try:
-        if not target.parent.is_dir():
-            target.parent.mkdir(parents=True)
-            for folder in target.relative_to(repository.common_dir).parents:
-                files.sync_directory(repository.common_dir / folder)
+        _make_folder(repository, ref)
         if target.is_dir():
             for empty, _, _ in os.walk(target, topdown=False):
                 os.rmdir(empty)  # git leaves empty folders of deleted refs behind
@@ -303,6 +304,15 @@ def _make_way(repository: Repository, ref: str) -> None:
         raise UnsupportedError(
             f"{ref} cannot be made: there are refs in {target}", hint="choose another name"
         ) from error
+
+
+def _make_folder(repository: Repository, ref: str) -> None:
+    """Make the folder of a ref, durably, if it is not there: git removes that of refs that it packs."""
+    target = repository.common_dir / ref
+    if not target.parent.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in target.relative_to(repository.common_dir).parents:
+            files.sync_directory(repository.common_dir / folder)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from gitstate.engine import refs
 from gitstate.engine.base import Engine
+from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import open_repository
 from gitstate.errors import BusyError, CorruptionError, GitStateError, StaleError, StorageError, UnsupportedError
 from tests.engine.conftest import OpenEngine, git, packs_of, save
@@ -259,6 +260,20 @@ def test_a_branch_begins_with_a_log_and_is_gone_with_it(open_engine: OpenEngine,
     assert sorted(path.name for path in logs.iterdir()) == ["main"]
     engine.create_ref("refs/heads/proposals/team", one, note="in the place of a folder")
     assert git(tmp_path / "state", "branch", "--format=%(refname:short)").split() == ["main", "proposals/team"]
+
+
+def test_a_ref_moves_whose_folder_git_removed_when_it_packed_it(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "state")
+    one = save(engine, {"a": b"1"})
+    engine.create_ref(BRANCH, one, note="branch: Created from here")
+    git(tmp_path / "state", "pack-refs", "--all")
+    assert not (tmp_path / "state/.git" / BRANCH).parent.exists()
+    branch = GitEngine(open_repository(tmp_path / "state", branch=BRANCH.removeprefix("refs/heads/"), create=False))
+    try:
+        two = save(branch, {"a": b"2"})
+        assert (branch.head(), engine.head()) == (two, one)
+    finally:
+        branch.close()
 
 
 def test_it_is_known_where_a_branch_is_checked_out(open_engine: OpenEngine, tmp_path: Path) -> None:
