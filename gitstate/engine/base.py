@@ -132,7 +132,7 @@ class Engine(ABC):
 
     @abstractmethod
     def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
-        """Yield what :func:`gitstate.engine.arrivals.arrivals` does, read in bulk where that can be done."""
+        """Yield what :func:`gitstate.engine.brought.arrivals` does, read in bulk where that can be done."""
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:

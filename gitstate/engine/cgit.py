@@ -221,7 +221,7 @@ def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tup
 def arrivals(
     objects: Path, tips: Sequence[ObjectId], without: Sequence[ObjectId]
 ) -> Iterator[tuple[ObjectId, list[Brought]]]:
-    """Yield what :func:`gitstate.engine.arrivals.arrivals` does; nothing where there is no git.
+    """Yield what :func:`gitstate.engine.brought.arrivals` does; nothing where there is no git.
 
     Raises:
         StorageError: It failed, so that there may be more.

@@ -112,7 +112,7 @@ class GitEngine(Engine):
 
     def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
         """See :meth:`Engine.arrivals`; C git finds them, if there is one and nothing is damaged."""
-        from gitstate.engine.arrivals import arrivals
+        from gitstate.engine.brought import arrivals
 
         given: set[ObjectId] = set()
         with suppress(OSError, StorageError):

@@ -68,7 +68,7 @@ class MemoryEngine(Engine):
 
     def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
         """See :meth:`Engine.arrivals`."""
-        from gitstate.engine.arrivals import arrivals
+        from gitstate.engine.brought import arrivals
 
         return arrivals(self, tips, without)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitstate.engine import cgit
-from gitstate.engine.arrivals import arrivals
+from gitstate.engine.brought import arrivals
 from gitstate.engine.base import Arrival, Brought, Engine
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import open_repository
