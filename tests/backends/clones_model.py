@@ -37,7 +37,7 @@ def fits(base: Jobs, ours: Jobs, theirs: Jobs, found: Jobs, loose: set[str]) -> 
     """Return what is wrong with a merge, "" if nothing: a field that one side changed is as it has it, one that both
     changed is as one of them has it, counters count both, and a change survives a deletion.
 
-    Of the jobs in ``loose``, one of which went back, a counter may be either's.
+    A job in ``loose``, which one side brought back to an older state, may be one side's as a whole, and so may a counter.
     """
     for job in base.keys() | ours.keys() | theirs.keys() | found.keys():
         was, one, other, now = (side.get(job) for side in (base, ours, theirs, found))
@@ -50,6 +50,8 @@ def fits(base: Jobs, ours: Jobs, theirs: Jobs, found: Jobs, loose: set[str]) -> 
                 return f"{job}: it was deleted and changed, to {one or other}, and is {now}"
         elif now is None:
             return f"{job}: both changed it, and it is gone"
+        elif job in loose and now in (one, other):
+            continue
         elif wrong := _fields(was or {}, one, other, now, is_loose=job in loose):
             return f"{job}: {wrong}"
     return ""

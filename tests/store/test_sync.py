@@ -316,7 +316,7 @@ def test_a_hostile_rescue_is_left_out_and_stops_nothing(tmp_path: Path, hub: Pat
 
 def test_a_clone_into_what_a_killed_one_left_begins_anew(tmp_path: Path, hub: Path) -> None:
     script = (
-        "import os, sys\nfrom gitstate.engine import incoming\nfrom gitstate.store import cloning\n"
+        "import os, sys\nfrom gitstate.engine.transfer import incoming\nfrom gitstate.store.remote import cloning\n"
         "incoming.Incoming.check = lambda *_: os._exit(9)\ncloning.clone(sys.argv[1], sys.argv[2])\n"
     )
     command = [sys.executable, "-c", script, str(hub), str(tmp_path / "other")]
