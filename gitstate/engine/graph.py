@@ -58,13 +58,15 @@ class Place:
 
     ``locate`` gives the id of what lies there in a root tree, or None. ``is_elsewhere`` tells of a commit's text
     whether it says that it is about another place; ``claims`` of a commit whether it says that it is about this one.
-    ``in_one_life`` says that what came before the place was made, or made anew, is not looked at.
+    ``in_one_life`` says that what came before the place was made, or made anew, is not looked at; ``takes_sides`` that
+    of a merge that took one side whole only that one is, for what stands there now comes from it.
     """
 
     locate: Callable[[ObjectId], ObjectId | None]
     is_elsewhere: Callable[[bytes], bool] = lambda _: False
     claims: Callable[[Commit], bool] = lambda _: False
     in_one_life: bool = False
+    takes_sides: bool = False
 
 
 def history(source: Source, start: ObjectId, place: Place) -> Iterator[tuple[ObjectId, Commit]]:
@@ -102,11 +104,12 @@ def history(source: Source, start: ObjectId, place: Place) -> Iterator[tuple[Obj
                 continue
         here = locate(commit.tree)
         parents = [(parent, pending.get(parent)) for parent in commit.parents]
-        same = next((sketch for _, sketch in parents if locate(sketch.tree) == here), None)
+        same = next((parent for parent in parents if locate(parent[1].tree) == here), None)
         if same is not None:
-            silent = same.tree == commit.tree if len(parents) == 1 else locate(parents[0][1].tree) != here
+            silent = same[1].tree == commit.tree if len(parents) == 1 else locate(parents[0][1].tree) != here
             if silent and place.claims(found := read(source, commit_id)):
                 yield commit_id, found
+            parents = [same] if place.takes_sides else parents
         elif parents or here is not None:
             yield commit_id, read(source, commit_id)
         for parent, sketch in parents:

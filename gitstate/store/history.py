@@ -29,7 +29,7 @@ def revisions(reader: Reader, trail: Trail) -> Iterator[Revision]:
 
 def of_part(reader: Reader, collection: Collection, document: str, start: ObjectId, part: Part) -> Iterator[Revision]:
     """Yield the revisions that changed a part of a document, and of those that were merged only what the merge took."""
-    trail = Trail(collection, document, start)
+    trail = Trail(collection, document, start, is_line=True)
     index = reader.index(collection)
     found = None if index is None else index.revisions(trail)
     return walked(reader, trail, part) if found is None else _of_part(reader, trail, found, part)
@@ -78,7 +78,7 @@ def walked(reader: Reader, trail: Trail, part: Part | None = None, *, in_one_lif
     def claims(commit: Commit) -> bool:
         return part is None and document in Message.parse(commit.message).all(collection.trailer)
 
-    place = graph.Place(locate, is_elsewhere, claims, in_one_life or trail.until is not None)
+    place = graph.Place(locate, is_elsewhere, claims, in_one_life or trail.until is not None, part is not None)
     for commit_id, commit in graph.history(reader.engine, trail.start, place):
         revision = Revision.of(commit_id, commit)
         if trail.holds(revision.message):

@@ -14,7 +14,8 @@ class Trail(NamedTuple):
     """The revisions of a document that ``start`` has in its history, down to ``until``, with which its last life began.
 
     With a ``key`` only those whose message has such a trailer of the document, with that ``value`` if there is one.
-    ``limit`` says how many are needed as a rule; None: all.
+    ``limit`` says how many are needed as a rule; None: all. With ``is_line`` they are only of use if each of them
+    follows from the one after it.
     """
 
     collection: Collection
@@ -24,6 +25,7 @@ class Trail(NamedTuple):
     key: str | None = None
     value: str | None = None
     limit: int | None = None
+    is_line: bool = False
 
     def holds(self, said: Message) -> bool:
         """Whether a message is one of those that are asked for."""

@@ -82,6 +82,8 @@ def test_what_was_done_on_a_side_of_which_a_merge_took_nothing_is_told() -> None
     theirs = history.commit(lost, b="1")
     merge = history.commit(ours, theirs, b="1")
     assert history.of(merge, "a") == [lost, ours, root]
+    place = Place(history.locate("a"), takes_sides=True)
+    assert [each for each, _ in graph.history(history.engine, merge, place)] == [ours, root]
 
 
 def test_a_life_begins_on_each_side_where_the_place_was_made() -> None:

@@ -295,9 +295,10 @@ def _bounds(connection: sqlite3.Connection, trail: Trail, in_one_life: bool) -> 
     }
     tangled, newest, oldest, merged = connection.execute(_BOUNDS, parameters).fetchone()
     parameters |= {"tangled": tangled, "newest": newest, "oldest": 1 if trail.until is None else oldest}
-    if tangled == ALWAYS or (merged and in_one_life and connection.execute(_REMOVED, parameters).fetchone()[0]):
-        parameters["newest"] = None
-    return parameters
+    is_clear = tangled < ALWAYS and not (tangled and trail.is_line)
+    if merged and in_one_life:
+        is_clear = is_clear and not connection.execute(_REMOVED, parameters).fetchone()[0]
+    return parameters if is_clear else parameters | {"newest": None}
 
 
 @lru_cache(maxsize=1024)
