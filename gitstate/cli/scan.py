@@ -79,9 +79,9 @@ def _print(report: "ScanReport") -> None:
     if report.unreadable:
         note(f"{counted(len(report.unreadable), 'object')} could not be read: `gitstate verify` tells more.")
     if not report.found:
-        note(f"Looked into {looked}: there are no credentials of known formats.")
+        note(f"Found no credentials of known formats in {looked}.")
         return
-    note(f"Looked into {looked}: there are {counted(len(report.found), 'credential')}.")
+    note(f"Found {counted(len(report.found), 'credential')} in {looked}.")
     note("Revoke them first: whoever has a copy of the store can read them. `gitstate purge` takes them out of it.")
 
 

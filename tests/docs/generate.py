@@ -1,11 +1,11 @@
-"""Writes cli.md and trailers.md in docs/reference from the program itself: ``make docs``."""
+"""Writes cli.md, trailers.md and secret-formats.md in docs/reference from the program itself: ``make docs``."""
 
 from collections.abc import Iterator
 
 import click
 
 from gitstate.cli.main import cli
-from gitstate.format import message
+from gitstate.format import message, secret_formats
 from tests.docs.pages import PROJECT
 
 REFERENCE = PROJECT / "docs" / "reference"
@@ -87,7 +87,44 @@ def trailers() -> str:
     return "\n".join(tables)
 
 
-PAGES = {REFERENCE / "cli.md": commands, REFERENCE / "trailers.md": trailers}
+_SECRETS = """\
+# Formats of credentials
+
+Generated from the program by `make docs`; a test fails when it is out of date. [Secrets](../concepts/secrets.md) says
+what becomes of them.
+
+The kind is what stands in a mark: `[redacted: github-token]`. It can be left alone by its name:
+`Redactor(skip=["twilio-key"])`.
+
+## Tokens with a beginning of their own
+"""
+
+_OTHER_SECRETS = """\
+## What is told by its form
+
+Of tokens of GitHub and npm the checksum is looked at, and so they are found in the middle of a word too.
+"""
+
+
+def secrets() -> str:
+    """Return the page of the formats of credentials."""
+    rows = [
+        f"| `{each.kind}` | {each.says} | {', '.join(f'`{head}`' for head in each.heads)} |"
+        for each in secret_formats.FORMATS
+    ]
+    others = [f"| `{kind}` | {says} |" for kind, says in secret_formats.OTHERS.items()]
+    tables = (
+        *(_SECRETS, "| kind | issuer | begins with |", "|---|---|---|", *rows, ""),
+        *(_OTHER_SECRETS, "| kind | what it is |", "|---|---|", *others, ""),
+    )
+    return "\n".join(tables)
+
+
+PAGES = {
+    REFERENCE / "cli.md": commands,
+    REFERENCE / "trailers.md": trailers,
+    REFERENCE / "secret-formats.md": secrets,
+}
 """The generated pages, and what makes them."""
 
 

@@ -124,3 +124,15 @@ def test_remotes_are_those_of_the_configuration(tmp_path: Path) -> None:
     for name in ("origin", "a/b"):
         git(tmp_path, "remote", "add", name, "nowhere")
     assert settings.remotes(repository) == ["a/b", "origin"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("", True), ("redact = true", True), ("redact = FALSE", False), ("redact = off", False), ("branch = x", True)],
+)
+def test_whether_credentials_are_replaced(tmp_path: Path, line: str, expected: bool) -> None:
+    git(tmp_path, "init", "-q")
+    with (tmp_path / ".git/config").open("a") as config:
+        config.write(f"[gitstate]\n\t{line}\n" if line else "")
+    assert settings.redacts(tmp_path) is expected
+    assert settings.redacts(tmp_path / "nothing") is True
