@@ -37,7 +37,7 @@ def fits(base: Jobs, ours: Jobs, theirs: Jobs, found: Jobs, loose: set[str]) -> 
     """Return what is wrong with a merge, "" if nothing: a field that one side changed is as it has it, one that both
     changed is as one of them has it, counters count both, and a change survives a deletion.
 
-    A job in ``loose``, which one side brought back to an older state, may be one side's as a whole, and so may a counter.
+    A job in ``loose``, which went back to an older state, may be one side's as a whole, and so may a counter.
     """
     for job in base.keys() | ours.keys() | theirs.keys() | found.keys():
         was, one, other, now = (side.get(job) for side in (base, ours, theirs, found))

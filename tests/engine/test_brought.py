@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gitstate.engine import cgit
-from gitstate.engine.brought import arrivals
 from gitstate.engine.base import Arrival, Brought, Engine
+from gitstate.engine.brought import arrivals
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import open_repository
 from gitstate.errors import CorruptionError
