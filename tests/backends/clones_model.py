@@ -14,11 +14,10 @@ Jobs: TypeAlias = dict[str, Fields]
 
 @dataclass
 class Clone:
-    """What a clone holds, what it and the remote agreed on last, and which jobs went back to an older state since."""
+    """What a clone holds, and what it and the remote agreed on last."""
 
     jobs: Jobs = field(default_factory=dict)
     agreed: Jobs = field(default_factory=dict)
-    rewound: set[str] = field(default_factory=set)
 
 
 def disagreed(base: Jobs, ours: Jobs, theirs: Jobs) -> set[str]:
