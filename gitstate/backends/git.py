@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -135,16 +136,28 @@ class GitStateBackend(FleetBackend):
         from gitstate.store.documents import Collection
         from gitstate.store.remote import cloning
 
+        stop = threading.Event()
         jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # all that a clone asks of it
 
         def work() -> tuple[str, bool]:
             store = cloning.clone(
-                url, path, branch=branch, bare=not worktree, collections=[jobs], timeout=timeout, progress=progress
+                url,
+                path,
+                branch=branch,
+                bare=not worktree,
+                collections=[jobs],
+                timeout=timeout,
+                progress=progress,
+                stop=stop,
             )
             store.close()
             return store.branch, store.created
 
-        found, created = await asyncio.to_thread(work)
+        try:
+            found, created = await asyncio.to_thread(work)
+        except asyncio.CancelledError:
+            stop.set()  # the folder is cleared in that thread
+            raise
         backend = cls(path, branch=found, worktree=worktree, create=False, **options)
         backend.store.created = created
         return backend

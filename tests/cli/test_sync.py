@@ -150,13 +150,15 @@ def test_watch_syncs_what_is_saved_until_ctrl_c(gitstate: Gitstate, store: Path,
     assert process.returncode == 130
 
 
-def test_ctrl_c_ends_a_sync_that_waits(gitstate: Gitstate, store: Path) -> None:
+@pytest.mark.parametrize("verb", ["sync", "clone"])
+def test_ctrl_c_ends_what_waits(gitstate: Gitstate, store: Path, tmp_path: Path, verb: str) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"git://127.0.0.1:{server.getsockname()[1]}/x"
         gitstate("remote", "add", "origin", url, "--store", store)
-        command = [*COMMAND, "sync", "--store", str(store)]
+        words = {"sync": ["sync", "--store", str(store)], "clone": ["clone", url, str(tmp_path / "a/b")]}
+        command = [*COMMAND, *words[verb]]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             try:
                 server.settimeout(20)
@@ -169,3 +171,4 @@ def test_ctrl_c_ends_a_sync_that_waits(gitstate: Gitstate, store: Path) -> None:
             finally:
                 process.kill()
     assert process.returncode == 130
+    assert not (tmp_path / "a").exists()

@@ -19,7 +19,7 @@ from gitstate.errors import BusyError, ExistsError, InvalidInputError, NotFoundE
 from gitstate.store.documents import Collection
 from gitstate.store.reader import Reader
 from gitstate.store.remote import arrivals
-from gitstate.store.remote.links import Link, Parts
+from gitstate.store.remote.links import Link, Parts, attended
 from gitstate.store.remote.remotes import DEFAULT_REMOTE, TIMEOUT
 from gitstate.store.store import Store
 from gitstate.store.writer import Writer
@@ -54,6 +54,7 @@ def clone(
     collections: Sequence[Collection] = (),
     timeout: float = TIMEOUT,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> Store:
     """Make a store of all that another repository has, and open it. Its remote ``origin`` is that repository.
 
@@ -65,6 +66,7 @@ def clone(
         collections: Those whose documents and pins the store has.
         timeout: Seconds for which the remote may keep silent.
         progress: Is told how it goes on.
+        stop: Ends it, from another thread.
 
     Raises:
         ExistsError: Something is in the folder.
@@ -72,6 +74,7 @@ def clone(
         UntrustedError: What the repository has is not to be trusted.
         UnsupportedError: Its branch is no store, or one of a newer format.
         SyncError: It cannot be talked to.
+        ClosedError: It was stopped.
         InvalidInputError: An argument cannot be meant.
         StorageError: The disk refused.
     """
@@ -80,14 +83,15 @@ def clone(
     if address.kind == "path" and "://" not in url:
         url = address.path  # the clone lies elsewhere
     transport = Transport(url, timeout=timeout)
-    there = transport.refs()
+    stop = stop or threading.Event()
+    there = attended(transport.refs, stop, transport.close)
     branch = branch or _branch(there, transport.head, url)
     with _vacated(path):
         repository = open_repository(path, branch=branch, bare=bare)
         with alone(repository.private / _UNFINISHED, 0.0) as fd:
             if fd < 0:
                 raise BusyError(f"another process clones to {path}", hint="wait for it, or choose another folder")
-            _fill(repository, url, there, collections, timeout, progress)
+            _fill(repository, url, there, collections, timeout, progress, stop)
             files.remove(str(repository.private / _UNFINISHED))
         store = Store.open(path, branch=branch, create=True, worktree=not bare)
         try:
@@ -131,6 +135,7 @@ def _fill(
     collections: Sequence[Collection],
     timeout: float,
     progress: Progress | None,
+    stop: threading.Event,
 ) -> None:
     """Fetch all into a new repository, and make its branch."""
     heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
@@ -142,7 +147,7 @@ def _fill(
             remote = remotes.add(repository, DEFAULT_REMOTE, url)
         reader = Reader(engine)
         names = {each.name: each for each in collections}
-        parts = Parts(engine, repository, reader, Writer(engine, reader, ()), names, threading.Event())
+        parts = Parts(engine, repository, reader, Writer(engine, reader, ()), names, stop)
         tip = arrivals.fetch(Link(parts, remote, timeout=timeout, progress=progress), None).tip if heads else None
         with engine.lock():
             remotes.follow(repository, DEFAULT_REMOTE)

@@ -21,7 +21,7 @@ from gitstate.store.reader import Reader
 from gitstate.store.remote.companions import Companions
 from gitstate.store.writer import Writer
 
-__all__ = ["Link", "Parts"]
+__all__ = ["Link", "Parts", "attended"]
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Link:
     def check_open(self) -> None:
         """Raise ClosedError if the store is about to be closed."""
         if self.parts.stop.is_set():
-            raise ClosedError("the store was closed in the middle of a sync", hint="the next one goes on from there")
+            raise _stopped()
 
     def pause(self, seconds: float) -> None:
         """Wait; raises as :meth:`check_open` does."""
@@ -87,24 +87,12 @@ class Link:
     def call(self, work: Callable[[], T]) -> T:
         """Do what talks to the remote, in a thread of its own, which ends when the store is closed."""
         self.check_open()
-        done: Future[T] = Future()
 
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the caller
-                done.set_exception(error)
+        def end() -> None:
+            self.fetching.close()
+            self.pushing.close()
 
-        thread = threading.Thread(target=run, name="gitstate-remote", daemon=True)
-        thread.start()
-        while not done.done():
-            wait([done], _LOOK_EVERY)
-            if self.parts.stop.is_set():
-                self.fetching.close()
-                self.pushing.close()
-                thread.join(_LONGEST_END)
-                self.check_open()
-        return done.result()
+        return attended(work, self.parts.stop, end)
 
     def seen(self) -> ObjectId | None:
         """Return where the remote's branch stood when it was seen last."""
@@ -150,3 +138,32 @@ class Link:
     def known(self, ids: Iterable[ObjectId]) -> list[ObjectId]:
         """Return those of some commits that are here."""
         return [each for each in ids if self.parts.engine.peeled(each) == each]
+
+
+def attended(work: Callable[[], T], stop: threading.Event, end: Callable[[], None]) -> T:
+    """Do what may wait for a remote, in a thread of its own; when somebody says stop it is ended, and left alone.
+
+    Raises:
+        ClosedError: Somebody did. All other errors are those of the work.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the caller
+            done.set_exception(error)
+
+    thread = threading.Thread(target=run, name="gitstate-remote", daemon=True)
+    thread.start()
+    while not done.done():
+        wait([done], _LOOK_EVERY)
+        if stop.is_set():
+            end()
+            thread.join(_LONGEST_END)
+            raise _stopped()
+    return done.result()
+
+
+def _stopped() -> ClosedError:
+    return ClosedError("it was ended before both sides had the same", hint="the next one goes on from there")

@@ -65,6 +65,7 @@ class _Sync:
         self._before = ""
         self._outcomes: dict[tuple[str, str], Outcome] = {}
         self._companions: dict[str, Companion] = {}
+        self._settled: set[str] = set()  # companions that were sent, or refused: no use to wait for these
         self._clashes: dict[str, None] = {}
         self._fetched = self._pushed = 0
 
@@ -90,7 +91,12 @@ class _Sync:
         )
 
     def _tell(self, companions: Iterable[Companion]) -> None:
-        self._companions |= {each.ref: each for each in companions}
+        for each in companions:
+            known = self._companions.get(each.ref)
+            if known is None or known.fate != "kept":  # that it was sent then is a matter of course
+                self._companions[each.ref] = each
+            if each.fate != "kept":
+                self._settled.add(each.ref)
 
     def _wait(self, number: int) -> None:
         """Give others a chance: who meets here again and again waits for another time each."""
@@ -111,7 +117,7 @@ class _Sync:
                 self._join(arrived.tip)
             difference = companions.compare(arrived.there, is_same=self._link.is_same(arrived.tip))
         self._tell([*companions.drop(difference.drop_here), *companions.differing(difference)])
-        waiting = {*difference.send, *difference.drop_there} - self._companions.keys()
+        waiting = {*difference.send, *difference.drop_there} - self._settled
         return not is_fetched or (look.tip in (look.head, self._parts.reader.head()) and not waiting)
 
     def _join(self, theirs: ObjectId) -> None:
