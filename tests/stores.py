@@ -2,6 +2,7 @@
 
 import functools
 import subprocess
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from gitstate.store import verify
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.verify import Report
 
-__all__ = ["forget", "leave_damaged", "opened", "verify_all"]
+__all__ = ["close_all", "forget", "leave_damaged", "opened", "verify_all"]
 
 JOBS = Collection("jobs", Layout(), id_field="job_id", trailer=JOB)
 NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
 
 opened: dict[tuple[Path, str], list[type[BaseModel]]] = {}
 """The stores by path and branch, with the models of the backends that opened them."""
+
+_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
 
 damaged: set[Path] = set()
 """Those that the test leaves damaged on purpose."""
@@ -39,6 +42,7 @@ def _noting(open_store: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(cls: Any, path: Any, **options: Any) -> Any:
         store = open_store(cls, path, **options)
         note(path, **options)
+        _stores.add(store)
         return store
 
     return wrapped
@@ -66,6 +70,13 @@ def forget() -> None:
     """Begin anew, for the next test."""
     opened.clear()
     damaged.clear()
+    _stores.clear()
+
+
+def close_all() -> None:
+    """Close what the test left open: its threads would look for a folder that is gone."""
+    for store in list(_stores):
+        store.close()
 
 
 def verify_all(folder: Path | None) -> None:

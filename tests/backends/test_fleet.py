@@ -243,11 +243,11 @@ async def test_what_only_a_merge_changed_is_on_one_side_alone(machines: Machines
 async def test_commits_of_people_count_too(machines: Machines) -> None:
     path = machines.there.store.path
     assert path is not None
-    await machines.there.flush()
+    await machines.there.close()  # else it may hold git's index at that moment
     file = path / "jobs/nightly/job.json"
     file.write_text(file.read_text().replace("Nightly", "By hand"))
     git(path, "commit", "-qam", "by hand")
-    await machines.there.sync()
+    git(path, "push", "-q")
     await machines.here.fetch()
     found = await only(machines.here)
     assert (found.unmerged, found.name, found.source) == (1, "By hand", "origin")
@@ -256,7 +256,7 @@ async def test_commits_of_people_count_too(machines: Machines) -> None:
 async def test_a_job_that_is_no_state_there_says_so_and_hides_nothing(machines: Machines) -> None:
     path = machines.there.store.path
     assert path is not None
-    await machines.there.flush()
+    await machines.there.close()
     (path / "jobs/broken").mkdir()
     (path / "jobs/broken/job.json").write_text("oops\n")
     git(path, "add", "-A")

@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -123,12 +124,13 @@ def test_cached_trees_are_right_whatever_is_staged(tmp_path: Path, seed: int) ->
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
     """A shelf that shows a job."""
     shelf = Shelf(tmp_path / "store")
     shelf.desk.save(FILES | {"jobs/weekly/job.json": b"1\n"})
     shelf.desk.refresh()
-    return shelf
+    yield shelf
+    shelf.desk.engine.close()
 
 
 def known(shelf: Shelf) -> dict[str, str]:
