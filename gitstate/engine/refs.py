@@ -140,8 +140,9 @@ def names(repository: Repository, below: str = "refs/") -> Iterator[str]:
     for _, name in _packed(repository):
         if name.startswith(below):
             yield name
-    for folder, _, found in os.walk(repository.common_dir / below):
-        for name in found:
+    for folder, folders, found in os.walk(repository.common_dir / below):
+        folders.sort()  # else it is another order on each file system
+        for name in sorted(found):
             if not name.endswith(".lock"):
                 yield os.path.relpath(os.path.join(folder, name), repository.common_dir)
 
