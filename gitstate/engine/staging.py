@@ -37,6 +37,5 @@ class Staging(Source):
         return found.tree if found.tree is not None else parse_tree(found.body, tree_id)
 
     def commits(self, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
-        """See :meth:`Source.commits`; walks on what is staged are short."""
-        del start
-        return iter(())
+        """See :meth:`Source.commits`; walks on what is staged are short, and go on below."""
+        return iter(()) if start in self._objects else self._below.commits(start)
