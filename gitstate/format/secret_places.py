@@ -32,6 +32,8 @@ _HEADLESS_BODY = (  # read from its end: the last lines, which may be short, and
 _ADDRESS = rb"://[^\x00-\x20/:@?#\"'<>`\\]{0,100}+:([^\x00-\x20/\"'<>`\\]{1,190})@"
 _ESCAPED_ADDRESS = _ADDRESS.replace(b"://", rb":\\/\\/")
 _FAR = 300  # bytes from the beginning of an address to the end of the password in it
+_SLASHES = (b"://", b":\\/\\/")
+_RARE = 100  # bytes to one of a sign
 _NO_PASSWORD = (
     rb"(?s:[${<(\[*].*)|%(?:[a-z]|\(\w+\)[a-z]|[A-Z_]+%)|[xX]+|\.+|\*+"
     rb"|(?i:your.*|my.*|pass(?:word)?|passwd|pwd|secret|token|user)|[0-9]{1,5}"
@@ -51,6 +53,7 @@ _FORTY = rb"(?<![A-Za-z0-9/+=_-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])"
 _NEAR = 256  # bytes between a key id and its secret
 _MANY_KINDS = rb"(?=.*[a-z])(?=.*[A-Z]).*[0-9]"
 
+_CONNECTING = (b"ccountKey=", b"ccessKey=")
 _AZURE_KEY = rb"(?:ccount|ccess)Key=([A-Za-z0-9+/]{42,90}={0,2})"
 _AZURE_SIGNATURE = rb"[?&;]sig=([A-Za-z0-9%+/]{43,80}=?)"
 
@@ -66,7 +69,7 @@ def places(data: bytes) -> Iterator[Span]:
     lower = data.lower()
     if b"PRIVATE KEY" in data:
         yield from _key_blocks(data)
-    if _has_address(data):
+    if _is_near(data, b"@", _SLASHES, _FAR, 0):
         yield from _addresses(data)
     if b"authorization" in lower:
         yield from _headers(data)
@@ -74,7 +77,7 @@ def places(data: bytes) -> Iterator[Span]:
         yield from _aws_secrets(data)
     if b"passw" in lower:
         yield from _passwords(data)
-    if b";" in data and (b"ccountKey=" in data or b"ccessKey=" in data):
+    if _is_near(data, b";", _CONNECTING, 0, 20):
         yield from ((*found.span(1), "azure-storage-key") for found in re.finditer(_AZURE_KEY, data))
     if b"&" in data and b"sig=" in data:
         yield from ((*found.span(1), "azure-sas") for found in re.finditer(_AZURE_SIGNATURE, data))
@@ -123,16 +126,18 @@ def _headless_block(data: bytes, start: int, end: "re.Match[bytes]") -> Iterator
         yield end.start() - body.end(), end.end(), "private-key"
 
 
-def _has_address(data: bytes) -> bool:
-    """Whether there may be an address that says who asks. Where few ``@`` are, a look before each takes less."""
-    count = data.count(b"@")
-    if count * _FAR > len(data):
-        return b"://" in data or b":\\/\\/" in data
-    at = data.find(b"@")
+def _is_near(data: bytes, sign: bytes, words: Sequence[bytes], before: int, behind: int) -> bool:
+    """Whether one of some words may stand near a sign. Where the sign is rare, a look around each takes less time than
+    to look for the words.
+    """
+    if data.count(sign) * _RARE > len(data):
+        return any(word in data for word in words)
+    at = data.find(sign)
     while at >= 0:
-        if data.find(b"/", max(0, at - _FAR), at) >= 0:
+        first, last = max(0, at - before), at + behind
+        if any(data.find(word, first, last) >= 0 for word in words):
             return True
-        at = data.find(b"@", at + 1)
+        at = data.find(sign, at + 1)
     return False
 
 

@@ -51,12 +51,13 @@ _NAME = re.compile(
     rb"[_.-]?(?:key|token|secret)|apikey|passw(?:or)?d|passphrase)"
     rb"[\"'\]\\]{0,3}[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}[\"'\\]{0,2}\Z"
 )
+_NAMES_END = frozenset({b"ey", b"en", b"et", b"rd", b"wd", b"se", b"er"})  # of these names, and of `Bearer`
+_SEPARATING = b"\"'\\]=>: \t"
 _ASSIGNING = frozenset(b"\"'=: ")
-_BACKSLASH, _PERCENT, _DOT, _COLON, _TILDE, _SLASH, _SPACE = b"\\%.:~/ "
+_BACKSLASH, _PERCENT, _DOT, _COLON, _TILDE, _SLASH = b"\\%.:~/"
 _ESCAPING = frozenset(b"\\%[;")
 _CONTINUING = frozenset(b".:~/")
 _TELLING = _ESCAPING.union(_ASSIGNING, _CONTINUING)
-_BEFORE_SPACE = (b":", b"=", b"r", b"R")  # `token: ...`, `token = ...`, `Bearer ...`
 _DEVOPS = 84  # the length of a token of Azure DevOps
 
 
@@ -81,14 +82,22 @@ def tokens(data: bytes, ends: Container[int]) -> list[Span]:
 def _may_hold_one(data: bytes, start: int, end: int) -> bool:
     """Whether a closer look at a long word may find something. This is asked of every one."""
     word = data[start:end]
-    if not word.translate(None, _LOWER):
-        return False
     before = data[start - 1] if start else 0
-    if before in _TELLING and (before != _SPACE or data[start - 2 : start - 1] in _BEFORE_SPACE):
-        return True
+    if before in _TELLING and _is_told(data, start, before, word):
+        return bool(word.translate(None, _LOWER))
     if b"_" in word or b"-" in word:
-        return bool(word.translate(None, _UPPER))
+        return bool(word.translate(None, _LOWER) and word.translate(None, _UPPER))
     return word[:2] in BEGINNINGS or len(word) >= _DEVOPS
+
+
+def _is_told(data: bytes, start: int, before: int, word: bytes) -> bool:
+    """Whether what stands before a word may say something of it."""
+    if before in _ASSIGNING:
+        named = data[max(start - 12, 0) : start].rstrip(_SEPARATING)[-2:].lower()
+        return named in _NAMES_END or (before == _COLON and word.startswith(b"AA"))
+    if before == _SLASH:
+        return not data[start - 2 : start - 1].islower()
+    return True
 
 
 def _in_word(data: bytes, start: int, end: int, ends: Container[int]) -> list[Span]:
@@ -191,8 +200,6 @@ def _is_beginning(data: bytes, place: int) -> bool:
 
 def _told(data: bytes, start: int) -> Iterator[Span]:
     """Yield the value that a word begins if what stands before it says that it is a secret."""
-    if data[start - 1] == _SPACE and data[start - 2 : start - 1] not in _BEFORE_SPACE:
-        return
     said = data[max(start - 40, 0) : start].lower()
     kind = "bearer-token" if said.endswith(b"bearer ") else "password"
     if kind == "password" and _NAME.search(said) is None:

@@ -6,14 +6,19 @@ is an item of a list is found whole.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 from gitstate.format.secret_spans import Span, decoded, encoded, replaced
 from gitstate.values.canonical import Value
 
-__all__ = ["Changes", "Line", "Page", "rewritten"]
+__all__ = ["CUT_AT_LEAST", "Changes", "Line", "Page", "rewritten"]
 
 _SHORTEST_KEY = 9  # characters of a key that is looked at for itself: no credential is shorter
+
+CUT_AT_LEAST = 40
+"""Characters of a text that may have been cut off."""
 
 Changes: TypeAlias = Mapping[tuple[tuple[str, ...], bool], str]
 """New texts, by the place of the old one, and whether it was the last key of the place or what stands there."""
@@ -28,39 +33,68 @@ class Line(NamedTuple):
 
 
 class Page:
-    """The texts of a value as lines of one text: ``data``. Each ends at one of ``ends``."""
+    """The texts of a value as lines of one text: ``data``. Those that may have been cut end at ``ends``."""
 
     def __init__(self, value: Value, keep: Container[str]) -> None:
-        self.lines = list(_lines(value, keep))
-        self._starts: list[int] = []
-        self.ends: list[int] = []
-        parts: list[bytes] = []
-        place = 0
-        for line in self.lines:
-            part = encoded(line.text)
-            self._starts.append(place)
-            place += len(part)
-            parts.append(part)
-            self.ends.append(place)
-            separator = b": " if line.is_key else b"\n"
-            parts.append(separator)
-            place += len(separator)
-        self.data = b"".join(parts)
+        self._value, self._keep = value, keep
+        texts: list[str] = []  # and what stands behind each
+        _gather(value, texts, keep)
+        whole = "".join(texts)
+        if whole.isascii():
+            self.data, lengths = whole.encode("ascii"), list(map(len, texts))
+        else:
+            parts = list(map(encoded, texts))
+            self.data, lengths = b"".join(parts), list(map(len, parts))
+        self._marks = list(accumulate(lengths))
+        self.ends = [end for end, length in zip(self._marks[::2], lengths[::2], strict=True) if length >= CUT_AT_LEAST]
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """The texts, each with its place."""
+        return list(_lines(self._value, self._keep))
 
     def touched(self, start: int, end: int) -> list[int]:
         """Return the numbers of the lines in which something lies."""
-        return list(range(bisect_right(self.ends, start), bisect_left(self._starts, end)))
+        starts, ends = [0, *self._marks[1:-1:2]], self._marks[::2]
+        return list(range(bisect_right(ends, start), bisect_left(starts, end)))
 
-    def redacted(self, spans: Iterable[Span]) -> Iterator[tuple[int, str]]:
-        """Yield the number and the new text of each line in which something is replaced."""
+    def redacted(self, spans: Iterable[Span]) -> Iterator[tuple[Line, str]]:
+        """Yield each line in which something is replaced, and its new text."""
+        starts, ends = [0, *self._marks[1:-1:2]], self._marks[::2]
         by_line: dict[int, list[Span]] = {}
         for start, end, kind in spans:
-            for number in self.touched(start, end):
-                first, last = self._starts[number], self.ends[number]
+            for number in range(bisect_right(ends, start), bisect_left(starts, end)):
+                first, last = starts[number], ends[number]
                 by_line.setdefault(number, []).append((max(start, first) - first, min(end, last) - first, kind))
         for number, inner in by_line.items():
-            part = self.data[self._starts[number] : self.ends[number]]
-            yield number, decoded(replaced(part, inner))
+            yield self.lines[number], decoded(replaced(self.data[starts[number] : ends[number]], inner))
+
+
+def _gather(item: Value, texts: list[str], keep: Container[str] = ()) -> None:
+    """Add the texts that :func:`_lines` yields, each with what stands behind it."""
+    nested: list[Value] = []
+    if isinstance(item, dict):
+        for key in sorted(item):
+            entry = item[key]
+            if key in keep:
+                continue
+            if isinstance(entry, str):
+                texts += (key, ": ", entry, "\n")
+                continue
+            if len(key) >= _SHORTEST_KEY:
+                texts += (key, "\n")
+            if entry and isinstance(entry, (dict, list)):
+                nested.append(entry)
+    elif isinstance(item, list):
+        for entry in item:
+            if isinstance(entry, str):
+                texts += (entry, "\n")
+            elif entry and isinstance(entry, (dict, list)):
+                nested.append(entry)
+    elif isinstance(item, str):
+        texts += (item, "\n")
+    for entry in nested:
+        _gather(entry, texts)
 
 
 def _lines(item: Value, keep: Container[str] = (), place: tuple[str, ...] = ()) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from gitstate.format.secret_formats import FORMATS, OTHERS, cut_token
 from gitstate.format.secret_places import beside_ids, places
 from gitstate.format.secret_spans import OPENING, Span, apart, blanked, decoded, encoded, joined, mark, replaced
 from gitstate.format.secret_tokens import tokens
-from gitstate.format.secret_values import Page, rewritten
+from gitstate.format.secret_values import CUT_AT_LEAST, Page, rewritten
 from gitstate.values.canonical import Value
 
 __all__ = ["KINDS", "Found", "FoundIn", "Redactor", "excerpt", "find_in", "mark"]
@@ -24,7 +24,6 @@ KINDS = {entry.kind: entry.says.partition(":")[0] for entry in FORMATS} | OTHERS
 
 _KIND = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ROUNDS = 10  # what stands beside a credential may be one itself, once that is a mark
-_CUT_AT_LEAST = 40  # characters: shorter texts were not cut
 _TAIL = 300
 _SHOWN = 4  # characters of a credential that may be shown
 _PREFIXED = {entry.kind for entry in FORMATS} | {"jwt", "private-key"}  # they begin with what everybody knows
@@ -95,7 +94,7 @@ class Redactor:
     def find(self, text: str | bytes) -> list[Found]:
         """Return the credentials in a text, in their order; where they begin and end counts its own items."""
         data = text if isinstance(text, bytes) else encoded(text)
-        spans = self._spans(data, (len(data),))
+        spans = self._spans(data, _end(data))
         if isinstance(text, bytes) or text.isascii():
             return [Found(kind, start, end) for start, end, kind in spans]
         founds: list[Found] = []
@@ -109,7 +108,7 @@ class Redactor:
     def data(self, data: bytes) -> bytes:
         """Return bytes with a mark in the place of each credential; all others are as they were."""
         for _ in range(_ROUNDS):
-            spans = self._spans(data, (len(data),))
+            spans = self._spans(data, _end(data))
             if not spans:
                 break
             data = replaced(data, spans)
@@ -133,8 +132,7 @@ class Redactor:
             page = Page(value, keep)
             spans = self._spans(page.data, page.ends)
             changes = {}
-            for number, redacted in page.redacted(spans):
-                place, is_key, _ = page.lines[number]
+            for (place, is_key, _), redacted in page.redacted(spans):
                 if not is_key or (len(place) > 1 and not (len(place) == 2 and place[0] in fixed)):
                     changes[place, is_key] = redacted
             if not changes:
@@ -160,10 +158,11 @@ class Redactor:
         return list(apart(self._raw_spans(data, ends), marks))
 
     def _raw_spans(self, data: bytes, ends: Sequence[int]) -> list[Span]:
-        found = list(tokens(data, ends))
-        found += beside_ids(data, [span for span in found if span[2] == "aws-access-key-id"])
+        found = tokens(data, ends)
+        if found:
+            found += beside_ids(data, [span for span in found if span[2] == "aws-access-key-id"])
         found += places(data)
-        found += list(_cut(data, ends, found))
+        found += list(_cut(data, ends, found)) if ends else ()
         if self.skip:
             found = [span for span in found if span[2] not in self.skip]
         if self.patterns:
@@ -205,15 +204,17 @@ def find_in(text: str | bytes) -> list[Found]:
     return Redactor().find(text)
 
 
+def _end(data: bytes) -> tuple[int, ...]:
+    """Return the end of a text if it may have been cut off there."""
+    return (len(data),) if len(data) >= CUT_AT_LEAST else ()
+
+
 def _cut(data: bytes, ends: Sequence[int], found: list[Span]) -> Iterator[Span]:
     """Yield the tokens that were cut off at the end of a text, and that nothing was ``found`` of."""
-    before = 0
     for end in ends:
-        if end - before >= _CUT_AT_LEAST:
-            cut = cut_token(data, max(before, end - _TAIL), end)
-            if cut is not None and not any(start < end and cut[0] < last for start, last, _ in found):
-                yield cut[0], end, cut[1]
-        before = end
+        cut = cut_token(data, max(0, end - _TAIL), end)
+        if cut is not None and not any(start < end and cut[0] < last for start, last, _ in found):
+            yield cut[0], end, cut[1]
 
 
 def _sequence(name: str, entries: Any) -> tuple[Any, ...]:
