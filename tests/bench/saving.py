@@ -1,15 +1,21 @@
-"""One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets, and saves of one that holds little."""
+"""One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets, and saves of one that holds little; and
+saves with a large output, with credentials looked for in it and without.
+"""
 
 import asyncio
 import resource
 import time
 
+from gitstate import GitStateBackend
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, GitState, GitStateNormal, JsonFile, Peer, Sqlite
 from tests.bench.rounds import WARM_UP, Run, timed
-from tests.bench.work import LINES, change, execution, mark, state_of
+from tests.bench.work import LINES, change, execution, mark, output, state_of
 
-__all__ = ["measure"]
+__all__ = ["KEPT", "LOOKED_INTO", "measure"]
+
+LOOKED_INTO = "save, 20 KB of output"
+KEPT = "gitstate, redact=False"
 
 _PEERS: tuple[type[Peer], ...] = (GitState, GitStateNormal, JsonFile, Sqlite, LangGraph)
 _GIT_SHARE = 4  # git's own command line is slow, and makes and removes many files: it comes last, and not each time
@@ -24,6 +30,7 @@ def measure(run: Run) -> None:
                 asyncio.run(_life(run, turn, kind(run.fresh()), sheets, saves))
         for kind in run.rotated(_PEERS, turn):
             asyncio.run(_lean_life(run, turn, kind(run.fresh()), small, often))
+        asyncio.run(_looked_into(run, turn, small, often))
         if turn % _GIT_SHARE == 0:
             for sheets, saves in run.sizes.saves.items():
                 asyncio.run(_life(run, turn, GitCommand(run.fresh()), sheets, max(2, saves // _GIT_SHARE)))
@@ -58,6 +65,22 @@ async def _saves(run: Run, turn: int, peer: Peer, sheets: int, saves: int, lines
     what = f"{sheets:,} sheets" + ("" if lines else ", no output")
     run.results.add(f"save, {what}", peer.name, turn, taken)
     run.results.add(f"processor time of a change and its save, {what}", peer.name, turn, [used])
+
+
+async def _looked_into(run: Run, turn: int, sheets: int, saves: int) -> None:
+    """Save a job with outputs of 20 KB, in turn where they are looked into and where they are not."""
+    kept, looked = (GitStateBackend(run.fresh(), redact=redact) for redact in (False, True))
+    backends = {KEPT: (kept, state_of("nightly", sheets)), GitState.name: (looked, state_of("nightly", sheets))}
+    taken: dict[str, list[float]] = {name: [] for name in backends}
+    for step in range(WARM_UP + saves):
+        for name, (backend, state) in list(backends.items())[:: 1 if step % 2 else -1]:
+            sheet = change(state, step)
+            told = {"sheet_num": sheet, "attempt_num": step + 1, "output": f"{step}\n{output(step % 10, 300)}"}
+            seconds = await timed(backend.save(state, execution=told))
+            taken[name] += [seconds] if step >= WARM_UP else []
+    for name, (backend, _) in backends.items():
+        run.results.add(LOOKED_INTO, name, turn, taken[name])
+        await backend.close()
 
 
 def _cpu_seconds() -> float:

@@ -1,6 +1,6 @@
 """What gitstate must reach, and how far it could go."""
 
-from tests.bench import history, queries, syncing, view
+from tests.bench import history, queries, saving, syncing, view
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, JsonFile, Sqlite
 from tests.bench.results import Figure, Target
@@ -20,6 +20,7 @@ def targets(sizes: Sizes) -> list[Target]:
         Target(Figure(small, GitCommand.name), Figure(small), 8.0, at_least=True),
         _at_most(middle, LangGraph.name, 0.9),
         _at_most(large, LangGraph.name, 0.3),
+        _at_most(saving.LOOKED_INTO, saving.KEPT, 1.05),
         Target(
             Figure(f"throughput, {callers} callers"),
             Figure(f"throughput, {callers} callers", Sqlite.name),
