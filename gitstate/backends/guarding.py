@@ -21,6 +21,7 @@ from gitstate.store.guard import Judged
 if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.format.codec import Codec
+    from gitstate.format.secrets import Redactor
 
 __all__ = ["judge_range", "judge_staged", "judge_updates"]
 
@@ -30,19 +31,19 @@ _JOBS = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)
 def judge_staged(path: Path, branch: str) -> Judged:
     """Check what git's index would commit; see :func:`gitstate.store.guard.judge_staged`."""
     with _looking(path, branch) as (onlooker, _):
-        return guard.judge_staged(onlooker, [_JOBS], _validator())
+        return guard.judge_staged(onlooker, [_JOBS], _validator(), _redactor(path))
 
 
 def judge_range(path: Path, branch: str, span: str) -> Judged:
     """Check each commit of a range; see :func:`gitstate.store.guard.judge_range`."""
     with _looking(path, branch) as (onlooker, _):
-        return guard.judge_range(onlooker, span, [_JOBS], _validator())
+        return guard.judge_range(onlooker, span, [_JOBS], _validator(), _redactor(path))
 
 
 def judge_updates(path: Path, branch: str, updates: Sequence[str]) -> Judged:
     """Check what a push brings; see :func:`gitstate.store.guard.judge_updates`."""
     with _looking(path, branch) as (onlooker, ref):
-        return guard.judge_updates(onlooker, updates, ref, [_JOBS], _validator())
+        return guard.judge_updates(onlooker, updates, ref, [_JOBS], _validator(), _redactor(path))
 
 
 @contextmanager
@@ -53,6 +54,14 @@ def _looking(path: Path, branch: str) -> Iterator[tuple[Onlooker, str]]:
         yield onlooker, repository.ref
     finally:
         onlooker.close()
+
+
+def _redactor(path: Path) -> "Redactor | None":
+    """Return what finds credentials; None where the repository wants nothing of that."""
+    from gitstate.engine.settings import redacts
+    from gitstate.format.secrets import Redactor
+
+    return Redactor() if redacts(path) else None
 
 
 def _validator() -> Callable[[Snapshot], object]:

@@ -17,6 +17,7 @@ from gitstate.store.verify import DocumentCheck, Validate
 
 if TYPE_CHECKING:
     from gitstate.engine.base import Engine, Source
+    from gitstate.format.secrets import Redactor
 
 __all__ = ["Fault", "Judged", "judge_range", "judge_staged", "judge_updates"]
 
@@ -50,10 +51,13 @@ class Judged:
         return not any(problem.severity == "error" for problem in self.problems)
 
 
-def judge_staged(onlooker: Onlooker, collections: Sequence[Collection], validate: Validate) -> Judged:
+def judge_staged(
+    onlooker: Onlooker, collections: Sequence[Collection], validate: Validate, redactor: "Redactor | None" = None
+) -> Judged:
     """Check what git's index would commit, where it differs from what is checked out.
 
-    Where neither of them is a store's nothing is: a project may keep its state on another branch.
+    Where neither of them is a store's nothing is: a project may keep its state on another branch. Of what a redactor
+    finds in files that are new there is a warning: they are a person's, and are not changed.
 
     Raises:
         UnsupportedError: There is no store on the branch either.
@@ -61,7 +65,7 @@ def judge_staged(onlooker: Onlooker, collections: Sequence[Collection], validate
     """
     index = onlooker.index()
     root, source = staged(index, onlooker)
-    judge = _Judge(onlooker, source, validate)
+    judge = _Judge(onlooker, source, validate, redactor)
     head = onlooker.checked_out()
     before = None if head is None else graph.read(onlooker, head).tree
     if not judge.is_store(root) and not (before and judge.is_store(before)):
@@ -74,7 +78,13 @@ def judge_staged(onlooker: Onlooker, collections: Sequence[Collection], validate
     return Judged(0, len(judge.seen), tuple(judge.problems))
 
 
-def judge_range(onlooker: Onlooker, span: str, collections: Sequence[Collection], validate: Validate) -> Judged:
+def judge_range(
+    onlooker: Onlooker,
+    span: str,
+    collections: Sequence[Collection],
+    validate: Validate,
+    redactor: "Redactor | None" = None,
+) -> Judged:
     """Check each commit of a range, where it differs from its first parent.
 
     Args:
@@ -83,6 +93,7 @@ def judge_range(onlooker: Onlooker, span: str, collections: Sequence[Collection]
             that there is nothing. Or the name of one commit.
         collections: The collections whose documents are checked.
         validate: Is asked about each document that can be read.
+        redactor: Finds credentials, of which there is a warning.
 
     Raises:
         RevisionNotFoundError: A name is unknown.
@@ -92,7 +103,7 @@ def judge_range(onlooker: Onlooker, span: str, collections: Sequence[Collection]
     first, dots, last = span.partition("..")
     if not span or last.startswith(".") or ".." in last or span.startswith("-"):
         raise InvalidInputError(f"{span!r} is no range of commits", hint="write A..B, or the name of one commit")
-    judge = _Judge(onlooker, onlooker, validate)
+    judge = _Judge(onlooker, onlooker, validate, redactor)
     if dots:
         known = [] if first == _NOWHERE else [onlooker.resolve(first or "HEAD")]
         commits = beyond.beyond(onlooker, onlooker.resolve(last or "HEAD"), known)
@@ -105,7 +116,12 @@ def judge_range(onlooker: Onlooker, span: str, collections: Sequence[Collection]
 
 
 def judge_updates(
-    onlooker: Onlooker, updates: Sequence[str], ref: str, collections: Sequence[Collection], validate: Validate
+    onlooker: Onlooker,
+    updates: Sequence[str],
+    ref: str,
+    collections: Sequence[Collection],
+    validate: Validate,
+    redactor: "Redactor | None" = None,
 ) -> Judged:
     """Check what a push brings, each commit as :func:`judge_range` does.
 
@@ -115,12 +131,13 @@ def judge_updates(
         ref: The branch of the store. On it each commit must be of a store; elsewhere others are passed over.
         collections: The collections whose documents are checked.
         validate: Is asked about each document that can be read.
+        redactor: Finds credentials, of which there is a warning.
 
     Raises:
         InvalidInputError: A line is not so.
         CorruptionError: A commit is missing or damaged.
     """
-    judge = _Judge(onlooker, onlooker, validate)
+    judge = _Judge(onlooker, onlooker, validate, redactor)
     for old, new, name in map(_update, updates):
         head = None if new == _NOWHERE else onlooker.peel(new)
         if head is None:
@@ -152,12 +169,13 @@ def _no_store(onlooker: Onlooker) -> UnsupportedError:
 class _Judge(DocumentCheck):
     """Looks at what is new in some trees."""
 
-    def __init__(self, onlooker: Onlooker, source: "Source", validate: Validate) -> None:
+    def __init__(self, onlooker: Onlooker, source: "Source", validate: Validate, redactor: "Redactor | None") -> None:
         self._documents = Reader(cast("Engine", onlooker)).over(source)  # of an engine, it only reads
         super().__init__(self._documents, validate)
         self.met_a_store = False
         self._revisions: set[ObjectId] = set()
         self._source = source
+        self._redactor = redactor
         self._author = ""
 
     def judged(self) -> Judged:
@@ -210,6 +228,20 @@ class _Judge(DocumentCheck):
                 self.say("tree", path, revision, "no file can have this name", "rename it")
             elif path.startswith(tops) and after.mode not in (FILE, EXECUTABLE):
                 self.say("place", path, revision, "it is a link or a submodule, and no file", "put a file in its place")
+            elif self._redactor is not None and after.mode in (FILE, EXECUTABLE):
+                self._look_for_secrets(self._redactor, revision, path, after.id)
+
+    def _look_for_secrets(self, redactor: "Redactor", revision: str, path: str, blob: ObjectId) -> None:
+        from gitstate.store.scanning import hits_in
+
+        try:
+            hit = next(hits_in(redactor, path, self._source.read(blob, "blob")), None)
+        except CorruptionError:
+            return  # the check of the documents names it
+        if hit is not None:
+            what = f"it holds a credential: {hit.kind}" + ("" if hit.line is None else f", in line {hit.line}")
+            hint = _ANEW if revision else "take it out and `git add` it: what is pushed is public for ever"
+            self._note("secret", path, revision, what, hint, "warning", pointer=hit.pointer)
 
     def _can_be_read(self, root: ObjectId | None) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
@@ -18,7 +19,7 @@ from gitstate.store.documents import Collection, Revision
 from gitstate.store.proposals import FOLDER
 from gitstate.values import canonical, pointer
 
-__all__ = ["Progress", "ScanReport", "SecretFound", "scan", "tips_of"]
+__all__ = ["Hit", "Progress", "ScanReport", "SecretFound", "hits_in", "scan", "tips_of"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many files and messages were looked at, and of how many."""
@@ -65,8 +66,8 @@ class ScanReport:
     unreadable: tuple[ObjectId, ...] = ()
 
 
-class _Hit(NamedTuple):
-    """A credential in one object."""
+class Hit(NamedTuple):
+    """A credential in one file: its kind, what it is and how it begins, and where it stands."""
 
     kind: str
     digest: bytes
@@ -79,7 +80,7 @@ class _Hit(NamedTuple):
 class _Trace:
     """Where a credential was in one file, or in messages, as a walk from new to old comes by."""
 
-    hit: _Hit
+    hit: Hit
     newest: ObjectId
     oldest: ObjectId
     is_gone: bool  # whether the newest commit that is about it removed it
@@ -152,7 +153,7 @@ class _Look:
     """Looks into objects; keeps what it found, by object."""
 
     def __init__(self, engine: Engine, redactor: Redactor, progress: Progress) -> None:
-        self.hits: dict[ObjectId, list[_Hit]] = {}
+        self.hits: dict[ObjectId, list[Hit]] = {}
         self.commits = self.files = 0
         self.unreadable: list[ObjectId] = []
         self._engine = engine
@@ -165,7 +166,7 @@ class _Look:
         self.files = len(wanted) - self.commits
         for done, (object_id, body) in enumerate(self._bodies(wanted)):
             kind, path = wanted[object_id]
-            hits = list(self._in_file(path, body) if kind == "blob" else self._in_text(body.partition(b"\n\n")[2]))
+            hits = list(hits_in(self._redactor, path, body if kind == "blob" else body.partition(b"\n\n")[2]))
             if hits:
                 self.hits[object_id] = hits
             if done % _STEP == 0:
@@ -188,26 +189,25 @@ class _Look:
                     except CorruptionError:
                         self.unreadable.append(object_id)
 
-    def _in_file(self, path: str, data: bytes) -> Iterator[_Hit]:
-        if path.endswith(_JSON):
-            try:
-                value = canonical.loads(data)
-            except CorruptionError:
-                value = None
-            if isinstance(value, dict | list):
-                for kind, place, secret in self._redactor.find_in_value(value):
-                    yield self._hit(kind, secret, _line_of(data, secret), pointer.to_text(place))
-                return
-        yield from self._in_text(data)
 
-    def _in_text(self, data: bytes) -> Iterator[_Hit]:
-        for kind, start, end in self._redactor.find(data):
-            secret = data[start:end].decode("utf-8", "replace")
-            yield self._hit(kind, secret, data.count(b"\n", 0, start) + 1, "")
+def hits_in(redactor: Redactor, path: str, data: bytes) -> Iterator[Hit]:
+    """Yield the credentials in a file, of which the path says what it is, or in a text that has no path."""
+    value: object = None
+    if path.endswith(_JSON):
+        with suppress(CorruptionError):
+            value = canonical.loads(data)
+    if isinstance(value, dict | list):
+        for kind, place, secret in redactor.find_in_value(value):
+            yield _hit(kind, secret, _line_of(data, secret), pointer.to_text(place))
+        return
+    for kind, start, end in redactor.find(data):
+        secret = data[start:end].decode("utf-8", "replace")
+        yield _hit(kind, secret, data.count(b"\n", 0, start) + 1, "")
 
-    def _hit(self, kind: str, secret: str, line: int | None, place: str) -> _Hit:
-        digest = sha256(secret.encode("utf-8", "surrogatepass")).digest()
-        return _Hit(kind, digest, excerpt(kind, secret), line, place)
+
+def _hit(kind: str, secret: str, line: int | None, place: str) -> Hit:
+    digest = sha256(secret.encode("utf-8", "surrogatepass")).digest()
+    return Hit(kind, digest, excerpt(kind, secret), line, place)
 
 
 def _line_of(data: bytes, secret: str) -> int | None:
@@ -220,7 +220,7 @@ def _line_of(data: bytes, secret: str) -> int | None:
 _Key: TypeAlias = tuple[str | None, str, bytes]  # the path, None of a message; the kind, and what the credential is
 
 
-def _traces(arrivals: Iterable[Arrival], hits: dict[ObjectId, list[_Hit]]) -> dict[_Key, _Trace]:
+def _traces(arrivals: Iterable[Arrival], hits: dict[ObjectId, list[Hit]]) -> dict[_Key, _Trace]:
     """Follow credentials through a history, from new to old."""
     traces: dict[_Key, _Trace] = {}
     for commit_id, files in arrivals:
@@ -238,7 +238,7 @@ def _traces(arrivals: Iterable[Arrival], hits: dict[ObjectId, list[_Hit]]) -> di
     return traces
 
 
-def _note(traces: dict[_Key, _Trace], key: _Key, hit: _Hit, commit_id: ObjectId) -> _Trace:
+def _note(traces: dict[_Key, _Trace], key: _Key, hit: Hit, commit_id: ObjectId) -> _Trace:
     trace = traces.setdefault(key, _Trace(hit, commit_id, commit_id, is_gone=False))
     trace.oldest = commit_id
     return trace

@@ -96,3 +96,27 @@ def test_the_command_line_redacts_unless_the_repository_says_otherwise(gitstate:
         git(store, "config", "gitstate.redact", setting)
         assert gitstate("rollback", "nightly", "~1", "-m", f"why {TOKEN}", "--store", store).status == 0
         assert f"why {expected}" in git(store, "log", "-1", "--format=%B")
+
+
+def test_a_guard_warns_of_what_a_person_is_about_to_commit(gitstate: Gitstate, store: Path) -> None:
+    path = store / "jobs/weekly/job.json"
+    path.write_text(path.read_text().replace('"job_name": "weekly"', f'"job_name": "with {TOKEN}"'))
+    (store / "notes.txt").write_text(f"one\ntwo {TOKEN}\n")
+    git(store, "add", "-A")
+    ran = gitstate("verify", "--staged", "--store", store)
+    assert ran.status == 0
+    lines = ran.out.splitlines()
+    assert lines[0] == "warning  secret  jobs/weekly/job.json /job_name"
+    assert lines[1] == "    it holds a credential: anthropic-key, in line 3" and "git add" in lines[2]
+    assert lines[3] == "warning  secret  notes.txt"
+    assert lines[4] == "    it holds a credential: anthropic-key, in line 2"
+    assert lines[-1] == "Checked 1 job as staged: all is well."
+    git(store, "commit", "-qm", "mine")
+    ran = gitstate("verify", "--range", "HEAD~1..HEAD", "--json", "--store", store)
+    report = json.loads(ran.out)
+    assert (ran.status, report["ok"]) == (0, True)
+    told = [(each["kind"], each["file"], each["author"]) for each in report["problems"]]
+    assert told == [("secret", "jobs/weekly/job.json", "A Tester"), ("secret", "notes.txt", "A Tester")]
+    assert TOKEN[:12] not in ran.out
+    git(store, "config", "gitstate.redact", "false")
+    assert json.loads(gitstate("verify", "--range", "HEAD~1..HEAD", "--json", "--store", store).out)["problems"] == []
