@@ -4,6 +4,7 @@ import random
 import re
 import string
 import time
+import zlib
 
 import pytest
 from hypothesis import given
@@ -101,6 +102,29 @@ def test_placeholders_are_no_credentials() -> None:
         "eyJub3QiOiJhIHRva2VuIn0.eyJhIjoxfQ.c2ln",
     ):
         assert find_in(text) == [], text
+
+
+def test_a_checksum_tells_a_token_in_the_middle_of_a_word() -> None:
+    drawn = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=30))
+    digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    number, checksum = zlib.crc32(drawn.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        checksum = digits[digit] + checksum
+    for head, kind in (("ghp_", "github-token"), ("npm_", "npm-token")):
+        assert REDACTOR.text(f"x{head}{drawn}{checksum}") == f"x{mark(kind)}"
+        wrong = f"x{head}{drawn}{checksum[::-1]}"
+        assert REDACTOR.text(wrong) == wrong
+
+
+@pytest.mark.parametrize("kind", ["github-token", "jwt", "telegram-token", "url-password", "private-key"])
+def test_large_texts_are_looked_into_everywhere(kind: str) -> None:
+    text, secret = credential(kind, 1)
+    for place in (2**20 - 3, 2**20 - len(text), 2**20 - 64, 2**21 + 1):
+        before = ("some words and a line\n" * (place // 22 + 1))[: place - 1] + "\n"
+        assert REDACTOR.find(f"{before}{text}\n{before[:100]}") == [
+            Found(kind, place + text.index(secret), place + text.index(secret) + len(secret))
+        ]
 
 
 class TestCutOff:
