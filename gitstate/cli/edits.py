@@ -10,7 +10,7 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job
-from gitstate.cli.output import clean, coloured, counted, note, print_json, short
+from gitstate.cli.output import clean, coloured, confirm, counted, is_asked, note, print_json, short
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def discard(names: tuple[str, ...], everything: bool, yes: bool, dry_run: bool, 
     """
     if bool(names) == everything:
         raise click.UsageError("name jobs or files, or give --all: one of both")
-    if dry_run or (not yes and sys.stdin.isatty() and sys.stderr.isatty()):
+    if dry_run or (not yes and is_asked()):
         chosen = stores.use(lambda backend: _discarded(backend, names, dry_run=True))
         if dry_run:
             if as_json:
@@ -111,8 +111,7 @@ def discard(names: tuple[str, ...], everything: bool, yes: bool, dry_run: bool, 
             return
         for file in chosen.files:
             note(f"{_MARKS[file.what]}  {file.path}")
-        if not click.confirm(f"Drop {counted(len(chosen.files), 'edit')}?", err=True):
-            click.get_current_context().exit(1)
+        confirm(f"Drop {counted(len(chosen.files), 'edit')}?")
     done = stores.use(lambda backend: _discarded(backend, names, dry_run=False))
     if as_json:
         print_json(_discarded_json(done))

@@ -1,13 +1,12 @@
 """The verbs that look at a job and remove it."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_revision
-from gitstate.cli.output import clean, moment, note, print_fields, print_json, print_table, seconds, standing
+from gitstate.cli.output import clean, confirm, moment, note, print_fields, print_json, print_table, seconds, standing
 from gitstate.cli.pager import paged
 from gitstate.errors import JobNotFoundError, StateCorruptionError
 
@@ -73,9 +72,8 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
 
     Asks first on a terminal; does not ask elsewhere.
     """
-    ask = not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
-    if ask and not click.confirm(f"Delete job {clean(job)}?", err=True):
-        click.get_current_context().exit(1)
+    if not (yes or dry_run):
+        confirm(f"Delete job {clean(job)}?")
     before, revision = stores.change_job(job, lambda backend, job_id: _delete(backend, job_id, dry_run=dry_run))
     way_back = stores.command("undelete", job)
     if as_json:

@@ -17,9 +17,11 @@ __all__ = [
     "clean",
     "colour_of",
     "coloured",
+    "confirm",
     "counted",
     "draws_lines",
     "has_colours",
+    "is_asked",
     "is_screen",
     "json_text",
     "moment",
@@ -60,6 +62,17 @@ def clean(text: object) -> str:
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
         for char in str(text)
     )
+
+
+def is_asked() -> bool:
+    """Whether there is somebody at a terminal who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str) -> None:
+    """Ask who is at a terminal whether to go on; end with status 1 if not. Elsewhere nobody is asked."""
+    if is_asked() and not click.confirm(question, err=True):
+        click.get_current_context().exit(1)
 
 
 def is_screen(stream: TextIO) -> bool:

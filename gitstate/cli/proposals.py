@@ -1,7 +1,6 @@
 """The verbs for changes that somebody else shall look at first: propose, review, apply."""
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ from gitstate.cli import stores
 from gitstate.cli.completion import complete_proposal, complete_revision
 from gitstate.cli.diffs import diff_json
 from gitstate.cli.history import checkpoint_json
-from gitstate.cli.output import clean, counted, moment, note, print_json, print_table, short
+from gitstate.cli.output import clean, confirm, counted, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
@@ -52,9 +51,8 @@ def propose(name: str | None, at: str | None, delete: bool, yes: bool, dry_run: 
     elif at is not None:
         raise click.UsageError("a proposal is dropped by its name alone")
     else:
-        ask = not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
-        if ask and not click.confirm(f"Drop proposal {clean(name)}?", err=True):
-            click.get_current_context().exit(1)
+        if not (yes or dry_run):
+            confirm(f"Drop proposal {clean(name)}?")
         _drop(name, dry_run=dry_run, as_json=as_json)
 
 

@@ -1,7 +1,6 @@
 """The verbs for states that were kept aside: those that a save was refused with, or that lost a merge."""
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +8,7 @@ import click
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_job, complete_rescue
 from gitstate.cli.diffs import format_options, print_found
-from gitstate.cli.output import clean, json_text, moment, note, print_fields, print_json, print_table, short
+from gitstate.cli.output import clean, confirm, json_text, moment, note, print_fields, print_json, print_table, short
 from gitstate.cli.pager import paged
 from gitstate.cli.rewind import change_options, done_json, force_option, tell
 from gitstate.errors import StateCorruptionError
@@ -162,9 +161,8 @@ def apply(
 @stores.store_options
 def drop(name: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Drop rescue NAME; asks first on a terminal. Its commit stays until git clears it away."""
-    ask = not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
-    if ask and not click.confirm(f"Drop rescue {clean(name)}?", err=True):
-        click.get_current_context().exit(1)
+    if not (yes or dry_run):
+        confirm(f"Drop rescue {clean(name)}?")
     gone = stores.use(lambda backend: backend.drop_rescue(name, dry_run=dry_run))
     if as_json:
         print_json(_as_json(gone) | {"dropped": not dry_run})
