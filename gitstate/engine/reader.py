@@ -62,12 +62,7 @@ class ObjectReader:
             known = self._known.get(object_id)
             if known is not None and known.kind == kind:
                 return known.body
-        number, body = self._raw(object_id, kind)
-        found = _KINDS.get(number, "unknown kind")
-        digest = hashlib.sha1(b"%s %d\0" % (found.encode(), len(body)), usedforsecurity=False)
-        digest.update(body)
-        if digest.hexdigest() != object_id:
-            raise CorruptionError(f"{kind} {object_id} in {self._path} is damaged", hint=_HINT)
+        found, body = self._checked(object_id, kind)
         if found != kind:
             raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
         if kind != "blob":
@@ -75,15 +70,8 @@ class ObjectReader:
         return body
 
     def any(self, object_id: ObjectId) -> tuple[str, bytes]:
-        """Return kind and body of an object, which may be a tag too. Raises as :meth:`read` does."""
-        number, body = self._raw(object_id, "object")
-        found = _KINDS.get(number, "unknown kind")
-        if (
-            hashlib.sha1(b"%s %d\0" % (found.encode(), len(body)) + body, usedforsecurity=False).hexdigest()
-            != object_id
-        ):
-            raise CorruptionError(f"object {object_id} in {self._path} is damaged", hint=_HINT)
-        return found, body
+        """Return the kind of an object, which may be a tag, and its body. Raises as :meth:`read` does."""
+        return self._checked(object_id, "object")
 
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree. Raises as :meth:`read` does, and when the bytes are no tree."""
@@ -142,20 +130,10 @@ class ObjectReader:
             if item.kind != "blob":
                 self._known.put(item.id, item)
 
-    def whatever(self, object_id: ObjectId) -> tuple[str, bytes]:
-        """Return the kind of an object, which may be a tag, and its body. Raises as :meth:`read` does."""
-        number, body = self._raw(object_id, "object")
-        kind = _KINDS.get(number, "unknown kind")
-        digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
-        digest.update(body)
-        if digest.hexdigest() != object_id:
-            raise CorruptionError(f"{kind} {object_id} in {self._path} is damaged", hint=_HINT)
-        return kind, body
-
     def has(self, object_id: ObjectId) -> bool:
         """Whether an object is there and can be read."""
         try:
-            self.whatever(object_id)
+            self.any(object_id)
         except CorruptionError:
             return False
         return True
@@ -178,6 +156,16 @@ class ObjectReader:
             self._idle.pop().close()
         self._free = threading.Semaphore(_OPEN)
         self._known.forked()
+
+    def _checked(self, object_id: ObjectId, what: str) -> tuple[str, bytes]:
+        """Return the kind and the body of an object, checked against its id."""
+        number, body = self._raw(object_id, what)
+        kind = _KINDS.get(number, "unknown kind")
+        digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
+        digest.update(body)
+        if digest.hexdigest() != object_id:
+            raise CorruptionError(f"{what} {object_id} in {self._path} is damaged", hint=_HINT)
+        return kind, body
 
     def _raw(self, object_id: ObjectId, what: str) -> tuple[int, bytes]:
         """Return the number of an object's kind and its body, unchecked."""

@@ -65,7 +65,7 @@ def holds(repository: Repository, keys: Iterable[bytes], erased: Callable[[bytes
     """Whether one of some objects holds what was erased. Raises CorruptionError: one is damaged."""
     reader = ObjectReader(repository)
     try:
-        found = (reader.whatever(key.hex()) for key in keys)
+        found = (reader.any(key.hex()) for key in keys)
         return any(kind != "tree" and erased(body) != body for kind, body in found)
     finally:
         reader.close()
@@ -79,7 +79,7 @@ def _tainted(
     tainted, leads = set(going), dict[bytes, list[bytes]]()
     try:
         for key in lost:
-            kind, body = reader.whatever(key.hex())
+            kind, body = reader.any(key.hex())
             leads[key] = roots.leads_to(kind, body)
             if kind != "tree" and erased(body) != body:
                 tainted.add(key)
@@ -152,7 +152,7 @@ def _pack_of(repository: Repository, shop: Path, bases: Iterable[str], staying: 
                 if entry.id in staying:
                     pack.add_entry(entry.id, entry.data)
             for key in sorted(roots.packed(base).intersection(staying)) if entries is None else ():
-                pack.add(*reader.whatever(key.hex()))
+                pack.add(*reader.any(key.hex()))
         return pack.finish()
     finally:
         reader.close()

@@ -114,7 +114,7 @@ def commits(reader: ObjectReader, starts: Iterable[ObjectId]) -> set[ObjectId]:
     while pending:
         object_id = pending.pop()
         with suppress(CorruptionError):
-            kind, body = ("", b"") if object_id in found else reader.whatever(object_id)
+            kind, body = ("", b"") if object_id in found else reader.any(object_id)
             if kind == "commit":
                 found.add(object_id)
                 pending += [parent.decode("ascii") for parent in _PARENT.findall(body.partition(b"\n\n")[0])]
@@ -171,7 +171,7 @@ def _walked(repository: Repository, roots: Iterable[ObjectId]) -> set[bytes]:
                 continue
             found.add(key)
             with suppress(CorruptionError):  # what is missing leads nowhere
-                pending += leads_to(*reader.whatever(key.hex()))
+                pending += leads_to(*reader.any(key.hex()))
     finally:
         reader.close()
     return found

@@ -123,7 +123,7 @@ class PurgedRefs:
         """Return what a tag becomes whose commit becomes this one."""
         reader = ObjectReader(self._repository)
         try:
-            kind, body = reader.whatever(tag_id)
+            kind, body = reader.any(tag_id)
         finally:
             reader.close()
         if kind != "tag":

@@ -150,8 +150,8 @@ def test_a_pack_of_every_kind_is_read_by_git(tmp_path: Path) -> None:
     pack = PackFile(tmp_path)
     ids = [tip, *git(folder, "rev-parse", "v1", "HEAD^{tree}", "HEAD:a").split()]
     for object_id in ids:
-        assert pack.add(*reader.whatever(object_id)) == object_id
-        pack.add(*reader.whatever(object_id))
+        assert pack.add(*reader.any(object_id)) == object_id
+        pack.add(*reader.any(object_id))
     reader.close()
     assert len(pack) == 4
     base = pack.finish()
