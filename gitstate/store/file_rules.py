@@ -1,32 +1,26 @@
 """Files beside the documents that are merged by what they mean, and not as a whole."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from gitstate.errors import CorruptionError
+from gitstate.errors import CorruptionError, UnsupportedFormatError
+from gitstate.format.purged import PURGED_FILE, Purged
 from gitstate.values import canonical
-from gitstate.values.canonical import Shape
 
 __all__ = ["FILE_RULES", "FileRule"]
 
 FileRule: TypeAlias = Callable[[bytes, bytes], bytes | None]
 """Makes one content of two, whichever comes first; None: they cannot be read."""
 
-_SHAPE = Shape(fields=("format", "entries"), inner={"entries": Shape(each=Shape(fields=("commits", "jobs", "values")))})
-
 
 def _all_purges(one: bytes, other: bytes) -> bytes | None:
-    """Return what either says was purged: a purge is never taken back."""
+    """Return what either says was purged."""
     try:
-        values: list[Any] = [canonical.loads(data) for data in (one, other)]
-        rest = [{key: item for key, item in value.items() if key != "entries"} for value in values]
-        entries = {canonical.dumps(entry): entry for value in values for entry in value["entries"]}
-    except (CorruptionError, AttributeError, KeyError, TypeError):
+        ours, theirs = Purged.parse(one), Purged.parse(other)
+    except (CorruptionError, UnsupportedFormatError):
         return None
-    if not canonical.equal(rest[0], rest[1]):
-        return None  # one of them is of another format
-    return canonical.dumps({**rest[0], "entries": [entries[key] for key in sorted(entries)]}, _SHAPE)
+    return ours.united(theirs).to_bytes() if canonical.equal(dict(ours.unknown), dict(theirs.unknown)) else None
 
 
-FILE_RULES: Final[Mapping[str, FileRule]] = {"purged.json": _all_purges}
+FILE_RULES: Final[Mapping[str, FileRule]] = {PURGED_FILE: _all_purges}
 """By the paths of the files from the root."""
