@@ -144,21 +144,6 @@ class Rescues:
         """Return how many rescues each document has that has any."""
         return Counter(rescue.document for rescue in self.look()[0])
 
-    def refs(self) -> Mapping[str, ObjectId]:
-        """Return the refs of all rescues, of whatever collection, that stand at the commit that their names say.
-
-        Others stay here: neither are they sent to a remote, nor do they stop anything.
-        """
-        found: dict[str, ObjectId] = {}
-        for ref in self._engine.refs(FOLDER):
-            match = _REF.fullmatch(ref)
-            try:
-                if match is not None and self._engine.ref(ref) == match[2]:
-                    found[ref] = match[2]
-            except CorruptionError:
-                continue  # `verify` names it
-        return found
-
     def find(self, name: str) -> Rescue:
         """Return the rescue that a person names: ``nightly/1a2b3c4d``, the first digits of the commit, or the ref; or
         the document, if it has a single one.
@@ -297,6 +282,22 @@ def trailers(
     """Return what the commit of a rescue says beside its document and event."""
     found = [(message.RESCUE, reason), *((message.CONFLICT, pointer) for pointer in conflicts)]
     return (*found, *(() if against is None else ((message.AGAINST, against),)))
+
+
+def refs(engine: Engine) -> Mapping[str, ObjectId]:
+    """Return the refs of all rescues, of whatever collection, that stand at the commit that their names say.
+
+    Others stay here: neither are they sent to a remote, nor do they stop anything.
+    """
+    found: dict[str, ObjectId] = {}
+    for ref in engine.refs(FOLDER):
+        match = _REF.fullmatch(ref)
+        try:
+            if match is not None and engine.ref(ref) == match[2]:
+                found[ref] = match[2]
+        except CorruptionError:
+            continue  # `verify` names it
+    return found
 
 
 def problems(reader: Reader, collections: Sequence[Collection], refs: Iterable[str]) -> tuple[int, list[Problem]]:

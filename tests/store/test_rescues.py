@@ -12,6 +12,7 @@ from gitstate.engine.objects import ObjectId
 from gitstate.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError, StaleError, StorageError
 from gitstate.format import message, names
 from gitstate.format.message import Event, Message
+from gitstate.store import rescues
 from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.parking import Losing, keep_losers
 from gitstate.store.rescues import BY_HAND, FOLDER, INVALID, PARKED, REFUSED, Rescue, trailers
@@ -56,7 +57,7 @@ def test_a_state_is_kept_whole_on_no_branch(store: Store) -> None:
     assert snapshot.read("executions/1/out.txt") == b"out"
     assert store.rescues(NOTES).all() == [kept] == store.rescues(NOTES).all("a")
     assert store.rescues(NOTES).all("b") == [] == store.rescues(JOBS).all()
-    assert store.rescues(JOBS).refs() == {kept.ref: kept.commit}
+    assert rescues.refs(store._engine) == {kept.ref: kept.commit}
     loaded = store.load(NOTES, "a", kept.commit[:12])
     assert loaded is not None and loaded.value()["n"] == 2, "a commit like any other"
     assert [each.id for each in store.history(NOTES, "a")] == [base], "and no revision of the document"
@@ -274,7 +275,7 @@ def test_what_is_no_rescue_is_named_and_left_out(tmp_path: Path, caplog: pytest.
         assert found == [kept]
         assert {each.place for each in odd} == words.keys()
         assert all(words[each.place] in each.what for each in odd), odd
-        assert kept.ref in store.rescues(JOBS).refs()
+        assert kept.ref in rescues.refs(store._engine)
         report = store.verify(NOTES)
         assert report.ok and report.rescues == 1
         assert {each.place for each in report.problems if each.kind == "rescue"} == words.keys()
@@ -300,7 +301,7 @@ def test_a_rescue_of_another_collection_is_another_s_business(tmp_path: Path, ca
         assert not caplog.text
         assert [each.kind for each in store.verify(JOBS).problems] == ["rescue"]
         assert store.verify(JOBS, NOTES).problems == ()
-        assert store.rescues(JOBS).refs() == {kept.ref: kept.commit}
+        assert rescues.refs(store._engine) == {kept.ref: kept.commit}
 
 
 @pytest.mark.parametrize("what", ["commit", "ref"])
@@ -316,7 +317,7 @@ def test_a_rescue_that_is_damaged_is_named(tmp_path: Path, what: str) -> None:
         assert store.rescues(NOTES).all() == []
         report = store.verify(NOTES)
         assert [(each.kind, each.place, each.severity) for each in report.problems] == [("rescue", ref, "error")]
-        assert store.rescues(JOBS).refs() == {}
+        assert rescues.refs(store._engine) == {}
         kept = keep(store, "a", {"n": 2}, base)
         assert store.rescues(NOTES).all() == [kept]
 

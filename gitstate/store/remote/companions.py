@@ -14,7 +14,7 @@ from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.remotes import tracking
 from gitstate.errors import ReadOnlyError, StaleError, TooLargeError, UnsupportedError
-from gitstate.store import pins
+from gitstate.store import pins, rescues
 from gitstate.store.documents import Collection
 from gitstate.store.remote.outcomes import Companion
 from gitstate.store.rescues import FOLDER as RESCUES
@@ -69,7 +69,7 @@ class Companions:
         return found
 
     def _compare_rescues(self, found: Difference, there: Mapping[str, ObjectId], *, is_same: bool | None) -> None:
-        here = {ref: commit_id for ref in self._engine.refs(RESCUES) if (commit_id := self._engine.ref(ref))}
+        here = rescues.refs(self._engine)
         seen = self._seen()
         for ref, commit_id in sorted({**seen, **here, **there}.items()):
             is_known = ref in seen and is_same is not False

@@ -101,7 +101,8 @@ class SyncReport:
         fetched: How many commits the store had not.
         outcomes: The documents that the remote had changed, each with what became of it here.
         companions: The rescues and pins that moved, or could not.
-        clashes: The paths of other files that both had changed, each in its way; they stayed as they were here.
+        clashes: The paths of other files that both had changed, each in its way; that of the later head stands, the
+            other is in the history.
         rounds: How often the remote was asked; more than two: it moved meanwhile.
     """
 

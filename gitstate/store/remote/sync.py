@@ -12,17 +12,16 @@ from gitstate.engine import graph, trees
 from gitstate.engine.beyond import is_in_history, meeting
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import DivergedError
-from gitstate.format import message
-from gitstate.format.message import Event, Message
+from gitstate.format.message import Message
 from gitstate.store.batch import Joined, Onward
 from gitstate.store.documents import Collection
-from gitstate.store.histories import DocumentOutcome, JoinedHistories, OnConflict, join
+from gitstate.store.histories import DocumentOutcome, JoinedHistories, OnConflict, join, told
 from gitstate.store.parking import Losing, keep_losers
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.remote import arrivals, departures
 from gitstate.store.remote.departures import Look
 from gitstate.store.remote.links import Link
-from gitstate.store.remote.outcomes import BAD, Companion, Outcome, SyncReport, worst
+from gitstate.store.remote.outcomes import Companion, Outcome, SyncReport, worst
 from gitstate.store.rescues import INVALID, PARKED
 
 __all__ = ["sync"]
@@ -31,7 +30,6 @@ _ROUNDS = 12  # how often a remote may move while we merge what it had
 _OUTSIDE = 5  # how often the head may move while we merge outside of the lock; then it is done inside
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0  # seconds between two rounds, at most
 _NAMED = 3  # so many documents are named in the subject of a merge
-_TOLD = 20  # and of so many the body tells
 
 
 class _MovedError(Exception):
@@ -210,20 +208,12 @@ class _Merge:
         return Joined(self.joined.tree, self.joined.objects, self._message(), self._theirs)
 
     def _message(self) -> Message:
-        """Say what was merged; it is about the documents that are now as neither side had them."""
-        outcomes = self.joined.outcomes
-        changed = [each.document for each in outcomes if each.result != "up to date"]
+        """Say what was merged, and what was decided of it."""
+        changed = [each.document for each in self.joined.outcomes if each.result != "up to date"]
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         what = f": {', '.join(changed[:_NAMED])}{more}" if changed else ""
-        lines = [f"{each.document}: {each.result}, {each.detail}" for each in outcomes if each.result in BAD]
-        if len(lines) > _TOLD:
-            lines = [*lines[:_TOLD], f"and {len(lines) - _TOLD} more"]
-        about = [(each.collection.trailer, each.document) for each in outcomes if each.result in ("merged", "parked")]
-        return Message(
-            f"sync: merged {self._link.branch}{what}",
-            "\n".join(lines),
-            (*about, (message.EVENT, Event.MERGED.value)),
-        )
+        body, trailers = told(self.joined)
+        return Message(f"sync: merged {self._link.branch}{what}", body, trailers)
 
 
 def _beside_nothing(
