@@ -18,7 +18,7 @@ from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock
-from gitstate.engine.objects import FILE, ObjectId, TreeEntry
+from gitstate.engine.objects import FILE, GitObject, ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, UnsupportedError
@@ -302,13 +302,18 @@ class _Checkout:
         self._target = target
         self._folds = folds
         self._moves: Sequence[Move] = ()
+        self._coming: dict[ObjectId, None] = {}  # what is about to be read at once
+        self._items: Iterator[GitObject] = iter(())
         self.done = Refreshed()
 
     def bring(self, differing: dict[str, Difference], moves: Sequence[Move], *, healing: bool) -> None:
         """Bring paths to the target, after what somebody's git did; ``healing``: a refresh may have been killed."""
         self._moves = moves
         # Removals first: what was a file may become a directory, and the other way round.
-        for path, (target, ours) in sorted(differing.items(), key=lambda item: (item[1].target is not None, item[0])):
+        order = sorted(differing.items(), key=lambda item: (item[1].target is not None, item[0]))
+        self._coming = {target.id: None for _, (target, _) in order if target is not None}
+        self._items = self._engine.bulk(list(self._coming))
+        for path, (target, ours) in order:
             if healing:
                 self._folder.clear(path)
             self._bring(path, target, ours, healing=healing)
@@ -345,12 +350,20 @@ class _Checkout:
                 self._folder.remove(path, found)
                 self.done.removed.append(path)
                 return None
-            stat = self._folder.write(path, self._engine.read(target.id, "blob"), target.mode, found)
+            stat = self._folder.write(path, self._content(target.id), target.mode, found)
         except Moved:
             self.done.kept.append(path)
             return None
         self.done.written.append(path)
         return stat
+
+    def _content(self, blob: ObjectId) -> bytes:
+        """Return what a file shall hold. Many are read at once, in their order, of which one at a time is kept."""
+        while blob in self._coming and (item := next(self._items, None)) is not None:
+            self._coming.pop(item.id)
+            if item.id == blob and item.kind == "blob":
+                return item.body
+        return self._engine.read(blob, "blob")
 
     def _lags(self, path: str, staged: TreeEntry | None, found: Found) -> bool:
         """Whether nothing that somebody's git did tells why a file is not as its index has it."""

@@ -112,6 +112,19 @@ def test_saves_in_between_are_shown_at_once(shown: Desk) -> None:
     shown.check_clean()
 
 
+def test_many_files_at_once(desk: Desk) -> None:
+    """They are read in one go: some alike, one that is there, one that a person made."""
+    many: dict[str, bytes | None] = {f"jobs/{number:03}/job.json": b"job %d\n" % (number // 2) for number in range(250)}
+    desk.put("jobs/100/job.json", b"mine\n")
+    desk.put("jobs/120/job.json", b"job 60\n")
+    desk.save(many)
+    there = {"jobs/100/job.json", "jobs/120/job.json"}
+    assert desk.refresh() == Refreshed(written=sorted(many.keys() - there), kept=["jobs/100/job.json"])
+    assert {path: desk.read(path) for path in many} == {**many, "jobs/100/job.json": b"mine\n"}
+    desk.git("checkout", "--", "jobs/100/job.json")
+    desk.check_clean()
+
+
 def test_the_permissions_are_those_of_the_user(desk: Desk) -> None:
     old = os.umask(0o027)
     try:
