@@ -9,6 +9,7 @@ import itertools
 import os
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ __all__ = [
     "objects",
     "pack_name",
     "place",
+    "place_in",
     "plain_object",
     "read",
     "read_entries",
@@ -65,6 +67,10 @@ _KEEP_FOR = b"gitstate for "
 _PACK_HEADER = struct.Struct(">4sII")
 _INDEX_MAGIC = b"\377tOc\0\0\0\2"
 _FAN_OUT = struct.Struct(">256I")
+_IDS = len(_INDEX_MAGIC) + _FAN_OUT.size  # where they begin in an index
+_PLACE = struct.Struct(">I")
+_FAR_PLACE = struct.Struct(">Q")
+_NUMBERS = range(1 << 32)  # of objects in a pack
 _FAR = 1 << 31  # offsets from here on are in the index's table of 64-bit ones
 
 _numbers = itertools.count(1)
@@ -226,6 +232,30 @@ def plain_object(data: bytes | mmap, offset: int) -> tuple[int, bytes] | None:
     return (kind, body) if inflater.eof and len(body) == size else None
 
 
+def place_in(index: bytes | mmap, fan_out: Sequence[int], object_id: bytes) -> int | None:
+    """Return where an object begins in a pack, None if it is not in it.
+
+    Args:
+        index: The pack's index, of version 2.
+        fan_out: How many ids in it begin with each byte or one before it.
+        object_id: The object's id.
+    """
+    first = object_id[0]
+    low, high = fan_out[first - 1] if first else 0, fan_out[first]
+    if low == high:  # most packs are small, and most objects in another one
+        return None
+    number = bisect_left(_NUMBERS, object_id, low, high, key=lambda n: index[_IDS + 20 * n : _IDS + 20 * n + 20])
+    start = _IDS + 20 * number
+    if number == high or index[start : start + 20] != object_id:
+        return None
+    count = fan_out[-1]
+    places = _IDS + 24 * count
+    place: int = _PLACE.unpack_from(index, places + 4 * number)[0]
+    if place >= _FAR:
+        place = _FAR_PLACE.unpack_from(index, places + 4 * count + 8 * (place - _FAR))[0]
+    return place
+
+
 def is_sound(base: str) -> bool:
     """Whether a pack and its index are there and each byte is as it was written."""
     return _read_sound(base) is not None
@@ -238,9 +268,8 @@ def read_entries(base: str) -> list[Entry] | None:
         return None
     pack, index = found
     count = _PACK_HEADER.unpack_from(pack)[2]
-    ids = len(_INDEX_MAGIC) + _FAN_OUT.size
-    offsets = struct.unpack_from(f">{count}I", index, ids + count * 24)
-    order = sorted((offset, index[ids + 20 * n : ids + 20 * n + 20]) for n, offset in enumerate(offsets))
+    offsets = struct.unpack_from(f">{count}I", index, _IDS + count * 24)
+    order = sorted((offset, index[_IDS + 20 * n : _IDS + 20 * n + 20]) for n, offset in enumerate(offsets))
     ends = [offset for offset, _ in order[1:]] + [len(pack) - 20]
     return [Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TypeVar, cast
 
 from dulwich.object_store import DiskObjectStore
-from dulwich.objects import ObjectID, RawObjectID
-from dulwich.pack import Pack
+from dulwich.objects import ObjectID
+from dulwich.pack import Pack, PackIndex2
 
 from gitstate.engine import cgit, files, packs
 from gitstate.engine.base import NotAtHandError, Source
@@ -47,7 +47,8 @@ class ObjectReader:
         self._others = [os.fspath(folder) for folder in others]
         self._idle: list[_Packs] = []
         self._free = threading.Semaphore(_OPEN)
-        self._known = _Objects(cache_bytes)
+        self._known = _Objects(cache_bytes)  # trees and commits
+        self._files = _Objects(cache_bytes // 4)  # apart, since few are read twice, and those soon
         self.at_hand = _AtHand(self._known)
         self._closed = False
 
@@ -58,15 +59,14 @@ class ObjectReader:
             CorruptionError: It is missing, damaged or of another kind; the message names it.
             StorageError: The disk refused.
         """
-        if kind != "blob":  # those are not kept
-            known = self._known.get(object_id)
-            if known is not None and known.kind == kind:
-                return known.body
+        kept = self._files if kind == "blob" else self._known
+        known = kept.get(object_id)
+        if known is not None and known.kind == kind:
+            return known.body
         found, body = self._checked(object_id, kind)
         if found != kind:
             raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
-        if kind != "blob":
-            self._known.put(object_id, GitObject(kind, body))
+        kept.put(object_id, GitObject(kind, body))
         return body
 
     def any(self, object_id: ObjectId) -> tuple[str, bytes]:
@@ -141,6 +141,7 @@ class ObjectReader:
     def forget(self) -> None:
         """Forget all that was read: some of it is no longer there."""
         self._known.clear()
+        self._files.clear()
         while self._idle:
             self._forget(self._idle.pop())
 
@@ -156,6 +157,7 @@ class ObjectReader:
             self._idle.pop().close()
         self._free = threading.Semaphore(_OPEN)
         self._known.forked()
+        self._files.forked()
 
     def _checked(self, object_id: ObjectId, what: str) -> tuple[str, bytes]:
         """Return the kind and the body of an object, checked against its id."""
@@ -245,13 +247,13 @@ class _Packs(DiskObjectStore):
         """
         sha = bytes.fromhex(object_id)
         for pack_hash, pack in self._pack_cache.items():
-            if pack._idx is None or pack._data is None or pack._data._contents is None:
+            index, data = pack._idx, pack._data
+            if not isinstance(index, PackIndex2) or data is None or data._contents is None:
                 return None
-            try:
-                offset = pack._idx.object_offset(RawObjectID(sha))
-            except KeyError:
+            place = packs.place_in(index._contents, index._fan_out_table, sha)
+            if place is None:
                 continue
-            found = packs.plain_object(pack._data._contents, offset)
+            found = packs.plain_object(data._contents, place)
             if found is not None:
                 self._mark_pack_used(pack_hash)
             return found

@@ -37,7 +37,7 @@ def targets(sizes: Sizes) -> list[Target]:
         _at_most(f"{listed}, cold", JsonFile.name, 2.0),
         *(Target(Figure(work), Figure(work, history.ASKED), 3.0) for work in history.WORKS),
         *(_at_most(work, queries.SQL, 3.0) for work in queries.WORKS),
-        _at_most(queries.PAGE, queries.SQL, 2.0),
+        *(_at_most(work, queries.SQL, 2.0) for work in (queries.PAGE, queries.FIRST_PAGE)),
         _at_most(queries.BUILD, "git log", 3.0),
         _at_most(queries.KEEPING, "the save itself", 0.05),
         *(

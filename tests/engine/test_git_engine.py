@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from dulwich.pack import FilePackIndex, Pack
 
+from gitstate.engine import packs
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import GitObject, parse_commit
 from gitstate.engine.reader import ObjectReader
@@ -138,15 +139,34 @@ def test_it_looks_first_into_the_pack_that_held_the_last_object(
     writer = open_engine()
     commits = [save(writer, {"a": b"%d" % n}) for n in range(8)]
     reader = ObjectReader(open_repository(tmp_path / "store", create=False))
-    asked: list[FilePackIndex] = []
-    look = FilePackIndex.object_offset
+    asked: list[object] = []
+    look, ours = FilePackIndex.object_offset, packs.place_in
     monkeypatch.setattr(FilePackIndex, "object_offset", lambda index, name: asked.append(index) or look(index, name))
+    monkeypatch.setattr(packs, "place_in", lambda index, *name: asked.append(index) or ours(index, *name))
     with closing(reader):
         for commit in commits:
             tree = parse_commit(reader.read(commit, "commit")).tree
             asked.clear()
             reader.read(tree, "tree")
             assert len(asked) == 1
+
+
+def test_what_was_read_lately_is_not_read_again(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to a size, for a large file would push all others out."""
+    bodies = {"small": b"twice", "large": b"large" * 50_000}
+    save(open_engine(), dict(bodies))
+    reader = ObjectReader(open_repository(tmp_path / "store", create=False), cache_bytes=1 << 20)
+    read: list[int] = []
+    inflate = packs.plain_object
+    monkeypatch.setattr(packs, "plain_object", lambda data, place: read.append(place) or inflate(data, place))
+    with closing(reader):
+        for name, times in (("small", 1), ("large", 2)):
+            blob = GitObject("blob", bodies[name]).id
+            read.clear()
+            assert [reader.read(blob, "blob") for _ in range(2)] == [bodies[name]] * 2
+            assert len(read) == times or (name == "small" and not read)  # the first time dulwich opens the pack
 
 
 def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(

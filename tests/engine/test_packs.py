@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 import threading
 import zlib
 from pathlib import Path
@@ -164,6 +165,7 @@ def test_a_damaged_loose_object_is_named(repository: Repository) -> None:
     path.chmod(0o644)
     for bad in (b"", good[:5], b"\0" * 30, zlib.compress(b"blob 6\0hellO\n")):
         path.write_bytes(bad)
+        reader.forget()
         with pytest.raises(CorruptionError, match=item.id):
             reader.read(item.id, "blob")
     reader.close()
@@ -250,6 +252,18 @@ def test_an_object_is_read_at_its_place(contents: list[tuple[Kind, bytes]]) -> N
         assert packs.plain_object(pack.data, offset) == ({"commit": 1, "tree": 2, "blob": 3}[item.kind], item.body)
         offset += len(packs.build([item]).data) - 32  # without what begins and ends a pack
     assert packs.plain_object(pack.data, len(pack.data) + 1) is None
+
+
+_IDS = st.binary(min_size=20, max_size=20) | st.integers(0, 300).map(lambda number: b"\x07" * 18 + number.to_bytes(2))
+_PLACES = st.integers(12, 1 << 31) | st.integers(1 << 31, 1 << 40)
+
+
+@given(st.dictionaries(_IDS, _PLACES, max_size=60), st.lists(_IDS, max_size=20))
+def test_an_index_tells_where_an_object_begins(places: dict[bytes, int], others: list[bytes]) -> None:
+    index = packs.index([(object_id, 0, place) for object_id, place in places.items()], bytes(20))
+    fan_out = struct.unpack_from(">256I", index, 8)
+    for object_id in (*places, *others):
+        assert packs.place_in(index, fan_out, object_id) == places.get(object_id)
 
 
 @given(st.binary(max_size=60), st.integers(0, 70))
