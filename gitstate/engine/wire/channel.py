@@ -9,7 +9,6 @@ import re
 import select
 import ssl
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from gitstate.engine.wire.connections import Connection, Ends, Stop, read_some
@@ -49,7 +48,7 @@ class Channel(io.RawIOBase):
         super().__init__()
         self._ends, self._stop, self._timeout, self._name = ends, stop, timeout, name
         self._bell = stop.listen()
-        self._ahead: deque[bytes] = deque()
+        self._ahead = bytearray()
         self._complaints = bytearray()
         self._hears_complaints = ends.complaints >= 0
         self._ended = False
@@ -62,11 +61,11 @@ class Channel(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read some bytes; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        data = self._ahead.popleft() if self._ahead else self._next()
-        taken = min(len(data), len(view))
-        view[:taken] = data[:taken]
-        if taken < len(data):
-            self._ahead.appendleft(data[taken:])
+        if not self._ahead:
+            self._ahead += self._next()
+        taken = min(len(self._ahead), len(view))
+        view[:taken] = self._ahead[:taken]
+        del self._ahead[:taken]
         return taken
 
     def sendall(self, data: "ReadableBuffer") -> None:
@@ -96,7 +95,7 @@ class Channel(io.RawIOBase):
     def is_refused(self) -> bool:
         """Whether an HTTP server answered already, with a status that says no."""
         self._take_in()
-        return bool(self._ahead) and re.match(rb"HTTP/1\.\d [45]\d\d", self._ahead[0]) is not None
+        return re.match(rb"HTTP/1\.\d [45]\d\d", self._ahead) is not None
 
     def is_quiet(self) -> bool:
         """Whether the remote neither said anything that nobody asked for nor hung up."""
@@ -108,7 +107,9 @@ class Channel(io.RawIOBase):
         end = time.monotonic() + patience
         self._hear()
         while self._hears_complaints and (left := end - time.monotonic()) > 0:
-            select.select([self._ends.complaints], [], [], left)
+            poll = select.poll()  # `select.select` knows no descriptor above 1,023
+            poll.register(self._ends.complaints, select.POLLIN)
+            poll.poll(left * 1000)
             self._hear()
         return bytes(self._complaints).decode(errors="replace")
 
@@ -142,11 +143,10 @@ class Channel(io.RawIOBase):
             if data is None:
                 return
             self._ended = not data
-            if data:
-                self._ahead.append(data)
-                self._count(len(data))
-                if sum(map(len, self._ahead)) > _MOST_AHEAD:
-                    raise SyncError(f"{self._name} talks before it listens", hint="it is no git server")
+            self._ahead += data
+            self._count(len(data))
+            if len(self._ahead) > _MOST_AHEAD:
+                raise SyncError(f"{self._name} talks before it listens", hint="it is no git server")
 
     def _wait(self, *, writing: bool) -> None:
         """Wait until there is something to read, or room to write as well if that is wanted."""
