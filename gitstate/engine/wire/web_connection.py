@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from gitstate.engine.wire.addresses import Address, shown
-from gitstate.engine.wire.channel import Channel
+from gitstate.engine.wire.channel import Channel, HungUpError
 from gitstate.engine.wire.connections import Connection, Stop, connect
 from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import SyncError, UnreachableError
@@ -134,6 +134,8 @@ def _secure(channel: Channel, connection: Connection, address: Address, settings
         if settings.is_false("http", "sslverify", url):
             hint = "http.sslVerify=false is not followed here; name who signed it by http.sslCAInfo"
         raise SyncError(f"{address.shown}: its certificate is not trusted: {error.verify_message}", hint=hint) from None
+    except (ssl.SSLEOFError, ConnectionError) as error:
+        raise HungUpError(str(error)) from error
     except ssl.SSLError as error:
         raise SyncError(
             f"{address.shown}: no safe connection (TLS): {error.reason or error}", hint="check that it speaks https"
