@@ -17,14 +17,23 @@ from gitstate.engine.locks import LockFile
 from gitstate.engine.repository import Repository, locate
 from gitstate.errors import StorageError, UnsupportedError
 
-__all__ = ["addresses", "branch_named", "name_branch", "parse", "redacts", "remotes", "rewrite", "with_lines"]
+__all__ = [
+    "addresses",
+    "branch_named",
+    "name_branch",
+    "parse",
+    "redacts",
+    "remote_names",
+    "remotes",
+    "rewrite",
+    "with_lines",
+]
 
 _SECTION = (b"gitstate",)
 _KEY = b"branch"
 _FALSE = (b"false", b"no", b"off", b"0", b"")  # as git has it
 _PATIENCE = 10.0  # seconds to wait for a living git that holds the file
 _OURS = re.compile(rb"(?<!\\\n)^(\[gitstate\]\n\tbranch = )(?:[^\n\\]|\\[^\n])*\n", re.MULTILINE)
-_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 
 
@@ -115,23 +124,30 @@ def rewrite(
 
 def remotes(repository: Repository) -> list[str]:
     """Return the names of the remotes that a repository's configuration has."""
-    path = repository.common_dir / "config"
-    sections = parse(path).sections() if path.exists() else ()
-    return sorted({os.fsdecode(each[1]) for each in sections if len(each) == 2 and each[0].lower() == b"remote"})
+    return sorted(remote_names(_configuration(repository)))
+
+
+def remote_names(config: ConfigFile) -> set[str]:
+    """Return the names of the remotes that a configuration has."""
+    return {os.fsdecode(each[1]) for each in config.sections() if len(each) == 2 and each[0].lower() == b"remote"}
 
 
 def addresses(repository: Repository) -> dict[str, str]:
-    """Return the addresses of the remotes by their names, without the user and the password that may stand in them."""
-    path = repository.common_dir / "config"
-    config = parse(path) if path.exists() else ConfigFile()
-    found = {}
-    for name in remotes(repository):
+    """Return the addresses of the remotes by their names, as they may be shown."""
+    from gitstate.engine.wire.addresses import shown  # not at start-up
+
+    config, found = _configuration(repository), {}
+    for name in sorted(remote_names(config)):
         try:
-            url = os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url"))
+            found[name] = shown(os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url")))
         except KeyError:
-            url = ""
-        found[name] = _USER.sub(r"\1", url)
+            found[name] = ""
     return found
+
+
+def _configuration(repository: Repository) -> ConfigFile:
+    path = repository.common_dir / "config"
+    return parse(path) if path.exists() else ConfigFile()
 
 
 def parse(path: Path) -> ConfigFile:

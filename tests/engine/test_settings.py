@@ -124,6 +124,9 @@ def test_remotes_are_those_of_the_configuration(tmp_path: Path) -> None:
     for name in ("origin", "a/b"):
         git(tmp_path, "remote", "add", name, "nowhere")
     assert settings.remotes(repository) == ["a/b", "origin"]
+    git(tmp_path, "remote", "set-url", "origin", "https://ann:se@cret@host/a")
+    git(tmp_path, "config", "--unset", "remote.a/b.url")
+    assert settings.addresses(repository) == {"a/b": "", "origin": "https://host/a"}
 
 
 @pytest.mark.parametrize(

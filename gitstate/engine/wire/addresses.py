@@ -33,6 +33,7 @@ _SCP = re.compile(
 )
 _CONTROL = re.compile("[\0-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._~%:-]+")
+_PLACE = re.compile(r"(?:[^:\[\]]+|\[[^\]]*\])(?::\d*)?")
 _HINT = "give a path, ssh://, user@host:path, git://, https:// or http://"
 
 
@@ -49,6 +50,9 @@ class Address(NamedTuple):
     path: str
     shown: str
     """As it may be printed: without a password."""
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
 
     @property
     def origin(self) -> str:
@@ -94,12 +98,22 @@ def parse(url: str, base: str | os.PathLike[str] = ".") -> Address:
 
 
 def shown(url: str) -> str:
-    """Return an address as it may be printed: without password, and of HTTP without a user, who may be a token."""
-    found = re.match(r"(?i)([a-z][a-z0-9+.-]*)://([^/?#]*)@", url)
-    if found is None:
+    """Return an address as it may be printed: without password, and of HTTP without a user, who may be a token.
+
+    Where a password has a ``/``, ``?`` or ``#`` in it that was not quoted, and what is before that is no host, all up
+    to the last ``@`` is left out.
+    """
+    before, separator, rest = url.partition("://")
+    scheme = re.split("[^A-Za-z0-9+.-]", before)[-1].lower()
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        login, rest = rest[: authority.rindex("@")], rest[authority.rindex("@") + 1 :]
+    elif separator and "@" in rest and scheme != "file" and not _PLACE.fullmatch(authority):
+        login, _, rest = rest.rpartition("@")
+    else:
         return url
-    user = found[2].partition(":")[0] if _SCHEMES.get(found[1].lower()) == "ssh" else ""
-    return f"{found[1]}://{user + '@' if user else ''}{url[found.end() :]}"
+    user = login.partition(":")[0] if _SCHEMES.get(scheme) == "ssh" else ""
+    return f"{before}://{user + '@' if user else ''}{rest}"
 
 
 def _of_url(url: str, scheme: str) -> Address:
@@ -110,9 +124,11 @@ def _of_url(url: str, scheme: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
         host = unquote(parts.hostname or "")
-        host = host if host.isascii() else host.encode("idna").decode("ascii")
-    except ValueError as error:
-        raise InvalidInputError(f"the address {shown(url)!r} is not well-formed: {error}", hint=_HINT) from None
+        if kind != "ssh" or not host.isascii():  # what ssh's own configuration calls a host need be no name of one
+            host = host.encode("idna").decode("ascii")
+    except ValueError:  # whose text may hold the password
+        hint = "check its host and port; in a password `/`, `?`, `#` and `@` are %2F, %3F, %23 and %40"
+        raise InvalidInputError(f"the address {shown(url)!r} is not well-formed", hint=hint) from None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if kind == "http":
         rest = parts.path.rstrip("/") + (f"?{parts.query}" if parts.query else "")
