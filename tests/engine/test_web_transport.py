@@ -141,6 +141,19 @@ def test_a_credential_helper(root: Path, helper: Path) -> None:
         assert (helper / "log").read_text().count("erase\n") == 1
 
 
+def test_a_helper_that_remembers(root: Path, helper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git's own starts something that goes on when it has ended."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    git(helper, "config", "--global", "--replace-all", "credential.helper", "cache --timeout=60")
+    git(helper, "config", "--global", "--add", "credential.helper", str(helper / "run"))
+    try:
+        with web(root, user="ann", password="secret") as server:
+            assert at(server).refs() and at(server).refs()
+    finally:
+        git(helper, "credential-cache", "exit")
+    assert (helper / "log").read_text().count("get\n") == 1
+
+
 def test_a_repository_names_no_helper(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(tmp_path, "init", "-q", "evil")
     git(tmp_path / "evil", "config", "credential.helper", f"!touch {tmp_path}/ran;")

@@ -163,11 +163,12 @@ def _run_helpers(what: str, told: list[tuple[str, str]], timeout: float) -> str:
         ) as process:
             try:
                 said, _ = process.communicate(text.encode("utf-8", "surrogateescape"), timeout)
-            except subprocess.TimeoutExpired:
-                said = b""
-            finally:
+            except BaseException as error:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)  # a helper that waits for somebody
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                said = b""
     return said.decode("utf-8", "surrogateescape") if process.returncode == 0 else ""
 
 
