@@ -361,9 +361,11 @@ def test_a_proxy(root: Path, home: Path, tls: Authority, monkeypatch: pytest.Mon
             git(home, "config", "--global", "http.proxy", f"http://127.0.0.1:{port}")
             with pytest.raises(UnreachableError, match=r"proxy.*407"):
                 at(server).refs()
-            git(home, "config", "--global", "http.proxy", "socks5://127.0.0.1:1")
-            with pytest.raises(SyncError, match="proxy"):
-                at(server).refs()
+            for wrong in ("socks5://ann:secret@127.0.0.1:1", "ann:secret@127.0.0.1:x", "http://[::1", "http://a:99999"):
+                git(home, "config", "--global", "http.proxy", wrong)
+                with pytest.raises(SyncError, match=r"the proxy .* is not spoken to") as failed:
+                    at(server).refs()
+                assert "secret" not in str(failed.value)
 
 
 def test_a_proxy_of_plain_http(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,10 +29,15 @@ class Proxy:
     """Where requests go first."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme != "http" or not parts.hostname:
+        url = url if "://" in url else f"http://{url}"
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or 1080
+        except ValueError:  # whose text may hold the password
+            host = None
+        if host is None or parts.scheme != "http":
             raise SyncError(f"the proxy {shown(url)!r} is not spoken to", hint="give one of http://host:port")
-        self.host, self.port = parts.hostname, parts.port or 1080
+        self.host, self.port = host, port
         self.name = f"the proxy {self.host}:{self.port}"
         login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         self.headers = {}
