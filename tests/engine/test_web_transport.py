@@ -108,6 +108,17 @@ def test_netrc(root: Path, home: Path) -> None:
             at(server, login="bob").refs()
 
 
+def test_netrc_for_all_hosts(root: Path, home: Path) -> None:
+    """It is for those that the user names, not for whoever another server names."""
+    (home / ".netrc").write_text("default login ann password secret\n")
+    with web(root, user="ann", password="secret") as server, web(root, redirect=server.url) as first:
+        assert at(server).refs()
+        server.requests.clear()
+        with pytest.raises(AccessDeniedError):
+            at(first).refs()
+        assert sent(server) == [""]
+
+
 HELPER = """#!/bin/sh
 echo "$1" >> {log}
 cat >> {log}
@@ -278,7 +289,7 @@ def test_credentials_do_not_follow_to_another_host(root: Path, home: Path, monke
     monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
     git(home, "config", "--global", "http.extraHeader", "X-Secret: 1")
     with web(root, user="ann", password="secret") as other, web(root, redirect=other.url) as first:
-        with pytest.raises(AccessDeniedError):
+        with pytest.raises(AccessDeniedError, match=rf"TOKEN is not sent where .* give {other.url}/a.git as"):
             at(first, login="ann:secret").refs()
         assert set(sent(other)) == {""}
         assert not any("x-secret" in headers for _, _, headers in other.requests)

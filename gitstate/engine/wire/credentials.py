@@ -3,7 +3,7 @@
 In this order: what the URL holds; ``GITSTATE_TOKEN``, with ``GITSTATE_USERNAME`` where that matters; ``~/.netrc``, as
 git reads it; and git's credential helpers, run outside of every repository, so that only the user's own configuration
 chooses them. The variable is for headless runs. It goes to the host that the address names, over TLS or to this very
-machine, and never after a redirect to another host.
+machine, and never after a redirect to another host. Nor does what ``~/.netrc`` has for all hosts (``default``).
 """
 
 import base64
@@ -78,7 +78,7 @@ class Credentials:
             bearer = "bearer" in kinds and "basic" not in kinds
             header = f"Bearer {self._token}" if bearer else _basic(self._user or address.user or _USER, self._token)
             yield Shown(header, "GITSTATE_TOKEN", {})
-        yield from _of_netrc(address)
+        yield from _of_netrc(address, named=named)
         helped = _ask_helpers(address, challenges, timeout)
         if helped.get("authtype") and helped.get("credential"):
             yield Shown(f"{helped['authtype']} {helped['credential']}", "a credential helper", helped)
@@ -98,9 +98,13 @@ class Credentials:
         if shown.helped:
             _tell_helpers("reject", shown.helped)
 
-    def is_held_back(self, address: Address) -> bool:
-        """Whether there is a token that is not shown, since others could read it on its way."""
-        return bool(self._token) and not _is_private(address)
+    def held_back(self, address: Address, *, named: bool) -> str:
+        """Return what is to be done where there is a token that is not shown; nothing: there is none, or it is."""
+        if not self._token or (named and _is_private(address)):
+            return ""
+        if not _is_private(address):
+            return "GITSTATE_TOKEN is not sent over http, where others can read it: use https"
+        return f"GITSTATE_TOKEN is not sent where a server leads to: give {address.shown} as the address"
 
 
 def _key(address: Address) -> str:
@@ -120,11 +124,13 @@ def _is_private(address: Address) -> bool:
     return False
 
 
-def _of_netrc(address: Address) -> Iterator[Shown]:
+def _of_netrc(address: Address, *, named: bool) -> Iterator[Shown]:
     try:
-        found = netrc.netrc(os.path.expanduser("~/.netrc")).authenticators(address.host)
+        hosts = netrc.netrc(os.path.expanduser("~/.netrc")).hosts
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return
+    default = hosts.pop("default", None)  # no host's name, though somebody's host may be called so
+    found = hosts.get(address.host) or (default if named else None)
     if found is not None and found[2] and address.user in {"", found[0]}:
         yield Shown(_basic(found[0], found[2]), "~/.netrc", {})
 
