@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import struct
+import threading
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,14 @@ from gitstate.engine.wire.conversation import BELOW
 from gitstate.engine.wire.pktlines import SpeechError, line
 from gitstate.engine.wire.remote_words import RemoteFailedError, Said, of_words, visible
 from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
-from gitstate.errors import InvalidInputError, NoRepositoryError, SyncError, TooLargeError, UnreachableError
+from gitstate.errors import (
+    ClosedError,
+    InvalidInputError,
+    NoRepositoryError,
+    SyncError,
+    TooLargeError,
+    UnreachableError,
+)
 from tests.servers import saying
 
 ID = "1" * 40
@@ -212,6 +220,46 @@ def test_a_remote_that_only_says_that_it_is_still_there() -> None:
 
     with saying(talk) as port, pytest.raises(UnreachableError, match="too slow"):
         fetch(port, timeout=0.2)
+
+
+def talking(first: bytes, piece: bytes) -> Callable[[socket.socket], None]:
+    """Return a server that says the same again and again, as fast as it can, once it was asked something."""
+
+    def talk(client: socket.socket) -> None:
+        client.recv(1 << 16)
+        client.sendall(first)
+        client.recv(1 << 16)
+        with suppress(OSError):
+            while True:
+                client.sendall(piece * 1000)
+
+    return talk
+
+
+@pytest.mark.parametrize("piece", [line(b"\2x\n"), line(b"\1"), line(b"NAK\n")], ids=["words", "nothing", "shared"])
+def test_one_that_talks_without_end(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with saying(talking(MAIN, piece)) as port:
+        there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=60)
+        with monkeypatch.context() as patch:
+            patch.setattr(conversation, "_MOST_SHARED", 1 << 60)
+            timer = threading.Timer(0.2, there.close)
+            timer.start()
+            with pytest.raises(ClosedError):
+                there.fetch(lambda refs: [ID], [], len)
+            timer.join()
+        monkeypatch.setattr(pktlines, "_MOST_ASIDE", 100_000)
+        with pytest.raises(SyncError, match=r"a\.git does not answer as"):
+            fetch(port)
+
+
+def test_a_report_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "_MOST_REPORT", 100_000)
+    for abilities in ("report-status", ABILITIES):
+        piece = line(b"ok refs/heads/other\n")
+        piece = line(b"\1" + piece) if abilities == ABILITIES else piece
+        first = advertisement((ID, "refs/heads/main"), abilities=abilities)
+        with saying(talking(first, piece)) as port, pytest.raises(SyncError, match="report does not end"):
+            push(port)
 
 
 def test_one_that_talks_and_does_not_listen(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class Channel(io.RawIOBase):
         """Write all of the data; meanwhile take in what the remote says."""
         view = memoryview(data).cast("B")
         while view:
+            self._check_stop()
             try:
                 sent = self._ends.send(view)
             except OSError as error:
@@ -122,6 +123,7 @@ class Channel(io.RawIOBase):
 
     def _next(self) -> bytes:
         while not self._ended:
+            self._check_stop()  # of one that says more at any time nothing is waited for
             try:
                 data = self._ends.receive()
             except OSError:  # reset by the remote: as good as its end
@@ -163,8 +165,7 @@ class Channel(io.RawIOBase):
                 both = self._ends.writing == self._ends.reading and not self._ended
                 poll.register(self._ends.writing, select.POLLOUT | (select.POLLIN if both else 0))
             ready = {descriptor for descriptor, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
-            if self._bell[0] in ready:
-                raise ClosedError(f"talking to {self._name} was stopped", hint="it was closed meanwhile")
+            self._check_stop()
             if self._ends.complaints in ready:
                 self._hear()
             if ready - {self._ends.complaints}:
@@ -174,6 +175,10 @@ class Channel(io.RawIOBase):
                 raise UnreachableError(
                     f"{self._name} {what} for {self._timeout:g} s", hint="try again, or with a longer timeout"
                 )
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set:
+            raise ClosedError(f"talking to {self._name} was stopped", hint="it was closed meanwhile")
 
     def _hear(self) -> None:
         while self._hears_complaints and (data := read_some(self._ends.complaints)) is not None:
