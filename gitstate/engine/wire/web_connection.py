@@ -16,13 +16,16 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 from gitstate.engine.wire.addresses import Address, shown
 from gitstate.engine.wire.channel import Channel, HungUpError
 from gitstate.engine.wire.connections import Connection, Stop, connect
+from gitstate.engine.wire.pktlines import SpeechError
 from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import SyncError, UnreachableError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Proxy", "borrow", "open_channel"]
+__all__ = ["Proxy", "Response", "open_channel"]
+
+_MOST_BESIDE = 1 << 20  # bytes
 
 
 class Proxy:
@@ -56,11 +59,18 @@ class Proxy:
 
 
 class _Borrowed(io.RawIOBase):
-    """A channel to read from that stays open."""
+    """A channel to read from that stays open; to a response it is a socket."""
+
+    left = 0
+    """Bytes that may come."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
         self._channel = channel
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - it is always read
+        """Return what a response reads from."""
+        return io.BufferedReader(self, 1 << 17)
 
     def readable(self) -> bool:
         """Yes."""
@@ -68,23 +78,37 @@ class _Borrowed(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read some bytes."""
-        return self._channel.readinto(buffer)
+        if self.left <= 0:
+            raise SpeechError("it says more than it was asked for")
+        number = self._channel.readinto(buffer)
+        self.left -= number
+        return number
 
 
-class _Socket:
-    """As much of a socket as a response asks for."""
+class Response(http.client.HTTPResponse):
+    """The response that comes next on a channel, which stays open when this is closed.
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    Beside what is read there may be little, such as headers; else a server could keep us busy with those without end.
+    """
 
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - it is always read
-        """Return what is read from."""
-        return io.BufferedReader(_Borrowed(self._channel), 1 << 17)
+    def __init__(self, channel: Channel, method: str) -> None:
+        self._borrowed = _Borrowed(channel)
+        super().__init__(self._borrowed, method=method)  # type: ignore[arg-type]
 
+    def begin(self) -> None:
+        """Read status and headers."""
+        self._borrowed.left = _MOST_BESIDE
+        super().begin()
 
-def borrow(channel: Channel, method: str) -> http.client.HTTPResponse:
-    """Return the response that comes next; the channel stays open when it is closed."""
-    return http.client.HTTPResponse(_Socket(channel), method=method)  # type: ignore[arg-type]
+    def read1(self, n: int = -1) -> bytes:
+        """Read what there is, at most ``n`` bytes."""
+        self._borrowed.left = _MOST_BESIDE + n
+        return super().read1(n)
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Read so many bytes."""
+        self._borrowed.left = _MOST_BESIDE + (amt or 0)
+        return super().read(amt)
 
 
 def open_channel(address: Address, proxy: Proxy | None, settings: UserSettings, stop: Stop, timeout: float) -> Channel:
@@ -119,7 +143,7 @@ def _open_tunnel(channel: Channel, address: Address, proxy: Proxy) -> None:
     headers = {"Host": where} | proxy.headers
     lines = [f"CONNECT {where} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     channel.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-    response = borrow(channel, "CONNECT")
+    response = Response(channel, "CONNECT")
     try:
         response.begin()
     except (http.client.HTTPException, ValueError) as error:
