@@ -97,6 +97,15 @@ def test_the_name_is_not_known(url: str, servers: dict[str, Server]) -> None:
         Transport(url, timeout=10).refs()
 
 
+@pytest.mark.parametrize("timeout", [1e9, float("inf")])
+@pytest.mark.parametrize("transport", BY_NETWORK)
+def test_somebody_waits_without_end(transport: str, timeout: float, servers: dict[str, Server]) -> None:
+    with saying(lambda client: None) as port:
+        there = Transport(servers[transport].url.replace("PORT", str(port)) + "/a.git", timeout=timeout)
+        with pytest.raises(SyncError):
+            there.refs()
+
+
 @pytest.mark.parametrize("transport", BY_NETWORK)
 def test_somebody_accepts_and_says_nothing(transport: str, servers: dict[str, Server]) -> None:
     with saying(b"") as port:

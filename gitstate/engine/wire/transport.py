@@ -25,6 +25,7 @@ __all__ = ["MOVED", "Outgoing", "Progress", "Pushed", "RefUpdate", "Transport"]
 MOVED = "moved"
 """The reason of a ref that was not where it was expected to be when the remote said where it is."""
 
+_LONGEST = 1_000_000.0  # seconds, eleven days: the system counts milliseconds, up to a number
 _LATER = "try again; what is here stays"
 
 
@@ -72,7 +73,7 @@ class Transport:
         if not timeout > 0:
             raise InvalidInputError(f"{timeout!r} is no number of seconds to wait", hint="such as 60")
         self._address = addresses.parse(url)
-        self._timeout = timeout
+        self._timeout = min(timeout, _LONGEST)
         self._credentials = credentials or Credentials()
         self._stop = Stop()
         self._forget()
