@@ -69,6 +69,13 @@ NONE = (
     "ftp://host/a",
     "rsync://host/a",
     "data://x",
+    "ssh://host:0/a",
+    "git://host:65536/a",
+    "[host:65536]:a",
+    f"[host:{'9' * 5000}]:a",
+    "ssh://$(touch x)@host/a",
+    "ssh://%60touch%20x%60@host/a",
+    "a;touch x@host:a",
 )
 
 

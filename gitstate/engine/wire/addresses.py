@@ -33,6 +33,7 @@ _SCP = re.compile(
 )
 _CONTROL = re.compile("[\0-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._~%:-]+")
+_FOR_SHELLS = re.compile(r"[\s'\"`$;&|<>(){}]")
 _PLACE = re.compile(r"(?:[^:\[\]]+|\[[^\]]*\])(?::\d*)?")
 _HINT = "give a path, ssh://, user@host:path, git://, https:// or http://"
 
@@ -91,7 +92,7 @@ def parse(url: str, base: str | os.PathLike[str] = ".") -> Address:
     scp = _SCP.match(url)
     if scp is not None and not os.path.isabs(url):
         host, user = scp["ip"] or scp["boxed"] or scp["host"], (scp["user"] or "")[:-1]
-        port = int(scp["port"]) if scp["port"] else None
+        port = int(scp["port"][:6]) if scp["port"] else None
         return _checked(Address("ssh", "ssh", user, "", host, port, url[scp.end() :], shown(url)), url)
     path = os.path.normpath(os.path.join(os.path.abspath(base), url))
     return Address("path", "file", "", "", "", None, path, path)
@@ -146,6 +147,10 @@ def _of_url(url: str, scheme: str) -> Address:
 def _checked(address: Address, url: str) -> Address:
     if not _HOST.fullmatch(address.host) or (address.user or address.host).startswith("-") or address.host[0] == "-":
         raise InvalidInputError(f"the address {shown(url)!r} names no host", hint=_HINT)
+    if address.port is not None and not 0 < address.port < 1 << 16:
+        raise InvalidInputError(f"the address {shown(url)!r} has a port that is none", hint="those go from 1 to 65535")
+    if address.kind == "ssh" and _FOR_SHELLS.search(address.user):  # the user's ProxyCommand may have a shell read it
+        raise InvalidInputError(f"the address {shown(url)!r} names no user", hint="give it without quotes and the like")
     if address.kind != "http" and (not address.path.strip("/") or address.path.startswith("-")):
         raise InvalidInputError(f"the address {shown(url)!r} names no repository", hint=_HINT)
     return address
