@@ -17,7 +17,7 @@ from gitstate.engine.wire import addresses
 from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, UnsupportedError
 
-__all__ = ["Remote", "add", "all_remotes", "find", "follow", "remove", "tracking"]
+__all__ = ["Remote", "add", "all_remotes", "find", "follow", "remove", "rewritten", "tracking"]
 
 
 class Remote(NamedTuple):
@@ -75,6 +75,15 @@ def find(repository: Repository, name_or_url: str) -> Remote:
     for url in {remote.url, remote.push_url}:
         addresses.parse(url)
     return remote
+
+
+def rewritten(url: str) -> str:
+    """Return the address that the user's own configuration has in place of one (``url.<base>.insteadOf``).
+
+    Raises:
+        UnsupportedError: That configuration cannot be read.
+    """
+    return _rewritten(UserSettings(), [url], [])[0]
 
 
 def add(repository: Repository, name: str, url: str) -> Remote:
