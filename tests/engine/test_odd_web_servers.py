@@ -13,7 +13,7 @@ import pytest
 from gitstate.engine.transfer.outgoing import PackSource
 from gitstate.engine.wire.pktlines import line
 from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
-from gitstate.errors import SyncError
+from gitstate.errors import SyncError, UnreachableError
 from tests.servers import saying
 
 ID = "1" * 40
@@ -77,6 +77,14 @@ def keeping(handle: Handler) -> Callable[[socket.socket], None]:
             handle(client, request, headers, stream.read)
 
     return talk
+
+
+def test_one_that_dies_at_any_byte() -> None:
+    """That can be tried again, and is no answer of another kind, wherever it breaks."""
+    whole = first("git-upload-pack")
+    for length in range(len(whole)):
+        with saying(whole[:length] or (lambda client: None)) as port, pytest.raises(UnreachableError, match="hung up"):
+            Transport(f"http://127.0.0.1:{port}/a", timeout=5).refs()
 
 
 def test_one_that_asks_who_we_are_in_the_middle_of_a_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

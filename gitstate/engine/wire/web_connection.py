@@ -63,6 +63,7 @@ class _Borrowed(io.RawIOBase):
 
     left = 0
     """Bytes that may come."""
+    ended = False
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
@@ -82,6 +83,7 @@ class _Borrowed(io.RawIOBase):
             raise SpeechError("it says more than it was asked for")
         number = self._channel.readinto(buffer)
         self.left -= number
+        self.ended = not number
         return number
 
 
@@ -96,9 +98,24 @@ class Response(http.client.HTTPResponse):
         super().__init__(self._borrowed, method=method)  # type: ignore[arg-type]
 
     def begin(self) -> None:
-        """Read status and headers."""
+        """Read status and headers.
+
+        Raises:
+            HungUpError: The remote hung up before their end.
+            SpeechError: They are none.
+        """
         self._borrowed.left = _MOST_BESIDE
-        super().begin()
+        problem: Exception | None = None
+        try:
+            super().begin()
+        except (http.client.HTTPException, ValueError) as error:
+            problem = error
+        if (
+            self._borrowed.ended
+        ):  # which is looked for only where a line has no end; to Python it is that of the headers
+            raise HungUpError("the remote hung up") from problem
+        if problem is not None:
+            raise SpeechError(f"it does not speak HTTP ({type(problem).__name__})") from problem
 
     def read1(self, n: int = -1) -> bytes:
         """Read what there is, at most ``n`` bytes."""
@@ -146,7 +163,7 @@ def _open_tunnel(channel: Channel, address: Address, proxy: Proxy) -> None:
     response = Response(channel, "CONNECT")
     try:
         response.begin()
-    except (http.client.HTTPException, ValueError) as error:
+    except (HungUpError, SpeechError) as error:
         raise UnreachableError(f"{proxy.name} does not answer as a proxy does", hint="check http.proxy") from error
     if response.status != 200:
         raise UnreachableError(

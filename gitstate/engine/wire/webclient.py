@@ -16,7 +16,6 @@ from gitstate.engine.wire.addresses import Address
 from gitstate.engine.wire.channel import Channel, HungUpError
 from gitstate.engine.wire.connections import Stop
 from gitstate.engine.wire.credentials import Credentials, Shown
-from gitstate.engine.wire.pktlines import SpeechError
 from gitstate.engine.wire.remote_words import visible
 from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.engine.wire.web_connection import Proxy, Response, open_channel
@@ -114,12 +113,7 @@ class WebClient:
             if channel.is_quiet():
                 raise  # else it said why it takes no more
         response = self._response = Response(channel, method)
-        try:
-            response.begin()
-        except http.client.RemoteDisconnected as error:
-            raise HungUpError("the remote hung up") from error
-        except (http.client.HTTPException, ValueError) as error:
-            raise SpeechError(f"it does not speak HTTP ({type(error).__name__})") from error
+        response.begin()
         if not is_sent:
             response.will_close = True  # the next request would be taken for the rest of this one
         return response
