@@ -14,14 +14,13 @@ from dulwich.config import ConfigFile
 
 from gitstate.engine import files
 from gitstate.engine.locks import LockFile
-from gitstate.engine.repository import Repository, locate
-from gitstate.errors import StorageError, UnsupportedError
+from gitstate.engine.repository import Repository, locate, read_configuration
+from gitstate.errors import StorageError
 
 __all__ = [
     "addresses",
     "branch_named",
     "name_branch",
-    "parse",
     "redacts",
     "remote_names",
     "remotes",
@@ -72,7 +71,7 @@ def _ours(folder: Path) -> ConfigFile | None:
             return None
         if _SECTION[0] not in content.lower():
             return None  # nearly always, and dulwich need not be read
-        return parse(path)
+        return read_configuration(path)
 
 
 def name_branch(repository: Repository) -> None:
@@ -85,7 +84,7 @@ def name_branch(repository: Repository) -> None:
         OSError: The disk refused; the file is as it was.
     """
     path = repository.common_dir / "config"
-    if path.exists() and _branch(parse(path)) == repository.branch:
+    if path.exists() and _branch(read_configuration(path)) == repository.branch:
         return
     rewrite(
         repository,
@@ -117,7 +116,7 @@ def rewrite(
         content = files.read(path) if path.exists() else b""
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
         _write(f"{path}.lock", change(content), mode)
-        if not is_right(parse(Path(f"{path}.lock"))):
+        if not is_right(read_configuration(Path(f"{path}.lock"))):
             raise StorageError(f"{path} cannot be changed", hint=by_hand)
         lock.replace()
 
@@ -147,21 +146,7 @@ def addresses(repository: Repository) -> dict[str, str]:
 
 def _configuration(repository: Repository) -> ConfigFile:
     path = repository.common_dir / "config"
-    return parse(path) if path.exists() else ConfigFile()
-
-
-def parse(path: Path) -> ConfigFile:
-    """Read a file of git's configuration, and what it includes.
-
-    Raises:
-        UnsupportedError: It cannot be read as that.
-    """
-    try:
-        return ConfigFile.from_path(path)
-    except ValueError as error:
-        raise UnsupportedError(
-            f"{path} cannot be read: {error}", hint="mend it; `git config --list` says where"
-        ) from None
+    return read_configuration(path) if path.exists() else ConfigFile()
 
 
 def _branch(config: ConfigFile) -> str | None:
