@@ -301,6 +301,19 @@ def test_words_are_shown_as_words() -> None:
     assert seen[0] == ("counting", 1, 2) and ("counting", 2, 2) in seen and seen[-1] == ("receiving", 32, None)
 
 
+@pytest.mark.parametrize("answer", ["", "Last login"])
+def test_what_ssh_complains_about_is_shown_as_words(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text(f"#!/bin/sh\nprintf '\\033]0;owned\\007so\\033[2J it is\\n' >&2\nprintf '{answer}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(program))
+    with pytest.raises(SyncError, match=r"so it is") as failed:
+        Transport("host:a", timeout=10).refs()
+    assert "\x1b" not in str(failed.value) and "owned" not in str(failed.value)
+
+
 def test_last_words_are_the_error() -> None:
     failing = line(b"NAK\n") + line(b"\2fatal: bad object\n") + line(b"\3no \x1b[31mmemory\n")
     with saying(answering(MAIN, failing)) as port, pytest.raises(SyncError, match=r"a\.git: no memory"):
