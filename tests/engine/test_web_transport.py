@@ -366,12 +366,18 @@ def test_a_proxy(root: Path, home: Path, tls: Authority, monkeypatch: pytest.Mon
             assert at(server).refs() and len(asked) == 1
             monkeypatch.setenv("no_proxy", "127.0.0.1")
             assert at(server).refs() and len(asked) == 1
-        with tunnels("ann:secret") as (port, _):
+        with tunnels("ann:secret") as (port, asked):
             git(home, "config", "--global", "http.proxy", f"http://ann:secret@127.0.0.1:{port}")
             assert at(server).refs()
             git(home, "config", "--global", "http.proxy", f"http://127.0.0.1:{port}")
             with pytest.raises(UnreachableError, match=r"proxy.*407"):
                 at(server).refs()
+            monkeypatch.delenv("no_proxy")
+            for host in ("[::1]", "[::1]:443", "host.example", "host.example:444"):
+                with pytest.raises(UnreachableError, match=r"proxy.*407"):
+                    Transport(f"https://{host}/a", timeout=10).refs()
+            places = ["[::1]:443", "[::1]:443", "host.example:443", "host.example:444"]
+            assert [each.split()[1].decode() for each in asked[-4:]] == places
             for wrong in ("socks5://ann:secret@127.0.0.1:1", "ann:secret@127.0.0.1:x", "http://[::1", "http://a:99999"):
                 git(home, "config", "--global", "http.proxy", wrong)
                 with pytest.raises(SyncError, match=r"the proxy .* is not spoken to") as failed:

@@ -156,7 +156,7 @@ def open_channel(address: Address, proxy: Proxy | None, settings: UserSettings, 
 
 
 def _open_tunnel(channel: Channel, address: Address, proxy: Proxy) -> None:
-    where = f"{address.location if ':' in address.location else address.host + ':443'}"
+    where = f"{address._replace(port=None).location}:{address.port_number}"
     headers = {"Host": where} | proxy.headers
     lines = [f"CONNECT {where} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     channel.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
