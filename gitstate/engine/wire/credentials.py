@@ -63,7 +63,13 @@ class Credentials:
         return self._taken.get(_key(address))
 
     def on_demand(
-        self, address: Address, challenges: list[str], *, named: bool, timeout: float = _HELPER_TIMEOUT
+        self,
+        address: Address,
+        challenges: list[str],
+        *,
+        named: bool,
+        proxied: bool = False,
+        timeout: float = _HELPER_TIMEOUT,
     ) -> Iterator[Shown]:
         """Yield what may be shown when a server asks, one after the other.
 
@@ -71,9 +77,10 @@ class Credentials:
             address: The server and the path there.
             challenges: What it said in ``WWW-Authenticate``.
             named: Whether the user named this host, and no other server led to it.
+            proxied: Whether it is reached through a proxy, which could read what goes over http, also to this machine.
             timeout: Seconds that a credential helper may take.
         """
-        if self._token and named and _is_private(address):
+        if self._token and named and _is_private(address, proxied):
             kinds = " ".join(challenges).lower()
             bearer = "bearer" in kinds and "basic" not in kinds
             header = f"Bearer {self._token}" if bearer else _basic(self._user or address.user or _USER, self._token)
@@ -98,11 +105,11 @@ class Credentials:
         if shown.helped:
             _tell_helpers("reject", shown.helped)
 
-    def held_back(self, address: Address, *, named: bool) -> str:
+    def held_back(self, address: Address, *, named: bool, proxied: bool = False) -> str:
         """Return what is to be done where there is a token that is not shown; nothing: there is none, or it is."""
-        if not self._token or (named and _is_private(address)):
+        if not self._token or (named and _is_private(address, proxied)):
             return ""
-        if not _is_private(address):
+        if not _is_private(address, proxied):
             return "GITSTATE_TOKEN is not sent over http, where others can read it: use https"
         return f"GITSTATE_TOKEN is not sent where a server leads to: give {address.shown} as the address"
 
@@ -115,9 +122,11 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode("ascii")
 
 
-def _is_private(address: Address) -> bool:
+def _is_private(address: Address, proxied: bool) -> bool:
     """Whether nobody between can read what is sent."""
-    if address.scheme == "https" or address.host == "localhost":
+    if address.scheme == "https" or proxied:
+        return address.scheme == "https"
+    if address.host == "localhost":
         return True
     with suppress(ValueError):
         return ipaddress.ip_address(address.host).is_loopback

@@ -90,11 +90,14 @@ class WebClient:
             if (tried := self._shown) is not None:
                 self._credentials.refused(self._address, tried)
             named = self._address.origin == self._first.origin
+            proxied = self._proxy is not None
             if more is None:
-                more = self._credentials.on_demand(self._address, challenges, named=named, timeout=self._timeout)
+                more = self._credentials.on_demand(
+                    self._address, challenges, named=named, proxied=proxied, timeout=self._timeout
+                )
             self._shown, self._proven = next(more, None), False
             if self._shown is None:
-                held_back = self._credentials.held_back(self._address, named=named)
+                held_back = self._credentials.held_back(self._address, named=named, proxied=proxied)
                 raise webfailures.unauthorized(self._address.shown, tried is not None, held_back, text)
             response = self._request(method, suffix, kind, body)
         if self._shown is not None and not self._proven and response.status < 300:
