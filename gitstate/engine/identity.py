@@ -6,10 +6,10 @@ import socket
 import time
 from contextlib import suppress
 
-from dulwich.config import ConfigFile, StackedConfig
+from dulwich.config import StackedConfig
 
 from gitstate.engine.objects import Signature
-from gitstate.engine.repository import Repository, user_configuration
+from gitstate.engine.repository import Repository, read_configuration, user_configuration
 
 __all__ = ["Identity"]
 
@@ -20,7 +20,7 @@ class Identity:
     def __init__(self, repository: Repository) -> None:
         stack = StackedConfig(user_configuration())
         with suppress(FileNotFoundError):  # git works without one
-            stack.backends.insert(0, ConfigFile.from_path(repository.common_dir / "config"))
+            stack.backends.insert(0, read_configuration(repository.common_dir / "config"))
         self._name = _first("GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME") or _get(stack, b"name") or _user()
         self._email = (
             _first("GIT_COMMITTER_EMAIL", "GIT_AUTHOR_EMAIL")

@@ -12,7 +12,7 @@ from dulwich.config import ConfigFile
 from gitstate.engine import dirtiness, files, graph, refs
 from gitstate.engine.objects import Commit, ObjectId
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository, find_store, locate
+from gitstate.engine.repository import Repository, find_store, locate, read_configuration
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, UnsupportedError
 
 __all__ = ["Project"]
@@ -132,11 +132,9 @@ class Project:
     def _config(self) -> ConfigFile:
         path = self._repository.common_dir / "config"
         try:
-            return ConfigFile.from_path(path)
+            return read_configuration(path)
         except FileNotFoundError:
             return ConfigFile()
-        except ValueError as error:
-            raise UnsupportedError(f"{path} cannot be read: {error}", hint="`git config --list` says where") from None
 
 
 def _get(config: ConfigFile, section: bytes, name: bytes, default: bytes) -> bytes:

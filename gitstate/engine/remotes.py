@@ -11,12 +11,13 @@ from typing import NamedTuple
 from dulwich.config import ConfigFile
 
 from gitstate.engine import configtext, files, refs, settings
-from gitstate.engine.repository import Repository, is_branch_name
+from gitstate.engine.repository import Repository, is_branch_name, read_configuration
+from gitstate.engine.settings import remote_names
 from gitstate.engine.wire import addresses
 from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, UnsupportedError
 
-__all__ = ["Remote", "add", "all_remotes", "find", "follow", "remove", "tracking"]
+__all__ = ["Remote", "add", "all_remotes", "find", "follow", "remove", "rewritten", "tracking"]
 
 
 class Remote(NamedTuple):
@@ -27,6 +28,9 @@ class Remote(NamedTuple):
     """Where it is fetched from. A relative path is made absolute."""
     push_url: str
     """Where it is pushed to."""
+
+    def __repr__(self) -> str:
+        return f"Remote({self.name!r}, {addresses.shown(self.url)!r}, {addresses.shown(self.push_url)!r})"
 
 
 def tracking(name: str) -> tuple[str, str]:
@@ -42,7 +46,7 @@ def all_remotes(repository: Repository) -> list[Remote]:
         StorageError: The disk refused.
     """
     config, user = _read(repository), UserSettings()
-    found = [_remote(repository, config, user, name) for name in _names(config)]
+    found = [_remote(repository, config, user, name) for name in remote_names(config)]
     return sorted(each for each in found if each is not None)
 
 
@@ -56,7 +60,7 @@ def find(repository: Repository, name_or_url: str) -> Remote:
         StorageError: The disk refused.
     """
     config, user = _read(repository), UserSettings()
-    if name_or_url in _names(config):
+    if name_or_url in remote_names(config):
         remote = _remote(repository, config, user, name_or_url)
         if remote is None:
             raise NotFoundError(
@@ -67,10 +71,19 @@ def find(repository: Repository, name_or_url: str) -> Remote:
         url, push_url = _rewritten(user, [name_or_url], [])
         remote = Remote("", _absolute(url, os.curdir), _absolute(push_url, os.curdir))
     else:
-        raise _unknown(name_or_url, _names(config))
+        raise _unknown(name_or_url, remote_names(config))
     for url in {remote.url, remote.push_url}:
         addresses.parse(url)
     return remote
+
+
+def rewritten(url: str) -> str:
+    """Return the address that the user's own configuration has in place of one (``url.<base>.insteadOf``).
+
+    Raises:
+        UnsupportedError: That configuration cannot be read.
+    """
+    return _rewritten(UserSettings(), [url], [])[0]
 
 
 def add(repository: Repository, name: str, url: str) -> Remote:
@@ -86,7 +99,7 @@ def add(repository: Repository, name: str, url: str) -> Remote:
     if not is_branch_name(name) or name != name.strip("/"):
         raise InvalidInputError(f"{name!r} cannot be the name of a remote", hint="try `origin`")
     addresses.parse(url)
-    for other in _names(_read(repository)):
+    for other in remote_names(_read(repository)):
         if other == name:
             raise ExistsError(
                 f"there is a remote {name!r}", hint=f"choose another name, or `git remote set-url {name}`"
@@ -140,7 +153,7 @@ def remove(repository: Repository, name: str) -> None:
         UnsupportedError: The configuration cannot be read.
         StorageError: The disk refused. Done again, it goes on.
     """
-    names = _names(_read(repository))
+    names = remote_names(_read(repository))
     if name not in names:
         raise _unknown(name, names)
     with files.storage_errors(repository.common_dir):
@@ -148,7 +161,7 @@ def remove(repository: Repository, name: str) -> None:
         settings.rewrite(
             repository,
             lambda content: configtext.without_remote(content, os.fsencode(name)),
-            lambda config: name not in _names(config),
+            lambda config: name not in remote_names(config),
             by_hand=f"`git remote remove {name}`",
         )
 
@@ -161,7 +174,7 @@ def _remove_refs(repository: Repository, name: str, others: list[str]) -> None:
         refs.delete(repository, ref, expected=refs.read(repository, ref))
 
 
-def _unknown(name: str, known: list[str]) -> NotFoundError:
+def _unknown(name: str, known: set[str]) -> NotFoundError:
     told = f"there are {', '.join(sorted(known))}" if known else "there are none"
     return NotFoundError(
         f"there is no remote {name!r}: {told}", hint="`gitstate remote add` makes one; an address can stand for one"
@@ -171,11 +184,7 @@ def _unknown(name: str, known: list[str]) -> NotFoundError:
 def _read(repository: Repository) -> ConfigFile:
     path = repository.common_dir / "config"
     with files.storage_errors(path):
-        return settings.parse(path) if path.exists() else ConfigFile()
-
-
-def _names(config: ConfigFile) -> list[str]:
-    return [os.fsdecode(each[1]) for each in config.sections() if len(each) == 2 and each[0].lower() == b"remote"]
+        return read_configuration(path) if path.exists() else ConfigFile()
 
 
 def _values(config: ConfigFile, name: str, key: bytes) -> list[str]:

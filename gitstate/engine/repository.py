@@ -5,11 +5,13 @@ Layout: https://git-scm.com/docs/gitrepository-layout, extensions: https://git-s
 
 import fcntl
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from dulwich.config import ConfigFile, StackedConfig
 from dulwich.refs import Ref, check_ref_format
@@ -24,6 +26,7 @@ __all__ = [
     "is_branch_name",
     "locate",
     "open_repository",
+    "read_configuration",
     "user_configuration",
 ]
 
@@ -252,6 +255,7 @@ def _is_a_beginning(repository: Repository) -> bool:
     return repository.branch != DEFAULT_BRANCH or has_files or (repository.git_dir / "index").exists()
 
 
+_MOST_CONFIGURATION = 1 << 24  # bytes of a file
 _TRUE = {b"true", b"1", b"yes", b"on"}
 _EXTENSIONS = {
     b"noop": None,
@@ -267,13 +271,9 @@ def _check_configuration(repository: Repository) -> Repository:
     where = repository.worktree or repository.git_dir
     path = repository.common_dir / "config"
     try:
-        config = ConfigFile.from_path(path)
+        config = read_configuration(path)
     except FileNotFoundError:
         return repository
-    except ValueError as error:
-        raise UnsupportedError(
-            f"{path} cannot be read: {error}", hint="mend it; `git config --list` says where"
-        ) from None
     version = _get(config, (b"core",), b"repositoryformatversion", b"0")
     if version not in {b"0", b"1"}:
         raise UnsupportedError(f"{where} has repository format version {version.decode()}", hint="upgrade gitstate")
@@ -340,6 +340,29 @@ def _is_safe(place: Path) -> bool:
             elif value.endswith("/*"):
                 safe = safe or real.startswith(os.path.realpath(os.path.expanduser(value[:-2])) + "/")
     return safe
+
+
+def read_configuration(path: Path) -> ConfigFile:
+    """Read a file of a repository's configuration, and what it includes.
+
+    Raises:
+        UnsupportedError: It cannot be read as that.
+        OSError: It is not there, or the disk refused.
+    """
+    try:
+        return ConfigFile.from_path(path, file_opener=_open_configuration)
+    except ValueError as error:
+        raise UnsupportedError(
+            f"{path} cannot be read: {error}", hint="mend it; `git config --list` says where"
+        ) from None
+
+
+def _open_configuration(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open such a file. Who made the repository may include what never ends; dulwich passes over what is refused."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_CONFIGURATION:
+        raise ValueError("it is no file, or a very large one")
+    return open(path, "rb")
 
 
 def user_configuration() -> list[ConfigFile]:

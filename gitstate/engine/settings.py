@@ -14,17 +14,25 @@ from dulwich.config import ConfigFile
 
 from gitstate.engine import files
 from gitstate.engine.locks import LockFile
-from gitstate.engine.repository import Repository, locate
-from gitstate.errors import StorageError, UnsupportedError
+from gitstate.engine.repository import Repository, locate, read_configuration
+from gitstate.errors import StorageError
 
-__all__ = ["addresses", "branch_named", "name_branch", "parse", "redacts", "remotes", "rewrite", "with_lines"]
+__all__ = [
+    "addresses",
+    "branch_named",
+    "name_branch",
+    "redacts",
+    "remote_names",
+    "remotes",
+    "rewrite",
+    "with_lines",
+]
 
 _SECTION = (b"gitstate",)
 _KEY = b"branch"
 _FALSE = (b"false", b"no", b"off", b"0", b"")  # as git has it
 _PATIENCE = 10.0  # seconds to wait for a living git that holds the file
 _OURS = re.compile(rb"(?<!\\\n)^(\[gitstate\]\n\tbranch = )(?:[^\n\\]|\\[^\n])*\n", re.MULTILINE)
-_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 
 
@@ -63,7 +71,7 @@ def _ours(folder: Path) -> ConfigFile | None:
             return None
         if _SECTION[0] not in content.lower():
             return None  # nearly always, and dulwich need not be read
-        return parse(path)
+        return read_configuration(path)
 
 
 def name_branch(repository: Repository) -> None:
@@ -76,7 +84,7 @@ def name_branch(repository: Repository) -> None:
         OSError: The disk refused; the file is as it was.
     """
     path = repository.common_dir / "config"
-    if path.exists() and _branch(parse(path)) == repository.branch:
+    if path.exists() and _branch(read_configuration(path)) == repository.branch:
         return
     rewrite(
         repository,
@@ -108,44 +116,37 @@ def rewrite(
         content = files.read(path) if path.exists() else b""
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
         _write(f"{path}.lock", change(content), mode)
-        if not is_right(parse(Path(f"{path}.lock"))):
+        if not is_right(read_configuration(Path(f"{path}.lock"))):
             raise StorageError(f"{path} cannot be changed", hint=by_hand)
         lock.replace()
 
 
 def remotes(repository: Repository) -> list[str]:
     """Return the names of the remotes that a repository's configuration has."""
-    path = repository.common_dir / "config"
-    sections = parse(path).sections() if path.exists() else ()
-    return sorted({os.fsdecode(each[1]) for each in sections if len(each) == 2 and each[0].lower() == b"remote"})
+    return sorted(remote_names(_configuration(repository)))
+
+
+def remote_names(config: ConfigFile) -> set[str]:
+    """Return the names of the remotes that a configuration has."""
+    return {os.fsdecode(each[1]) for each in config.sections() if len(each) == 2 and each[0].lower() == b"remote"}
 
 
 def addresses(repository: Repository) -> dict[str, str]:
-    """Return the addresses of the remotes by their names, without the user and the password that may stand in them."""
-    path = repository.common_dir / "config"
-    config = parse(path) if path.exists() else ConfigFile()
-    found = {}
-    for name in remotes(repository):
+    """Return the addresses of the remotes by their names, as they may be shown."""
+    from gitstate.engine.wire.addresses import shown  # not at start-up
+
+    config, found = _configuration(repository), {}
+    for name in sorted(remote_names(config)):
         try:
-            url = os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url"))
+            found[name] = shown(os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url")))
         except KeyError:
-            url = ""
-        found[name] = _USER.sub(r"\1", url)
+            found[name] = ""
     return found
 
 
-def parse(path: Path) -> ConfigFile:
-    """Read a file of git's configuration, and what it includes.
-
-    Raises:
-        UnsupportedError: It cannot be read as that.
-    """
-    try:
-        return ConfigFile.from_path(path)
-    except ValueError as error:
-        raise UnsupportedError(
-            f"{path} cannot be read: {error}", hint="mend it; `git config --list` says where"
-        ) from None
+def _configuration(repository: Repository) -> ConfigFile:
+    path = repository.common_dir / "config"
+    return read_configuration(path) if path.exists() else ConfigFile()
 
 
 def _branch(config: ConfigFile) -> str | None:

@@ -102,6 +102,17 @@ def test_what_was_put_aside_has_an_exit_status(gitstate: Gitstate, store: Path, 
     assert gitstate("sync", "--store", "laptop").status == 0
 
 
+def test_a_clone_from_what_the_user_calls_otherwise(
+    gitstate: Gitstate, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{tmp_path}/.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "mine:")
+    assert gitstate("clone", "mine:hub.git", "here").status == 0
+    assert git(tmp_path / "here", "config", "remote.origin.url").strip() == "mine:hub.git"
+    assert gitstate("sync", "--store", "here").status == 0 and head(hub) == head(tmp_path / "here")
+
+
 def test_a_clone_that_fails_leaves_nothing(gitstate: Gitstate, store: Path, hub: Path, tmp_path: Path) -> None:
     ran = gitstate("clone", tmp_path / "nowhere.git", "a/b/c")
     assert ran.status == 13 and not (tmp_path / "a").exists()

@@ -69,6 +69,13 @@ NONE = (
     "ftp://host/a",
     "rsync://host/a",
     "data://x",
+    "ssh://host:0/a",
+    "git://host:65536/a",
+    "[host:65536]:a",
+    f"[host:{'9' * 5000}]:a",
+    "ssh://$(touch x)@host/a",
+    "ssh://%60touch%20x%60@host/a",
+    "a;touch x@host:a",
 )
 
 
@@ -89,11 +96,40 @@ def test_what_is_none(url: str) -> None:
         ("ann@host:a", "ann@host:a"),
         ("git://ann:secret@host/a", "git://host/a"),
         ("https://host/a@b", "https://host/a@b"),
+        ("https://[::1]:80/a@b", "https://[::1]:80/a@b"),
+        ("file:///srv/a@b", "file:///srv/a@b"),
     ],
 )
 def test_what_is_shown_has_no_password(url: str, safe: str) -> None:
     assert shown(url) == safe
-    assert parse(url).shown == safe
+    address = parse(url)
+    assert address.shown == safe
+    assert "secret" not in repr(address) and "se:c@re@t" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ann:secret/x@host/a",
+        "https://ann:x/secret@host/a",
+        "https://ann:secret#x@host/a",
+        "https://ann:x?secret@host/a",
+        "https://ann:secret@ho\u2100st/a",
+        "https://ann:secret@[::1/a",
+        "https:///ann:secret@host/a",
+        "https://ann:secret@a..b/a",
+        "https://ann:secret@.a/a",
+        "ssh://ann:secret/x@host/a",
+        "ext::https://ann:secret@host/a",
+        "-https://ann:secret@host/a",
+        "ftp://ann:secret@host/a",
+    ],
+)
+def test_what_is_none_is_told_without_its_password(url: str) -> None:
+    """Which people forget to quote."""
+    with pytest.raises(InvalidInputError) as failed:
+        parse(url)
+    assert "secret" not in str(failed.value) and "secret" not in shown(url)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"(https?|ssh|git|file)://[^/]{0,10}(/.*)?", fullmatch=True))

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import struct
+import threading
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,14 @@ from gitstate.engine.wire.conversation import BELOW
 from gitstate.engine.wire.pktlines import SpeechError, line
 from gitstate.engine.wire.remote_words import RemoteFailedError, Said, of_words, visible
 from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
-from gitstate.errors import InvalidInputError, NoRepositoryError, SyncError, TooLargeError, UnreachableError
+from gitstate.errors import (
+    ClosedError,
+    InvalidInputError,
+    NoRepositoryError,
+    SyncError,
+    TooLargeError,
+    UnreachableError,
+)
 from tests.servers import saying
 
 ID = "1" * 40
@@ -214,6 +222,46 @@ def test_a_remote_that_only_says_that_it_is_still_there() -> None:
         fetch(port, timeout=0.2)
 
 
+def talking(first: bytes, piece: bytes) -> Callable[[socket.socket], None]:
+    """Return a server that says the same again and again, as fast as it can, once it was asked something."""
+
+    def talk(client: socket.socket) -> None:
+        client.recv(1 << 16)
+        client.sendall(first)
+        client.recv(1 << 16)
+        with suppress(OSError):
+            while True:
+                client.sendall(piece * 1000)
+
+    return talk
+
+
+@pytest.mark.parametrize("piece", [line(b"\2x\n"), line(b"\1"), line(b"NAK\n")], ids=["words", "nothing", "shared"])
+def test_one_that_talks_without_end(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with saying(talking(MAIN, piece)) as port:
+        there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=60)
+        with monkeypatch.context() as patch:
+            patch.setattr(conversation, "_MOST_SHARED", 1 << 60)
+            timer = threading.Timer(0.2, there.close)
+            timer.start()
+            with pytest.raises(ClosedError):
+                there.fetch(lambda refs: [ID], [], len)
+            timer.join()
+        monkeypatch.setattr(pktlines, "_MOST_ASIDE", 100_000)
+        with pytest.raises(SyncError, match=r"a\.git does not answer as"):
+            fetch(port)
+
+
+def test_a_report_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "_MOST_REPORT", 100_000)
+    for abilities in ("report-status", ABILITIES):
+        piece = line(b"ok refs/heads/other\n")
+        piece = line(b"\1" + piece) if abilities == ABILITIES else piece
+        first = advertisement((ID, "refs/heads/main"), abilities=abilities)
+        with saying(talking(first, piece)) as port, pytest.raises(SyncError, match="report does not end"):
+            push(port)
+
+
 def test_one_that_talks_and_does_not_listen(tmp_path: Path) -> None:
     def talk(client: socket.socket) -> None:
         client.recv(1 << 16)
@@ -251,6 +299,19 @@ def test_words_are_shown_as_words() -> None:
         )
     assert [each.replace("\ufffd", "") for each in there.said] == ["hello31m gnp.exe", "second line"]
     assert seen[0] == ("counting", 1, 2) and ("counting", 2, 2) in seen and seen[-1] == ("receiving", 32, None)
+
+
+@pytest.mark.parametrize("answer", ["", "Last login"])
+def test_what_ssh_complains_about_is_shown_as_words(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text(f"#!/bin/sh\nprintf '\\033]0;owned\\007so\\033[2J it is\\n' >&2\nprintf '{answer}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(program))
+    with pytest.raises(SyncError, match=r"so it is") as failed:
+        Transport("host:a", timeout=10).refs()
+    assert "\x1b" not in str(failed.value) and "owned" not in str(failed.value)
 
 
 def test_last_words_are_the_error() -> None:

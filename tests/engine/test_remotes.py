@@ -231,3 +231,10 @@ def test_what_is_left_of_a_configuration_is_all_else(content: bytes, tmp_path_fa
     kept = [each for each in before if not goes(each)]
     assert [each for each in after if not may_go(each)] == [each for each in kept if not may_go(each)]
     assert not [each for each in after if each.startswith("branch.") and each.endswith(".remote\norigin")]
+
+
+def test_a_remote_is_told_without_its_password() -> None:
+    """Also where somebody logs the object."""
+    assert repr(Remote("x", "https://ann:secret@host/a", "https://secret@host/a")) == (
+        "Remote('x', 'https://host/a', 'https://host/a')"
+    )

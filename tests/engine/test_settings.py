@@ -1,5 +1,6 @@
 """Our line in somebody else's configuration."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -118,12 +119,24 @@ def test_a_configuration_that_git_holds_or_cannot_read_is_left_alone(
     assert (tmp_path / ".git/config").read_text() == "[gitstate\n"
 
 
+def test_what_a_configuration_includes_has_an_end(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "more").write_text('[remote "origin"]\n\turl = nowhere\n')
+    with (tmp_path / ".git/config").open("a") as config:
+        config.write(f"[include]\n\tpath = {tmp_path}/fifo\n\tpath = /dev/zero\n\tpath = {tmp_path}/more\n")
+    assert settings.remotes(open_repository(tmp_path)) == ["origin"]
+
+
 def test_remotes_are_those_of_the_configuration(tmp_path: Path) -> None:
     repository = open_repository(tmp_path)
     assert settings.remotes(repository) == []
     for name in ("origin", "a/b"):
         git(tmp_path, "remote", "add", name, "nowhere")
     assert settings.remotes(repository) == ["a/b", "origin"]
+    git(tmp_path, "remote", "set-url", "origin", "https://ann:se@cret@host/a")
+    git(tmp_path, "config", "--unset", "remote.a/b.url")
+    assert settings.addresses(repository) == {"a/b": "", "origin": "https://host/a"}
 
 
 @pytest.mark.parametrize(

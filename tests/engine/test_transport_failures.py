@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -96,6 +97,15 @@ def test_the_name_is_not_known(url: str, servers: dict[str, Server]) -> None:
         Transport(url, timeout=10).refs()
 
 
+@pytest.mark.parametrize("timeout", [1e9, float("inf")])
+@pytest.mark.parametrize("transport", BY_NETWORK)
+def test_somebody_waits_without_end(transport: str, timeout: float, servers: dict[str, Server]) -> None:
+    with saying(lambda client: None) as port:
+        there = Transport(servers[transport].url.replace("PORT", str(port)) + "/a.git", timeout=timeout)
+        with pytest.raises(SyncError):
+            there.refs()
+
+
 @pytest.mark.parametrize("transport", BY_NETWORK)
 def test_somebody_accepts_and_says_nothing(transport: str, servers: dict[str, Server]) -> None:
     with saying(b"") as port:
@@ -173,21 +183,59 @@ def test_the_name_is_looked_for_without_end(url: str, monkeypatch: pytest.Monkey
         answer.set()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
-def test_nobody_accepts() -> None:
+@contextmanager
+def full() -> Iterator[int]:
+    """A port where a connection is neither made nor refused."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(8):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        url = f"git://127.0.0.1:{listener.getsockname()[1]}/a"
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_nobody_accepts() -> None:
+    with full() as port:
+        url = f"git://127.0.0.1:{port}/a"
         with pytest.raises(UnreachableError, match="does not answer in time"), within(2):
             Transport(url, timeout=0.3).refs()
         there = Transport(url, timeout=60)
         threading.Timer(0.2, there.close).start()
         with pytest.raises(ClosedError), within(2):
             there.refs()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_one_of_the_addresses_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of IPv6, in a network that swallows it, or on a machine that knows no IPv6."""
+    no_family = (255, socket.SOCK_STREAM, 0, "", ("::1", 1))
+    with full() as nowhere, saying(b"0000") as port:
+        for others in ([nowhere], [unused_port()], [nowhere, unused_port()]):
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", each)) for each in [*others, port]]
+            with within(5), monkeypatch.context() as patch:
+                patch.setattr(socket, "getaddrinfo", lambda *_, found=found, **__: [no_family, *found])
+                assert Transport("git://host.example/a", timeout=60).refs() == {}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [no_family])
+    with pytest.raises(UnreachableError, match="Address family not supported"):
+        Transport("git://host.example/a", timeout=60).refs()
+
+
+def test_a_connection_breaks_while_tls_is_agreed_on() -> None:
+    """As firewalls do it when they read a name that they do not like."""
+
+    def reset(client: socket.socket) -> None:
+        client.recv(10)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+
+    def leave(client: socket.socket) -> None:
+        client.recv(1 << 16)
+
+    for talk in (reset, leave):
+        with saying(talk) as port, pytest.raises(UnreachableError, match="hung up"):
+            Transport(f"https://127.0.0.1:{port}/a", timeout=5).refs()
 
 
 @pytest.mark.parametrize("transport", ["path", *BY_NETWORK])

@@ -95,9 +95,10 @@ def test_a_token_goes_over_no_open_network(root: Path, home: Path, monkeypatch: 
     with web(root, user="x", password="t0ken") as server:
         monkeypatch.setenv("http_proxy", server.url)  # it serves what it is asked for, whichever host
         server.answer = (401, {"WWW-Authenticate": "Basic realm=x"}, b"")
-        with pytest.raises(AccessDeniedError, match="not sent over http"):
-            Transport("http://forge.example/a.git", timeout=10).refs()
-        assert sent(server) == [""]
+        for host in ("forge.example", "localhost"):  # which is the machine of the proxy
+            with pytest.raises(AccessDeniedError, match="not sent over http"):
+                Transport(f"http://{host}/a.git", timeout=10).refs()
+        assert sent(server) == ["", ""]
 
 
 def test_netrc(root: Path, home: Path) -> None:
@@ -106,6 +107,17 @@ def test_netrc(root: Path, home: Path) -> None:
         assert at(server).refs()
         with pytest.raises(AccessDeniedError):
             at(server, login="bob").refs()
+
+
+def test_netrc_for_all_hosts(root: Path, home: Path) -> None:
+    """It is for those that the user names, not for whoever another server names."""
+    (home / ".netrc").write_text("default login ann password secret\n")
+    with web(root, user="ann", password="secret") as server, web(root, redirect=server.url) as first:
+        assert at(server).refs()
+        server.requests.clear()
+        with pytest.raises(AccessDeniedError):
+            at(first).refs()
+        assert sent(server) == [""]
 
 
 HELPER = """#!/bin/sh
@@ -139,6 +151,19 @@ def test_a_credential_helper(root: Path, helper: Path) -> None:
         with pytest.raises(AccessDeniedError, match="does not take"):
             at(server).refs()
         assert (helper / "log").read_text().count("erase\n") == 1
+
+
+def test_a_helper_that_remembers(root: Path, helper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git's own starts something that goes on when it has ended."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    git(helper, "config", "--global", "--replace-all", "credential.helper", "cache --timeout=60")
+    git(helper, "config", "--global", "--add", "credential.helper", str(helper / "run"))
+    try:
+        with web(root, user="ann", password="secret") as server:
+            assert at(server).refs() and at(server).refs()
+    finally:
+        git(helper, "credential-cache", "exit")
+    assert (helper / "log").read_text().count("get\n") == 1
 
 
 def test_a_repository_names_no_helper(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +290,7 @@ def test_credentials_do_not_follow_to_another_host(root: Path, home: Path, monke
     monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
     git(home, "config", "--global", "http.extraHeader", "X-Secret: 1")
     with web(root, user="ann", password="secret") as other, web(root, redirect=other.url) as first:
-        with pytest.raises(AccessDeniedError):
+        with pytest.raises(AccessDeniedError, match=rf"TOKEN is not sent where .* give {other.url}/a.git as"):
             at(first, login="ann:secret").refs()
         assert set(sent(other)) == {""}
         assert not any("x-secret" in headers for _, _, headers in other.requests)
@@ -342,15 +367,23 @@ def test_a_proxy(root: Path, home: Path, tls: Authority, monkeypatch: pytest.Mon
             assert at(server).refs() and len(asked) == 1
             monkeypatch.setenv("no_proxy", "127.0.0.1")
             assert at(server).refs() and len(asked) == 1
-        with tunnels("ann:secret") as (port, _):
+        with tunnels("ann:secret") as (port, asked):
             git(home, "config", "--global", "http.proxy", f"http://ann:secret@127.0.0.1:{port}")
             assert at(server).refs()
             git(home, "config", "--global", "http.proxy", f"http://127.0.0.1:{port}")
             with pytest.raises(UnreachableError, match=r"proxy.*407"):
                 at(server).refs()
-            git(home, "config", "--global", "http.proxy", "socks5://127.0.0.1:1")
-            with pytest.raises(SyncError, match="proxy"):
-                at(server).refs()
+            monkeypatch.delenv("no_proxy")
+            for host in ("[::1]", "[::1]:443", "host.example", "host.example:444"):
+                with pytest.raises(UnreachableError, match=r"proxy.*407"):
+                    Transport(f"https://{host}/a", timeout=10).refs()
+            places = ["[::1]:443", "[::1]:443", "host.example:443", "host.example:444"]
+            assert [each.split()[1].decode() for each in asked[-4:]] == places
+            for wrong in ("socks5://ann:secret@127.0.0.1:1", "ann:secret@127.0.0.1:x", "http://[::1", "http://a:99999"):
+                git(home, "config", "--global", "http.proxy", wrong)
+                with pytest.raises(SyncError, match=r"the proxy .* is not spoken to") as failed:
+                    at(server).refs()
+                assert "secret" not in str(failed.value)
 
 
 def test_a_proxy_of_plain_http(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ _SCP = re.compile(
 )
 _CONTROL = re.compile("[\0-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._~%:-]+")
+_FOR_SHELLS = re.compile(r"[\s'\"`$;&|<>(){}]")
+_PLACE = re.compile(r"(?:[^:\[\]]+|\[[^\]]*\])(?::\d*)?")
 _HINT = "give a path, ssh://, user@host:path, git://, https:// or http://"
 
 
@@ -49,6 +51,9 @@ class Address(NamedTuple):
     path: str
     shown: str
     """As it may be printed: without a password."""
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
 
     @property
     def origin(self) -> str:
@@ -87,19 +92,29 @@ def parse(url: str, base: str | os.PathLike[str] = ".") -> Address:
     scp = _SCP.match(url)
     if scp is not None and not os.path.isabs(url):
         host, user = scp["ip"] or scp["boxed"] or scp["host"], (scp["user"] or "")[:-1]
-        port = int(scp["port"]) if scp["port"] else None
+        port = int(scp["port"][:6]) if scp["port"] else None
         return _checked(Address("ssh", "ssh", user, "", host, port, url[scp.end() :], shown(url)), url)
     path = os.path.normpath(os.path.join(os.path.abspath(base), url))
     return Address("path", "file", "", "", "", None, path, path)
 
 
 def shown(url: str) -> str:
-    """Return an address as it may be printed: without password, and of HTTP without a user, who may be a token."""
-    found = re.match(r"(?i)([a-z][a-z0-9+.-]*)://([^/?#]*)@", url)
-    if found is None:
+    """Return an address as it may be printed: without password, and of HTTP without a user, who may be a token.
+
+    Where a password has a ``/``, ``?`` or ``#`` in it that was not quoted, and what is before that is no host, all up
+    to the last ``@`` is left out.
+    """
+    before, separator, rest = url.partition("://")
+    scheme = re.split("[^A-Za-z0-9+.-]", before)[-1].lower()
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        login, rest = rest[: authority.rindex("@")], rest[authority.rindex("@") + 1 :]
+    elif separator and "@" in rest and scheme != "file" and not _PLACE.fullmatch(authority):
+        login, _, rest = rest.rpartition("@")
+    else:
         return url
-    user = found[2].partition(":")[0] if _SCHEMES.get(found[1].lower()) == "ssh" else ""
-    return f"{found[1]}://{user + '@' if user else ''}{url[found.end() :]}"
+    user = login.partition(":")[0] if _SCHEMES.get(scheme) == "ssh" else ""
+    return f"{before}://{user + '@' if user else ''}{rest}"
 
 
 def _of_url(url: str, scheme: str) -> Address:
@@ -110,9 +125,11 @@ def _of_url(url: str, scheme: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
         host = unquote(parts.hostname or "")
-        host = host if host.isascii() else host.encode("idna").decode("ascii")
-    except ValueError as error:
-        raise InvalidInputError(f"the address {shown(url)!r} is not well-formed: {error}", hint=_HINT) from None
+        if kind != "ssh" or not host.isascii():  # what ssh's own configuration calls a host need be no name of one
+            host = host.encode("idna").decode("ascii")
+    except ValueError:  # whose text may hold the password
+        hint = "check its host and port; in a password `/`, `?`, `#` and `@` are %2F, %3F, %23 and %40"
+        raise InvalidInputError(f"the address {shown(url)!r} is not well-formed", hint=hint) from None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if kind == "http":
         rest = parts.path.rstrip("/") + (f"?{parts.query}" if parts.query else "")
@@ -130,6 +147,10 @@ def _of_url(url: str, scheme: str) -> Address:
 def _checked(address: Address, url: str) -> Address:
     if not _HOST.fullmatch(address.host) or (address.user or address.host).startswith("-") or address.host[0] == "-":
         raise InvalidInputError(f"the address {shown(url)!r} names no host", hint=_HINT)
+    if address.port is not None and not 0 < address.port < 1 << 16:
+        raise InvalidInputError(f"the address {shown(url)!r} has a port that is none", hint="those go from 1 to 65535")
+    if address.kind == "ssh" and _FOR_SHELLS.search(address.user):  # the user's ProxyCommand may have a shell read it
+        raise InvalidInputError(f"the address {shown(url)!r} names no user", hint="give it without quotes and the like")
     if address.kind != "http" and (not address.path.strip("/") or address.path.startswith("-")):
         raise InvalidInputError(f"the address {shown(url)!r} names no repository", hint=_HINT)
     return address

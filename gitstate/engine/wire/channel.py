@@ -9,7 +9,6 @@ import re
 import select
 import ssl
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from gitstate.engine.wire.connections import Connection, Ends, Stop, read_some
@@ -49,7 +48,7 @@ class Channel(io.RawIOBase):
         super().__init__()
         self._ends, self._stop, self._timeout, self._name = ends, stop, timeout, name
         self._bell = stop.listen()
-        self._ahead: deque[bytes] = deque()
+        self._ahead = bytearray()
         self._complaints = bytearray()
         self._hears_complaints = ends.complaints >= 0
         self._ended = False
@@ -62,17 +61,18 @@ class Channel(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read some bytes; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        data = self._ahead.popleft() if self._ahead else self._next()
-        taken = min(len(data), len(view))
-        view[:taken] = data[:taken]
-        if taken < len(data):
-            self._ahead.appendleft(data[taken:])
+        if not self._ahead:
+            self._ahead += self._next()
+        taken = min(len(self._ahead), len(view))
+        view[:taken] = self._ahead[:taken]
+        del self._ahead[:taken]
         return taken
 
     def sendall(self, data: "ReadableBuffer") -> None:
         """Write all of the data; meanwhile take in what the remote says."""
         view = memoryview(data).cast("B")
         while view:
+            self._check_stop()
             try:
                 sent = self._ends.send(view)
             except OSError as error:
@@ -96,7 +96,7 @@ class Channel(io.RawIOBase):
     def is_refused(self) -> bool:
         """Whether an HTTP server answered already, with a status that says no."""
         self._take_in()
-        return bool(self._ahead) and re.match(rb"HTTP/1\.\d [45]\d\d", self._ahead[0]) is not None
+        return re.match(rb"HTTP/1\.\d [45]\d\d", self._ahead) is not None
 
     def is_quiet(self) -> bool:
         """Whether the remote neither said anything that nobody asked for nor hung up."""
@@ -108,7 +108,9 @@ class Channel(io.RawIOBase):
         end = time.monotonic() + patience
         self._hear()
         while self._hears_complaints and (left := end - time.monotonic()) > 0:
-            select.select([self._ends.complaints], [], [], left)
+            poll = select.poll()  # `select.select` knows no descriptor above 1,023
+            poll.register(self._ends.complaints, select.POLLIN)
+            poll.poll(left * 1000)
             self._hear()
         return bytes(self._complaints).decode(errors="replace")
 
@@ -121,6 +123,7 @@ class Channel(io.RawIOBase):
 
     def _next(self) -> bytes:
         while not self._ended:
+            self._check_stop()  # of one that says more at any time nothing is waited for
             try:
                 data = self._ends.receive()
             except OSError:  # reset by the remote: as good as its end
@@ -142,11 +145,10 @@ class Channel(io.RawIOBase):
             if data is None:
                 return
             self._ended = not data
-            if data:
-                self._ahead.append(data)
-                self._count(len(data))
-                if sum(map(len, self._ahead)) > _MOST_AHEAD:
-                    raise SyncError(f"{self._name} talks before it listens", hint="it is no git server")
+            self._ahead += data
+            self._count(len(data))
+            if len(self._ahead) > _MOST_AHEAD:
+                raise SyncError(f"{self._name} talks before it listens", hint="it is no git server")
 
     def _wait(self, *, writing: bool) -> None:
         """Wait until there is something to read, or room to write as well if that is wanted."""
@@ -163,8 +165,7 @@ class Channel(io.RawIOBase):
                 both = self._ends.writing == self._ends.reading and not self._ended
                 poll.register(self._ends.writing, select.POLLOUT | (select.POLLIN if both else 0))
             ready = {descriptor for descriptor, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
-            if self._bell[0] in ready:
-                raise ClosedError(f"talking to {self._name} was stopped", hint="it was closed meanwhile")
+            self._check_stop()
             if self._ends.complaints in ready:
                 self._hear()
             if ready - {self._ends.complaints}:
@@ -174,6 +175,10 @@ class Channel(io.RawIOBase):
                 raise UnreachableError(
                     f"{self._name} {what} for {self._timeout:g} s", hint="try again, or with a longer timeout"
                 )
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set:
+            raise ClosedError(f"talking to {self._name} was stopped", hint="it was closed meanwhile")
 
     def _hear(self) -> None:
         while self._hears_complaints and (data := read_some(self._ends.complaints)) is not None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Ends", "Pipes", "Stop", "connect", "read_some"]
 
 _CHUNK = 1 << 16
-_IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
+_IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
+_HEAD_START = 0.25  # seconds that one of a host's addresses has before the next one is tried as well
 _LOOK_EVERY = 0.05  # seconds between two looks whether to stop
 
 
@@ -158,46 +159,68 @@ class Pipes(Ends):
 def connect(host: str, port: int, stop: Stop, timeout: float, name: str) -> socket.socket:
     """Connect to a port; the socket does not block.
 
+    A host's addresses are tried in the order that the system gives, the next one when one fails or has not answered
+    after a moment: of a host with IPv6 and IPv4 one may lead nowhere (https://www.rfc-editor.org/rfc/rfc8305).
+
     Raises:
         UnreachableError: The name is not known, or nobody answers.
         ClosedError: It was stopped.
     """
     end = time.monotonic() + timeout
+    places = _resolve(host, port, stop, end, name)
     problem = "it has no address"
-    for family, kind, protocol, _, address in _resolve(host, port, stop, end, name):
-        connecting = socket.socket(family, kind, protocol)
-        try:
-            connecting.setblocking(False)
-            connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            code = connecting.connect_ex(address)
-            if code in _IN_PROGRESS:
-                code = _connected(connecting, stop, end, name)
-            if code == 0:
-                return connecting
-            problem = os.strerror(code)
-        except OSError as error:
-            problem = str(error)
-        except BaseException:
+    begun: list[socket.socket] = []
+    bell = stop.listen()
+    try:
+        while places or begun:
+            if places:
+                problem = _begin(places.pop(0), begun) or problem
+            for connecting in _answered(begun, bell[0], min(end, time.monotonic() + _HEAD_START) if places else end):
+                begun.remove(connecting)
+                code = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code == 0:
+                    return connecting
+                connecting.close()
+                problem = os.strerror(code)
+            if stop.is_set:
+                raise ClosedError(f"connecting to {name} was stopped", hint="it was closed meanwhile")
+            if begun and time.monotonic() >= end:
+                raise UnreachableError(f"{name} does not answer in time", hint="check the address and the network")
+    finally:
+        for connecting in begun:
             connecting.close()
-            raise
-        connecting.close()
+        stop.leave(bell)
     raise UnreachableError(f"{name} cannot be reached: {problem}", hint="check the address, and that its server runs")
 
 
-def _connected(connecting: socket.socket, stop: Stop, end: float, name: str) -> int:
-    bell = stop.listen()
+def _begin(place: tuple[Any, ...], begun: list[socket.socket]) -> str:
+    """Begin to connect to one of a host's addresses; return what is in the way, if that is known at once."""
+    family, kind, protocol, _, address = place
     try:
-        poll = select.poll()
-        poll.register(bell[0], select.POLLIN)
-        poll.register(connecting, select.POLLOUT)
-        ready = {descriptor for descriptor, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
-        if bell[0] in ready:
-            raise ClosedError(f"connecting to {name} was stopped", hint="it was closed meanwhile")
-        if not ready:
-            raise UnreachableError(f"{name} does not answer in time", hint="check the address and the network")
-        return connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    finally:
-        stop.leave(bell)
+        connecting = socket.socket(family, kind, protocol)
+    except OSError as error:  # such as IPv6 on a machine without
+        return error.strerror or str(error)
+    begun.append(connecting)
+    connecting.setblocking(False)
+    connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = connecting.connect_ex(address)
+    if code in _IN_PROGRESS:
+        return ""
+    begun.remove(connecting)
+    connecting.close()
+    return os.strerror(code)
+
+
+def _answered(begun: list[socket.socket], bell: int, end: float) -> list[socket.socket]:
+    """Wait until a connection is made or failed, or the bell rings; return those."""
+    if not begun:
+        return []
+    poll = select.poll()
+    poll.register(bell, select.POLLIN)
+    for each in begun:
+        poll.register(each, select.POLLOUT)
+    ready = {descriptor for descriptor, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
+    return [each for each in begun if each.fileno() in ready]
 
 
 def _resolve(host: str, port: int, stop: Stop, end: float, name: str) -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ no negotiation; what is said to be here, a few commits, is said at once.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gitstate.engine.objects import ObjectId
@@ -42,6 +42,7 @@ _MOST_REFS = 200_000
 _MOST_BYTES = 1 << 28  # of all that a server says before it is asked anything
 _MOST_ODD = 100
 _MOST_REPORT = 1 << 25
+_MOST_SHARED = 10_000  # lines that say which commits both sides have
 
 
 class RefUpdate(NamedTuple):
@@ -153,10 +154,12 @@ class _Skipping:
         """See :class:`Readable`."""
         if not self._skipped:
             self._skipped = True
-            while True:
+            for _ in range(_MOST_SHARED):
                 data = pktlines.read(self._stream)
                 if data is None or not data.startswith((b"ACK ", b"NAK")):
                     break
+            else:
+                raise SpeechError("it does not come to the pack")
             self._begun = FLUSH if data is None else pktlines.line(data)
         taken, self._begun = self._begun[:size], self._begun[size:]
         return taken + self._stream.read(size - len(taken)) if len(taken) < size else taken
@@ -191,7 +194,7 @@ def report(
             if len(gathered) > _MOST_REPORT:
                 raise SpeechError("its report does not end")
         stream = _Bytes(bytes(gathered))
-    outcomes = _outcomes(pktlines.lines(stream))
+    outcomes = _outcomes(pktlines.lines(stream), frozenset(names))
     said.end()
     unpacked = outcomes.pop("", "it did not say what became of the objects")
     if unpacked:
@@ -199,20 +202,25 @@ def report(
     return {name: reason for name in names if (reason := outcomes.get(name, "it said nothing of this ref"))}
 
 
-def _outcomes(lines: Iterator[bytes]) -> dict[str, str]:
-    """Return what a report says by ref; empty: it moved. Under "" is what became of the objects."""
+def _outcomes(lines: Iterator[bytes], names: Collection[str]) -> dict[str, str]:
+    """Return what a report says of some refs; empty: it moved. Under "" is what became of the objects."""
     found: dict[str, str] = {}
+    size = 0
     for line in lines:
+        size += len(line)
+        if size > _MOST_REPORT:
+            raise SpeechError("its report does not end")
         what, _, rest = line.rstrip(b"\n").partition(b" ")
-        name, _, reason = rest.partition(b" ")
+        told, _, reason = rest.partition(b" ")
+        name = os.fsdecode(told)
         if what == b"unpack":
             found[""] = "" if rest == b"ok" else visible(rest.decode("utf-8", "replace")) or "no reason given"
-        elif what == b"ok":
-            found.setdefault(os.fsdecode(name), "")
-        elif what == b"ng":
-            found[os.fsdecode(name)] = visible(reason.decode("utf-8", "replace")) or "no reason given"
-        elif what != b"option":
+        elif what not in {b"ok", b"ng", b"option"}:
             raise SpeechError(f"it says {line[:60]!r} where a report belongs")
+        elif what == b"ok" and name in names:
+            found.setdefault(name, "")
+        elif what == b"ng" and name in names:
+            found[name] = visible(reason.decode("utf-8", "replace")) or "no reason given"
     return found
 
 

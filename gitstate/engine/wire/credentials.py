@@ -3,7 +3,7 @@
 In this order: what the URL holds; ``GITSTATE_TOKEN``, with ``GITSTATE_USERNAME`` where that matters; ``~/.netrc``, as
 git reads it; and git's credential helpers, run outside of every repository, so that only the user's own configuration
 chooses them. The variable is for headless runs. It goes to the host that the address names, over TLS or to this very
-machine, and never after a redirect to another host.
+machine, and never after a redirect to another host. Nor does what ``~/.netrc`` has for all hosts (``default``).
 """
 
 import base64
@@ -63,7 +63,13 @@ class Credentials:
         return self._taken.get(_key(address))
 
     def on_demand(
-        self, address: Address, challenges: list[str], *, named: bool, timeout: float = _HELPER_TIMEOUT
+        self,
+        address: Address,
+        challenges: list[str],
+        *,
+        named: bool,
+        proxied: bool = False,
+        timeout: float = _HELPER_TIMEOUT,
     ) -> Iterator[Shown]:
         """Yield what may be shown when a server asks, one after the other.
 
@@ -71,14 +77,15 @@ class Credentials:
             address: The server and the path there.
             challenges: What it said in ``WWW-Authenticate``.
             named: Whether the user named this host, and no other server led to it.
+            proxied: Whether it is reached through a proxy, which could read what goes over http, also to this machine.
             timeout: Seconds that a credential helper may take.
         """
-        if self._token and named and _is_private(address):
+        if self._token and named and _is_private(address, proxied):
             kinds = " ".join(challenges).lower()
             bearer = "bearer" in kinds and "basic" not in kinds
             header = f"Bearer {self._token}" if bearer else _basic(self._user or address.user or _USER, self._token)
             yield Shown(header, "GITSTATE_TOKEN", {})
-        yield from _of_netrc(address)
+        yield from _of_netrc(address, named=named)
         helped = _ask_helpers(address, challenges, timeout)
         if helped.get("authtype") and helped.get("credential"):
             yield Shown(f"{helped['authtype']} {helped['credential']}", "a credential helper", helped)
@@ -98,9 +105,13 @@ class Credentials:
         if shown.helped:
             _tell_helpers("reject", shown.helped)
 
-    def is_held_back(self, address: Address) -> bool:
-        """Whether there is a token that is not shown, since others could read it on its way."""
-        return bool(self._token) and not _is_private(address)
+    def held_back(self, address: Address, *, named: bool, proxied: bool = False) -> str:
+        """Return what is to be done where there is a token that is not shown; nothing: there is none, or it is."""
+        if not self._token or (named and _is_private(address, proxied)):
+            return ""
+        if not _is_private(address, proxied):
+            return "GITSTATE_TOKEN is not sent over http, where others can read it: use https"
+        return f"GITSTATE_TOKEN is not sent where a server leads to: give {address.shown} as the address"
 
 
 def _key(address: Address) -> str:
@@ -111,20 +122,24 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode("ascii")
 
 
-def _is_private(address: Address) -> bool:
+def _is_private(address: Address, proxied: bool) -> bool:
     """Whether nobody between can read what is sent."""
-    if address.scheme == "https" or address.host == "localhost":
+    if address.scheme == "https" or proxied:
+        return address.scheme == "https"
+    if address.host == "localhost":
         return True
     with suppress(ValueError):
         return ipaddress.ip_address(address.host).is_loopback
     return False
 
 
-def _of_netrc(address: Address) -> Iterator[Shown]:
+def _of_netrc(address: Address, *, named: bool) -> Iterator[Shown]:
     try:
-        found = netrc.netrc(os.path.expanduser("~/.netrc")).authenticators(address.host)
+        hosts = netrc.netrc(os.path.expanduser("~/.netrc")).hosts
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return
+    default = hosts.pop("default", None)  # no host's name, though somebody's host may be called so
+    found = hosts.get(address.host) or (default if named else None)
     if found is not None and found[2] and address.user in {"", found[0]}:
         yield Shown(_basic(found[0], found[2]), "~/.netrc", {})
 
@@ -163,11 +178,12 @@ def _run_helpers(what: str, told: list[tuple[str, str]], timeout: float) -> str:
         ) as process:
             try:
                 said, _ = process.communicate(text.encode("utf-8", "surrogateescape"), timeout)
-            except subprocess.TimeoutExpired:
-                said = b""
-            finally:
+            except BaseException as error:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)  # a helper that waits for somebody
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                said = b""
     return said.decode("utf-8", "surrogateescape") if process.returncode == 0 else ""
 
 

@@ -15,6 +15,7 @@ Progress = Callable[[str, int, int | None], None]
 
 FLUSH = b"0000"
 _LONGEST = 65520
+_MOST_ASIDE = 1 << 26  # bytes that a remote may say to people; no hook needs that many
 _BETWEEN = 0.1  # seconds between two reports
 
 
@@ -68,11 +69,16 @@ def sideband(stream: Readable, said: Said, report: "Reporter") -> Iterator[bytes
     """Yield what comes on the first channel; what the remote tells people goes to ``said``, how far it is is reported.
 
     Raises:
-        SpeechError: There is no such channel.
+        SpeechError: There is no such channel, or no end of what it tells people.
         RemoteFailedError: The remote gave up; ``said`` has its words.
     """
+    aside = 0
     for data in lines(stream):
         channel, body = data[:1], data[1:]
+        if channel != b"\1" or not body:
+            aside += len(data) + 4
+            if aside > _MOST_ASIDE:
+                raise SpeechError("it talks without end")
         if channel == b"\1":
             if body:  # else it only says that it is still there
                 yield body

@@ -14,7 +14,7 @@ _MOST_LINES = 200
 _LONGEST = 1000  # characters of a line
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)")
 # Other controls, overrides of the direction of text, marks of direction, lone surrogates.
-_HARMFUL = re.compile("[\0-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HARMFUL = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _BREAKS = str.maketrans("\t\n\r", "   ")
 _PROGRESS = re.compile(r"([A-Z][A-Za-z ]*): +(?:\d+% \()?(\d+)(?:/(\d+)\))?")
 _TOTAL = re.compile(r"Total \d+ \(delta \d+\)")

@@ -16,7 +16,7 @@ from gitstate.engine.wire.connections import Stop
 from gitstate.engine.wire.conversation import BELOW, Advertisement, RefUpdate
 from gitstate.engine.wire.credentials import Credentials
 from gitstate.engine.wire.pktlines import Progress, Reporter, SpeechError
-from gitstate.engine.wire.remote_words import RemoteFailedError, Said, is_too_large, of_words
+from gitstate.engine.wire.remote_words import RemoteFailedError, Said, is_too_large, of_words, visible
 from gitstate.engine.wire.sessions import Service, Session, open_session
 from gitstate.errors import InvalidInputError, SyncError, TooLargeError, UnreachableError
 
@@ -25,6 +25,7 @@ __all__ = ["MOVED", "Outgoing", "Progress", "Pushed", "RefUpdate", "Transport"]
 MOVED = "moved"
 """The reason of a ref that was not where it was expected to be when the remote said where it is."""
 
+_LONGEST = 1_000_000.0  # seconds, eleven days: the system counts milliseconds, up to a number
 _LATER = "try again; what is here stays"
 
 
@@ -72,7 +73,7 @@ class Transport:
         if not timeout > 0:
             raise InvalidInputError(f"{timeout!r} is no number of seconds to wait", hint="such as 60")
         self._address = addresses.parse(url)
-        self._timeout = timeout
+        self._timeout = min(timeout, _LONGEST)
         self._credentials = credentials or Credentials()
         self._stop = Stop()
         self._forget()
@@ -210,8 +211,8 @@ class Transport:
                 raise known from None
             raise UnreachableError(f"{self.name} hung up in the middle", hint=_LATER) from None
         except SpeechError as error:
-            words = session.last_words() if session else ""
-            more = f" ({words.strip()})" if words.strip() else ""
+            words = visible(session.last_words() if session else "")
+            more = f" ({words})" if words else ""
             raise SyncError(
                 f"{self.name} does not answer as a git server does: {error}{more}", hint="correct the address"
             ) from None

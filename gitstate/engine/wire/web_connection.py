@@ -14,25 +14,33 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from gitstate.engine.wire.addresses import Address, shown
-from gitstate.engine.wire.channel import Channel
+from gitstate.engine.wire.channel import Channel, HungUpError
 from gitstate.engine.wire.connections import Connection, Stop, connect
+from gitstate.engine.wire.pktlines import SpeechError
 from gitstate.engine.wire.usersettings import UserSettings
 from gitstate.errors import SyncError, UnreachableError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Proxy", "borrow", "open_channel"]
+__all__ = ["Proxy", "Response", "open_channel"]
+
+_MOST_BESIDE = 1 << 20  # bytes
 
 
 class Proxy:
     """Where requests go first."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme != "http" or not parts.hostname:
+        url = url if "://" in url else f"http://{url}"
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or 1080
+        except ValueError:  # whose text may hold the password
+            host = None
+        if host is None or parts.scheme != "http":
             raise SyncError(f"the proxy {shown(url)!r} is not spoken to", hint="give one of http://host:port")
-        self.host, self.port = parts.hostname, parts.port or 1080
+        self.host, self.port = host, port
         self.name = f"the proxy {self.host}:{self.port}"
         login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         self.headers = {}
@@ -51,11 +59,19 @@ class Proxy:
 
 
 class _Borrowed(io.RawIOBase):
-    """A channel to read from that stays open."""
+    """A channel to read from that stays open; to a response it is a socket."""
+
+    left = 0
+    """Bytes that may come."""
+    ended = False
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
         self._channel = channel
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - it is always read
+        """Return what a response reads from."""
+        return io.BufferedReader(self, 1 << 17)
 
     def readable(self) -> bool:
         """Yes."""
@@ -63,23 +79,53 @@ class _Borrowed(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read some bytes."""
-        return self._channel.readinto(buffer)
+        if self.left <= 0:
+            raise SpeechError("it says more than it was asked for")
+        number = self._channel.readinto(buffer)
+        self.left -= number
+        self.ended = not number
+        return number
 
 
-class _Socket:
-    """As much of a socket as a response asks for."""
+class Response(http.client.HTTPResponse):
+    """The response that comes next on a channel, which stays open when this is closed.
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    Beside what is read there may be little, such as headers; else a server could keep us busy with those without end.
+    """
 
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - it is always read
-        """Return what is read from."""
-        return io.BufferedReader(_Borrowed(self._channel), 1 << 17)
+    def __init__(self, channel: Channel, method: str) -> None:
+        self._borrowed = _Borrowed(channel)
+        super().__init__(self._borrowed, method=method)  # type: ignore[arg-type]
 
+    def begin(self) -> None:
+        """Read status and headers.
 
-def borrow(channel: Channel, method: str) -> http.client.HTTPResponse:
-    """Return the response that comes next; the channel stays open when it is closed."""
-    return http.client.HTTPResponse(_Socket(channel), method=method)  # type: ignore[arg-type]
+        Raises:
+            HungUpError: The remote hung up before their end.
+            SpeechError: They are none.
+        """
+        self._borrowed.left = _MOST_BESIDE
+        problem: Exception | None = None
+        try:
+            super().begin()
+        except (http.client.HTTPException, ValueError) as error:
+            problem = error
+        if (
+            self._borrowed.ended
+        ):  # which is looked for only where a line has no end; to Python it is that of the headers
+            raise HungUpError("the remote hung up") from problem
+        if problem is not None:
+            raise SpeechError(f"it does not speak HTTP ({type(problem).__name__})") from problem
+
+    def read1(self, n: int = -1) -> bytes:
+        """Read what there is, at most ``n`` bytes."""
+        self._borrowed.left = _MOST_BESIDE + n
+        return super().read1(n)
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Read so many bytes."""
+        self._borrowed.left = _MOST_BESIDE + (amt or 0)
+        return super().read(amt)
 
 
 def open_channel(address: Address, proxy: Proxy | None, settings: UserSettings, stop: Stop, timeout: float) -> Channel:
@@ -110,14 +156,14 @@ def open_channel(address: Address, proxy: Proxy | None, settings: UserSettings, 
 
 
 def _open_tunnel(channel: Channel, address: Address, proxy: Proxy) -> None:
-    where = f"{address.location if ':' in address.location else address.host + ':443'}"
+    where = f"{address._replace(port=None).location}:{address.port_number}"
     headers = {"Host": where} | proxy.headers
     lines = [f"CONNECT {where} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     channel.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-    response = borrow(channel, "CONNECT")
+    response = Response(channel, "CONNECT")
     try:
         response.begin()
-    except (http.client.HTTPException, ValueError) as error:
+    except (HungUpError, SpeechError) as error:
         raise UnreachableError(f"{proxy.name} does not answer as a proxy does", hint="check http.proxy") from error
     if response.status != 200:
         raise UnreachableError(
@@ -134,6 +180,8 @@ def _secure(channel: Channel, connection: Connection, address: Address, settings
         if settings.is_false("http", "sslverify", url):
             hint = "http.sslVerify=false is not followed here; name who signed it by http.sslCAInfo"
         raise SyncError(f"{address.shown}: its certificate is not trusted: {error.verify_message}", hint=hint) from None
+    except (ssl.SSLEOFError, ConnectionError) as error:
+        raise HungUpError(str(error)) from error
     except ssl.SSLError as error:
         raise SyncError(
             f"{address.shown}: no safe connection (TLS): {error.reason or error}", hint="check that it speaks https"

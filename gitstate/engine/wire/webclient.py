@@ -16,10 +16,9 @@ from gitstate.engine.wire.addresses import Address
 from gitstate.engine.wire.channel import Channel, HungUpError
 from gitstate.engine.wire.connections import Stop
 from gitstate.engine.wire.credentials import Credentials, Shown
-from gitstate.engine.wire.pktlines import SpeechError
 from gitstate.engine.wire.remote_words import visible
 from gitstate.engine.wire.usersettings import UserSettings
-from gitstate.engine.wire.web_connection import Proxy, borrow, open_channel
+from gitstate.engine.wire.web_connection import Proxy, Response, open_channel
 from gitstate.errors import InvalidInputError, NoRepositoryError, SyncError, UnreachableError
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class WebClient:
         self._shown = credentials.at_once(address)
         self._proven = False
         self._channel: Channel | None = None
-        self._response: http.client.HTTPResponse | None = None
+        self._response: Response | None = None
 
     def get(self, suffix: str, kind: str) -> io.BufferedReader:
         """Return what the server says at its address with a suffix, which must be of a kind.
@@ -81,7 +80,7 @@ class WebClient:
         if channel is not None:
             channel.close()
 
-    def _authorized(self, method: str, suffix: str, kind: str, body: Body | None) -> http.client.HTTPResponse:
+    def _authorized(self, method: str, suffix: str, kind: str, body: Body | None) -> Response:
         """Ask; say who we are if the server wants to know; return its answer, which is not about that."""
         response = self._request(method, suffix, kind, body)
         more: Iterator[Shown] | None = None
@@ -90,12 +89,15 @@ class WebClient:
             text = webfailures.text_of(response)
             if (tried := self._shown) is not None:
                 self._credentials.refused(self._address, tried)
+            named = self._address.origin == self._first.origin
+            proxied = self._proxy is not None
             if more is None:
-                named = self._address.origin == self._first.origin
-                more = self._credentials.on_demand(self._address, challenges, named=named, timeout=self._timeout)
+                more = self._credentials.on_demand(
+                    self._address, challenges, named=named, proxied=proxied, timeout=self._timeout
+                )
             self._shown, self._proven = next(more, None), False
             if self._shown is None:
-                held_back = self._credentials.is_held_back(self._address)
+                held_back = self._credentials.held_back(self._address, named=named, proxied=proxied)
                 raise webfailures.unauthorized(self._address.shown, tried is not None, held_back, text)
             response = self._request(method, suffix, kind, body)
         if self._shown is not None and not self._proven and response.status < 300:
@@ -103,23 +105,20 @@ class WebClient:
             self._proven = True
         return response
 
-    def _request(self, method: str, suffix: str, kind: str, body: Body | None) -> http.client.HTTPResponse:
+    def _request(self, method: str, suffix: str, kind: str, body: Body | None) -> Response:
         channel = self._connected()
         head = self._head(method, suffix, kind, body)
+        is_sent = False
         try:
             channel.sendall(head)
-            if body is not None:
-                _send(channel, body)
+            is_sent = body is None or _send(channel, body)
         except (HungUpError, UnreachableError):
             if channel.is_quiet():
                 raise  # else it said why it takes no more
-        response = self._response = borrow(channel, method)
-        try:
-            response.begin()
-        except http.client.RemoteDisconnected as error:
-            raise HungUpError("the remote hung up") from error
-        except (http.client.HTTPException, ValueError) as error:
-            raise SpeechError(f"it does not speak HTTP ({type(error).__name__})") from error
+        response = self._response = Response(channel, method)
+        response.begin()
+        if not is_sent:
+            response.will_close = True  # the next request would be taken for the rest of this one
         return response
 
     def _connected(self) -> Channel:
@@ -184,7 +183,7 @@ class WebClient:
         self._address = address
         self._proxy = Proxy.of(address, self._settings)
 
-    def _checked(self, response: http.client.HTTPResponse, kind: str) -> io.BufferedReader:
+    def _checked(self, response: Response, kind: str) -> io.BufferedReader:
         if response.status != 200:
             raise webfailures.of_status(self._address.shown, response)
         found = response.headers.get_content_type()
@@ -199,7 +198,7 @@ class WebClient:
 class _Whole(io.RawIOBase):
     """The body of a response, at whose end, whether all of it came or not, nothing is read."""
 
-    def __init__(self, response: http.client.HTTPResponse) -> None:
+    def __init__(self, response: Response) -> None:
         super().__init__()
         self._response = response
 
@@ -208,20 +207,25 @@ class _Whole(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Read some bytes."""
+        """Read what there is: how far the server is, is told when it says so."""
+        view = memoryview(buffer).cast("B")
         try:
-            return self._response.readinto(buffer)
+            data = self._response.read1(len(view))
         except (http.client.HTTPException, ValueError):
             return 0
+        view[: len(data)] = data
+        return len(data)
 
 
-def _send(channel: Channel, body: Body) -> None:
+def _send(channel: Channel, body: Body) -> bool:
+    """Send a body; return whether all of it was wanted."""
     for part in body.parts():
         if body.size is not None:
             channel.sendall(part)
         elif part:
             channel.sendall(b"%x\r\n%b\r\n" % (len(part), part))
         if channel.is_refused():
-            return
+            return False
     if body.size is None:
         channel.sendall(b"0\r\n\r\n")
+    return True

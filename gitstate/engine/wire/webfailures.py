@@ -53,17 +53,15 @@ def of_status(name: str, response: http.client.HTTPResponse) -> SyncError:
     return SyncError(f"{name} answers HTTP {status}{told}", hint="what is here stays; look at the remote")
 
 
-def unauthorized(name: str, tried: bool, held_back: bool, text: str) -> AccessDeniedError:
+def unauthorized(name: str, tried: bool, held_back: str, text: str) -> AccessDeniedError:
     """Return what a server's 401 comes to in the end.
 
     Args:
         name: Its address, as it may be shown.
         tried: Whether it was shown credentials.
-        held_back: Whether there is a token that does not go over plain HTTP.
+        held_back: What is to be done where there is a token that it was not shown.
         text: What it said.
     """
     what = "does not take the credentials that it got" if tried else "wants credentials, and there are none for it"
-    hint = "store them with git's credential helper or in ~/.netrc, or set GITSTATE_TOKEN"
-    if held_back:
-        hint = "GITSTATE_TOKEN is not sent over http, where others can read it: use https"
+    hint = held_back or "store them with git's credential helper or in ~/.netrc, or set GITSTATE_TOKEN"
     return AccessDeniedError(f"{name} {what} (HTTP 401)" + (f": {text}" if text else ""), hint=hint)

@@ -82,7 +82,7 @@ def clone(
     address = addresses.parse(url)
     if address.kind == "path" and "://" not in url:
         url = address.path  # the clone lies elsewhere
-    transport = Transport(url, timeout=timeout)
+    transport = Transport(remotes.rewritten(url), timeout=timeout)
     stop = stop or threading.Event()
     there = attended(transport.refs, stop, transport.close)
     branch = branch or _branch(there, transport.head, url)
