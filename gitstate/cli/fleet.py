@@ -9,11 +9,11 @@ import click
 
 from gitstate import clock
 from gitstate.cli import failures, stores
+from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote, complete_status
 from gitstate.cli.listing import time_option
 from gitstate.cli.output import ago, clean, counted, note, print_json, print_table
 from gitstate.cli.pager import paged
-from gitstate.cli.transfers import progress
 from gitstate.errors import SyncError
 
 if TYPE_CHECKING:

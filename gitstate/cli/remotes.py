@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import note, print_json, print_table
-from gitstate.cli.transfers import progress
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend

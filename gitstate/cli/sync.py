@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import failures, stores
+from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import clean, counted, note, print_json, print_table, short
-from gitstate.cli.transfers import companion_json, companion_lines, progress
+from gitstate.cli.transfers import companion_json, companion_lines
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
