@@ -10,8 +10,8 @@ import click
 from gitstate import clock
 from gitstate.cli import failures, stores
 from gitstate.cli.bars import progress
-from gitstate.cli.completion import complete_remote, complete_status
-from gitstate.cli.listing import time_option
+from gitstate.cli.completion import complete_remote
+from gitstate.cli.listing import name_option, status_option, time_option
 from gitstate.cli.output import ago, clean, counted, note, print_json, print_table
 from gitstate.cli.pager import paged
 from gitstate.errors import SyncError
@@ -35,14 +35,8 @@ __all__ = ["fleet"]
     help="Only what this remote has, beside what is here; several may be given.",
 )
 @click.option("--fetch", is_flag=True, help="Fetch from the remotes first. Nothing is merged.")
-@click.option(
-    "--status",
-    metavar="STATUS",
-    multiple=True,
-    shell_complete=complete_status,
-    help="Only jobs that stand so: running, failed, ...; several may be given.",
-)
-@click.option("--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'.")
+@status_option
+@name_option
 @click.option("--host", metavar="GLOB", help="Only jobs whose host, or who saved them last, this matches.")
 @click.option("--unsynced", is_flag=True, help="Only jobs of which one side has what the other has not.")
 @click.option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.queries import JobFilters
 
-__all__ = ["list_", "time_option"]
+__all__ = ["list_", "name_option", "status_option", "time_option"]
 
 _ORDERS = ("saved", "created", "name", "id")
 _SHOWN = (
@@ -37,15 +37,21 @@ _SHOWN = (
 )
 
 
-@click.command("list")
-@click.option(
+status_option = click.option(
     "--status",
     metavar="STATUS",
     multiple=True,
     shell_complete=complete_status,
     help="Only jobs that stand so: running, failed, ...; several may be given.",
 )
-@click.option("--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'.")
+name_option = click.option(
+    "--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'."
+)
+
+
+@click.command("list")
+@status_option
+@name_option
 @click.option("--since", metavar="TIME", help="Only jobs saved then or later: 2026-03-01, yesterday, 2.hours.ago.")
 @click.option("--until", metavar="TIME", help="Only jobs saved before.")
 @click.option(
