@@ -101,18 +101,13 @@ def fetch(remote: str, timeout: float, as_json: bool) -> None:
             return await backend.fetch(remote, timeout=timeout, progress=show)
 
     report = stores.use(work)
-    if as_json:
-        facts = {"remote": report.remote, "before": report.before, "tip": report.tip, "fetched": report.fetched}
-        print_json({**facts, "companions": companion_json(report.companions)})
-        return
-    for line in companion_lines(report.companions):
-        note(line)
     if report.tip is None:
-        note(f"{report.remote} has no such branch yet.")
+        told = f"{report.remote} has no branch {stores.chosen()[1]} yet."
     elif report.tip == report.before or not report.fetched:
-        note(f"{report.remote} has nothing that is not here; it is at {short(report.tip)}.")
+        told = f"{report.remote} has nothing that is not here; it is at {short(report.tip)}."
     else:
-        note(f"Fetched {counted(report.fetched, 'commit')} from {report.remote}, which is at {short(report.tip)}.")
+        told = f"Fetched {counted(report.fetched, 'commit')} from {report.remote}, which is at {short(report.tip)}."
+    _tell(report, told, as_json=as_json)
 
 
 @click.command()
@@ -132,16 +127,21 @@ def push(remote: str, timeout: float, as_json: bool) -> None:
             return await backend.push(remote, timeout=timeout, progress=show)
 
     report = stores.use(work)
+    if report.before == report.head:
+        told = f"{report.remote} is up to date, at {short(report.head)}."
+    else:
+        told = f"Pushed {counted(report.pushed, 'commit')} to {report.remote}, which is at {short(report.head)} now."
+    _tell(report, told, as_json=as_json)
+
+
+def _tell(report: "FetchReport | PushReport", told: str, *, as_json: bool) -> None:
+    """Print what a fetch or a push did: the report as it is, or its companions and a sentence."""
     if as_json:
-        facts = {"remote": report.remote, "before": report.before, "head": report.head, "pushed": report.pushed}
-        print_json({**facts, "companions": companion_json(report.companions)})
+        print_json(vars(report) | {"companions": companion_json(report.companions)})
         return
     for line in companion_lines(report.companions):
         note(line)
-    if report.before == report.head:
-        note(f"{report.remote} is up to date, at {short(report.head)}.")
-    else:
-        note(f"Pushed {counted(report.pushed, 'commit')} to {report.remote}, which is at {short(report.head)} now.")
+    note(told)
 
 
 def show_sync(report: "SyncReport") -> None:

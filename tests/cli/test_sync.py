@@ -53,6 +53,7 @@ def test_from_one_machine_to_another_and_back(gitstate: Gitstate, store: Path, h
         "remote  ahead  behind  url",
         f"origin                 {hub}",
     ]
+    assert gitstate("fetch", "--store", store).err == "origin has no branch main yet.\n"
     ran = gitstate("sync", "--store", store)
     assert (ran.status, ran.out) == (0, "")
     assert ran.err == f"Synced with origin: pushed 5 commits; both are at {head(store)[:10]}.\n"
