@@ -8,7 +8,7 @@ from gitstate.cli import failures, stores
 from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import clean, counted, note, print_json, print_table, short
-from gitstate.cli.transfers import companion_json, companion_lines
+from gitstate.cli.transfers import companion_json, companion_lines, timeout_option
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["fetch", "push", "sync"]
 
 _remote = click.argument("remote", default="origin", shell_complete=complete_remote)
-_timeout = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Give up when the remote says nothing for so long.",
-)
 
 
 @click.command()
@@ -54,7 +46,7 @@ _timeout = click.option(
     metavar="SECONDS",
     help="With --watch: look so often for what others saved.",
 )
-@_timeout
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object; with --watch one a line.")
 @stores.store_options
 def sync(
@@ -87,7 +79,7 @@ def sync(
 
 @click.command()
 @_remote
-@_timeout
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @stores.store_options
 def fetch(remote: str, timeout: float, as_json: bool) -> None:
@@ -112,7 +104,7 @@ def fetch(remote: str, timeout: float, as_json: bool) -> None:
 
 @click.command()
 @_remote
-@_timeout
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @stores.store_options
 def push(remote: str, timeout: float, as_json: bool) -> None:

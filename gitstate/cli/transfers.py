@@ -1,14 +1,25 @@
-"""What is told of rescues and pins that were exchanged with another repository."""
+"""What the verbs that ask other repositories share: how long they wait, and what they tell of rescues and pins."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from gitstate.cli.output import short
 
 if TYPE_CHECKING:
     from gitstate.store.remote.outcomes import Companion
 
-__all__ = ["companion_json", "companion_lines"]
+__all__ = ["companion_json", "companion_lines", "timeout_option"]
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when the remote says nothing for so long.",
+)
 
 _FATES = {
     "sent": "sent",
