@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,10 @@ def test_watch_syncs_what_is_saved_until_ctrl_c(gitstate: Gitstate, store: Path,
             while head(hub) != head(store) and time.monotonic() < until:
                 time.sleep(0.05)
             assert head(hub) == head(store)
+            hub.rename(hub.with_name("gone"))
+            failed = next(found for line in process.stdout if "error" in (found := told(line)))
+            assert failed["error"] == "no-repository" and datetime.fromisoformat(failed["time"]).tzinfo is not None
+            assert "T" in failed["time"], "as all times in JSON"
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=20)
         finally:
