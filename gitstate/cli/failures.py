@@ -62,7 +62,7 @@ def exit_table() -> list[tuple[str, str]]:
         (ASIDE, "`sync` is done, and a state was put aside, is no state, or a file clashed: somebody should look"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
     ]
-    return [(str(status), meaning) for status, meaning in statuses]
+    return [(str(status), meaning) for status, meaning in sorted(statuses)]
 
 
 def report(error: BaseException, *, debug: bool) -> int:

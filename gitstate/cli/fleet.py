@@ -9,11 +9,11 @@ import click
 
 from gitstate import clock
 from gitstate.cli import failures, stores
-from gitstate.cli.completion import complete_remote, complete_status
-from gitstate.cli.listing import time_option
+from gitstate.cli.bars import progress
+from gitstate.cli.completion import complete_remote
+from gitstate.cli.listing import name_option, none_found, status_option, time_option
 from gitstate.cli.output import ago, clean, counted, note, print_json, print_table
 from gitstate.cli.pager import paged
-from gitstate.cli.transfers import progress
 from gitstate.errors import SyncError
 
 if TYPE_CHECKING:
@@ -35,14 +35,8 @@ __all__ = ["fleet"]
     help="Only what this remote has, beside what is here; several may be given.",
 )
 @click.option("--fetch", is_flag=True, help="Fetch from the remotes first. Nothing is merged.")
-@click.option(
-    "--status",
-    metavar="STATUS",
-    multiple=True,
-    shell_complete=complete_status,
-    help="Only jobs that stand so: running, failed, ...; several may be given.",
-)
-@click.option("--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'.")
+@status_option
+@name_option
 @click.option("--host", metavar="GLOB", help="Only jobs whose host, or who saved them last, this matches.")
 @click.option("--unsynced", is_flag=True, help="Only jobs of which one side has what the other has not.")
 @click.option(
@@ -74,18 +68,18 @@ def fleet(remotes: tuple[str, ...], fetch: bool, stale: str, as_json: bool, **as
         listed = [_remote_json(each, found.failures.get(each.remote)) for each in found.remotes]
         print_json({"remotes": listed, "jobs": [_job_json(each) for each in jobs]})
     else:
-        _show(found, jobs)
+        _show(found, jobs, asked["status"])
     if found.failures:
         click.get_current_context().exit(failures.EXIT_STATUSES[SyncError][0])
 
 
-def _show(found: "Fleet", jobs: "list[FleetJob]") -> None:
+def _show(found: "Fleet", jobs: "list[FleetJob]", status: tuple[str, ...]) -> None:
     if jobs:
         is_alone = len(found.remotes) == 1
         rows = [_row(each, is_alone=is_alone) for each in jobs]
         print_table(("job", "host", "status", ">done", ">ago", ">push", ">merge", "what"), rows)
     else:
-        note("No job is like that." if found.jobs else "There are no jobs.")
+        note(none_found(status) if found.jobs else "There are no jobs.")
     for name, failure in found.failures.items():
         note(f"error: {name} could not be fetched from: {failure}")
     for lag in found.remotes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.queries import JobFilters
 
-__all__ = ["list_", "time_option"]
+__all__ = ["list_", "name_option", "none_found", "status_option", "time_option"]
 
 _ORDERS = ("saved", "created", "name", "id")
 _SHOWN = (
@@ -37,15 +37,21 @@ _SHOWN = (
 )
 
 
-@click.command("list")
-@click.option(
+status_option = click.option(
     "--status",
     metavar="STATUS",
     multiple=True,
     shell_complete=complete_status,
     help="Only jobs that stand so: running, failed, ...; several may be given.",
 )
-@click.option("--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'.")
+name_option = click.option(
+    "--name", metavar="GLOB", help="Only jobs whose id or name this matches, such as 'nightly-*'."
+)
+
+
+@click.command("list")
+@status_option
+@name_option
 @click.option("--since", metavar="TIME", help="Only jobs saved then or later: 2026-03-01, yesterday, 2.hours.ago.")
 @click.option("--until", metavar="TIME", help="Only jobs saved before.")
 @click.option(
@@ -81,10 +87,11 @@ def list_(deleted: bool, at: str | None, as_json: bool, limit: int | None, **ask
     elif jobs:
         _print(("job", "status", ">done", "saved", "error"), [_row(job) for job in jobs], jobs)
     else:
-        note(_none_found(status=asked["status"]) if filters else "The store holds no jobs.")
+        note(none_found(asked["status"]) if filters else "The store holds no jobs.")
 
 
-def _none_found(*, status: tuple[str, ...]) -> str:
+def none_found(status: tuple[str, ...]) -> str:
+    """Return what is said where no job is like what was asked for; a status that none can have is named."""
     from gitstate.backends.statuses import JobStatus
 
     known = [each.value for each in JobStatus]

@@ -1,52 +1,92 @@
 """The command ``gitstate``: its global options, its verbs, and how a run ends.
 
 Nothing heavy is imported here or by the modules of the verbs: ``gitstate --help`` answers before pydantic, dulwich and
-rich are read.
+rich are read. A verb imports its own module and not those of others.
 """
 
 import gc
+import importlib
 import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
 import gitstate
-from gitstate.cli import (
-    attempts,
-    completion,
-    demo,
-    diffs,
-    edits,
-    exchange,
-    failures,
-    fleet,
-    history,
-    hooks,
-    jobs,
-    listing,
-    pins,
-    plain_git,
-    proposals,
-    purge,
-    remotes,
-    rescue,
-    rewind,
-    scan,
-    sheets,
-    stores,
-    sync,
-    upkeep,
-    watch,
-    why,
-)
+from gitstate.cli import failures, stores
 from gitstate.cli.output import clean
 
 __all__ = ["cli", "main"]
 
 _GARBAGE = 50_000  # so many more objects before cycles are looked for: a short run never makes them
+
+_VERBS = {  # in the order in which people meet them
+    "init": "stores.init",
+    "clone": "remotes.clone",
+    "list": "listing.list_",
+    "show": "jobs.show",
+    "next": "why.next_",
+    "log": "history.log",
+    "attempts": "attempts.attempts",
+    "watch": "watch.watch",
+    "top": "watch.top",
+    "diff": "diffs.diff",
+    "compare": "diffs.compare",
+    "blame": "why.blame",
+    "bisect": "why.bisect",
+    "pin": "pins.pin",
+    "rollback": "rewind.rollback",
+    "restore": "rewind.restore",
+    "skip": "sheets.skip",
+    "reset": "sheets.reset",
+    "undelete": "rewind.undelete",
+    "undo": "rewind.undo",
+    "fork": "rewind.fork",
+    "forks": "rewind.forks",
+    "delete": "jobs.delete",
+    "status": "edits.status",
+    "commit": "edits.commit",
+    "discard": "edits.discard",
+    "propose": "proposals.propose",
+    "review": "proposals.review",
+    "apply": "proposals.apply",
+    "remote": "remotes.remote",
+    "sync": "sync.sync",
+    "fetch": "sync.fetch",
+    "push": "sync.push",
+    "fleet": "fleet.fleet",
+    "rescue": "rescue.rescue",
+    "export": "exchange.export",
+    "import": "exchange.import_",
+    "verify": "upkeep.verify",
+    "scan": "scan.scan",
+    "gc": "upkeep.gc",
+    "reshard": "upkeep.reshard",
+    "purge": "purge.purge",
+    "hooks": "hooks.hooks",
+    "attributes": "plain_git.attributes",
+    "textconv": "plain_git.textconv",
+    "merge-driver": "plain_git.merge_driver",
+    "completion": "completion.completion",
+    "demo": "demo.demo",
+}
+
+
+class _Verbs(Mapping[str, click.Command]):
+    """The verbs; the module of one is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, attribute = _VERBS[name].split(".")
+        found: click.Command = getattr(importlib.import_module(f"gitstate.cli.{module}"), attribute)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_VERBS)
+
+    def __len__(self) -> int:
+        return len(_VERBS)
 
 
 class _Group(click.Group):
@@ -65,11 +105,12 @@ class _Group(click.Group):
             formatter.write_dl(failures.exit_table())
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        return list(self.commands)  # in the order in which people meet them
+        return list(self.commands)  # as they stand above, where click would sort them
 
 
 @click.group(
     cls=_Group,
+    commands=_Verbs(),
     invoke_without_command=True,  # `cli` itself says then what there is
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -90,59 +131,6 @@ def cli(ctx: click.Context, no_pager: bool, debug: bool) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(failures.exit_status(click.UsageError("no verb")))
-
-
-for command in (
-    stores.init,
-    remotes.clone,
-    listing.list_,
-    jobs.show,
-    why.next_,
-    history.log,
-    attempts.attempts,
-    watch.watch,
-    watch.top,
-    diffs.diff,
-    diffs.compare,
-    why.blame,
-    why.bisect,
-    pins.pin,
-    rewind.rollback,
-    rewind.restore,
-    sheets.skip,
-    sheets.reset,
-    rewind.undelete,
-    rewind.undo,
-    rewind.fork,
-    rewind.forks,
-    jobs.delete,
-    edits.status,
-    edits.commit,
-    edits.discard,
-    proposals.propose,
-    proposals.review,
-    proposals.apply,
-    remotes.remote,
-    sync.sync,
-    sync.fetch,
-    sync.push,
-    fleet.fleet,
-    rescue.rescue,
-    exchange.export,
-    exchange.import_,
-    upkeep.verify,
-    scan.scan,
-    upkeep.gc,
-    upkeep.reshard,
-    purge.purge,
-    hooks.hooks,
-    plain_git.attributes,
-    plain_git.textconv,
-    plain_git.merge_driver,
-    completion.completion,
-    demo.demo,
-):
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

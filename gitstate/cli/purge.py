@@ -1,16 +1,15 @@
 """The verb that removes jobs and values from all of a store's history."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_job
-from gitstate.cli.output import clean, counted, is_screen, note, print_fields, print_json, short
+from gitstate.cli.output import clean, counted, note, print_fields, print_json, short
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -59,7 +58,7 @@ def purge(
         value = sys.stdin.read().removesuffix("\n") if sys.stdin else ""
 
     async def work(backend: "GitStateBackend") -> "PurgePlan | PurgeReport":
-        with _progress() as show:
+        with progress() as show:
             if confirm is None or dry_run:
                 return await backend.plan_purge(jobs, value=value, pattern=pattern, kinds=kinds, progress=show)
             return await backend.purge(jobs, confirm=confirm, value=value, pattern=pattern, kinds=kinds, progress=show)
@@ -131,19 +130,3 @@ def _remote(remote: "RemoteHolder") -> str:
 def _listed(words: "tuple[str, ...] | list[str]") -> str:
     more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
     return ", ".join(map(clean, words[:_LISTED])) + more
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Give a function that shows how far the work is; None where nobody watches."""
-    if not is_screen(sys.stderr):
-        yield None
-        return
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
-        task = bar.add_task("purge", total=None)
-        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import stores
+from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import note, print_json, print_table
-from gitstate.cli.transfers import progress
+from gitstate.cli.transfers import timeout_option
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -77,9 +78,7 @@ def remove(name: str) -> None:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--branch", metavar="NAME", help="The branch that holds the state.  [default: main, or gitstate]")
 @click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
-@click.option(
-    "--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Wait so long for word."
-)
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout: float, as_json: bool) -> None:
     """Make a store of all that the repository at URL has, in FOLDER, which must be empty or not there.

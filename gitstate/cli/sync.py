@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitstate.cli import failures, stores
+from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import clean, counted, note, print_json, print_table, short
-from gitstate.cli.transfers import companion_json, companion_lines, progress
+from gitstate.cli.transfers import companion_json, companion_lines, timeout_option
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["fetch", "push", "sync"]
 
 _remote = click.argument("remote", default="origin", shell_complete=complete_remote)
-_timeout = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Give up when the remote says nothing for so long.",
-)
 
 
 @click.command()
@@ -53,7 +46,7 @@ _timeout = click.option(
     metavar="SECONDS",
     help="With --watch: look so often for what others saved.",
 )
-@_timeout
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object; with --watch one a line.")
 @stores.store_options
 def sync(
@@ -86,7 +79,7 @@ def sync(
 
 @click.command()
 @_remote
-@_timeout
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @stores.store_options
 def fetch(remote: str, timeout: float, as_json: bool) -> None:
@@ -100,23 +93,18 @@ def fetch(remote: str, timeout: float, as_json: bool) -> None:
             return await backend.fetch(remote, timeout=timeout, progress=show)
 
     report = stores.use(work)
-    if as_json:
-        facts = {"remote": report.remote, "before": report.before, "tip": report.tip, "fetched": report.fetched}
-        print_json({**facts, "companions": companion_json(report.companions)})
-        return
-    for line in companion_lines(report.companions):
-        note(line)
     if report.tip is None:
-        note(f"{report.remote} has no such branch yet.")
+        told = f"{report.remote} has no branch {stores.chosen()[1]} yet."
     elif report.tip == report.before or not report.fetched:
-        note(f"{report.remote} has nothing that is not here; it is at {short(report.tip)}.")
+        told = f"{report.remote} has nothing that is not here; it is at {short(report.tip)}."
     else:
-        note(f"Fetched {counted(report.fetched, 'commit')} from {report.remote}, which is at {short(report.tip)}.")
+        told = f"Fetched {counted(report.fetched, 'commit')} from {report.remote}, which is at {short(report.tip)}."
+    _tell(report, told, as_json=as_json)
 
 
 @click.command()
 @_remote
-@_timeout
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @stores.store_options
 def push(remote: str, timeout: float, as_json: bool) -> None:
@@ -131,16 +119,21 @@ def push(remote: str, timeout: float, as_json: bool) -> None:
             return await backend.push(remote, timeout=timeout, progress=show)
 
     report = stores.use(work)
+    if report.before == report.head:
+        told = f"{report.remote} is up to date, at {short(report.head)}."
+    else:
+        told = f"Pushed {counted(report.pushed, 'commit')} to {report.remote}, which is at {short(report.head)} now."
+    _tell(report, told, as_json=as_json)
+
+
+def _tell(report: "FetchReport | PushReport", told: str, *, as_json: bool) -> None:
+    """Print what a fetch or a push did: the report as it is, or its companions and a sentence."""
     if as_json:
-        facts = {"remote": report.remote, "before": report.before, "head": report.head, "pushed": report.pushed}
-        print_json({**facts, "companions": companion_json(report.companions)})
+        print_json(vars(report) | {"companions": companion_json(report.companions)})
         return
     for line in companion_lines(report.companions):
         note(line)
-    if report.before == report.head:
-        note(f"{report.remote} is up to date, at {short(report.head)}.")
-    else:
-        note(f"Pushed {counted(report.pushed, 'commit')} to {report.remote}, which is at {short(report.head)} now.")
+    note(told)
 
 
 def show_sync(report: "SyncReport") -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitstate import clock
 from gitstate.cli import stores
-from gitstate.cli.output import moment, note
+from gitstate.cli.output import note
 from gitstate.cli.sync import show_sync, sync_json
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _print(attempt: "SyncAttempt", *, as_json: bool) -> None:
     if failure is not None:
         if as_json:
             facts = {"error": failure.code, "message": failure.message, "hint": failure.hint}
-            click.echo(json.dumps({"time": moment(failure.time), **facts}))
+            click.echo(json.dumps({"time": clock.aware(failure.time).isoformat(), **facts}))
         # Else the log has told, once for each kind of failure.
     elif as_json:
         click.echo(json.dumps(sync_json(report)))

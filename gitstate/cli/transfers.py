@@ -1,16 +1,25 @@
-"""How a transfer goes on, as a bar on a terminal; and what is told of one that is done."""
+"""What the verbs that ask other repositories share: how long they wait, and what they tell of rescues and pins."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gitstate.cli.output import clean, is_screen, short
+import click
+
+from gitstate.cli.output import short
 
 if TYPE_CHECKING:
     from gitstate.store.remote.outcomes import Companion
 
-__all__ = ["companion_json", "companion_lines", "progress"]
+__all__ = ["companion_json", "companion_lines", "timeout_option"]
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when the remote says nothing for so long.",
+)
 
 _FATES = {
     "sent": "sent",
@@ -21,28 +30,6 @@ _FATES = {
     "differs": "is another one there; both stay",
     "refused": "was refused",
 }
-
-
-@contextmanager
-def progress() -> "Iterator[Callable[[str, int, int | None], None] | None]":
-    """Give a function that shows how a transfer goes on; None where nobody watches."""
-    if not is_screen(sys.stderr):
-        yield None
-        return
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(clean(stage), total=total)
-            bar.update(tasks[stage], completed=done, total=total)
-
-        yield show
 
 
 def companion_lines(companions: "tuple[Companion, ...]") -> Iterator[str]:

@@ -132,6 +132,9 @@ def test_without_remotes_and_without_jobs(gitstate: Gitstate, store: Path, tmp_p
     gitstate("init", tmp_path / "empty")
     assert gitstate("fleet", "--store", tmp_path / "empty").err.splitlines()[0] == "There are no jobs."
     assert gitstate("fleet", "--store", store, "--status", "paused").err.splitlines()[0] == "No job is like that."
+    assert gitstate("fleet", "--store", store, "--status", "Paused").err.startswith(
+        "No job is like that; Paused is none "
+    )
 
 
 def test_a_remote_that_was_never_seen(gitstate: Gitstate, store: Path, tmp_path: Path) -> None:

@@ -27,6 +27,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert ran.stdout.startswith("Usage: gitstate") and ran.stderr.strip() == "[]"
 
 
+def test_a_verb_imports_no_module_of_other_verbs(store: Path) -> None:
+    code = (
+        "import sys, gitstate.cli.main as main\n"
+        f"status = main.run(['list', '--store', {str(store)!r}])\n"
+        "loaded = {name for name in sys.modules if name.startswith('gitstate.cli.')}\n"
+        "sys.exit(repr(sorted({entry.split('.')[0] for entry in main._VERBS.values()} "
+        "& {name.rpartition('.')[2] for name in loaded})) + f' {status}')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stderr.splitlines()[-1] == "['completion', 'history', 'listing', 'stores'] 0"
+
+
 MODELS = ["pydantic", "email", "gitstate.backends.models", "gitstate.format.codec"]
 WRITING = ["dulwich.client", "dulwich.index", "dulwich.repo", "urllib3", "aiofiles", "gitstate.backends.saves"]
 OTHERS = [

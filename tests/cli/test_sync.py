@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def test_from_one_machine_to_another_and_back(gitstate: Gitstate, store: Path, h
         "remote  ahead  behind  url",
         f"origin                 {hub}",
     ]
+    assert gitstate("fetch", "--store", store).err == "origin has no branch main yet.\n"
     ran = gitstate("sync", "--store", store)
     assert (ran.status, ran.out) == (0, "")
     assert ran.err == f"Synced with origin: pushed 5 commits; both are at {head(store)[:10]}.\n"
@@ -154,6 +156,10 @@ def test_watch_syncs_what_is_saved_until_ctrl_c(gitstate: Gitstate, store: Path,
             while head(hub) != head(store) and time.monotonic() < until:
                 time.sleep(0.05)
             assert head(hub) == head(store)
+            hub.rename(hub.with_name("gone"))
+            failed = next(found for line in process.stdout if "error" in (found := told(line)))
+            assert failed["error"] == "no-repository" and datetime.fromisoformat(failed["time"]).tzinfo is not None
+            assert "T" in failed["time"], "as all times in JSON"
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=20)
         finally:

@@ -40,7 +40,7 @@ def of_status(name: str, response: http.client.HTTPResponse) -> SyncError:
         )
     if status == 413:
         return TooLargeError(
-            f"{name} takes no pack of this size (HTTP 413){told}",
+            f"it takes no pack of this size (HTTP 413){told}",  # the transport says who
             hint="push fewer commits at once, or raise the limit of the server, or of the proxy before it",
         )
     if status in _LATER:
