@@ -14,7 +14,7 @@ from typing import Any
 
 from gitstate.format.secret_formats import FORMATS, is_random
 
-__all__ = ["KINDS", "credential", "every_token", "harmless", "in_context"]
+__all__ = ["KINDS", "credential", "every_token", "harmless", "in_context", "ordinary", "putty_key"]
 
 _WORD = string.ascii_letters + string.digits
 _URL = _WORD + "-_"
@@ -88,11 +88,24 @@ def key_block(rng: random.Random, name: str = "RSA PRIVATE KEY", lines: int = 12
     return f"-----BEGIN {name}-----\n{body}\n{''.join(rng.choices(_BASE64, k=30))}==\n-----END {name}-----"
 
 
+def putty_key(rng: random.Random, length: int) -> tuple[str, str]:
+    """Return a key file of PuTTY's, and the part that is private: so many characters, in lines of 64."""
+    secret = "\n".join(re.findall(".{1,64}", "".join(rng.choices(_BASE64, k=length - 1)) + "="))
+    public = "".join(rng.choices(_BASE64, k=64))
+    head = f"PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\nComment: ada\nPublic-Lines: 2\n{public}\n{public[:28]}\n"
+    return f"{head}Private-Lines: {length // 64 + 1}\n{secret}\nPrivate-MAC: {rng.randbytes(32).hex()}\n", secret
+
+
 def _aws(rng: random.Random) -> str:
     while True:
         text = "".join(rng.choices(_BASE64, k=40))
         if all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
             return text
+
+
+def _hook(rng: random.Random) -> str:
+    team, app, number = drawn(rng, 8).upper(), drawn(rng, 8).upper(), rng.randrange(10**17, 10**18)
+    return rng.choice([f"services/T{team}/B{app}", f"workflows/T{team}/A{app}/{number}", f"triggers/T{team}/{number}"])
 
 
 KINDS: dict[str, Callable[[random.Random], tuple[str, str]]] = {
@@ -109,7 +122,7 @@ KINDS: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "azure-devops-token": lambda rng: ((key := drawn(rng, 52) + "JQQJ99" + drawn(rng, 26)), key),
     "telegram-token": lambda rng: ((key := f"{rng.randrange(10**9, 10**10)}:AA{drawn(rng, 33)}"), key),
     "slack-webhook": lambda rng: (
-        f"https://hooks.slack.com/services/T{drawn(rng, 8).upper()}/B{drawn(rng, 8).upper()}/{(key := drawn(rng, 24))}",
+        f"https://hooks.slack.com/{_hook(rng)}/{(key := drawn(rng, 24))}",
         key,
     ),
     "discord-webhook": lambda rng: (
@@ -160,6 +173,9 @@ _CONTEXTS = (
     "${{X:-{}}}",
     "+{}\n-old",
     "a,b,{},c",
+    "\\u003c{}\\u003e, as some write JSON",
+    "caf\\u00e9\\x3d{}\\x3e",
+    "/login?to=%2Fx%253D{} HTTP/1.1",
 )
 
 
@@ -253,3 +269,66 @@ HARMLESS: dict[str, Callable[[random.Random], str]] = {
     ),
 }
 """Kinds of text without credentials, some of which look a little as if they held some."""
+
+_ORDINARY = r"""
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
+PWD=/home/ada/project-2026-11-abcdef123456
+SSH_AUTH_SOCK=/tmp/ssh-XXXXabc123def456/agent.12345
+DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus,guid=0f1e2d3c4b5a69788796a5b4c3d2e1f0
+SESSION_MANAGER=local/host:@/tmp/.ICE-unix/1234,unix/host:/tmp/.ICE-unix/1234
+LS_COLORS=rs=0:di=01;34:ln=01;36:mh=00:pi=40;33:so=01;35:do=01;35:bd=40;33;01
+npm_config_user_agent=npm/10.2.4 npm_config_registry=https://registry.npmjs.org npm_lifecycle_event=build
+password: none
+password = ""
+password: changeme
+password: ********
+password: (unchanged)
+password: !vault |
+password: &from_above
+password=${DB_PASSWORD}
+password=%(password)s
+password: required
+password: Optional[str] = None
+password=getpass.getpass("Password 2: ")
+password = self._password2
+"password": {"type": "string", "minLength": 8}
+passwd: password expiry information changed.
+[sudo] password for ada:
+FATAL: password authentication failed for user "app1"
+e.password=t.password1,n.password=r.value2
+SELECT * FROM users WHERE password = $1 AND id = 12
+https://ada@example.com:8443/x
+ssh://git@github.com:22/org/repo.git
+git+ssh://git@github.com/org/repo.git@v1.2.3
+https://example.com:8443/@scope/package
+docker://registry:5000/image@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+https://user:password@example.com/ https://$USER:$PASS@host https://user:***@host
+Authorization: Bearer ${TOKEN}
+Authorization: Bearer your-api-key-here
+"Authorization", "Bearer " + token
+authorization = AuthorizationManager2.from_request()
+WWW-Authenticate: Bearer realm="api"
+apiKey: process.env.NEXT_PUBLIC_GOOGLE_MAPS_API_KEY_V2
+api_key=get_secret_from_vault_path_v2
+app_key: production-us-east-1-cluster-2026
+secret_key: projects/1234567890/secrets/my-secret/versions/12
+access_key: arn:aws:iam::123456789012:user/ada
+next_page_token: CAoQAA1234567890abcdefGHIJKL
+task-1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d disk-0123456789abcdef0123456789abcdef
+sk-estimator-container-div-id-1 sk-toggleable__label-arrow sk-8f14e45f
+xoxo-hugs-and-kisses-to-everyone-2026
+eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpbImluZGV4LnRzIl0sIm5hbWVzIjpbXX0= eyJhIjoxLCJiIjoiYyJ9.x.y
+sess-0f8fad5b-d9cb-469f-a165-70867728950e key-00000000000000000000000000000000
+sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==
+SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8 ada@host (ED25519)
+arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/db-AbCdEf
+if "-----BEGIN PRIVATE KEY-----" in text: raise ValueError("-----END PRIVATE KEY-----")
+x-amz-id-2: eftixk72aD6Ap51TnqcoF8eFidJG9Z/2mkiDFu8yU9AS1ed4OpIszj7UDNEHGran
+AccountKey=<your-account-key>;EndpointSuffix=core.windows.net
+Private-Lines: 8 of them, none of which is to be shown
+"""
+
+
+def ordinary() -> list[str]:
+    """Return lines of what programs print every day, none of which holds a credential."""
+    return _ORDINARY.strip().split("\n")

@@ -309,8 +309,10 @@ def _make_way(repository: Repository, ref: str) -> None:
 
 def _make_folder(repository: Repository, ref: str) -> None:
     """Make the folder of a ref, durably, if it is not there: git removes that of refs that it packs."""
-    target = repository.common_dir / ref
-    if not target.parent.is_dir():
+    if not os.path.isdir(
+        os.path.dirname(repository.path(ref))
+    ):  # asked by every save: a path of pathlib's takes longer
+        target = repository.common_dir / ref
         target.parent.mkdir(parents=True, exist_ok=True)
         for folder in target.relative_to(repository.common_dir).parents:
             files.sync_directory(repository.common_dir / folder)

@@ -14,6 +14,7 @@ __all__ = [
     "OTHERS",
     "Format",
     "cut_token",
+    "has_head_inside",
     "is_random",
     "looks_drawn",
     "token_at",
@@ -39,11 +40,12 @@ FORMATS = (
     Format(
         "aws-session-token",
         "Amazon Web Services: tokens of a session",
-        ("IQoJb3JpZ2lu",),
+        ("IQoJb3JpZ2lu", "FwoGZXIvYXdz"),
         "[A-Za-z0-9]{7}[A-Za-z0-9/+]{70,4000}={0,2}",
     ),
     Format("aws-bedrock-key", "Amazon Bedrock", ("ABSKQmVkcm9ja0FQSUtleS",), "[A-Za-z0-9/+]{20,250}={0,2}"),
     Format("google-api-key", "Google Cloud, Gemini, Firebase", ("AIza",), f"{_URL}{{35}}"),
+    Format("google-api-key", "Google Cloud: keys bound to an account", ("AQ.Ab",), f"{_URL}{{40,100}}"),
     Format("google-oauth-token", "Google: access tokens", ("ya29.",), f"{_URL}{{30,2000}}"),
     Format("google-oauth-secret", "Google: secrets of OAuth clients", ("GOCSPX-",), f"{_URL}{{28}}"),
     Format("google-refresh-token", "Google: refresh tokens", ("1//0",), f"{_URL}{{40,250}}"),
@@ -63,15 +65,16 @@ FORMATS = (
     Format(
         "slack-token",
         "Slack",
-        ("xoxa-", "xoxb-", "xoxe-", "xoxe.xoxb-", "xoxe.xoxp-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xoxc-"),
+        ("xoxa-", "xoxb-", "xoxe-", "xoxe.xoxb-", "xoxe.xoxp-", "xoxp-", "xoxr-", "xoxs-", "xoxc-"),
         "[A-Za-z0-9-]{20,300}",
     ),
+    Format("slack-token", "Slack: old tokens", ("xoxo-",), "[0-9][A-Za-z0-9-]{19,300}"),
     Format("slack-token", "Slack: cookies", ("xoxd-",), "[A-Za-z0-9]{14,}[A-Za-z0-9%-]{10,300}"),
     Format("slack-token", "Slack: apps", ("xapp-",), "[0-9]-[A-Z0-9]{8,15}-[0-9]{8,16}-[0-9a-f]{32,80}"),
     Format(
         "stripe-key",
         "Stripe",
-        ("sk_live_", "rk_live_", "sk_test_", "rk_test_", "whsec_"),
+        ("sk_live_", "sk_org_live_", "rk_live_", "sk_test_", "rk_test_", "whsec_"),
         f"{_WORD}{{20,250}}",
     ),
     Format("npm-token", "npm", ("npm_",), f"{_WORD}{{36}}"),
@@ -94,6 +97,7 @@ FORMATS = (
     Format("together-key", "Together", ("tgp_v1_",), f"{_URL}{{43}}"),
     Format("elevenlabs-key", "ElevenLabs", ("sk_",), f"{_HEX}{{48}}"),
     Format("langsmith-key", "LangSmith", ("lsv2_pt_", "lsv2_sk_"), f"{_HEX}{{32}}_{_HEX}{{10}}"),
+    Format("pinecone-key", "Pinecone", ("pcsk_",), f"{_WORD}{{4,8}}_{_WORD}{{50,70}}"),
     Format("tavily-key", "Tavily", ("tvly-",), f"(?:dev-|prod-)?{_WORD}{{32,60}}"),
     Format("digitalocean-token", "DigitalOcean", ("dop_v1_", "doo_v1_", "dor_v1_"), f"{_HEX}{{64}}"),
     Format("shopify-token", "Shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), "[0-9a-fA-F]{32}"),
@@ -132,7 +136,7 @@ FORMATS = (
     Format("apify-token", "Apify", ("apify_api_",), f"{_WORD}{{36}}"),
     Format("tailscale-key", "Tailscale", ("tskey-",), f"[a-z]{{3,10}}-{_WORD}{{8,30}}-{_WORD}{{16,60}}"),
     Format("1password-token", "1Password", ("ops_eyJ",), f"{_URL}{{200,2000}}"),
-    Format("age-key", "age: secret keys", ("AGE-SECRET-KEY-1",), "[0-9A-Z]{58}"),
+    Format("age-key", "age: secret keys", ("AGE-SECRET-KEY-1", "AGE-SECRET-KEY-PQ-1"), "[0-9A-Z]{58}"),
 )
 """The formats with a beginning of their own; of two that match, the earlier one counts."""
 
@@ -148,7 +152,7 @@ OTHERS = {
     "telegram-token": "a bot's number, a colon and 35 characters",
     "slack-webhook": "the secret end of an incoming webhook's address",
     "discord-webhook": "the secret end of a webhook's address",
-    "private-key": "blocks between `BEGIN ... PRIVATE KEY` and `END`: PEM, OpenSSH, PGP; also cut off at either end",
+    "private-key": "blocks between `BEGIN ... PRIVATE KEY` and `END`: PEM, OpenSSH, PGP, also cut off; files of PuTTY",
     "jwt": "JSON web tokens, signed or encrypted, whose header can be read",
     "bearer-token": "what follows `Bearer`",
     "authorization": "what follows `Authorization:` with Basic and other schemes",
@@ -160,6 +164,8 @@ OTHERS = {
 _SHOWN = re.compile(
     rb"(?i:example|x{5}|your[-_]|[-_]here|placeholder|redacted|dummy|changeme|0{8}|1234567890|abcdefgh|\*{4})"
 )
+_WORDS = re.compile(rb"[A-Za-z]*[0-9]{0,4}(?:[_./-][A-Za-z]*[0-9]{0,4})+")  # such as a variable's, or a host's name
+_HEX_ONLY = re.compile(rb"[0-9a-fA-F]+")
 _MIXED = re.compile(rb"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]", re.DOTALL)
 _OF_TOKENS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-"
 _SHORTEST_CUT = 10
@@ -174,13 +180,20 @@ def is_random(data: bytes) -> bool:
 
 def looks_drawn(data: bytes) -> bool:
     """Whether a text without a beginning of its own is likely to be drawn: letters and digits, and of many kinds."""
-    return is_random(data) and len(set(data)) >= min(len(data) // 3 + 1, 14) and _MIXED.search(data) is not None
+    kinds = 10 if _HEX_ONLY.fullmatch(data) else 14  # of sixteen, fewer are there
+    is_drawn = is_random(data) and len(set(data)) >= min(len(data) // 3 + 1, kinds) and _MIXED.search(data) is not None
+    return is_drawn and not _WORDS.fullmatch(data)
 
 
 def token_at(data: bytes, place: int) -> tuple[int, str] | None:
     """Return the end and the kind of the token that begins at a place, None if none does."""
     found = _starts().match(data, place)
     return None if found is None else _judged(found)
+
+
+def has_head_inside(data: bytes, start: int, end: int) -> bool:
+    """Whether the beginning of a token stands in the middle of a word, so that one may be there."""
+    return _inside().search(data, start, end) is not None
 
 
 def token_behind(data: bytes, start: int, end: int) -> tuple[int, int, str] | None:
@@ -231,6 +244,15 @@ def _starts() -> "re.Pattern[bytes]":
 @cache
 def _behind() -> "re.Pattern[bytes]":
     return re.compile(b"[-_]" + _grouped()[0])
+
+
+@cache
+def _inside() -> "re.Pattern[bytes]":
+    letters: dict[str, list[str]] = {}
+    for head in sorted({head for entry in FORMATS for head in entry.heads} | {"eyJ"}):
+        letters.setdefault(head[0], []).append(re.escape(head[1:]))
+    text = "|".join(f"{letter}(?:{'|'.join(tails)})" for letter, tails in letters.items())
+    return re.compile(rf"[-_](?:(?<=gh[opsur]_)|(?<=npm_)|{text})".encode("ascii"))
 
 
 @cache

@@ -23,13 +23,19 @@ _CUT_BODY = (  # headers, whole lines, and what is left of the last one
     _BETWEEN + rb"{0,40}+(?:[A-Z][A-Za-z-]{2,20}: [^\r\n\\]{0,100}" + _BETWEEN + rb"{1,8}+){0,4}+"
     rb"(?:[A-Za-z0-9+/=]{16,}+" + _BETWEEN + rb"{0,40}+)*+[A-Za-z0-9+/=]*+"
 )
+_WHOLE_LINE, _REST = rb"[A-Za-z0-9+/=]{64}", rb"(?!Private-MAC)[A-Za-z0-9+/=]{2,63}+"
+_APART = _BETWEEN + rb"{1,40}+"
+_PUTTY = (  # the lines of a file of PuTTY's, of which the last one may be short
+    rb"Private-Lines: [0-9]{1,3}%b((?:%b(?:%b%b)*+)(?:%b%b)?|[A-Za-z0-9+/=]{30,63}+)"
+    % (_APART, _WHOLE_LINE, _APART, _WHOLE_LINE, _APART, _REST)
+)
 _TURNED = rb"[\\\s\x00\"',>|+#*]"
 _HEADLESS_BODY = (  # read from its end: the last lines, which may be short, and those before
     _TURNED + rb"{0,40}+(?:[A-Za-z0-9+/=]{1,80}+" + _TURNED + rb"{1,40}+){0,3}"
     rb"(?:[A-Za-z0-9+/=]{30,}+" + _TURNED + rb"{0,40}+)++(?:[A-Za-z0-9+/=]++\Z)?"
 )
 
-_ADDRESS = rb"://[^\x00-\x20/:@?#\"'<>`\\]{0,100}+:([^\x00-\x20/\"'<>`\\]{1,190})@"
+_ADDRESS = rb"://[^\x00-\x20/:?#\"'<>`\\]{0,100}+:([^\x00-\x20/\"'<>`\\]{1,190})@"
 _ESCAPED_ADDRESS = _ADDRESS.replace(b"://", rb":\\/\\/")
 _FAR = 300  # bytes from the beginning of an address to the end of the password in it
 _SLASHES = (b"://", b":\\/\\/")
@@ -53,7 +59,6 @@ _FORTY = rb"(?<![A-Za-z0-9/+=_-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])"
 _NEAR = 256  # bytes between a key id and its secret
 _MANY_KINDS = rb"(?=.*[a-z])(?=.*[A-Z]).*[0-9]"
 
-_CONNECTING = (b"ccountKey=", b"ccessKey=")
 _AZURE_KEY = rb"(?:ccount|ccess)Key=([A-Za-z0-9+/]{42,90}={0,2})"
 _AZURE_SIGNATURE = rb"[?&;]sig=([A-Za-z0-9%+/]{43,80}=?)"
 
@@ -61,7 +66,9 @@ _PASSWORD = (
     rb"(?:assword|ASSWORD|asswd|ASSWD)[\"'\]\\]{0,3}[ \t]{0,2}(?:=>|[:=])[ \t]{0,2}"
     rb"(?:\\?\"([^\"\s\\]{6,80})\\?\"|'([^'\s\\]{6,80})'|([!#-&*-+.-9:=?-Z^_a-z~-]{6,80}+)(?=[\x00-\x20\"'`,;&\\]|\Z))"
 )
-_NO_SECRET = rb"(?s:[$%{<(\[*/~].*|.*[(\[{].*)|(?i:none|null|true|false|[a-z_.-]+|[0-9.:-]+)"
+_UNQUOTED = 3  # the group of a password without quotes
+_MEMBER = rb"[A-Za-z_]+[0-9]{0,2}(?:\.[A-Za-z_]+[0-9]{0,2})++"  # as programs write one, such as `t.password1`
+_NO_SECRET = rb"(?s:[$%{<(\[*/~].*|.*[(\[{].*)|[!&][A-Za-z_]+|(?i:none|null|true|false|[a-z_.-]+|[0-9.:-]+)"
 
 
 def places(data: bytes) -> Iterator[Span]:
@@ -69,7 +76,9 @@ def places(data: bytes) -> Iterator[Span]:
     lower = data.lower()
     if b"PRIVATE KEY" in data:
         yield from _key_blocks(data)
-    if _is_near(data, b"@", _SLASHES, _FAR, 0):
+    if b"Private-Lines" in data:
+        yield from ((*found.span(1), "private-key") for found in re.finditer(_PUTTY, data))
+    if _may_have_address(data):
         yield from _addresses(data)
     if b"authorization" in lower:
         yield from _headers(data)
@@ -77,7 +86,7 @@ def places(data: bytes) -> Iterator[Span]:
         yield from _aws_secrets(data)
     if b"passw" in lower:
         yield from _passwords(data)
-    if _is_near(data, b";", _CONNECTING, 0, 20):
+    if b";" in data and b"Key=" in data:
         yield from ((*found.span(1), "azure-storage-key") for found in re.finditer(_AZURE_KEY, data))
     if b"&" in data and b"sig=" in data:
         yield from ((*found.span(1), "azure-sas") for found in re.finditer(_AZURE_SIGNATURE, data))
@@ -126,18 +135,17 @@ def _headless_block(data: bytes, start: int, end: "re.Match[bytes]") -> Iterator
         yield end.start() - body.end(), end.end(), "private-key"
 
 
-def _is_near(data: bytes, sign: bytes, words: Sequence[bytes], before: int, behind: int) -> bool:
-    """Whether one of some words may stand near a sign. Where the sign is rare, a look around each takes less time than
-    to look for the words.
+def _may_have_address(data: bytes) -> bool:
+    """Whether an address may stand before an ``@``. Where that is rare, a look before each takes less time than to look
+    for addresses.
     """
-    if data.count(sign) * _RARE > len(data):
-        return any(word in data for word in words)
-    at = data.find(sign)
+    at = data.find(b"@")
+    if at >= 0 and data.count(b"@") * _RARE > len(data):
+        return any(slashes in data for slashes in _SLASHES)
     while at >= 0:
-        first, last = max(0, at - before), at + behind
-        if any(data.find(word, first, last) >= 0 for word in words):
+        if any(data.find(slashes, max(0, at - _FAR), at) >= 0 for slashes in _SLASHES):
             return True
-        at = data.find(sign, at + 1)
+        at = data.find(b"@", at + 1)
     return False
 
 
@@ -186,5 +194,6 @@ def _is_aws_secret(text: bytes) -> bool:
 def _passwords(data: bytes) -> Iterator[Span]:
     for found in re.finditer(_PASSWORD, data):
         number = found.lastindex or 1
-        if is_random(found[number]) and not re.fullmatch(_NO_SECRET, found[number]):
+        is_code = number == _UNQUOTED and re.fullmatch(_MEMBER, found[number]) is not None
+        if not is_code and is_random(found[number]) and not re.fullmatch(_NO_SECRET, found[number]):
             yield *found.span(number), "password"

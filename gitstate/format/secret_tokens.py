@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode
 from binascii import crc32
 from collections.abc import Container, Iterator
 
-from gitstate.format.secret_formats import BEGINNINGS, looks_drawn, token_at, token_behind
+from gitstate.format.secret_formats import BEGINNINGS, has_head_inside, looks_drawn, token_at, token_behind
 from gitstate.format.secret_spans import Span
 
 __all__ = ["tokens"]
@@ -18,20 +18,23 @@ __all__ = ["tokens"]
 _WORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _CLASSES = bytes(ord("w") if byte in _WORD else 0 for byte in range(256))
 _LONG = b"w" * 18
-_LOWER = b"abcdefghijklmnopqrstuvwxyz_-"  # what is made of these alone was not drawn
-_UPPER = _LOWER.upper()
+_LOWER = b"abcdefghijklmnopqrstuvwxyz_-"  # in what is made of these alone no token begins
 _AT_ONCE = 1 << 20  # bytes whose classes are in memory at a time
 _OVERLAP = 64
 _LONGEST_WORD = 512  # in longer ones, which are data, no token begins in the middle
 
 _VALUE = re.compile(rb"[A-Za-z0-9._~+/=-]+")
+_CODED = re.compile(rb"u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[0-7]{3}")
 _COLOUR = re.compile(rb"[0-9]{0,3}m")
-_DOTTED = {b"SG.": 3, b"29.": 5, b"vs.": 4, b"vb.": 4, b"vr.": 4, b"xe.": 5, b"pt.": 6, b"st.": 6, b"sa.": 6, b"ct.": 6}
+_DOTTED = dict.fromkeys((b"pt.", b"st.", b"sa.", b"ct."), 6) | {b"SG.": 3, b"AQ.": 3, b"29.": 5, b"xe.": 5}
+_DOTTED |= dict.fromkeys((b"vs.", b"vb.", b"vr."), 4)
 """The last characters before a word that a token goes on with, and how far back it begins."""
 _AIRTABLE = 18  # from the beginning of its token to the long word in it
 _DOPPLER = re.compile(rb"dp\.(?:pt|st|sa|ct)\.[a-z0-9_-]{2,35}\.\Z")
 _INSIDE = re.compile(rb"[A-Za-z0-9]\Z")
-_ESCAPE = re.compile(rb"(?:\\[nrtbf]|%[0-9A-Fa-f]{2}|[\[;][0-9]{0,3}m)\Z")
+_ESCAPE = re.compile(
+    rb"(?:\\(?:[nrtbf]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[0-7]{3})|%(?:25)?[0-9A-Fa-f]{2}|[\[;][0-9]{0,3}m)\Z"
+)
 
 _TOKEN = re.compile(  # encrypted, of five parts, or signed, of three
     rb"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++){3}|\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]*+)"
@@ -44,15 +47,24 @@ _CHECKED = re.compile(rb"(?:gh[opsur]|npm)_([A-Za-z0-9]{36})")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 _BOT = re.compile(rb"(?<![0-9])[0-9]{8,10}:\Z")
-_HOOK = re.compile(rb"/(services|webhooks)/(?:T[A-Z0-9]{6,14}/B[A-Z0-9]{6,14}|[0-9]{15,22})/\Z")
+_TEAM = "T[A-Z0-9]{6,14}"
+_HOOK = re.compile(
+    rf"/(?:(services/{_TEAM}/B[A-Z0-9]{{6,14}}|workflows/{_TEAM}/A[A-Z0-9]{{6,14}}/[0-9]{{10,20}}"
+    rf"|triggers/{_TEAM}/[0-9]{{10,20}})|webhooks/[0-9]{{15,22}})/\Z".encode("ascii")
+)
+_HOOKED = 72  # from the path of a webhook to its secret
 _CLIENT_SECRET = re.compile(rb"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~-])")
 _NAME = re.compile(
-    rb"(?:(?:api|access|secret|auth|client|bearer|refresh|deploy|bot|admin|app|master|signing|encryption)"
+    rb"(?:(?:api|access|secret|private|gitea|forgejo|auth|client|bearer|refresh|deploy|bot|admin|app|master|signing|encryption)"
     rb"[_.-]?(?:key|token|secret)|apikey|passw(?:or)?d|passphrase)"
     rb"[\"'\]\\]{0,3}[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}[\"'\\]{0,2}\Z"
 )
-_NAMES_END = frozenset({b"ey", b"en", b"et", b"rd", b"wd", b"se", b"er"})  # of these names, and of `Bearer`
+_NAMES_END = frozenset(
+    case(end) for end in (b"ey", b"en", b"et", b"rd", b"wd", b"se", b"er") for case in (bytes.lower, bytes.upper)
+)
+"""The last characters of these names, and of ``Bearer``."""
 _SEPARATING = b"\"'\\]=>: \t"
+_LAST = frozenset([*_SEPARATING, *(end[-1] for end in _NAMES_END)])
 _ASSIGNING = frozenset(b"\"'=: ")
 _BACKSLASH, _PERCENT, _DOT, _COLON, _TILDE, _SLASH = b"\\%.:~/"
 _ESCAPING = frozenset(b"\\%[;")
@@ -81,23 +93,31 @@ def tokens(data: bytes, ends: Container[int]) -> list[Span]:
 
 def _may_hold_one(data: bytes, start: int, end: int) -> bool:
     """Whether a closer look at a long word may find something. This is asked of every one."""
-    word = data[start:end]
+    if data[start : start + 2] in BEGINNINGS or (end - start >= _DEVOPS and data.startswith(b"JQQJ99", end - 32)):
+        return True
     before = data[start - 1] if start else 0
-    if before in _TELLING and _is_told(data, start, before, word):
-        return bool(word.translate(None, _LOWER))
-    if b"_" in word or b"-" in word:
-        return bool(word.translate(None, _LOWER) and word.translate(None, _UPPER))
-    return word[:2] in BEGINNINGS or len(word) >= _DEVOPS
+    if before in _TELLING and _is_told(data, start, before):
+        return True
+    if data.find(b"_", start, end) < 0 and data.find(b"-", start, end) < 0:
+        return False
+    return bool(data[start:end].translate(None, _LOWER)) and has_head_inside(data, start, end)
 
 
-def _is_told(data: bytes, start: int, before: int, word: bytes) -> bool:
+def _is_told(data: bytes, start: int, before: int) -> bool:
     """Whether what stands before a word may say something of it."""
     if before in _ASSIGNING:
-        named = data[max(start - 12, 0) : start].rstrip(_SEPARATING)[-2:].lower()
-        return named in _NAMES_END or (before == _COLON and word.startswith(b"AA"))
+        if before == _COLON and data.startswith(b"AA", start):
+            return True
+        return data[start - 2] in _LAST and data[max(start - 12, 0) : start].rstrip(_SEPARATING)[-2:] in _NAMES_END
+    if before == _DOT:
+        is_airtable = data.startswith(b"pat", max(start - _AIRTABLE, 0))
+        return is_airtable or data[start - 3 : start] in _DOTTED or data.find(b"dp.", max(start - 45, 0), start) >= 0
     if before == _SLASH:
-        return not data[start - 2 : start - 1].islower()
-    return True
+        return data.startswith(b"//", start - 2) or data.find(b"s/", max(start - _HOOKED, 0), start) >= 0
+    if before == _TILDE:
+        return data.startswith(b"Q", start - 2)
+    begin = start + _escaped(data, start, before)
+    return data[begin : begin + 2] in BEGINNINGS
 
 
 def _in_word(data: bytes, start: int, end: int, ends: Container[int]) -> list[Span]:
@@ -122,9 +142,10 @@ def _in_word(data: bytes, start: int, end: int, ends: Container[int]) -> list[Sp
 def _escaped(data: bytes, start: int, before: int) -> int:
     """Return how many characters at the beginning of a word belong to an escape sequence."""
     if before == _BACKSLASH:
-        return 1  # JSON and many languages write a line break so
+        found = _CODED.match(data, start)
+        return 1 if found is None else len(found[0])  # JSON and many languages write a line break so
     if before == _PERCENT:
-        return 2
+        return 4 if data.startswith(b"25", start) else 2
     colour = _COLOUR.match(data, start)  # terminals are told colours so
     return 0 if colour is None else len(colour[0])
 
@@ -168,9 +189,9 @@ def _continued(data: bytes, start: int, end: int, before: int) -> Iterator[Span]
     elif before == _SLASH and data.startswith(b"//", max(start - 2, 0)):
         yield from _begun(data, max(start - 3, 0))
     elif before == _SLASH:
-        hook = _HOOK.search(data, max(start - 48, 0), start)
+        hook = _HOOK.search(data, max(start - _HOOKED, 0), start)
         if hook is not None:
-            yield start, end, "slack-webhook" if hook[1] == b"services" else "discord-webhook"
+            yield start, end, "discord-webhook" if hook[1] is None else "slack-webhook"
 
 
 def _dotted(data: bytes, start: int) -> Iterator[int]:
@@ -194,7 +215,7 @@ def _begun(data: bytes, start: int) -> Iterator[Span]:
 
 def _is_beginning(data: bytes, place: int) -> bool:
     """Whether a word can begin at a place: there is no other before it, or only an escape sequence."""
-    first = max(place - 5, 0)
+    first = max(place - 6, 0)
     return not _INSIDE.search(data, first, place) or _ESCAPE.search(data, first, place) is not None
 
 

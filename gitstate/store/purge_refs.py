@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitstate.engine import files, refs, roots, settings
+from gitstate.engine import files, refs, removal, roots, settings
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import GitObject, ObjectId
 from gitstate.engine.purging import RefMove
@@ -26,6 +26,7 @@ _TAGS = "refs/tags/"
 _REMOTES = "refs/remotes/"
 _OURS = "refs/gitstate/"
 _RESCUES = "refs/gitstate/rescue/"
+_NOTES = "refs/notes/"
 _SEEN = "refs/gitstate/remotes/"
 _SIGNATURE = re.compile(rb"^-----BEGIN [A-Z ]*(?:SIGNATURE|MESSAGE)-----$.*", re.DOTALL | re.MULTILINE)
 _MANY = 1 << 20  # bytes of a file that is looked into
@@ -77,6 +78,8 @@ class PurgedRefs:
         for name, _ in held:
             if not name.startswith((_REMOTES, _SEEN)):
                 self.held.append(HeldBy(name, "delete it, or move it to what is rewritten, and purge once more"))
+        noted = [name for name, standing in later if name.startswith(_NOTES) and self._is_noted(standing)]
+        self.held += [HeldBy(name, "delete it with `git update-ref -d`, and purge once more") for name in noted]
         self.held += self._elsewhere()
 
     def _standing(self, name: str) -> ObjectId | None:
@@ -145,6 +148,13 @@ class PurgedRefs:
         """Whether a history has something that is purged."""
         commit_id = self._engine.ref(name)
         return commit_id is not None and self._is_rewritten(commit_id)
+
+    def _is_noted(self, standing: ObjectId) -> bool:
+        """Whether what is to be erased stands in notes, whose history is one of their own."""
+        eraser = self._wanted.eraser
+        return eraser is not None and removal.holds(
+            self._repository, roots.reached(self._repository, [standing]), eraser.message
+        )
 
     def _is_rewritten(self, commit_id: ObjectId) -> bool:
         return self._rewriting.meets(commit_id) and self._rewriting.add(commit_id, keep=False) != commit_id

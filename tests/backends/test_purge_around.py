@@ -330,6 +330,16 @@ async def test_other_branches_a_stash_and_files_that_hold_it_are_named(store: Pa
     await purge(store, NAME)
 
 
+async def test_notes_that_hold_it_are_named_and_can_be_deleted(store: Path) -> None:
+    git(store, "notes", "add", "-m", f"it was {SECRET}", "HEAD")
+    report = await purge(store, value=SECRET)
+    assert [held.what for held in report.plan.held] == ["refs/notes/commits"]
+    git(store, "update-ref", "-d", "refs/notes/commits")
+    assert holders(store / ".git", SECRET.encode()) != []
+    await purge(store, value=SECRET)
+    assert holders(store / ".git", SECRET.encode()) == []
+
+
 async def test_what_nothing_leads_to_goes_too(store: Path) -> None:
     (store / "jobs/weekly/job.json").write_text(SECRET)
     git(store, "add", "-A")

@@ -1,5 +1,6 @@
 """What is found, what is not, and that a mark is all that is left of it."""
 
+import json
 import random
 import re
 import string
@@ -14,7 +15,7 @@ from gitstate.errors import InvalidInputError
 from gitstate.format.secret_formats import FORMATS
 from gitstate.format.secrets import KINDS, Found, Redactor, find_in, mark
 from tests import credentials
-from tests.credentials import credential, every_token, harmless, in_context, key_block, web_token
+from tests.credentials import credential, every_token, harmless, in_context, key_block, ordinary, putty_key, web_token
 
 REDACTOR = Redactor()
 ANY = st.integers(0, 2**32)
@@ -50,6 +51,12 @@ def test_text_without_credentials_stays_as_it_is(kind: str) -> None:
     assert REDACTOR.find(text) == []
 
 
+@pytest.mark.parametrize("line", ordinary())
+def test_what_programs_print_every_day_stays_as_it_is(line: str) -> None:
+    assert REDACTOR.find(line) == []
+    assert REDACTOR.find(json.dumps({"output": line})) == []
+
+
 @given(ANY, st.lists(st.one_of(st.sampled_from(sorted(KINDS)), st.text(max_size=30)), max_size=6))
 def test_what_was_redacted_once_stays_as_it_is(seed: int, parts: list[str]) -> None:
     rng = random.Random(seed)
@@ -80,6 +87,17 @@ def test_any_bytes_come_back_as_they_were(data: bytes) -> None:
 def test_odd_pieces_of_formats_do_no_harm(text: str) -> None:
     redacted = REDACTOR.text(text)
     assert REDACTOR.text(redacted) == redacted
+
+
+def test_an_address_of_which_the_user_is_one() -> None:
+    assert REDACTOR.text("smtp://ada@x.org:b9f3kk@mail") == f"smtp://ada@x.org:{mark('url-password')}@mail"
+
+
+@pytest.mark.parametrize("name", ["api_key", "GITEA_TOKEN", "PRIVATE-TOKEN"])
+def test_hexadecimal_digits_that_are_named(name: str) -> None:
+    """Only sixteen characters are drawn from, so there are fewer kinds of them."""
+    for seed in range(200):
+        assert REDACTOR.text(f"{name}: {random.Random(seed).randbytes(20).hex()}") == f"{name}: {mark('password')}"
 
 
 def test_places_count_characters_in_a_text_and_bytes_in_bytes() -> None:
@@ -151,6 +169,16 @@ class TestCutOff:
         assert REDACTOR.text(f"before\n{block}\nafter") == f"before\n{mark('private-key')}\nafter"
         assert REDACTOR.text(f"before\n{block[:400]}").rstrip(' ",\n') == f"before\n{mark('private-key')}"
         assert REDACTOR.text(f"{block[100:]}\nafter") == f"{mark('private-key')}\nafter"
+
+    @pytest.mark.parametrize("length", [44, 48, 128, 180, 192, 194])
+    def test_keys_of_putty(self, length: int) -> None:
+        text, secret = putty_key(random.Random(length), length)
+        told = text.replace(secret, mark("private-key"))
+        assert REDACTOR.text(text) == told
+        assert REDACTOR.text(text.replace("\n", "\r\n")) == told.replace("\n", "\r\n")
+        assert REDACTOR.text(json.dumps(text)) == json.dumps(told)
+        cut = text[: text.index(secret) + len(secret) - 4]
+        assert REDACTOR.text(cut).endswith(f"{mark('private-key')}")
 
     def test_key_blocks_with_headers(self) -> None:
         block = key_block(random.Random(1)).replace(
