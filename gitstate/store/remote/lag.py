@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gitstate import clock
 from gitstate.engine import graph
@@ -75,7 +75,7 @@ def measured(
     ancestry = Ancestry(source, ahead[-1]) if ahead else None
     sketches = [ancestry.get(commit_id) for commit_id in reversed(ahead)] if ancestry else []
     times = [sketch.time for sketch in sketches if len(sketch.parents) < 2]
-    since = datetime.fromtimestamp(min(times), UTC) if times else None
+    since = clock.moment(min(times)) if times else None
     return Lag(
         remote=remote,
         tip=standing.tip,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gitstate import clock
 from gitstate.engine import remotes, sightings
 from gitstate.engine.beyond import beyond, is_in_history
 from gitstate.errors import ClosedError, DivergedError, InvalidInputError
 from gitstate.store.remote.outcomes import FetchReport, PushReport, Standing
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gitstate.engine.remotes import Remote
     from gitstate.engine.wire.transport import Progress
     from gitstate.store.histories import OnConflict
@@ -110,7 +112,7 @@ class Remotes:
         """
         remote = self.find(name)
         time = sightings.last(self._parts.repository, remote) if remote.name else None
-        return None if time is None else datetime.fromtimestamp(time, UTC)
+        return None if time is None else clock.moment(time)
 
     def fetch(
         self, name: str = DEFAULT_REMOTE, *, timeout: float = TIMEOUT, progress: Progress | None = None
