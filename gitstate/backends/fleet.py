@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from gitstate.backends.syncing import TIMEOUT, SyncingBackend
-from gitstate.errors import InvalidInputError, SyncError
+from gitstate.errors import InvalidInputError, SyncError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,8 +52,8 @@ class FleetBackend(SyncingBackend):
 
         Args:
             remote: The remote, or several; all of them by default.
-            fetch: Whether to fetch from them first. One that cannot be talked to is told of in ``failures``, and counts
-                as it was seen last.
+            fetch: Whether to fetch from them first. One that cannot be talked to, or has no store, is told of in
+                ``failures``, and counts as it was seen last.
             stale: A running job that is silent for so long, in seconds or as a timedelta, is marked.
             timeout: Seconds for which a remote may keep silent.
             progress: As that of :meth:`sync`.
@@ -86,7 +86,7 @@ class FleetBackend(SyncingBackend):
         for name in names:
             try:
                 self._store.remotes.fetch(name, timeout=timeout, progress=progress)
-            except SyncError as error:
+            except (SyncError, UnsupportedError) as error:
                 failures[name] = SyncFailure.of(error)
         return failures
 

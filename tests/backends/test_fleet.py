@@ -325,6 +325,15 @@ async def test_offline_it_shows_what_was_seen_last_and_says_what_is_wrong(machin
     assert fleet.remotes[0].seen is not None
 
 
+async def test_a_remote_that_has_no_store_hides_nothing(machines: Machines, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main", "code")
+    git(tmp_path / "code", "commit", "-q", "--allow-empty", "-m", "code")
+    await machines.here.add_remote("code", str(tmp_path / "code"))
+    fleet = await machines.here.fleet(fetch=True)
+    assert fleet.failures["code"].code == "unsupported"
+    assert [each.job_id for each in fleet.jobs] == ["nightly"]
+
+
 async def test_without_remotes_the_jobs_are_those_that_are_here(tmp_path: Path) -> None:
     async with GitStateBackend(tmp_path / "alone") as backend:
         await backend.save(job())
