@@ -281,9 +281,11 @@ def place(document: str, commit_id: ObjectId) -> str:
 def trailers(
     reason: str, conflicts: Iterable[str] = (), against: ObjectId | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Return what the commit of a rescue says beside its document and event."""
-    found = [(message.RESCUE, reason), *((message.CONFLICT, pointer) for pointer in conflicts)]
-    return (*found, *(() if against is None else ((message.AGAINST, against),)))
+    """Return what the commit of a rescue says beside its document and event. Places beyond measure are the whole."""
+    found = tuple((message.CONFLICT, pointer) for pointer in conflicts)
+    if message.fitting(found) != found:
+        found = ((message.CONFLICT, ""),)
+    return ((message.RESCUE, reason), *found, *(() if against is None else ((message.AGAINST, against),)))
 
 
 def refs(engine: Engine) -> Mapping[str, ObjectId]:

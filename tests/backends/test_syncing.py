@@ -150,6 +150,25 @@ async def test_what_cannot_be_merged_is_put_aside_and_travels(tmp_path: Path, hu
         assert refs(tmp_path / "other", "refs/gitstate/") == refs(tmp_path / "one", "refs/gitstate/") == []
 
 
+async def test_what_was_parked_beyond_measure_is_taken_in_by_others(tmp_path: Path, hub: Path) -> None:
+    async with AsyncExitStack() as stack:
+        one, other = await two(tmp_path, hub, stack)
+        for backend, text in ((other, "theirs"), (one, "ours")):
+            state = await backend.load("nightly")
+            assert state is not None
+            state.metadata = {"k" * 1_100_000: text}
+            await backend.save(state)
+        await other.sync()
+        assert fates(await one.sync()) == ["kept"]
+        report = await other.sync()
+        assert (results(report), fates(report)) == ({"nightly": "fast-forwarded"}, ["received"])
+        (rescue,) = await other.rescues()
+        assert rescue.places == ("",)
+        await other.apply_rescue(rescue.name)
+        state = await other.load("nightly")
+        assert state is not None and [*state.metadata.values()] == ["theirs"]
+
+
 async def test_a_remote_that_was_made_anew_drops_nothing_here(tmp_path: Path, hub: Path) -> None:
     async with AsyncExitStack() as stack:
         one, other = await two(tmp_path, hub, stack)
