@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint, own_revision
 from gitstate.engine.objects import Commit, ObjectId
 from gitstate.engine.project import Project
@@ -25,7 +26,6 @@ _log = logging.getLogger("gitstate")
 _FRESH = 60.0  # seconds for which a worktree is believed to be as it was
 _PATIENCE = 1.0  # seconds to wait for the first look at a worktree
 _ID = re.compile("[0-9a-f]{40}")
-_LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
 _MARKS = {True: " dirty", False: "", None: " unchecked"}
 
 
@@ -134,7 +134,7 @@ def code_of(store: Store, jobs: Collection, job_id: str, at: str | None, project
     for project in (*projects, store.home):
         commit = None if project is None else _commit(project, checkpoint.code)
         if project is not None and commit is not None:
-            who, when = commit.author, datetime.fromtimestamp(min(commit.author.time, _LAST_SECOND), UTC)
+            who, when = commit.author, clock.moment(commit.author.time)
             subject = message.Message.parse(commit.message).subject
             return JobCode(checkpoint, project.folder, subject, who.name, who.email, when)
     return JobCode(checkpoint)

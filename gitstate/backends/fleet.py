@@ -6,10 +6,10 @@ import asyncio
 import weakref
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from gitstate.backends.syncing import SyncingBackend
-from gitstate.errors import InvalidInputError, SyncError
+from gitstate.backends.syncing import TIMEOUT, SyncingBackend
+from gitstate.errors import InvalidInputError, SyncError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,33 +18,15 @@ if TYPE_CHECKING:
     from gitstate.engine.wire.transport import Progress
     from gitstate.store.remote.autosync import Autosync, SyncFailure
     from gitstate.store.remote.lag import Lag
-    from gitstate.store.remote.outcomes import SyncReport
     from gitstate.store.store import Store
 
 __all__ = ["FleetBackend", "autosync"]
 
-_TIMEOUT = 60.0  # seconds for which a remote may keep silent
 _STALE = timedelta(minutes=10)
 
 
 class FleetBackend(SyncingBackend):
     """What several machines have that sync; see docs/how-to/sync-two-laptops.md."""
-
-    _autosync: Autosync | None = None
-
-    async def sync(
-        self,
-        remote: str = "origin",
-        on_conflict: Literal["park", "ours", "theirs", "fail"] = "park",
-        *,
-        timeout: float = _TIMEOUT,  # noqa: ASYNC109 - it is the remote's silence that is bounded, not this call
-        progress: Progress | None = None,
-    ) -> SyncReport:
-        """See :meth:`SyncingBackend.sync`. A sync in the background that rests after a failure goes on after this."""
-        report = await super().sync(remote, on_conflict, timeout=timeout, progress=progress)
-        if self._autosync is not None and self._autosync.remote == remote:
-            self._autosync.succeeded_elsewhere()
-        return report
 
     async def lag(self, remote: str = "origin") -> Lag:
         """Return how far this store and a remote are apart, as the remote was seen last, and how the sync in the
@@ -62,7 +44,7 @@ class FleetBackend(SyncingBackend):
         *,
         fetch: bool = False,
         stale: float | timedelta = _STALE,
-        timeout: float = _TIMEOUT,  # noqa: ASYNC109 - see sync
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 - see sync
         progress: Progress | None = None,
     ) -> Fleet:
         """Return the jobs of all machines: those that are here and those that remotes had when they were seen last,
@@ -70,8 +52,8 @@ class FleetBackend(SyncingBackend):
 
         Args:
             remote: The remote, or several; all of them by default.
-            fetch: Whether to fetch from them first. One that cannot be talked to is told of in ``failures``, and counts
-                as it was seen last.
+            fetch: Whether to fetch from them first. One that cannot be talked to, or has no store, is told of in
+                ``failures``, and counts as it was seen last.
             stale: A running job that is silent for so long, in seconds or as a timedelta, is marked.
             timeout: Seconds for which a remote may keep silent.
             progress: As that of :meth:`sync`.
@@ -104,7 +86,7 @@ class FleetBackend(SyncingBackend):
         for name in names:
             try:
                 self._store.remotes.fetch(name, timeout=timeout, progress=progress)
-            except SyncError as error:
+            except (SyncError, UnsupportedError) as error:
                 failures[name] = SyncFailure.of(error)
         return failures
 

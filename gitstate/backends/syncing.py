@@ -10,11 +10,12 @@ from gitstate.backends.purging import PurgingBackend
 if TYPE_CHECKING:
     from gitstate.engine.remotes import Remote
     from gitstate.engine.wire.transport import Progress
+    from gitstate.store.remote.autosync import Autosync
     from gitstate.store.remote.outcomes import FetchReport, PushReport, Standing, SyncReport
 
-__all__ = ["SyncingBackend"]
+__all__ = ["TIMEOUT", "SyncingBackend"]
 
-_TIMEOUT = 60.0  # seconds for which a remote may keep silent
+TIMEOUT = 60.0  # seconds for which a remote may keep silent
 
 
 class SyncingBackend(PurgingBackend):
@@ -24,18 +25,21 @@ class SyncingBackend(PurgingBackend):
     wait for their turn. Saves go on meanwhile, and closing the backend ends what is under way.
     """
 
+    _autosync: Autosync | None = None  # what syncs in the background
+
     async def sync(
         self,
         remote: str = "origin",
         on_conflict: Literal["park", "ours", "theirs", "fail"] = "park",
         *,
-        timeout: float = _TIMEOUT,  # noqa: ASYNC109 - it is the remote's silence that is bounded, not this call
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 - it is the remote's silence that is bounded, not this call
         progress: Progress | None = None,
     ) -> SyncReport:
         """Bring this store and a remote to one commit: push; or fetch, merge and push where the remote has moved.
 
         Nothing is forced on either side. A job of the remote's that is no state never stops the others: what is here of
-        it stays, and it is reported as ``invalid``.
+        it stays, and it is reported as ``invalid``. After this a sync in the background that rests after a failure goes
+        on.
 
         Args:
             remote: The name of a remote, or an address, of which nothing is remembered.
@@ -62,15 +66,18 @@ class SyncingBackend(PurgingBackend):
             UnsupportedError: Its branch is no store, or one of a newer format.
             ClosedError: The backend was closed meanwhile.
         """
-        return await asyncio.to_thread(
+        report = await asyncio.to_thread(
             lambda: self._store.remotes.sync(remote, on_conflict=on_conflict, timeout=timeout, progress=progress)
         )
+        if self._autosync is not None and self._autosync.remote == remote:
+            self._autosync.succeeded_elsewhere()
+        return report
 
     async def fetch(
         self,
         remote: str = "origin",
         *,
-        timeout: float = _TIMEOUT,  # noqa: ASYNC109 - see sync
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 - see sync
         progress: Progress | None = None,
     ) -> FetchReport:
         """Fetch what a remote has, and check it; no job changes. Arguments and errors are those of :meth:`sync`."""
@@ -80,7 +87,7 @@ class SyncingBackend(PurgingBackend):
         self,
         remote: str = "origin",
         *,
-        timeout: float = _TIMEOUT,  # noqa: ASYNC109 - see sync
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 - see sync
         progress: Progress | None = None,
     ) -> PushReport:
         """Let a remote's branch go on to this one, if it has nothing that is not here; else it raises DivergedError.

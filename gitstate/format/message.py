@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple, Self
 
 from gitstate.errors import InvalidInputError
@@ -44,6 +45,7 @@ __all__ = [
     "Event",
     "Message",
     "Trailer",
+    "fitting",
     "is_key",
 ]
 
@@ -167,6 +169,7 @@ EVENTS = {
 
 
 _SUBJECT_LIMIT = 200  # characters
+_ROOM = 1 << 18  # bytes of trailers; who fetches takes in no commit beyond four times as many
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)")
 _TRAILER_LIKE = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from")
@@ -238,6 +241,12 @@ class Message:
         trailers = _trailers(lines[block_start:])
         body = lines[body_start : block_start if trailers else None]
         return cls(" ".join(lines[:body_start]), "\n".join(body), trailers)
+
+
+def fitting(trailers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the first ones of some trailers, as many as a commit has room for: large ones are taken in by nobody."""
+    sizes = accumulate(len(key) + len(_written(value)) + 3 for key, value in trailers)
+    return tuple(each for each, size in zip(trailers, sizes, strict=True) if size <= _ROOM)
 
 
 def is_key(text: str) -> bool:

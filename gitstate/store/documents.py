@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
+from gitstate import clock
 from gitstate.engine import trees
 from gitstate.engine.base import Source
 from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
@@ -24,7 +25,6 @@ __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Sn
 
 _EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
-_LAST_SECOND = 253402300799  # of the year 9999; git knows later ones
 
 
 WentBack: TypeAlias = Literal["", "part", "whole"]
@@ -299,7 +299,7 @@ class Revision:
     def of(
         cls, commit_id: ObjectId, commit: Commit, message: Message | None = None, *, removed: bool | None = None
     ) -> "Revision":
-        """Return what a commit says; its time is the committer's, in UTC, or the last one that Python knows."""
-        time = datetime.fromtimestamp(min(commit.committer.time, _LAST_SECOND), UTC)
+        """Return what a commit says; its time is the committer's, in UTC, or the nearest one that Python knows."""
+        time = clock.moment(commit.committer.time)
         message = message or Message.parse(commit.message)
         return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message, removed)

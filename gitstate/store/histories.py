@@ -30,7 +30,8 @@ state is named as a loser; or nothing is joined.
 
 _DEEP = 64  # so often may histories have been merged into each other, each time before the last merge was known
 _LISTED = 10  # so many conflicts are named in the message of an error or a commit
-_TOLD = 50  # so many documents in that of a commit; its trailers name all of them
+_TOLD = 50  # so many documents in that of a commit; its trailers name all of them, if it has room
+_LONGEST = 1000  # so many characters about each
 _NAMED = 60  # so many characters of a document's id
 _SHORT_ID = 10
 _DECIDED = ("merged", "parked", "invalid")  # what a merge decided, and did not just take
@@ -131,7 +132,8 @@ def told(joined: JoinedHistories) -> tuple[str, tuple[tuple[str, str], ...]]:
         more = ", ..." if len(joined.clashes) > _LISTED else ""
         lines.append(f"Files that both sides had changed, taken from the later one: {_listed(joined.clashes)}{more}")
     trailers = tuple((each.collection.trailer, each.document) for each in decided)
-    return "\n".join(lines), (*trailers, (message.EVENT, Event.MERGED.value))
+    body = "\n".join(" ".join(line.split())[:_LONGEST] for line in lines)
+    return body, (*message.fitting(trailers), (message.EVENT, Event.MERGED.value))
 
 
 def _line(outcome: DocumentOutcome) -> str:

@@ -1,6 +1,6 @@
 """What was purged from a store, as its ``purged.json`` tells; and that no history brings it back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Source
@@ -11,7 +11,7 @@ from gitstate.errors import CorruptionError, GitStateError, UntrustedError
 from gitstate.format.purged import PURGED_FILE, Purged
 from gitstate.store.reader import Reader
 
-__all__ = ["back", "purged_at", "refuse_purged", "was_purged"]
+__all__ = ["back", "purged_at", "refuse_brought_back", "refuse_purged", "was_purged"]
 
 _HOW = "docs/how-to/remove-a-secret-from-history.md"
 
@@ -39,24 +39,14 @@ def refuse_purged(reader: Reader, ours: ObjectId, theirs: ObjectId) -> None:
     Args:
         reader: Reads both of them: what was fetched may be on top of what is here.
         ours: The head of the store.
-        theirs: The commit that shall be merged with it, or follow it. A rescue's or a proposal's is as good.
+        theirs: The commit that shall be merged with it, or follow it.
 
     Raises:
         UntrustedError: One history has it; the message says which, and what is to be done.
         CorruptionError: A commit is missing or damaged.
     """
-    mine = purged_at(reader.source, graph.root(reader.source, ours))
-    try:
-        foreign = purged_at(reader.source, graph.root(reader.source, theirs))
-    except GitStateError as error:
-        raise UntrustedError(f"what was fetched does not say what was purged there: {error.message}") from error
-    come = mine.commits.intersection(beyond(reader.source, theirs, [ours])) if mine.entries else frozenset()
-    if come:
-        raise UntrustedError(
-            "what was fetched has in its history what was purged here, so nothing of it was taken in",
-            problems=_problems(come),
-            hint="where it comes from the same must be purged, or its branch be replaced by this one's, see " + _HOW,
-        )
+    mine, foreign = purged_at(reader.source, graph.root(reader.source, ours)), _told(reader, theirs)
+    _refuse(reader, mine, ours, [theirs])
     left = foreign.commits.intersection(beyond(reader.source, ours, [theirs])) if foreign.entries else frozenset()
     if left:
         raise UntrustedError(
@@ -66,7 +56,39 @@ def refuse_purged(reader: Reader, ours: ObjectId, theirs: ObjectId) -> None:
         )
 
 
-def _problems(commits: frozenset[ObjectId]) -> list[Problem]:
+def refuse_brought_back(reader: Reader, head: ObjectId, others: Collection[ObjectId]) -> None:
+    """Raise an error if commits of rescues and pins have what was purged from a history.
+
+    Raises:
+        UntrustedError: One of them has it in its history, or it cannot be read what was purged.
+        CorruptionError: A commit is missing or damaged.
+    """
+    if others:
+        _refuse(reader, _told(reader, head), head, others)
+
+
+def _told(reader: Reader, theirs: ObjectId) -> Purged:
+    try:
+        return purged_at(reader.source, graph.root(reader.source, theirs))
+    except GitStateError as error:
+        raise UntrustedError(f"what was fetched does not say what was purged there: {error.message}") from error
+
+
+def _refuse(reader: Reader, purged: Purged, head: ObjectId, others: Collection[ObjectId]) -> None:
+    come = {
+        each
+        for other in (others if purged.entries else ())
+        for each in purged.commits.intersection(beyond(reader.source, other, [head]))
+    }
+    if come:
+        raise UntrustedError(
+            "what was fetched has in its history what was purged here, so nothing of it was taken in",
+            problems=_problems(come),
+            hint="where it comes from the same must be purged, or its branch be replaced by this one's, see " + _HOW,
+        )
+
+
+def _problems(commits: Set[ObjectId]) -> list[Problem]:
     what = "it has what was purged, and so has all that follows it"
     return [Problem("purged", f"revision {commit[:12]}", what, revision=commit) for commit in sorted(commits)]
 

@@ -10,6 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ __all__ = [
     "place",
     "problems",
     "trailers",
+    "well_named",
 ]
 
 FOLDER = "refs/gitstate/rescue/"
@@ -279,9 +281,11 @@ def place(document: str, commit_id: ObjectId) -> str:
 def trailers(
     reason: str, conflicts: Iterable[str] = (), against: ObjectId | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Return what the commit of a rescue says beside its document and event."""
-    found = [(message.RESCUE, reason), *((message.CONFLICT, pointer) for pointer in conflicts)]
-    return (*found, *(() if against is None else ((message.AGAINST, against),)))
+    """Return what the commit of a rescue says beside its document and event. Places beyond measure are the whole."""
+    found = tuple((message.CONFLICT, pointer) for pointer in conflicts)
+    if message.fitting(found) != found:
+        found = ((message.CONFLICT, ""),)
+    return ((message.RESCUE, reason), *found, *(() if against is None else ((message.AGAINST, against),)))
 
 
 def refs(engine: Engine) -> Mapping[str, ObjectId]:
@@ -291,13 +295,15 @@ def refs(engine: Engine) -> Mapping[str, ObjectId]:
     """
     found: dict[str, ObjectId] = {}
     for ref in engine.refs(FOLDER):
-        match = _REF.fullmatch(ref)
-        try:
-            if match is not None and engine.ref(ref) == match[2]:
-                found[ref] = match[2]
-        except CorruptionError:
-            continue  # `verify` names it
-    return found
+        with suppress(CorruptionError):  # `verify` names it
+            found[ref] = engine.ref(ref) or ""
+    return well_named(found)
+
+
+def well_named(refs: Mapping[str, ObjectId]) -> Mapping[str, ObjectId]:
+    """Return those of some refs that have the name of a rescue, and stand at the commit that it says."""
+    named = ((_REF.fullmatch(ref), ref, commit_id) for ref, commit_id in refs.items())
+    return {ref: commit_id for match, ref, commit_id in named if match is not None and match[2] == commit_id}
 
 
 def problems(reader: Reader, collections: Sequence[Collection], refs: Iterable[str]) -> tuple[int, list[Problem]]:

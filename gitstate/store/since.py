@@ -7,6 +7,7 @@ from gitstate.engine import graph
 from gitstate.engine.beyond import beyond
 from gitstate.engine.objects import ObjectId
 from gitstate.format.message import Message
+from gitstate.store import walks
 from gitstate.store.documents import Collection, Snapshot, WentBack
 from gitstate.store.reader import Reader
 
@@ -70,19 +71,16 @@ class Since:
         return self._touched[collection.name].get(document, [])
 
     def _look(self, collection: Collection) -> dict[str, list[Touched]]:
-        """Return the commits about each document. One that says which it is about is believed, for to compare the trees
-        of thousands takes seconds; but for a merge, which says it only if it decided something.
-        """
+        """Return the commits about each document. A merge is about those of which it says that it decided something."""
         found: dict[str, list[Touched]] = {}
         words = f"{collection.trailer}: ".encode()
         for commit_id in self.commits:
             commit = graph.read(self._reader.source, commit_id)
             is_merge = len(commit.parents) > 1
             said = Message.parse(commit.message) if words in commit.message else Message("")
-            documents = said.all(collection.trailer)
-            if not documents and not is_merge:
-                before = graph.root(self._reader.source, commit.parents[0]) if commit.parents else None
-                documents = [each for each, _, _ in self._reader.differing(collection, before, commit.tree)]
+            documents = (
+                said.all(collection.trailer) if is_merge else walks.touched(self._reader, collection, commit, said)
+            )
             touched = Touched(commit_id, commit.committer.time, is_merge, collection.joining.went_back(said))
             for document in dict.fromkeys(documents):
                 found.setdefault(document, []).append(touched)

@@ -45,6 +45,10 @@ class ClonesMachine(RuleBasedStateMachine):
         for name in CLONES:
             if self.backends:
                 git(self.folder, "clone", "-q", str(self.remote), name)
+            else:
+                git(self.folder, "init", "-q", "-b", "main", name)
+            # Two that delete a job in the same second would make one commit, if they were the same person.
+            git(self.folder / name, "config", "user.name", name)
             self.backends[name] = backend = GitStateBackend(self.folder / name, durability="normal")
             if name == CLONES[0]:
                 git(self.folder / name, "remote", "add", "origin", str(self.remote))

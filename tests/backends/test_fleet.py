@@ -98,6 +98,25 @@ async def test_saves_are_counted_from_the_oldest_that_is_not_there(
     assert (await machines.here.lag()).saves == 0
 
 
+def commit_at(folder: Path, when: str) -> str:
+    """Make a commit of a time that git itself refuses, and return its id."""
+    tree, parent = git(folder, "rev-parse", "main^{tree}", "main").split()
+    who = f"A <a@b> {when} +0000"
+    text = f"tree {tree}\nparent {parent}\nauthor {who}\ncommitter {who}\n\nodd\n\nGitstate-Job: nightly\n"
+    (folder.parent / "commit").write_text(text)
+    made = git(folder, "hash-object", "-t", "commit", "-w", "--literally", "../commit").strip()
+    git(folder, "update-ref", "refs/heads/main", made)
+    return made
+
+
+@pytest.mark.parametrize("when", ["9" * 18, "-" + "9" * 18])
+async def test_times_that_are_none_stop_nothing(machines: Machines, when: str) -> None:
+    odd = commit_at(machines.hub.parent / "here", when)
+    assert (await machines.here.lag()).saves == 1
+    assert (await only(machines.here)).unpushed == 1
+    assert [each.revision for each in await machines.here.history("nightly", 10)].count(odd) == 1
+
+
 async def test_a_merge_is_a_commit_and_no_save(machines: Machines) -> None:
     await run_sheet(machines.here, 2)
     await machines.run_there(3)
@@ -304,6 +323,15 @@ async def test_offline_it_shows_what_was_seen_last_and_says_what_is_wrong(machin
     assert fleet.jobs[0].unmerged == 2
     assert fleet.failures["origin"].code == "no-repository"
     assert fleet.remotes[0].seen is not None
+
+
+async def test_a_remote_that_has_no_store_hides_nothing(machines: Machines, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main", "code")
+    git(tmp_path / "code", "commit", "-q", "--allow-empty", "-m", "code")
+    await machines.here.add_remote("code", str(tmp_path / "code"))
+    fleet = await machines.here.fleet(fetch=True)
+    assert fleet.failures["code"].code == "unsupported"
+    assert [each.job_id for each in fleet.jobs] == ["nightly"]
 
 
 async def test_without_remotes_the_jobs_are_those_that_are_here(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from gitstate.errors import (
 from gitstate.format.purged import Purged
 from gitstate.store.purge import refuse_purged
 from gitstate.store.purging import Purging
+from tests import servers
 from tests.backends.test_purge import FORMS, NAME, SECRET, purge, state_of, work
 from tests.git import fsck, git, unpack
 from tests.remains import holders
@@ -526,6 +527,24 @@ async def test_histories_that_would_bring_it_back_are_refused(store: Path, tmp_p
     git(clone, "fetch", "-q", store, "main:refs/fetched/new")
     async with GitStateBackend(clone) as backend:
         refuse_purged(backend.store.reader, backend.store.head(), git(clone, "rev-parse", "refs/fetched/new").strip())
+
+
+async def test_rescues_and_pins_do_not_bring_it_to_who_begins_with_what_is_left(store: Path, tmp_path: Path) -> None:
+    old, hub = git(store, "rev-parse", "main").strip(), servers.bare(tmp_path / "hub.git")
+    git(store, "push", "-q", hub, f"{old}:refs/gitstate/rescue/weekly/{old}", f"{old}:refs/tags/jobs/weekly/old")
+    await purge(store, NAME)
+    git(store, "push", "-q", hub, "main")
+    async with await GitStateBackend.clone(str(hub), tmp_path / "clone") as clone:
+        assert await clone.rescues() == []
+        assert await clone.pins("weekly") == []
+        report = await clone.fetch()
+        assert {(each.fate, each.revision) for each in report.companions} == {("refused", old)}
+    async with GitStateBackend(tmp_path / "blank") as blank:
+        report = await blank.sync(str(hub))
+        assert {each.fate for each in report.companions} == {"refused"}
+        assert "what was purged" in report.companions[0].detail
+    for path in (tmp_path / "clone", tmp_path / "blank"):
+        clean(path)
 
 
 async def test_verify_says_that_it_is_back(store: Path) -> None:

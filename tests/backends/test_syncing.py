@@ -12,6 +12,8 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
 from gitstate.engine.wire.transport import Outgoing, Transport
+from gitstate.store.parking import keep_losers
+from gitstate.store.remote import sync
 from gitstate.store.remote.outcomes import SyncReport
 from tests.git import fsck, git
 
@@ -148,6 +150,50 @@ async def test_what_cannot_be_merged_is_put_aside_and_travels(tmp_path: Path, hu
         report = await other.sync()
         assert fates(report) == ["dropped here"] and refs(tmp_path / "other", RESCUES) == []
         assert refs(tmp_path / "other", "refs/gitstate/") == refs(tmp_path / "one", "refs/gitstate/") == []
+
+
+async def test_a_merge_that_saves_overtake_keeps_what_lost_once(
+    tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["ours, later", "ours, last"]
+
+    def overtaken(*words: Any) -> Any:
+        found = keep_losers(*words)
+        if texts:
+            asyncio.run_coroutine_threadsafe(rename(one, texts.pop(0)), loop).result(30)
+        return found
+
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        one, other = await two(tmp_path, hub, stack)
+        await rename(other, "theirs")
+        await other.sync()
+        await rename(one, "ours")
+        monkeypatch.setattr(sync, "keep_losers", overtaken)
+        assert fates(await one.sync()) == ["kept"]
+        (rescue,) = await one.rescues()
+        assert (await one.show_rescue(rescue.name)).value["job_name"] == "theirs"
+        assert rescue.against is not None
+        assert git(tmp_path / "one", "log", "-1", "--format=%P", "main").split()[0] == rescue.against
+
+
+async def test_what_was_parked_beyond_measure_is_taken_in_by_others(tmp_path: Path, hub: Path) -> None:
+    async with AsyncExitStack() as stack:
+        one, other = await two(tmp_path, hub, stack)
+        for backend, text in ((other, "theirs"), (one, "ours")):
+            state = await backend.load("nightly")
+            assert state is not None
+            state.metadata = {"k" * 1_100_000: text}
+            await backend.save(state)
+        await other.sync()
+        assert fates(await one.sync()) == ["kept"]
+        report = await other.sync()
+        assert (results(report), fates(report)) == ({"nightly": "fast-forwarded"}, ["received"])
+        (rescue,) = await other.rescues()
+        assert rescue.places == ("",)
+        await other.apply_rescue(rescue.name)
+        state = await other.load("nightly")
+        assert state is not None and [*state.metadata.values()] == ["theirs"]
 
 
 async def test_a_remote_that_was_made_anew_drops_nothing_here(tmp_path: Path, hub: Path) -> None:

@@ -19,7 +19,7 @@ from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
 from gitstate.store import histories
 from gitstate.store.histories import DocumentConflict, JoinedHistories, OnConflict, told
-from gitstate.values.merge import Rules, add_deltas
+from gitstate.values.merge import Conflict, Rules, add_deltas
 from tests.store.worlds import NOTED, World
 from tests.stores import JOBS
 
@@ -545,6 +545,21 @@ def test_the_message_says_what_was_decided() -> None:
     for words in ("a: parked at /x", "of Ada", "b: merged", "c: invalid", "it is bad", "of Ben", "README"):
         assert words in body
     assert "d" not in body.split(": ")[0]
+
+
+def test_a_message_is_no_larger_than_what_others_take_in() -> None:
+    world = World()
+    start = world.begin({"a": {"x": 0}})
+    joined = world.join(world.save(start, {"a": {"x": 1}}), world.save(start, {"a": {"y": 1}}))
+    (outcome,) = joined.outcomes
+    long = Conflict("/" + "k" * 2_000_000 + "\n\nGitstate-Note: b", 0, 1, 2)
+    outcomes = (outcome._replace(conflicts=(long,)), *(outcome._replace(document=f"{n:0100}") for n in range(9000)))
+    body, trailers = told(replace(joined, outcomes=outcomes))
+    said = Message("merged", body, trailers)
+    assert len(said.to_bytes()) < 2**19
+    assert Message.parse(said.to_bytes()) == said
+    assert said.get("Gitstate-Event") == "merged" and len(said.all("Gitstate-Note")) > 2000
+    assert "\n\n" not in body
 
 
 # Laws

@@ -17,6 +17,7 @@ import pytest
 from gitstate import errors
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft
+from gitstate.store.remote import companions
 from gitstate.store.remote.cloning import clone, folder_for
 from gitstate.store.remote.outcomes import SyncReport
 from gitstate.store.store import Store
@@ -25,6 +26,7 @@ from tests.git import fsck, git
 from tests.stores import NOTES
 
 MAIN = "refs/heads/main"
+RESCUES = "refs/gitstate/rescue/"
 
 
 def save(store: Store, document: str, **value: Any) -> None:
@@ -312,6 +314,31 @@ def test_a_hostile_rescue_is_left_out_and_stops_nothing(tmp_path: Path, hub: Pat
         assert not report.is_clean and "link" in report.companions[0].detail
         assert value_of(one, "of-the-other") is not None
         assert refs(tmp_path / "one", "refs/gitstate/rescue/") == []
+
+
+def test_more_rescues_than_a_side_may_have_stay_behind_and_stop_nothing(
+    tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(companions, "_MOST", 2)
+    with opened(tmp_path / "one") as one, cloned(hub, tmp_path / "other") as other:
+        for number in range(3):
+            save(other, "shared", n=number)
+            revision = head(tmp_path / "other")
+            git(tmp_path / "other", "update-ref", f"{RESCUES}shared/{revision}", revision)
+        for store, side in ((other, "there"), (one, "here")):
+            for _ in range(2):
+                report = store.remotes.sync()
+                (left,) = [each for each in report.companions if each.fate == "refused"]
+                assert f"no more than 2 rescues and pins are kept {side}, and 1 stay behind" in left.detail
+            if side == "there":
+                git(hub, "fetch", "-q", tmp_path / "other", f"{RESCUES}*:{RESCUES}*")
+        assert len(refs(tmp_path / "one", RESCUES)) == 2
+        assert value_of(one, "shared") == {"id": "shared", "n": 2}
+        rescues = one.rescues(NOTES)
+        rescues.drop(rescues.all()[0])
+        fates = [each.fate for each in one.remotes.sync().companions]
+        assert sorted(fates) == ["dropped there", "received"]
+        assert one.remotes.sync().is_up_to_date
 
 
 def test_a_clone_into_what_a_killed_one_left_begins_anew(tmp_path: Path, hub: Path) -> None:

@@ -8,7 +8,7 @@ from gitstate.engine.beyond import beyond
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.transfer.incoming import Incoming
 from gitstate.errors import UnsupportedError, UnsupportedFormatError, UntrustedError
-from gitstate.store.purge import refuse_purged
+from gitstate.store.purge import refuse_brought_back, refuse_purged
 from gitstate.store.reader import FORMAT_FILE
 from gitstate.store.remote.companions import Difference
 from gitstate.store.remote.links import Link
@@ -126,9 +126,12 @@ class _Arrival:
                     f"{link.branch} is no store: {FORMAT_FILE} is missing at {tip[:12]}; it was left alone",
                     hint="name the branch that holds the state with --branch, or choose another remote",
                 ) from None
-        for head in self._heads:
-            for each in tips:
-                refuse_purged(reader, head, incoming.commit(each))
+        if tip is not None and tip in tips:
+            for head in self._heads:
+                refuse_purged(reader, head, tip)
+        others = [incoming.commit(each) for each in tips if each != tip]
+        for head in (*self._heads, *([] if tip is None else [tip])):
+            refuse_brought_back(reader, head, others)
 
     def _note(self) -> None:
         """Let refs stand at what is here now."""

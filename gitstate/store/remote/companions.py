@@ -6,14 +6,14 @@ goes to the other; what was seen there and is gone on one side was dropped there
 is made where it is missing, and never moved or removed.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.remotes import tracking
-from gitstate.errors import ReadOnlyError, StaleError, TooLargeError, UnsupportedError
+from gitstate.errors import ReadOnlyError, StaleError, UnsupportedError
 from gitstate.store import pins, rescues
 from gitstate.store.documents import Collection
 from gitstate.store.remote.outcomes import Companion
@@ -21,9 +21,7 @@ from gitstate.store.rescues import FOLDER as RESCUES
 
 __all__ = ["Companions", "Difference"]
 
-
-_RESCUE = re.compile(r"[^/]+/([0-9a-f]{40})")
-_MOST = 10_000  # refs of a remote
+_MOST = 10_000  # rescues and pins on one side: what is more stays where it is
 
 
 @dataclass
@@ -32,6 +30,7 @@ class Difference:
 
     ``send`` are missing there and ``fetch`` here; ``drop_there`` and ``drop_here`` were dropped on the other side.
     ``differs`` are pins that stand elsewhere there. ``seen`` are to be noted as being there, ``unseen`` as gone.
+    ``left`` tells of those that stay where they are because the other side has too many.
     """
 
     send: dict[str, ObjectId] = field(default_factory=dict)
@@ -41,6 +40,7 @@ class Difference:
     differs: dict[str, ObjectId] = field(default_factory=dict)
     seen: dict[str, ObjectId] = field(default_factory=dict)
     unseen: dict[str, ObjectId] = field(default_factory=dict)
+    left: list[Companion] = field(default_factory=list)
 
 
 class Companions:
@@ -64,12 +64,23 @@ class Companions:
         it has not. None: that cannot be told yet, so what was seen there is left alone.
         """
         found = Difference()
-        self._compare_rescues(found, self._rescues_of(there), is_same=is_same)
-        self._compare_pins(found, there)
+        ours = {ref for folder in self._pins for ref in self._engine.refs(folder)}
+        theirs = {ref: commit_id for ref, commit_id in there.items() if ref.startswith(self._pins)}
+        self._compare_pins(found, ours, theirs)
+        kept, known = rescues.refs(self._engine), rescues.well_named(there)
+        self._compare_rescues(found, kept, known, is_same=is_same)
+        found.left += _bound(found.fetch, len(ours) + len(kept), "here")
+        found.left += _bound(found.send, len(theirs) + len(known), "there")
         return found
 
-    def _compare_rescues(self, found: Difference, there: Mapping[str, ObjectId], *, is_same: bool | None) -> None:
-        here = rescues.refs(self._engine)
+    def _compare_rescues(
+        self,
+        found: Difference,
+        here: Mapping[str, ObjectId],
+        there: Mapping[str, ObjectId],
+        *,
+        is_same: bool | None,
+    ) -> None:
         seen = self._seen()
         for ref, commit_id in sorted({**seen, **here, **there}.items()):
             is_known = ref in seen and is_same is not False
@@ -83,28 +94,16 @@ class Companions:
             elif is_same:
                 (found.drop_there if ref in there else found.drop_here)[ref] = commit_id
 
-    def _compare_pins(self, found: Difference, there: Mapping[str, ObjectId]) -> None:
-        here = {ref for folder in self._pins for ref in self._engine.refs(folder)}
-        theirs = {ref: commit_id for ref, commit_id in there.items() if ref.startswith(self._pins)}
-        _refuse_too_many(theirs)
-        for ref in sorted(here | theirs.keys()):
+    def _compare_pins(self, found: Difference, here: set[str], there: Mapping[str, ObjectId]) -> None:
+        for ref in sorted(here | there.keys()):
             ours = self._engine.ref(ref) if ref in here else None
-            if ref not in theirs:
+            if ref not in there:
                 if ours is not None:  # else it is a tag of something else
                     found.send[ref] = ours
             elif ref not in here:
-                found.fetch[ref] = theirs[ref]
-            elif theirs[ref] != ours and (ours is None or self._engine.peeled(theirs[ref]) != ours):
-                found.differs[ref] = theirs[ref]
-
-    def _rescues_of(self, there: Mapping[str, ObjectId]) -> dict[str, ObjectId]:
-        rescues = {}
-        for ref, commit_id in there.items():
-            name = _RESCUE.fullmatch(ref.removeprefix(RESCUES)) if ref.startswith(RESCUES) else None
-            if name is not None and name[1] == commit_id:
-                rescues[ref] = commit_id
-        _refuse_too_many(rescues)
-        return rescues
+                found.fetch[ref] = there[ref]
+            elif there[ref] != ours and (ours is None or self._engine.peeled(there[ref]) != ours):
+                found.differs[ref] = there[ref]
 
     def _seen(self) -> dict[str, ObjectId]:
         if not self._remote:
@@ -115,8 +114,9 @@ class Companions:
 
     @staticmethod
     def differing(difference: Difference) -> list[Companion]:
-        """Return what is to be told of pins that are others there."""
-        return [Companion(ref, commit_id, "differs") for ref, commit_id in difference.differs.items()]
+        """Return what is to be told of pins that are others there, and of what stays where it is."""
+        differs = [Companion(ref, commit_id, "differs") for ref, commit_id in difference.differs.items()]
+        return [*differs, *difference.left]
 
     def take(self, arrived: Mapping[str, ObjectId]) -> list[Companion]:
         """Make refs that came, with all that they need, of the remote's."""
@@ -174,8 +174,10 @@ class Companions:
         return f"{tracking(self._remote)[1]}rescue/"
 
 
-def _refuse_too_many(refs: Mapping[str, ObjectId]) -> None:
-    if len(refs) > _MOST:
-        raise TooLargeError(
-            f"the remote has {len(refs)} rescues or pins, more than {_MOST}", hint="look at them: `git ls-remote`"
-        )
+def _bound(moving: dict[str, ObjectId], count: int, where: str) -> list[Companion]:
+    """Leave out what is too much for a side that has so many already; return what is to be told of that."""
+    surplus = dict(islice(moving.items(), max(0, _MOST - count), None))
+    for ref in surplus:
+        del moving[ref]
+    why = f"no more than {_MOST:,} rescues and pins are kept {where}, and {len(surplus):,} stay behind: drop some"
+    return [Companion(ref, commit_id, "refused", why) for ref, commit_id in islice(surplus.items(), 1)]

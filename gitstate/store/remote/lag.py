@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gitstate import clock
 from gitstate.engine import graph
@@ -75,7 +75,7 @@ def measured(
     ancestry = Ancestry(source, ahead[-1]) if ahead else None
     sketches = [ancestry.get(commit_id) for commit_id in reversed(ahead)] if ancestry else []
     times = [sketch.time for sketch in sketches if len(sketch.parents) < 2]
-    since = datetime.fromtimestamp(min(times), UTC) if times else None
+    since = clock.moment(min(times)) if times else None
     return Lag(
         remote=remote,
         tip=standing.tip,
@@ -92,8 +92,7 @@ def measured(
 def touched(reader: Reader, collection: Collection, commits: Sequence[ObjectId]) -> dict[str, list[ObjectId]]:
     """Return the documents that commits made, changed or deleted, each with those that did so in the order given.
 
-    Merges are left out: they bring together what others did. A commit that says which document it is about is
-    believed; to look into each takes a hundred times as long where there are many documents.
+    Merges are left out: they bring together what others did.
 
     Raises:
         CorruptionError: A commit or tree is missing or damaged.
@@ -102,7 +101,6 @@ def touched(reader: Reader, collection: Collection, commits: Sequence[ObjectId])
     for commit_id in commits:
         commit = graph.read(reader.source, commit_id)
         if len(commit.parents) < 2:
-            named = Message.parse(commit.message).all(collection.trailer)
-            for document in named or walks.changed_by(reader, collection, commit):
+            for document in walks.touched(reader, collection, commit, Message.parse(commit.message)):
                 found.setdefault(document, []).append(commit_id)
     return found

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gitstate import clock
 from gitstate.engine import remotes, sightings
 from gitstate.engine.beyond import beyond, is_in_history
 from gitstate.errors import ClosedError, DivergedError, InvalidInputError
 from gitstate.store.remote.outcomes import FetchReport, PushReport, Standing
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gitstate.engine.remotes import Remote
     from gitstate.engine.wire.transport import Progress
     from gitstate.store.histories import OnConflict
@@ -110,7 +112,7 @@ class Remotes:
         """
         remote = self.find(name)
         time = sightings.last(self._parts.repository, remote) if remote.name else None
-        return None if time is None else datetime.fromtimestamp(time, UTC)
+        return None if time is None else clock.moment(time)
 
     def fetch(
         self, name: str = DEFAULT_REMOTE, *, timeout: float = TIMEOUT, progress: Progress | None = None
@@ -135,9 +137,10 @@ class Remotes:
         from gitstate.store.remote import arrivals
 
         with self._alone():
-            link = self._link(self.find(name), timeout, progress)
+            remote = self.find(name)
+            link = self._link(remote, timeout, progress)
             arrived = arrivals.fetch(link, self._parts.reader.head())
-            self._note_seen(name)
+            self._note_seen(remote)
             return FetchReport(link.name, arrived.before, arrived.tip, arrived.fetched, tuple(arrived.companions))
 
     def push(
@@ -160,7 +163,8 @@ class Remotes:
         from gitstate.store.remote import departures
 
         with self._alone():
-            link = self._link(self.find(name), timeout, progress)
+            remote = self.find(name)
+            link = self._link(remote, timeout, progress)
             link.settle()
             look = departures.push(link)
             if look.rejected and look.sent_others:  # they may be what was refused
@@ -172,7 +176,7 @@ class Remotes:
                     f"{link.branch} has commits that are not here; nothing was pushed",
                     hint="`gitstate sync` merges them",
                 )
-            self._note_seen(name)
+            self._note_seen(remote)
             return PushReport(link.name, look.before, look.head, look.pushed, tuple(look.companions))
 
     def sync(
@@ -203,8 +207,9 @@ class Remotes:
         if on_conflict not in _ON_CONFLICT:
             raise InvalidInputError(f"there is no on_conflict {on_conflict!r}", hint=f"use {', '.join(_ON_CONFLICT)}")
         with self._alone():
-            report = sync.sync(self._link(self.find(name), timeout, progress), on_conflict=on_conflict)
-            self._note_seen(name)
+            remote = self.find(name)
+            report = sync.sync(self._link(remote, timeout, progress), on_conflict=on_conflict)
+            self._note_seen(remote)
             return report
 
     def _link(self, remote: Remote, timeout: float, progress: Progress | None) -> Link:
@@ -214,8 +219,7 @@ class Remotes:
             raise InvalidInputError(f"a timeout is a number of seconds above 0, not {timeout!r}")
         return Link(self._parts, remote, timeout=float(timeout), progress=progress)
 
-    def _note_seen(self, name: str) -> None:
-        remote = self.find(name)
+    def _note_seen(self, remote: Remote) -> None:
         if remote.name:
             sightings.note(self._parts.repository, remote)
 

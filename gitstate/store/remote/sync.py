@@ -16,7 +16,7 @@ from gitstate.format.message import Message
 from gitstate.store.batch import Joined, Onward
 from gitstate.store.documents import Collection
 from gitstate.store.histories import DocumentOutcome, JoinedHistories, OnConflict, join, told
-from gitstate.store.parking import Losing, keep_losers
+from gitstate.store.parking import Losing, Parked, keep_losers
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.remote import arrivals, departures
 from gitstate.store.remote.departures import Look
@@ -120,23 +120,39 @@ class _Sync:
 
     def _join(self, theirs: ObjectId) -> None:
         """Merge what was fetched, and is complete, into the head, as one write."""
+        made: dict[str, ObjectId] = {}  # rescues, also those of merges that did not come to be
         for attempt in range(_OUTSIDE + 1):
             self._link.check_open()
             ours = self._parts.reader.head()
             if is_in_history(self._parts.engine, theirs, ours):
                 return
             merge = _Merge(self._link, ours, theirs, self._on_conflict, may_stay=attempt < _OUTSIDE)
-            self._tell(merge.put_aside())
+            self._put_aside(merge, made)
             try:
-                self._parts.writer.submit_merge(merge.edit).result()
+                published = self._parts.writer.submit_merge(merge.edit).result()
             except _MovedError:
                 continue
-            self._tell(merge.put_aside())
+            kept = self._put_aside(merge, made)
+            if published is not None:
+                self._drop({ref: commit_id for ref, commit_id in made.items() if ref not in kept})
             for outcome in map(Outcome.of, merge.joined.outcomes):
                 key = outcome.collection, outcome.document
                 self._outcomes[key] = worst(self._outcomes.get(key), outcome)
             self._clashes |= dict.fromkeys(merge.joined.clashes)
             return
+
+    def _put_aside(self, merge: "_Merge", made: dict[str, ObjectId]) -> set[str]:
+        """Keep what a merge leaves behind, and note what was not there before; return the refs."""
+        parked = merge.put_aside()
+        made |= {each.rescue.ref: each.rescue.commit for each in parked if each.is_new}
+        self._tell(Companion(each.rescue.ref, each.rescue.commit, "kept", each.rescue.document) for each in parked)
+        return {each.rescue.ref for each in parked}
+
+    def _drop(self, refs: dict[str, ObjectId]) -> None:
+        """Drop what was kept for merges that others did not let come to be."""
+        self._link.companions.drop(refs)
+        for ref in refs:
+            del self._companions[ref]
 
     def _report(self, look: Look, rounds: int) -> SyncReport:
         return SyncReport(
@@ -166,6 +182,7 @@ class _Merge:
         self._on_conflict: OnConflict = on_conflict
         self._may_stay = may_stay
         self._aside: JoinedHistories | None = None  # whose losers were put aside
+        self._parked: list[Parked] = []
         self.joined = self._join(link.parts.reader, ours)
 
     def _join(self, reader: Reader, ours: ObjectId) -> JoinedHistories:
@@ -173,25 +190,24 @@ class _Merge:
         alone = _beside_nothing(reader, collections, ours, self._theirs)
         return alone or join(reader, collections, ours, self._theirs, on_conflict=self._on_conflict)
 
-    def put_aside(self) -> list[Companion]:
+    def put_aside(self) -> list[Parked]:
         """Keep what did not make it whole; once more if another head than the one that was expected was merged."""
-        if self.joined is self._aside:
-            return []
-        self._aside = self.joined
-        parts, heads = self._link.parts, {"ours": self._theirs, "theirs": self._ours}
-        losing = [
-            Losing(
-                each.collection,
-                each.document,
-                each.revision,
-                PARKED if each.conflicts else INVALID,
-                tuple(conflict.pointer for conflict in each.conflicts),
-                heads[each.side],
-            )
-            for each in self.joined.losers
-        ]
-        kept = keep_losers(parts.engine, parts.reader, losing)
-        return [Companion(each.rescue.ref, each.rescue.commit, "kept", each.rescue.document) for each in kept]
+        if self.joined is not self._aside:
+            self._aside = self.joined
+            parts, heads = self._link.parts, {"ours": self._theirs, "theirs": self._ours}
+            losing = [
+                Losing(
+                    each.collection,
+                    each.document,
+                    each.revision,
+                    PARKED if each.conflicts else INVALID,
+                    tuple(conflict.pointer for conflict in each.conflicts),
+                    heads[each.side],
+                )
+                for each in self.joined.losers
+            ]
+            self._parked = keep_losers(parts.engine, parts.reader, losing)
+        return self._parked
 
     def edit(self, reader: Reader, tip: ObjectId) -> Joined | Onward | None:
         """Give the writer what to publish, under its lock."""
