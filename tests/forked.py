@@ -4,7 +4,8 @@ A command takes a quarter of a second to start, nearly all of it imports, and th
 hundreds. So a folder is put in front of ``PATH`` whose ``gitstate`` is a small script. It hands its arguments, folder,
 variables, umask and standard files to the server, which forks. The child runs ``main`` in a process of its own and ends
 as any program does; the script passes on the signals that it gets, and ends as the child ended. The server has run
-nothing of a store, so a child knows no more than one that was started.
+nothing of a store, so a child knows no more than one that was started. A ``python`` beside it does the same for
+``python -m gitstate``, which is what hooks and drivers of git run; anything else it gives to the real one.
 
 What Python reads of the environment when it starts cannot be changed in a child. Where that, or a closed standard file,
 asks for it, the script starts a real ``gitstate``; so it does everywhere but on Linux, and when there is no server.
@@ -46,8 +47,18 @@ import _signal, _socket, marshal, os, sys
 def started(environ):
     return {{k: v for k, v in environ.items() if k.startswith(("LC_", "PYTHON")) or k in ("LANG", "LANGUAGE")}}
 
+real = {command!r}
+words = sys.argv[1:]
+if os.path.basename(sys.argv[0]) == "python":
+    asked = [word for word in words[:3] if word != "-P"][:2]
+    if asked in (["-m", "gitstate"], ["-m", "gitstate.cli.main"]):
+        real = ""
+        words = words[words.index(asked[1]) + 1 :]
+    else:
+        os.execv({python!r}, [{python!r}, *words])
+
 def start_a_real_one():
-    os.execv({command!r}, [{command!r}, *sys.argv[1:]])
+    os.execv(real or {python!r}, [real or {python!r}, *sys.argv[1:]])
 
 def main():
     environ = dict(os.environ)
@@ -65,7 +76,7 @@ def main():
     os.umask(umask)
     signals = _signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1
     ignored = [number for number in signals if _signal.getsignal(number) == _signal.SIG_IGN]
-    request = marshal.dumps((sys.argv[1:], environ, umask, [int(number) for number in ignored]))
+    request = marshal.dumps((words, environ, umask, [int(number) for number in ignored]))
     link.sendmsg([len(request).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
     link.sendall(request)
     child = int.from_bytes(link.recv(4, _socket.MSG_WAITALL), "big")
@@ -108,6 +119,7 @@ def gitstate_in_front(environment: Mapping[str, str]) -> Iterator[dict[str, str]
             _SCRIPT.format(python=sys.executable, command=str(command), address=str(address), environ=read)
         )
         script.chmod(0o755)
+        (folder / "python").symlink_to(script)
         yield dict(environment) | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
     finally:
         server.kill()
@@ -249,6 +261,7 @@ def _serve(address: str) -> None:
             importlib.import_module(module.name)
     for name in ("rich.live", "rich.table", "rich.progress", "rich.progress_bar", "asyncio", "pydantic"):
         importlib.import_module(name)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell in the background has us ignore
     gc.collect()
     gc.freeze()  # what was imported stays shared with the children
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
