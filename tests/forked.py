@@ -157,6 +157,7 @@ class _Server:
         request = _received(link, int.from_bytes(size, "big"))
         child = os.fork() if request else -1
         if not child:
+            sys.executable = str(Path(listener.getsockname()).with_name("python"))  # for hooks and drivers of git
             self._forget()
             _become(given, *marshal.loads(request))
         for file in given:
