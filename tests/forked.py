@@ -13,6 +13,7 @@ asks for it, the script starts a real ``gitstate``; so it does everywhere but on
 
 import array
 import atexit
+import fcntl
 import gc
 import importlib
 import io
@@ -26,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -34,7 +36,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["gitstate_in_front"]
+__all__ = ["CONTROLLED", "gitstate_in_front"]
+
+CONTROLLED = "TESTS_FORKED_CONTROLLED"
+"""The variable that tells a command that its standard input is the terminal whose Ctrl-C shall reach it."""
 
 _PROJECT = Path(__file__).parents[1]
 _FILES = 4  # that a script hands over: the three standard ones, and its folder
@@ -220,6 +225,9 @@ def _become(
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     os.umask(umask)
+    if environ.pop(CONTROLLED, None):
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()
