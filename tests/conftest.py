@@ -4,6 +4,7 @@ memory.
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give tests their folders on a file system in memory, if there is one: what they do is the same, and a fifth of
     the time went into a disk. ``--basetemp`` names another place.
     """
+    # A shell has what it runs in the background ignore Ctrl-C, and so all that is started here: tests of it would hang.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.basetemp is None and _has_room():
         _remove_left()
         config.option.basetemp = tempfile.mkdtemp(prefix=f"{_BEGINNING}{os.getpid()}-", dir=_IN_MEMORY)

@@ -270,7 +270,6 @@ def _serve(address: str) -> None:
             importlib.import_module(module.name)
     for name in ("rich.live", "rich.table", "rich.progress", "rich.progress_bar", "asyncio", "pydantic"):
         importlib.import_module(name)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell in the background has us ignore
     gc.collect()
     gc.freeze()  # what was imported stays shared with the children
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

@@ -79,14 +79,9 @@ def watching(forking: dict[str, str], folder: Path) -> "Iterator[subprocess.Pope
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_signals_are_passed_on(forking: dict[str, str], tmp_path: Path, number: int, status: int) -> None:
-    # A shell has what it runs in the background ignore Ctrl-C, and so this process may, and all that it starts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with watching(forking, tmp_path / "state") as process:
-            process.send_signal(number)
-            assert process.wait(30) == status
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with watching(forking, tmp_path / "state") as process:
+        process.send_signal(number)
+        assert process.wait(30) == status
 
 
 def test_who_is_killed_takes_the_child_along(forking: dict[str, str], tmp_path: Path) -> None:
