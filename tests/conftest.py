@@ -4,6 +4,8 @@ memory.
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import stores
+from tests.forked import gitstate_in_front
 
 settings.register_profile(
     "default",
@@ -26,6 +29,7 @@ settings.load_profile("default")
 GIT_CONFIG = "[user]\n\tname = A Tester\n\temail = tester@example.org\n[init]\n\tdefaultBranch = main\n"
 
 
+_PYTHON = sys.executable
 _IN_MEMORY = Path("/dev/shm")
 _ROOM = 2 << 30  # bytes; the folder of a test that passed goes at once
 _BEGINNING = "gitstate-tests-"
@@ -36,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give tests their folders on a file system in memory, if there is one: what they do is the same, and a fifth of
     the time went into a disk. ``--basetemp`` names another place.
     """
+    # A shell has what it runs in the background ignore Ctrl-C, and so all that is started here: tests of it would hang.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.basetemp is None and _has_room():
         _remove_left()
         config.option.basetemp = tempfile.mkdtemp(prefix=f"{_BEGINNING}{os.getpid()}-", dir=_IN_MEMORY)
@@ -77,6 +84,26 @@ def hermetic_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("HOME", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT"):
         del os.environ[name]
     os.environ |= kept
+
+
+@pytest.fixture(scope="session")
+def python_in_front(hermetic_home: Path) -> Iterator[Path]:
+    """Give a ``python`` whose ``-m gitstate`` is forked from one process, see :mod:`tests.forked`."""
+    with gitstate_in_front(os.environ) as variables:
+        is_there = variables["PATH"] != os.environ["PATH"]
+        yield Path(variables["PATH"].split(os.pathsep)[0], "python") if is_there else Path(sys.executable)
+
+
+@pytest.fixture
+def forked(python_in_front: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``python -m gitstate``, as hooks and drivers of git run it, be forked and not started."""
+    monkeypatch.setattr(sys, "executable", str(python_in_front))
+
+
+@pytest.fixture
+def started(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be started after all, in a module whose tests have it forked."""
+    monkeypatch.setattr(sys, "executable", _PYTHON)
 
 
 @pytest.fixture(autouse=True)

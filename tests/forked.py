@@ -4,7 +4,8 @@ A command takes a quarter of a second to start, nearly all of it imports, and th
 hundreds. So a folder is put in front of ``PATH`` whose ``gitstate`` is a small script. It hands its arguments, folder,
 variables, umask and standard files to the server, which forks. The child runs ``main`` in a process of its own and ends
 as any program does; the script passes on the signals that it gets, and ends as the child ended. The server has run
-nothing of a store, so a child knows no more than one that was started.
+nothing of a store, so a child knows no more than one that was started. A ``python`` beside it does the same for
+``python -m gitstate``, which is what hooks and drivers of git run; anything else it gives to the real one.
 
 What Python reads of the environment when it starts cannot be changed in a child. Where that, or a closed standard file,
 asks for it, the script starts a real ``gitstate``; so it does everywhere but on Linux, and when there is no server.
@@ -12,6 +13,7 @@ asks for it, the script starts a real ``gitstate``; so it does everywhere but on
 
 import array
 import atexit
+import fcntl
 import gc
 import importlib
 import io
@@ -25,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -33,7 +36,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["gitstate_in_front"]
+__all__ = ["CONTROLLED", "gitstate_in_front"]
+
+CONTROLLED = "TESTS_FORKED_CONTROLLED"
+"""The variable that tells a command that its standard input is the terminal whose Ctrl-C shall reach it."""
 
 _PROJECT = Path(__file__).parents[1]
 _FILES = 4  # that a script hands over: the three standard ones, and its folder
@@ -46,8 +52,18 @@ import _signal, _socket, marshal, os, sys
 def started(environ):
     return {{k: v for k, v in environ.items() if k.startswith(("LC_", "PYTHON")) or k in ("LANG", "LANGUAGE")}}
 
+real = {command!r}
+words = sys.argv[1:]
+if os.path.basename(sys.argv[0]) == "python":
+    asked = [word for word in words[:3] if word != "-P"][:2]
+    if asked in (["-m", "gitstate"], ["-m", "gitstate.cli.main"]):
+        real = ""
+        words = words[words.index(asked[1]) + 1 :]
+    else:
+        os.execv({python!r}, [{python!r}, *words])
+
 def start_a_real_one():
-    os.execv({command!r}, [{command!r}, *sys.argv[1:]])
+    os.execv(real or {python!r}, [real or {python!r}, *sys.argv[1:]])
 
 def main():
     environ = dict(os.environ)
@@ -65,7 +81,7 @@ def main():
     os.umask(umask)
     signals = _signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1
     ignored = [number for number in signals if _signal.getsignal(number) == _signal.SIG_IGN]
-    request = marshal.dumps((sys.argv[1:], environ, umask, [int(number) for number in ignored]))
+    request = marshal.dumps((words, environ, umask, [int(number) for number in ignored]))
     link.sendmsg([len(request).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
     link.sendall(request)
     child = int.from_bytes(link.recv(4, _socket.MSG_WAITALL), "big")
@@ -108,6 +124,7 @@ def gitstate_in_front(environment: Mapping[str, str]) -> Iterator[dict[str, str]
             _SCRIPT.format(python=sys.executable, command=str(command), address=str(address), environ=read)
         )
         script.chmod(0o755)
+        (folder / "python").symlink_to(script)
         yield dict(environment) | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
     finally:
         server.kill()
@@ -145,6 +162,7 @@ class _Server:
         request = _received(link, int.from_bytes(size, "big"))
         child = os.fork() if request else -1
         if not child:
+            sys.executable = str(Path(listener.getsockname()).with_name("python"))  # for hooks and drivers of git
             self._forget()
             _become(given, *marshal.loads(request))
         for file in given:
@@ -207,6 +225,9 @@ def _become(
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     os.umask(umask)
+    if environ.pop(CONTROLLED, None):
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
+from gitstate.cli import main
 from gitstate.errors import GitStateError
 from tests.backends.clones_model import COUNTER, NAME, Clone, Fields, Jobs, disagreed, fits
 from tests.git import fsck, git
+
+pytestmark = pytest.mark.usefixtures("forked")
 
 CLONES = ("anna", "ben", "cleo")
 WHO = st.sampled_from(CLONES)
@@ -58,12 +61,7 @@ class ClonesMachine(RuleBasedStateMachine):
                 self.meet(name, self.clones[name].jobs)
             else:
                 self.meet(name, self.there)
-            subprocess.run(
-                [sys.executable, "-m", "gitstate", "attributes", "install"],
-                cwd=self.folder / name,
-                capture_output=True,
-                check=True,
-            )
+            assert main.run(["attributes", "install", "--store", str(self.folder / name)]) == 0
 
     def run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(call)

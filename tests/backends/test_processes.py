@@ -5,12 +5,12 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -20,29 +20,34 @@ from tests.git import fsck, git
 # The children run nothing but a store of their own, which takes no lock of another thread of this process.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
-MARKER = """
-import asyncio, sys
-from gitstate import GitStateBackend
 
-async def main(path, job_id, sheets, marks):
-    async with GitStateBackend(path) as backend:
+async def mark(folder: Path, job_id: str, sheets: int, marks: int) -> None:
+    async with GitStateBackend(folder) as backend:
         for number in range(marks):  # each mark counts an attempt, so one that is lost is missed
             await backend.mark_sheet_status(job_id, number % sheets + 1, "in_progress")
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
-"""
+
+def fork(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Do something in a process of its own; return its number.
+
+    It is a fork of this one: to start Python again and again takes longer than all the rest.
+    """
+    process = os.fork()
+    if process == 0:
+        status = 1
+        signal.alarm(240)
+        try:
+            asyncio.run(work())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return process
 
 
-def start(program: str, *words: str | int | Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(processes: "list[subprocess.Popen[str]]") -> None:
-    for process in processes:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+def finish(processes: list[int]) -> None:
+    assert [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes] == [0] * len(processes)
 
 
 def commits(folder: Path) -> int:
@@ -66,7 +71,7 @@ def test_marks_of_one_job_from_eight_processes_all_survive(tmp_path: Path) -> No
     folder, sheets, marks = tmp_path / "state", 5, 100
     asyncio.run(prepare(folder, ["one"], sheets))
     before = commits(folder)
-    finish([start(MARKER, folder, "one", sheets, marks) for _ in range(8)])
+    finish([fork(partial(mark, folder, "one", sheets, marks)) for _ in range(8)])
     assert asyncio.run(attempts(folder, "one")) == [8 * marks // sheets] * sheets
     assert commits(folder) - before == 8 * marks
     fsck(folder)
@@ -77,7 +82,7 @@ def test_marks_of_many_jobs_from_eight_processes_all_survive(tmp_path: Path) -> 
     jobs = [f"job-{number}" for number in range(8)]
     asyncio.run(prepare(folder, jobs, sheets))
     before = commits(folder)
-    finish([start(MARKER, folder, job_id, sheets, marks) for job_id in jobs])
+    finish([fork(partial(mark, folder, job_id, sheets, marks)) for job_id in jobs])
     for job_id in jobs:
         assert asyncio.run(attempts(folder, job_id)) == [marks // sheets] * sheets
     assert commits(folder) - before == 8 * marks
@@ -85,19 +90,9 @@ def test_marks_of_many_jobs_from_eight_processes_all_survive(tmp_path: Path) -> 
 
 
 def start_writer(folder: Path) -> tuple[int, TextIO]:
-    """Save in a process without end; return its number, and what it says of each save that it was answered.
-
-    It is a fork of this one: to start Python fifty times takes longer than all the rest.
-    """
+    """Save in a process without end; return its number, and what it says of each save that it was answered."""
     reading, writing = os.pipe()
-    process = os.fork()
-    if process == 0:
-        try:
-            asyncio.run(write(folder, writing))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
+    process = fork(partial(write, folder, writing))
     os.close(writing)
     return process, open(reading)
 

@@ -31,6 +31,15 @@ def revisions(store: Path, job: str = "nightly") -> list[str]:
     return git(store, "log", "--format=%H", "--reverse", "--", f"jobs/{job}").split()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _terminals_are_forked(python_in_front: Path) -> None:
+    """Let what runs on a terminal be forked too."""
+    from tests.cli import test_terminal
+
+    if str(python_in_front) != sys.executable:
+        test_terminal.forked[:] = [str(python_in_front)]
+
+
 @pytest.fixture
 def gitstate(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Gitstate:
     """Run ``gitstate`` with arguments, in an empty folder unless the test goes elsewhere."""

@@ -19,6 +19,7 @@ from gitstate.engine import ancestry
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.reader import ObjectReader
 from tests.cli.conftest import Gitstate, revisions
+from tests.forked import gitstate_in_front
 from tests.stores import leave_damaged
 
 ODD = ["two words", "a*b", "größe→", "it's", "$HOME", "a;b", "~root", "`id`", 'say "x"', "back\\slash", "{a,b}", "#1"]
@@ -32,6 +33,19 @@ read -r _ _ function _ <<<"$(complete -p gitstate | sed 's/.*-F/- -F/')"
 "$function" gitstate
 printf '%s\\n' "${COMPREPLY[@]}"
 """
+
+
+@pytest.fixture(scope="module")
+def front(hermetic_home: object) -> Iterator[Path]:
+    """A folder whose ``gitstate`` is forked in the environment in which bash is run."""
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    with gitstate_in_front(environment) as variables:
+        yield Path(variables["PATH"].split(":")[0])
+
+
+@pytest.fixture(autouse=True)
+def _forked(front: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(front / "python"))
 
 
 def offered(*words: str | Path) -> dict[str, str | None]:

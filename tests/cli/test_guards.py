@@ -17,6 +17,8 @@ from tests.cli.conftest import COMMAND, Gitstate
 from tests.git import git
 from tests.stores import leave_damaged
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 _UNSUPPORTED = EXIT_STATUSES[UnsupportedError][0]
 _UNKNOWN = 3
 _JOB = "jobs/weekly/job.json"
@@ -406,7 +408,7 @@ def test_a_hook_that_finds_no_gitstate_refuses(gitstate: Gitstate, store: Path) 
     assert attempt(store, "commit", "-qam", "x", PATH=f"{beside}:/usr/bin:/bin").returncode == 0
 
 
-def test_no_code_of_the_worktree_is_run_by_a_hook(gitstate: Gitstate, store: Path) -> None:
+def test_no_code_of_the_worktree_is_run_by_a_hook(started: None, gitstate: Gitstate, store: Path) -> None:
     gitstate("hooks", "install", "--store", store)
     for name in ("gitstate", "json", "click"):
         (store / f"{name}.py").write_text("open('ran', 'w').close()\n")

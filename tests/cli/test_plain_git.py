@@ -17,6 +17,8 @@ from gitstate.errors import ExistsError, InvalidInputError, UnsupportedError
 from tests.cli.conftest import Gitstate
 from tests.git import git
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 _BLOCK = """\
 # gitstate: what follows is written by `gitstate attributes install`
 jobs/**/job.json diff=gitstate merge=gitstate
@@ -360,7 +362,7 @@ def test_without_gitstate_git_goes_on_line_by_line(clones: tuple[Path, Path], mo
     git(clone, "merge", "--abort")
 
 
-def test_no_code_of_the_worktree_is_run(clones: tuple[Path, Path]) -> None:
+def test_no_code_of_the_worktree_is_run(started: None, clones: tuple[Path, Path]) -> None:
     store, clone = clones
     change(store, complete(3))
     change(clone, fail(1, "again"))

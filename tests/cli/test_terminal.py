@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.forked import CONTROLLED
+
 COLUMNS = 80
 TIME_LIMIT = 20  # seconds
 
@@ -23,6 +25,10 @@ from gitstate.cli.main import main
 main()
 """
 
+_READ_AT_START = ("LC_", "LANG", "PYTHON")
+forked: list[str] = []
+"""A ``python`` whose ``-m gitstate`` is forked, if there is one; the fixtures of this folder name it."""
+
 
 class Terminal:
     """``gitstate`` on a terminal, as long as it is entered; what it showed can be read at any time."""
@@ -33,8 +39,11 @@ class Terminal:
         unwanted = ("NO_COLOR", "COLUMNS", "CI", "LESS", "PAGER", "GITSTATE_PAGER")
         pager = {} if "PAGER" in variables else {"GITSTATE_PAGER": ""}
         environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+        command = [sys.executable, "-c", _CONTROLLED]
+        if forked and not any(name.startswith(_READ_AT_START) for name in variables):
+            command, environment[CONTROLLED] = [*forked, "-m", "gitstate"], "1"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CONTROLLED, *map(str, arguments)],
+            [*command, *map(str, arguments)],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -1,9 +1,7 @@
 """The workflows for CI do what they say: their shell lines are run, with what the service would set."""
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +36,7 @@ def _variables(name: str, base: str, head: str, *, merge_request: bool) -> dict[
 
 
 @pytest.mark.parametrize("name", ["github-state.yml", "gitlab-state.yml"])
-def test_what_a_workflow_runs(name: str, tmp_path: Path) -> None:
+def test_what_a_workflow_runs(name: str, tmp_path: Path, forking: dict[str, str]) -> None:
     with Store.open(tmp_path / "state"):
         pass
     origin = tmp_path / "state"
@@ -54,8 +52,7 @@ def test_what_a_workflow_runs(name: str, tmp_path: Path) -> None:
     (script,) = _blocks(name)
 
     def run(base: str, head: str, *, merge_request: bool = False) -> tuple[int, str]:
-        environment = os.environ | _variables(name, base, head, merge_request=merge_request)
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        environment = forking | _variables(name, base, head, merge_request=merge_request)
         ran = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", script],
             cwd=tmp_path / "clone",

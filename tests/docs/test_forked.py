@@ -39,6 +39,9 @@ def run(forking: dict[str, str], folder: Path, command: str, **variables: str) -
         "GITSTATE_STORE=/nowhere gitstate list",
         "echo jobs/a/job.json | xargs -n 1 gitstate textconv",
         "umask 077; gitstate init new; stat -c %a new/.git/config",
+        "python -m gitstate list",
+        "python -P -m gitstate.cli.main show nobody",
+        "python -P -c 'import sys; print(sys.argv, sys.path[0])' -m gitstate",
         "LC_ALL=C gitstate list",
         "PYTHONUTF8=0 gitstate list",
     ],
@@ -47,7 +50,7 @@ def test_it_says_and_does_the_same(forking: dict[str, str], tmp_path: Path, comm
     def said(name: str, variables: dict[str, str]) -> tuple[int, str, str]:
         folder = tmp_path / name
         folder.mkdir()
-        assert run(environment(), folder, "gitstate init .")[0] == 0
+        assert run(forking, folder, "gitstate init .")[0] == 0
         status, out, err = run(variables, folder, command)
         return status, out.replace(name, "folder"), err.replace(name, "folder")
 
@@ -68,8 +71,10 @@ def watching(forking: dict[str, str], folder: Path) -> "Iterator[subprocess.Pope
 
         asyncio.run(save())
         assert process.stdout is not None and "nightly" in process.stdout.readline()
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])

@@ -14,7 +14,7 @@ from tests.survival.checks import history
 from tests.survival.disk import Disk, Image
 from tests.survival.workloads import Answer, one_save
 
-__all__ = ["Cut", "Record", "cuts", "losses", "record", "sync_kinds", "without_sync"]
+__all__ = ["Cut", "Record", "cuts", "cuts_of_what_no_sync_kept", "losses", "record", "sync_kinds", "without_sync"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,19 @@ def cuts(known: Record, ends: Iterable[int], *, singles: int, mixtures: int, see
             if image.key() not in seen:
                 seen.add(image.key())
                 yield Cut(end, lost, image)
+
+
+def cuts_of_what_no_sync_kept(known: Record, forgetful: Record, ends: Iterable[int]) -> Iterator[Cut]:
+    """Yield what cuts leave that take all that the record of a program that forgets to wait for the disk has pending,
+    and the record of the one that waits has not; nothing twice.
+    """
+    seen: set[int] = set()
+    for end in ends:
+        gone = set(forgetful.disk.pending(end)).difference(known.disk.pending(end))
+        image = forgetful.disk.image(end, gone.__contains__)
+        if gone and image.key() not in seen:
+            seen.add(image.key())
+            yield Cut(end, f"steps {sorted(gone)}", image)
 
 
 def losses(
