@@ -195,7 +195,7 @@ class ClonesMachine(RuleBasedStateMachine):
         ]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode != 0:
-            assert "CONFLICT" in done.stdout, done.stdout + done.stderr
+            assert "CONFLICT" in done.stdout, [done.stdout, done.stderr, git(folder, "status")]
             git(folder, "merge", "--abort")
             assert self.held(name) == clone.jobs
             return
