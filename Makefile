@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 # Tests, demo and benchmark start hundreds of processes: each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test long check lint types floors bench docs clean \
+.PHONY: help demo test long check lint types floors bench docs pictures site clean \
 	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync
 
 help:            ## show this list
@@ -28,6 +28,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 $(VENV)/.bench: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[dev,bench]'
 	@touch $@ $(VENV)/.runtime $(VENV)/.dev
+
+$(VENV)/.docs: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[docs]'
+	@touch $@ $(VENV)/.runtime
 
 demo: $(VENV)/.runtime   ## a real job, saved to git, killed, resumed, finished and recovered
 	$(BIN)/gitstate demo
@@ -51,6 +55,12 @@ floors: $(VENV)/.dev     ## import-linter: a module imports only from floors bel
 docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
 	$(BIN)/python -m tests.docs.generate
 
+pictures: $(VENV)/.dev   ## draw docs/pictures anew, from a real run
+	$(BIN)/python -m tests.docs.pictures
+
+site: $(VENV)/.docs      ## build the documentation as a web site, in site/
+	$(BIN)/python -m mkdocs build --strict
+
 check: lint types floors test   ## everything that CI checks; the tests run the documents and check the generated pages
 
 bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
@@ -60,4 +70,4 @@ bench-save bench-callers bench-processes bench-jobs bench-read bench-history ben
 	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage*
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist site .coverage*
