@@ -292,7 +292,7 @@ class DivergedError(SyncError):
 
 
 class TooLargeError(SyncError):
-    """What would be sent or fetched is larger than one of the sides takes."""
+    """What would be sent or fetched is larger than one of the sides takes; or what would be saved, than any of them."""
 
     code = "too-large"
 

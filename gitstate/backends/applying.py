@@ -8,9 +8,10 @@ from gitstate.backends import executions
 from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.invariants import contradicts_anew
 from gitstate.backends.redaction import Redaction
 from gitstate.backends.rescues import Based, based_on, join_of, since_when
-from gitstate.backends.restoring import followed, now_text, put
+from gitstate.backends.restoring import followed, now_text, put, repaired
 from gitstate.backends.rewound import Planner, Rewound, files_of, refuse_if_running, rewound_since, short, value_of
 from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.saves import normal
@@ -64,6 +65,8 @@ class _Application:
         self._refuse_if_applied(current, None if based is None else based.since)
         before = current.content().value
         value, files, is_chosen = self._merged(based, current, before)
+        if not is_chosen and contradicts_anew(value, before, self.state.content().value):
+            value = repaired(value)  # as what follows from both sides of a sync, which neither could know
         changes = not equal(value, before)
         if changes:
             value = followed(before, value) if is_chosen else value

@@ -139,12 +139,13 @@ class HistoryBackend(JobsBackend):
         Raises:
             JobNotFoundError: There never was such a job.
             RevisionNotFoundError: No revision answers to ``at``, or several do, or the job was not there yet.
-            InvalidInputError: The name would be read as something else.
+            InvalidInputError: The name would be read as something else, or holds a credential.
             ExistsError: The name stands for another checkpoint.
         """
         job_id = check_job_id(job_id)
 
         def work() -> Pin:
+            self._redaction.refuse_in_name("pin", name)
             own = own_revision(self._store, self._jobs, job_id, at)
             pins = self._store.pins(self._jobs, job_id)
             pins.check(name, own.id) if dry_run else pins.add(name, own.id)

@@ -11,9 +11,10 @@ from typing import Any
 from gitstate.backends.statuses import DONE, JobStatus, SheetStatus
 from gitstate.backends.subjects import listed, progress, sheets_in, sheets_of, status_of
 
-__all__ = ["contradictions", "new_contradictions"]
+__all__ = ["contradictions", "contradicts_anew", "new_contradictions"]
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_OF_STATUS = {"open", "done", "process", "idle"}  # kinds of contradictions of the job's status with the rest
 _OPEN_JOB = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PAUSED)
 
 
@@ -21,6 +22,19 @@ def new_contradictions(before: Mapping[str, Any] | None, after: Mapping[str, Any
     """Return the sentences on how a job contradicts itself as it did not before: what was odd already may stay so."""
     known = contradictions(before or {})
     return [sentence for kind, sentence in contradictions(after).items() if kind not in known]
+
+
+def contradicts_anew(value: Mapping[str, Any], *sides: Mapping[str, Any]) -> bool:
+    """Whether a job that was merged contradicts itself as none of its sides did that has its status.
+
+    A side says that status together with its own sheets: one that is running with all sheets done is about to end. For
+    another side's status that is no excuse.
+    """
+    known: set[str] = set()
+    for side in sides:
+        has_status = side.get("status") == value.get("status")
+        known |= {kind for kind in contradictions(side) if has_status or kind not in _OF_STATUS}
+    return not contradictions(value).keys() <= known
 
 
 def contradictions(value: Mapping[str, Any]) -> dict[str, str]:

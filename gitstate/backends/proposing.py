@@ -42,13 +42,14 @@ class ProposingBackend(ExchangeBackend):
         """Begin a proposal: make the branch ``proposals/NAME`` at a revision, the head by default.
 
         Raises:
-            InvalidInputError: No branch can be named so.
+            InvalidInputError: No branch can be named so, or the name holds a credential.
             ExistsError: There is a proposal of this name, or one whose name is in the way.
             RevisionNotFoundError: No revision answers to ``at``, or several do.
         """
         from gitstate.store.proposals import FOLDER, ProposalBranch, checked_name
 
         def work() -> Proposal:
+            self._redaction.refuse_in_name("proposal", name)
             commit, proposals = self._store.resolve(at), self._store.proposals
             if dry_run:
                 short = checked_name(name)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from gitstate.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
     from gitstate.format.message import Message
@@ -48,6 +50,24 @@ class Redaction:
     def text(self, text: str) -> str:
         """Return a text without credentials. What is no text stays as it is: somebody else refuses it."""
         return text if self.redactor is None or not isinstance(text, str) else self.redactor.text(text)
+
+    def refuse_in_name(self, what: str, name: str) -> None:
+        """Refuse a name that holds a credential: it cannot become a mark, for by it a thing is found.
+
+        Args:
+            what: What is to be named, for the error, which does not say the name.
+            name: The name. What is no text is left to somebody else.
+
+        Raises:
+            InvalidInputError: It holds one.
+        """
+        found = self.redactor.find(name) if self.redactor is not None and isinstance(name, str) else []
+        if found:
+            kinds = ", ".join(dict.fromkeys(each.kind for each in found))
+            raise InvalidInputError(
+                f"the name of this {what} holds a credential ({kinds}), and whoever sees the store sees its names",
+                hint="choose another name",
+            )
 
     def payload(self, text: str | None) -> bytes | None:
         """Return a prompt or an output as it is stored."""

@@ -37,7 +37,10 @@ EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.UnsupportedError: (9, "a repository that gitstate does not work with"),
     errors.StorageError: (10, "the disk or the operating system refused"),
     errors.ClosedError: (11, "the store was closed"),
-    errors.SyncError: (13, "a remote could not be reached, or one side did not take what the other has"),
+    errors.SyncError: (
+        13,
+        "a remote could not be reached, one side did not take what the other has, or a save is too large for any",
+    ),
 }
 """The exit status of each branch of the error tree, and what it says."""
 

@@ -1,6 +1,6 @@
 """A batch: commits on top of one another that are published together, each the work of one request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -12,6 +12,7 @@ from gitstate.engine.objects import Commit, GitObject, ObjectId
 from gitstate.engine.staging import Staging
 from gitstate.errors import GitStateError, StorageError
 from gitstate.format.message import Message
+from gitstate.store import sizes
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Edit, Observer, Revision, Snapshot
 from gitstate.store.reader import Reader
@@ -53,7 +54,8 @@ class Batch:
     """Collects commits on top of ``head``; use it under the engine's lock. ``reader`` reads what is collected, too.
 
     A write that raises leaves the batch as it was. Those behind it see what those before it did. Each commit carries
-    the trailers of ``stamp`` beside its own; its message is what ``redact`` makes of it.
+    the trailers of ``stamp`` beside its own; its message is what ``redact`` makes of it. ``tops`` are the folders of
+    documents that are known.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Batch:
         head: ObjectId | None,
         stamp: Sequence[tuple[str, str]] = (),
         redact: Callable[[Message], Message] = lambda message: message,
+        tops: Iterable[str] = (),
     ) -> None:
         self._engine = engine
         self._head = head
@@ -73,6 +76,7 @@ class Batch:
         self._observers: list[Observer] = []
         self._stamp = tuple(stamp)
         self._redact = redact
+        self._tops = set(tops)
 
     def write(self, collection: Collection, document: str, edit: Edit) -> Revision | None:
         """Run a document's edit on what the writes before it made, and commit its draft."""
@@ -92,7 +96,11 @@ class Batch:
         empty = edited.id == trees.EMPTY
         grafted = trees.graft(self._staging, root, folder, None if empty else edited.id)
         objects = grafted.objects if empty else edited.objects + grafted.objects
-        revision = self.commit(grafted.id, objects, draft.message)
+        self._tops.add(collection.name)
+        attached = collection.layout.attached
+        given = any(path.endswith(".json") or not attached(path) for path in draft.attachments)
+        self._refuse_too_large((root, grafted.id), objects, document, given=given)
+        revision = self.commit(grafted.id, objects, draft.message, document=document)
         if value is not None:
             snapshot = self.reader.snapshot_of(collection, document, revision.id, edited.id)
             content = Content.of(value, collection.layout, None if current is None else current.known())
@@ -102,29 +110,45 @@ class Batch:
                 draft.observer.applied(snapshot.value_id, revision.id)
         return revision
 
-    def write_root(self, edit: RootEdit) -> Revision | None:
-        """Commit what an edit makes of the whole store."""
+    def write_root(self, edit: RootEdit, *, given: bool = False) -> Revision | None:
+        """Commit what an edit makes of the whole store; ``given`` says that its files are a person's own."""
         _, root = self._root()
         drawn = edit(self.reader, root)
-        return None if drawn is None else self.commit(*drawn)
+        if drawn is None:
+            return None
+        tree, objects, message = drawn
+        self._refuse_too_large((root, tree), objects, given=given)
+        return self.commit(tree, objects, message)
 
     def write_merge(self, edit: MergeEdit) -> Revision | None:
         """Commit what an edit makes of the whole store and of another history, as one that follows both; or go on from
         that one, if it is what comes after this.
         """
-        tip, _ = self._root()
+        tip, root = self._root()
         drawn = edit(self.reader, tip)
         if isinstance(drawn, Onward):
             self.advance(*drawn)
             return Revision.of(drawn.tip, graph.read(self._staging, drawn.tip))
-        return None if drawn is None else self.commit(drawn.tree, drawn.objects, drawn.message, drawn.tip)
+        if drawn is None:
+            return None
+        self._refuse_too_large((root, drawn.tree), drawn.objects)
+        return self.commit(drawn.tree, drawn.objects, drawn.message, drawn.tip)
 
     def commit(
-        self, tree: ObjectId, objects: list[GitObject], message: Message, joined: ObjectId | None = None
+        self,
+        tree: ObjectId,
+        objects: list[GitObject],
+        message: Message,
+        joined: ObjectId | None = None,
+        *,
+        document: str = "",
     ) -> Revision:
         """Add a commit with this root tree; ``objects`` are those that it has and its parents have not.
 
-        A second parent is one that was ``joined``.
+        A second parent is one that was ``joined``. ``document`` is what it is about, for an error.
+
+        Raises:
+            TooLargeError: Its message is longer than others take.
         """
         who = self._engine.signature()
         message = self._redact(message)
@@ -133,10 +157,22 @@ class Batch:
         parents = tuple(parent for parent in (self._tip, joined) if parent is not None)
         commit = Commit(tree, parents, who, who, message.to_bytes())
         made = commit.to_object()
+        sizes.refuse_message(made, document)
         self._staging.add([*objects, made])
         self._tip = made.id
         self._notes.append(message.subject)
         return Revision.of(made.id, commit, message)
+
+    def _refuse_too_large(
+        self,
+        roots: tuple[ObjectId, ObjectId],
+        objects: Sequence[GitObject],
+        document: str = "",
+        *,
+        given: bool = False,
+    ) -> None:
+        """Raise TooLargeError where no other machine would take what is to be committed."""
+        sizes.refuse_files(self._staging, roots, objects, sizes.owned(self._tops), document, given=given)
 
     def advance(self, commit_id: ObjectId, note: str) -> None:
         """Let the batch go on from a commit that follows its tip, and is in the repository; ``note`` says why."""

@@ -73,7 +73,7 @@ class FolderEdits:
         if dry_run:
             edit(self._reader, graph.read(self._reader.source, self._reader.head()).tree)
             return None
-        return self._writer.submit_root(edit).result()
+        return self._writer.submit_root(edit, given=True).result()
 
     def put_aside(self, edits: Iterable[Edit]) -> Path | None:
         """Keep what stands in edited files in a private folder, and return that; None: there is nothing to keep.

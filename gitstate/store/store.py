@@ -68,7 +68,8 @@ class Store(SyncingStore):
         )
         reconciler = None if repository is None else Reconciler(repository, views.sights, self._collections)
         self._told.append(views.written)
-        self._writer = writer = Writer(engine, self._reader, self._told, reconciler)
+        collections = self._collections
+        self._writer = writer = Writer(engine, self._reader, self._told, reconciler, lambda: tuple(collections))
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()

@@ -8,7 +8,7 @@ that waited together are made durable together, and the branch moves once.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -72,6 +72,7 @@ class Writer:
         reader: Finds the documents.
         published: Are told, in the writer's thread, that something may have been written.
         reconciler: Follows what others commit; None: nobody else does.
+        tops: Names the folders of documents.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Writer:
         reader: Reader,
         published: Sequence[Callable[[], None]],
         reconciler: Reconciler | None = None,
+        tops: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._engine = engine
         self._reader = reader
@@ -88,6 +90,7 @@ class Writer:
         self._tip: ObjectId | None = None  # where the branch stood when we left it
         self.stamp: Stamp = lambda: ()
         self.redact: Redact = lambda message: message
+        self._tops = tops
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._submitted = self._answered = 0
@@ -103,9 +106,9 @@ class Writer:
         """
         return self._enqueue(lambda batch: batch.write(collection, document, edit), refused)
 
-    def submit_root(self, edit: RootEdit) -> "Future[Revision | None]":
-        """Queue a write of the whole store; see :meth:`submit`."""
-        return self._enqueue(lambda batch: batch.write_root(edit))
+    def submit_root(self, edit: RootEdit, *, given: bool = False) -> "Future[Revision | None]":
+        """Queue a write of the whole store, or of files that a person has ``given``; see :meth:`submit`."""
+        return self._enqueue(lambda batch: batch.write_root(edit, given=given))
 
     def submit_merge(self, edit: MergeEdit) -> "Future[Revision | None]":
         """Queue a merge of another history; see :meth:`submit`."""
@@ -215,7 +218,7 @@ class Writer:
     def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
         for attempt in range(1, _ATTEMPTS + 1):
-            batch = Batch(self._engine, self._reader, self._reader.head(), stamp, self.redact)
+            batch = Batch(self._engine, self._reader, self._reader.head(), stamp, self.redact, self._tops())
             if self._reconciler is not None and batch.tip != self._tip:
                 self._reconciler.bring_back(batch)
             answers = [_attempt(request, batch) for request in requests]

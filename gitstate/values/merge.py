@@ -164,10 +164,13 @@ Rule: TypeAlias = Callable[[Place], "Merge | None"]
 
 
 def add_deltas(place: Place) -> Merge | None:
-    """Count what both sides counted. A counter that is not there stands at 0."""
+    """Count what both sides counted; never less than what the lower one has. A counter that is not there stands at 0.
+
+    Where both are below the base, what they have was made anew, and what the base counted is not taken away twice.
+    """
     base, ours, theirs = (0 if slot is ABSENT else slot for slot in (place.base, place.ours, place.theirs))
     if type(base) is int and type(ours) is int and type(theirs) is int:
-        return Merge(ours + theirs - base)
+        return Merge(max(ours + theirs - base, min(ours, theirs)))
     return None
 
 

@@ -62,7 +62,7 @@ def _fields(base: Fields, ours: Fields, theirs: Fields, found: Fields, *, is_loo
         allowed = [other] if one == was else [one] if other == was else [one, other]
         if name == COUNTER:
             start = was or 0
-            summed = start + (one - start) + (other - start)
+            summed = max(start + (one - start) + (other - start), min(one, other))
             allowed = [*allowed, summed] if is_loose else [summed]
         if now not in allowed:
             return f"{name} was {was}, became {one} and {other}, and is {now}"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, ConflictError, GitStateBackend
+from gitstate import CheckpointState, ConflictError, GitStateBackend, JobStatus
+from gitstate.backends.invariants import contradicts_anew
 from gitstate.backends.rescues import Rescue
 from gitstate.errors import InvalidInputError
 from gitstate.store.parking import Losing, keep_losers
@@ -105,6 +106,83 @@ async def test_a_side_that_lost_whole_comes_back_with_all_that_it_changed(tmp_pa
         await backend.apply_rescue(kept.name)
         now = await stored(backend)
         assert (now.metadata, now.total_retry_count) == ({"x": "there", "there": 1, "here": 1}, 3)
+
+
+def ran(*sheets: int, result: str = "completed") -> Change:
+    """Return a change that settles sheets of a job, each as a worker does it."""
+
+    def change(state: CheckpointState) -> None:
+        for number in sheets:
+            state.mark_sheet_started(number)
+            if result == "completed":
+                state.mark_sheet_completed(number)
+            else:
+                state.mark_sheet_failed(number, "no route")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "status", "progress"),
+    [("completed", "failed", "completed", 4), ("failed", "completed", "paused", 3)],
+)
+async def test_the_status_of_the_job_fits_the_sheets_that_come_back(
+    tmp_path: Path, lost: str, won: str, status: str, progress: int
+) -> None:
+    folder, hub = tmp_path / "state", tmp_path / "hub"
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub")
+    async with GitStateBackend(folder) as one:
+        await one.add_remote("origin", str(hub))
+        state = job()
+        ran(1, 2, 3)(state)
+        await one.save(state)
+        await one.sync()
+        git(tmp_path, "clone", "-q", str(hub), "two")
+        await save(folder, ran(4, result=lost))
+        await save(tmp_path / "two", ran(4, result=won))
+        await one.sync()
+        async with GitStateBackend(tmp_path / "two") as two:
+            await two.sync()
+            assert [each.reason for each in await two.rescues()] == ["parked"]
+            (kept,) = await two.rescues()
+            planned = await two.apply_rescue(kept.name, dry_run=True)
+            done = await two.apply_rescue(kept.name)
+            now = await stored(two)
+            assert done.done.after == planned.done.after | {"updated_at": done.done.after["updated_at"]}
+            assert now.sheets[4].status == lost
+            assert (now.status, sum(each.status == "completed" for each in now.sheets.values())) == (status, progress)
+            assert now.last_completed_sheet == progress
+            assert (now.completed_at is not None) == (status == "completed")
+            assert await two.rescues() == []
+
+
+async def test_a_status_that_a_worker_said_stays(tmp_path: Path) -> None:
+    """It completed its last sheet, and is about to say that the job is."""
+    async with GitStateBackend(tmp_path / "state") as backend:
+        await backend.save(job())
+        mine, other = await stored(backend), await stored(backend)
+        ran(1, 2, 3, 4)(mine)
+        mine.status, mine.completed_at, mine.pid = JobStatus.RUNNING, None, None
+        mine.metadata["x"], other.metadata["x"] = "mine", "other"
+        await backend.save(other)
+        with pytest.raises(ConflictError):
+            await backend.save(mine)
+        now = await stored(backend)
+        del now.metadata["x"]
+        await backend.save(now)
+        await backend.apply_rescue("nightly")
+        now = await stored(backend)
+        assert (now.status, now.last_completed_sheet, now.metadata) == ("running", 4, {"x": "mine"})
+
+
+def test_a_side_excuses_a_contradiction_only_with_its_own_status() -> None:
+    sheets = {"1": {"status": "completed"}}
+    done: dict[str, Any] = {"total_sheets": 1, "sheets": sheets, "last_completed_sheet": 1}
+    ends, paused = done | {"status": "running"}, {"total_sheets": 1, "status": "paused"}
+    assert not contradicts_anew(ends, paused, ends)
+    assert contradicts_anew(done | {"status": "paused"}, paused, ends)
+    odd = ends | {"last_completed_sheet": 0}  # whatever its status is
+    assert not contradicts_anew(odd | {"status": "failed"}, paused, odd)
 
 
 async def test_what_is_in_conflict_as_a_whole_comes_back_as_a_whole(tmp_path: Path) -> None:

@@ -321,3 +321,41 @@ async def test_a_thousand_sheets_are_not_looked_at_again(monkeypatch: pytest.Mon
         await backend.save(state)
         assert sum(looked) < 5_000
         assert json.dumps((await stored(backend)).sheets[7].error_message) == f'"{MARK}"'
+
+
+@pytest.mark.parametrize("name", [TOKEN, f"before-{OTHER}.1", f"not a name: {TOKEN}"])
+async def test_no_pin_and_no_proposal_is_named_by_a_credential(tmp_path: Path, name: str) -> None:
+    async with GitStateBackend(tmp_path / "store") as backend:
+        await backend.save(job())
+        before = git(tmp_path / "store", "for-each-ref")
+        for dry_run in (True, False):
+            for what, made in (
+                ("pin", backend.pin("nightly", name, dry_run=dry_run)),
+                ("proposal", backend.propose(name, dry_run=dry_run)),
+                ("proposal", backend.propose(f"refs/heads/proposals/{name}", dry_run=dry_run)),
+            ):
+                with pytest.raises(InvalidInputError, match=f"the name of this {what} holds a credential") as caught:
+                    await made
+                said = f"{caught.value} {caught.value.hint}"
+                assert TOKEN not in said
+                assert OTHER not in said
+        assert git(tmp_path / "store", "for-each-ref") == before
+        assert holding(tmp_path / "store", name) == []
+
+
+async def test_a_name_is_taken_where_nothing_is_redacted_or_it_is_allowed_and_one_that_is_there_goes(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "store"
+    async with GitStateBackend(folder, redact=False) as backend:
+        await backend.save(job())
+        await backend.pin("nightly", TOKEN)
+        await backend.propose(TOKEN)
+    async with GitStateBackend(folder) as backend:
+        assert [each.name for each in await backend.pins("nightly")] == [TOKEN]
+        await backend.unpin("nightly", TOKEN)
+        await backend.drop_proposal(TOKEN)
+        with pytest.raises(InvalidInputError, match="a pin cannot be named 7"):
+            await backend.pin("nightly", 7)  # type: ignore[arg-type]  # somebody may
+    async with GitStateBackend(folder, redact=Redactor(allow=[TOKEN])) as backend:
+        assert (await backend.pin("nightly", TOKEN)).name == TOKEN

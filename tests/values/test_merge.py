@@ -139,6 +139,8 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
     [
         (add_deltas, 5, 7, 6, 8),
         (add_deltas, 5, 4, 7, 6),
+        (add_deltas, 1, 0, 0, 0),  # both made anew what has it
+        (add_deltas, 9, ABSENT, 2, 0),
         (add_deltas, ABSENT, 2, 3, 5),
         (add_deltas, 5, 7, 6.0, None),
         (add_deltas, 0, True, 2, None),
@@ -175,6 +177,22 @@ def test_what_rules_decide(rule: Rule, base: Slot, ours: Slot, theirs: Slot, exp
             assert merge is not None
             assert same(merge.value, expected)
             assert not merge.conflicts
+
+
+COUNTS = st.integers(-20, 20) | st.just(ABSENT)
+
+
+@given(COUNTS, COUNTS, COUNTS)
+def test_a_counter_adds_and_never_falls_below_both_sides(base: Slot, ours: Slot, theirs: Slot) -> None:
+    merge = add_deltas(place(base, ours, theirs))
+    assert merge == add_deltas(place(base, theirs, ours))
+    assert merge is not None
+    start, one, other = (0 if slot is ABSENT else slot for slot in (base, ours, theirs))
+    if one >= start or other >= start:  # type: ignore[operator]  # these are integers
+        assert merge.value == one + other - start  # type: ignore[operator]  # as above
+    assert merge.value >= min(one, other)  # type: ignore[operator, type-var]  # as above
+    if min(start, one, other) >= 0:  # type: ignore[operator, type-var]  # as above
+        assert merge.value >= 0  # type: ignore[operator]  # as above
 
 
 def test_a_record_that_both_changed_is_a_conflict_of_its_list() -> None:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gitstate.engine.gitindex import is_safe
+from gitstate.engine.limits import Limits
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.transfer.arrivals import Arrivals, Read
 from gitstate.engine.transfer.findings import Findings, text, unreadable
-from gitstate.engine.transfer.limits import Limits
 from gitstate.engine.transfer.treediff import DIRECTORY, Entry, Listing, compare
 
 __all__ = ["Commit", "Folder", "Folders", "distinct"]

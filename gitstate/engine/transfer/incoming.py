@@ -16,6 +16,7 @@ from typing import Self, cast
 
 from gitstate.engine import files, packs
 from gitstate.engine.base import Source
+from gitstate.engine.limits import DEFAULT, Limits
 from gitstate.engine.objects import GitObject, Kind, ObjectId
 from gitstate.engine.packs import PackKind
 from gitstate.engine.reader import ObjectReader
@@ -26,7 +27,6 @@ from gitstate.engine.transfer import unpacking, vetting
 from gitstate.engine.transfer.arrivals import Arrivals
 from gitstate.engine.transfer.findings import Findings
 from gitstate.engine.transfer.indexing import Indexer, Progress, indexer
-from gitstate.engine.transfer.limits import DEFAULT, Limits
 from gitstate.engine.transfer.unpacking import OverBudgetError, Unpacker
 from gitstate.errors import CorruptionError, TooLargeError
 

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from gitstate.engine import cgit, files, packs
 from gitstate.engine.cgit import CGit
+from gitstate.engine.limits import Limits
 from gitstate.engine.scratch import BORROWED
-from gitstate.engine.transfer.limits import Limits
 from gitstate.engine.transfer.unpacking import Unpacker, broken
 from gitstate.errors import StorageError, StorageFullError, TooLargeError
 

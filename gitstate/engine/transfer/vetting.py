@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from gitstate.engine.check import commit_faults
+from gitstate.engine.limits import Limits
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.transfer.arrivals import Arrivals, Read
 from gitstate.engine.transfer.findings import Findings, text, unreadable
 from gitstate.engine.transfer.folders import Commit, Folder, Folders, distinct
-from gitstate.engine.transfer.limits import Limits
 from gitstate.values.nesting import is_deeper
 
 __all__ = ["Owned", "vet"]

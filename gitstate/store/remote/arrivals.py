@@ -13,6 +13,7 @@ from gitstate.store.reader import FORMAT_FILE
 from gitstate.store.remote.companions import Difference
 from gitstate.store.remote.links import Link
 from gitstate.store.remote.outcomes import Companion
+from gitstate.store.sizes import owned
 
 __all__ = ["Arrived", "fetch"]
 
@@ -112,8 +113,7 @@ class _Arrival:
         """Refuse what is no complete, well-made history of a store, or has what was purged."""
         link = self._link
         link.check_open()
-        owned = (FORMAT_FILE, *(f"{each.name}/" for each in link.parts.collections.values()))
-        incoming.check(tips, self._heads, lambda path: path.startswith(owned))
+        incoming.check(tips, self._heads, owned(each.name for each in link.parts.collections.values()))
         reader = link.parts.reader.over(incoming.source)
         tip = self.arrived.tip
         if tip is not None:

@@ -1,4 +1,4 @@
-"""How much is taken in from others: generous for what people make, and narrow enough that nobody fills a machine."""
+"""How much is taken in from others, and so saved: generous for what people make, and too narrow to fill a machine."""
 
 from typing import NamedTuple
 
