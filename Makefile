@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 # Tests, demo and benchmark start hundreds of processes: each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test long check lint types floors bench docs pictures site clean \
+.PHONY: help demo test long check lint types floors bench docs clean \
 	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync
 
 help:            ## show this list
@@ -55,6 +55,7 @@ floors: $(VENV)/.dev     ## import-linter: a module imports only from floors bel
 docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
 	$(BIN)/python -m tests.docs.generate
 
+.PHONY: pictures site
 pictures: $(VENV)/.dev   ## draw docs/pictures anew, from a real run
 	$(BIN)/python -m tests.docs.pictures
 
