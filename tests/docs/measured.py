@@ -50,7 +50,7 @@ make docs
 ```
 
 *Asked* is what the project set itself before it was measured, *stretch* how far it might go. A row that is not reached
-says so; the [design notes](../design/0001-modules.md) tell what was tried.
+says so. The [design notes](../design/0001-modules.md) tell what was tried, with the numbers of their day.
 """
 
 

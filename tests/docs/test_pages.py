@@ -125,3 +125,9 @@ def test_make_targets_that_pages_name_exist() -> None:
 )
 def test_outputs_are_compared_as_the_pages_mean_it(expected: str, actual: str, same: bool) -> None:
     assert shows(expected, actual) is same
+
+
+def test_words_stand_in_the_order_of_the_alphabet() -> None:
+    text = (PROJECT / "docs/reference/glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*(.*?)\*\* \|", text, re.MULTILINE)
+    assert words == sorted(set(words)) and len(words) > 50
