@@ -39,8 +39,9 @@ demo: $(VENV)/.runtime   ## a real job, saved to git, killed, resumed, finished 
 test: $(VENV)/.dev       ## the default test suite, on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-long: $(VENV)/.dev       ## the long soak and crash runs
+long: $(VENV)/.dev       ## the long soak and crash runs, and properties with many examples
 	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m "hypothesis and not long" --hypothesis-profile long
 
 lint: $(VENV)/.dev       ## ruff: style, and formatting
 	$(BIN)/ruff check gitstate tests

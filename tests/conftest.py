@@ -21,9 +21,10 @@ settings.register_profile(
     "default",
     deadline=None,
     derandomize=True,
-    max_examples=100,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("long", settings.get_profile("default"), max_examples=500, derandomize=False)
 settings.load_profile("default")
 
 GIT_CONFIG = "[user]\n\tname = A Tester\n\temail = tester@example.org\n[init]\n\tdefaultBranch = main\n"
@@ -46,6 +47,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None and _has_room():
         _remove_left()
         config.option.basetemp = tempfile.mkdtemp(prefix=f"{_BEGINNING}{os.getpid()}-", dir=_IN_MEMORY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Run one more worker than there are processors: a quarter of the time tests wait, for servers and clocks."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else None
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

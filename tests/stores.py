@@ -19,7 +19,7 @@ from gitstate.store import verify
 from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.verify import Report
 
-__all__ = ["close_all", "forget", "leave_damaged", "opened", "verify_all"]
+__all__ = ["close_all", "forget", "leave_damaged", "note", "opened", "verify_all"]
 
 JOBS = Collection("jobs", Layout(), id_field="job_id", trailer=JOB)
 NOTES = Collection("notes", Layout(), id_field="id", trailer="Gitstate-Note")
@@ -34,6 +34,7 @@ damaged: set[Path] = set()
 
 
 def note(path: Any, branch: str = "main", **_: Any) -> list[type[BaseModel]]:
+    """Note a store, and return the models of the backends that opened it, to which more can be added."""
     return opened.setdefault((Path(path).absolute(), branch), [])
 
 

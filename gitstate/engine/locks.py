@@ -29,6 +29,7 @@ __all__ = [
     "hold",
     "is_held",
     "is_left",
+    "is_of_ours",
     "is_of_the_dead",
     "let_go",
     "remove_leftovers",
@@ -275,6 +276,8 @@ class LockFile:
         target: The file to replace.
         content: Its new content.
         timeout: Seconds to wait for a lock file of a living git.
+        pause: Seconds that such a file must be gone, once it was there: one command of git may take it several times,
+            and stops in the middle of its work where it finds it taken.
         durable: Whether the content is on the disk before it gets the name, and the name when it is replaced.
         recycle: Whether to use a private file again that was the target some changes ago: for a small file that
             changes often, since to make and free inodes is slow (docs/design/0004-write-path.md).
@@ -287,6 +290,7 @@ class LockFile:
         content: bytes,
         *,
         timeout: float = 10.0,
+        pause: float = 0.0,
         durable: bool = True,
         recycle: bool = False,
     ) -> None:
@@ -297,6 +301,7 @@ class LockFile:
         self._recycled = recycle and _recycled(private)
         self._content = content
         self._timeout = timeout
+        self._pause = pause
         self._durable = durable
         self._held = False
 
@@ -338,17 +343,23 @@ class LockFile:
             self._let_go()
 
     def _link(self) -> None:
-        end = time.monotonic() + self._timeout
+        now = time.monotonic()
+        end, free = now + self._timeout, now  # free: when it is held to be nobody's
         wait = _NEXT_WAIT
         while True:
-            try:
-                return os.link(self._own, self._lock)
-            except FileExistsError:
-                pass
-            if is_of_the_dead(self._private, self._lock):
-                os.unlink(self._lock)
-                continue
-            if time.monotonic() > end:
+            now = time.monotonic()
+            if now >= min(free, end):
+                try:
+                    return os.link(self._own, self._lock)
+                except FileExistsError:
+                    free = now + self._pause
+                if is_of_the_dead(self._private, self._lock):
+                    os.unlink(self._lock)
+                    free = now
+                    continue
+            elif os.path.lexists(self._lock):
+                free = now + self._pause
+            if now > end:
                 raise BusyError(
                     f"{self._lock} is held by another git for more than {self._timeout:g} s",
                     hint="finish that git command; if none is running, its lock file was left behind and can go",
@@ -364,6 +375,14 @@ def is_of_the_dead(private: str | os.PathLike[str], lock: str | os.PathLike[str]
     except FileNotFoundError:
         return False
     return any(os.path.samestat(found, entry.stat()) for entry in _private_files(private, (_OWN, _RING)))
+
+
+def is_of_ours(lock: str | os.PathLike[str]) -> bool:
+    """Whether a lock file is there that is one of ours, of the living or the dead: git's own have no second name."""
+    try:
+        return os.stat(lock).st_nlink > 1
+    except FileNotFoundError:
+        return False
 
 
 def remove_leftovers(private: Path) -> None:

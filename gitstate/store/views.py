@@ -4,6 +4,7 @@ They are brought to the head together, in a thread of their own, a moment after 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -55,34 +56,59 @@ class Views:
         self._cost = 0.0  # seconds
         self._told = ""
         self._prompt = prompt and repository is not None
-        self._keeper = Background(lambda _: self.show(), "gitstate-view")
+        self._turn = threading.Lock()  # of the one who shows
+        self._lags = False  # whether something was written that may not be shown
+        self._keeper = Background(lambda _: self._catch_up(), "gitstate-view")
 
     def written(self) -> None:
         """Say that something was written: a moment later the views are brought to the head, off the write path."""
         if self._prompt:
+            self._lags = True
             self._keeper.due_in(max(_DELAY, _SHARE * self._cost))
 
     def show(self, taken: Mapping[str, TreeEntry | None] | None = None) -> None:
         """Bring all views to the head. Where nobody may write they stay as they are; no trouble fails a write.
 
+        After that git has the folder and its index for itself until something is written: it does not wait for an index
+        that somebody holds, and may stop in the middle of a merge.
+
         ``taken`` is what is in safe hands of what was edited in the own folder, see :meth:`Worktree.take`.
         """
+        with self._turn:
+            self._show(taken or {})
+
+    def _catch_up(self) -> None:
+        """Bring all views to the head if nobody did since the last write."""
+        with self._turn:
+            if self._lags:
+                self._show({})
+
+    def _show(self, taken: Mapping[str, TreeEntry | None]) -> None:
         if self._repository is None or not files.can_write(self._repository.git_dir):
             return
         begun = time.monotonic()
-        trouble: list[str] = []
-        try:
-            self._follow()
-            for view in self.each():
-                if files.can_write(view.path):
-                    trouble += self._refresh(view, taken or {} if view is self.own else {})
-        except (GitStateError, OSError) as error:
-            trouble.append(f"views of the store could not be brought up to date: {error}")
-        told = "; ".join(trouble)
+        told = "; ".join(self._bring(taken))
         if told and told != self._told:  # else it was said a moment ago
             _log.warning("%s", told)
         self._told = told
         self._cost = time.monotonic() - begun
+
+    def _bring(self, taken: Mapping[str, TreeEntry | None]) -> list[str]:
+        """Bring all views to the head; return what the trouble is."""
+        trouble: list[str] = []
+        try:
+            self._follow()
+            head = self._engine.head()
+            for view in self.each():
+                if files.can_write(view.path):
+                    trouble += self._refresh(view, taken if view is self.own else {})
+            if not trouble:
+                self._lags = False
+                if self._engine.head() != head:  # it is looked at after that, so that no write is missed
+                    self.written()
+        except (GitStateError, OSError) as error:
+            trouble.append(f"views of the store could not be brought up to date: {error}")
+        return trouble
 
     def sights(self) -> list[Sight]:
         """Return what each of them showed, and what git did there since."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
-from gitstate.engine.locks import LockFile, StoreLock
+from gitstate.engine.locks import LockFile, StoreLock, is_of_ours
 from gitstate.engine.objects import FILE, GitObject, ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
@@ -36,6 +36,7 @@ UNFINISHED_MERGE = "a merge with conflicts is unfinished in git's index"
 UNJUDGED = "somebody committed here just now"
 
 _PATIENCE = 2.0  # seconds to wait for a person's git that holds the index
+_PAUSE = 0.1  # seconds that it lets go of the index in the middle of a command, at most
 _TURN = 30.0  # seconds to wait for another refresh: that ends soon, or dies and lets go
 
 
@@ -79,17 +80,20 @@ class Worktree:
     def refresh(self) -> Refreshed:
         """Bring the files and git's index to the head, all but what a person edited.
 
-        Nothing happens while another branch is checked out. Safe to call from any thread and process.
+        Nothing happens while another branch is checked out. A git that is at work there is waited for, whatever is due:
+        what it does is told afterwards. Safe to call from any thread and process.
 
         Raises:
             CorruptionError: git's index or an object is damaged; the next refresh tries again.
             UnsupportedError: git's index is of a kind that only C git reads, and there is none.
             OSError: The disk refused; the next refresh goes on.
         """
-        return self.take({})
+        return self._bring({}, lambda: True) if self._due(beside_git=False) is not None else Refreshed()
 
     def take(self, entries: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool] = lambda: True) -> Refreshed:
         """Bring files to the head although they were edited: what stood in them is in safe hands.
+
+        As :meth:`refresh`, but a git that is at work is left alone where nothing is due.
 
         A file that holds anything else by now stays, and its edit begins at what is named here.
 
@@ -116,7 +120,7 @@ class Worktree:
                 if taken:  # first: a refresh that git keeps from its work must not forget it
                     record = ViewRecord.read(self._private)
                     replace(record, taken={**record.taken, **taken}).write(self._private)
-                if self._held[1] and self._held[0] == signs(self._git_dir / "index.lock"):
+                if self._held[0] and self._held[0] == signs(self._git_dir / "index.lock"):
                     return Refreshed(pending=self._held[1])  # its git is dead, most likely: who waited waits no more
                 with self._index_lock() as lock:
                     log = self._logged()  # first: what comes into it from here on is told from the next refresh
@@ -232,18 +236,23 @@ class Worktree:
 
     def _index_lock(self) -> LockFile:
         # Not durable: a view can be made anew, and file systems with a journal keep the names in the order of making.
-        return LockFile(self._private, self._git_dir / "index", b"", timeout=self._patience, durable=False)
+        path = self._git_dir / "index"
+        return LockFile(self._private, path, b"", timeout=self._patience, pause=_PAUSE, durable=False)
 
-    def _due(self) -> ObjectId | None:
-        """Return the head if there is one to show, and the view may not show it yet."""
+    def _due(self, *, beside_git: bool = True) -> ObjectId | None:
+        """Return the head if there is one to show, and the view may not show it yet; or, if not ``beside_git``, may not
+        do so any more once a git is done.
+        """
         if refs.read_head(self._repository) != self._repository.ref:
             return None
         head = self._engine.head()
         if head is None:
             return None
         target = graph.read(self._engine, head).tree
-        # A lock file may be that of a refresh which was killed when all else was done.
-        finished = not (self._git_dir / "index.lock").exists()
+        # A lock file of ours may be that of a refresh which was killed when all else was done. Who waits for a person's
+        # git in vain may take the index in the middle of its command, which stops there.
+        lock = self._git_dir / "index.lock"
+        finished = not (is_of_ours(lock) if beside_git else lock.exists())
         # Where files are edited it is never finished: the next refresh sees which are so no more.
         return None if finished and ViewRecord.read(self._private) == self._settled(target) else head
 

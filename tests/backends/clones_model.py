@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["COUNTER", "NAME", "Fields", "Jobs", "disagreed", "fits"]
+__all__ = ["COUNTER", "NAME", "TIME", "Fields", "Jobs", "disagreed", "fits"]
 
 COUNTER = "counter"
 NAME = "name"
+TIME = "saved at"
 Fields: TypeAlias = dict[str, Any]
-"""A job: what each clone wrote last, by the clone's name, statuses of sheets, a counter and a name that all change."""
+"""A job: what each clone wrote last, by the clone's name, statuses of sheets, a counter and a name that all change, and
+the time of its last save: to mark a sheet as it is marked is a save, too, which survives a deletion.
+"""
 Jobs: TypeAlias = dict[str, Fields]
 
 
@@ -21,12 +24,14 @@ class Clone:
 
 
 def disagreed(base: Jobs, ours: Jobs, theirs: Jobs) -> set[str]:
-    """Return the jobs in which both sides changed the same field, each in its way; a counter counts both."""
+    """Return the jobs in which both sides changed the same field, each in its way; a counter counts both, and the later
+    time is that of both.
+    """
     found = set()
     for job in ours.keys() & theirs.keys():
         was = base.get(job, {})
         names = ours[job].keys() | theirs[job].keys() | was.keys()
-        sides = [(was.get(name), ours[job].get(name), theirs[job].get(name)) for name in names - {COUNTER}]
+        sides = [(was.get(name), ours[job].get(name), theirs[job].get(name)) for name in names - {COUNTER, TIME}]
         if any(one != other and first not in (one, other) for first, one, other in sides):
             found.add(job)
     return found
@@ -64,6 +69,8 @@ def _fields(base: Fields, ours: Fields, theirs: Fields, found: Fields, *, is_loo
             start = was or 0
             summed = max(start + (one - start) + (other - start), min(one, other))
             allowed = [*allowed, summed] if is_loose else [summed]
+        elif name == TIME and not is_loose:
+            allowed = [max(one, other)]
         if now not in allowed:
             return f"{name} was {was}, became {one} and {other}, and is {now}"
     return ""

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from gitstate import CheckpointState, GitStateBackend, SheetStatus
 from gitstate.cli import main
 from gitstate.errors import GitStateError
-from tests.backends.clones_model import COUNTER, NAME, Clone, Fields, Jobs, disagreed, fits
+from tests.backends.clones_model import COUNTER, NAME, TIME, Clone, Fields, Jobs, disagreed, fits
 from tests.git import fsck, git
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -193,7 +193,7 @@ class ClonesMachine(RuleBasedStateMachine):
         ]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode != 0:
-            assert "CONFLICT" in done.stdout, done.stdout + done.stderr
+            assert "CONFLICT" in done.stdout, [done.stdout, done.stderr, git(folder, "status")]
             git(folder, "merge", "--abort")
             assert self.held(name) == clone.jobs
             return
@@ -224,18 +224,21 @@ class ClonesMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
-            if sys.exc_info()[0] is None:
-                self.become_one()
-            for backend in self.backends.values():
-                self.run(backend.close())
-            self.runner.close()
-            shutil.rmtree(self.folder)
+            try:
+                if sys.exc_info()[0] is None:
+                    self.become_one()
+            finally:
+                for backend in self.backends.values():
+                    self.run(backend.close())
+                self.runner.close()
+                shutil.rmtree(self.folder)
 
 
 def _fields(state: CheckpointState) -> Fields:
     """Return what the model knows of a job."""
     sheets = {f"sheet {number}": sheet.status.value for number, sheet in state.sheets.items()}
-    return {NAME: state.job_name, COUNTER: state.total_retry_count, **state.metadata, **sheets}
+    own = {NAME: state.job_name, COUNTER: state.total_retry_count, TIME: state.updated_at}
+    return {**own, **state.metadata, **sheets}
 
 
 TestClones = ClonesMachine.TestCase

@@ -1,6 +1,7 @@
 """The command line in this process, and a store for it to look at."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli.main import run
+from tests import stores
 from tests.git import git
 
 
@@ -55,11 +57,19 @@ def gitstate(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     return call
 
 
+@pytest.fixture(scope="session")
+def _filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "state"
+    asyncio.run(_fill(path))
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
+def store(tmp_path: Path, _filled: Path) -> Path:
     """A store with two jobs; ``nightly`` has failed once, ``weekly`` is complete."""
     path = tmp_path / "state"
-    asyncio.run(_fill(path))
+    shutil.copytree(_filled, path)
+    stores.note(path)
     return path
 
 

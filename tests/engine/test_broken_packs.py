@@ -1,10 +1,12 @@
 """A pack that is broken, or larger than it seems, is refused in bounded time and memory."""
 
+import functools
 import hashlib
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -166,10 +168,12 @@ print(own // 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 102
 """
 
 
+@functools.cache
 def zeros(count: int, repeated: int = 1) -> bytes:
     return pack_of([Item("blob", b"\0" * count + b"%d" % n) for n in range(repeated)], level=9)
 
 
+@functools.cache
 def copies(result: int, repeated: int) -> bytes:
     """Return a pack of deltas of a megabyte, each of which makes so many megabytes of it."""
     base = random.Random(1).randbytes(1000) * 1000 + b"\0" * (MEGABYTE - 1_000_000)
@@ -181,6 +185,7 @@ def copies(result: int, repeated: int) -> bytes:
     return pack_of([Item("blob", base), *made])
 
 
+@functools.cache
 def chain(length: int) -> bytes:
     """Return a pack of a megabyte, and of deltas, each of the one before it."""
     base = b"\0" * MEGABYTE
@@ -191,14 +196,14 @@ def chain(length: int) -> bytes:
     return pack_of([Item("blob", base), *made])
 
 
-BOMBS = {
-    "a file of zeros": (zeros(300 * MEGABYTE), ""),
-    "many files of zeros": (zeros(30 * MEGABYTE, 6), ""),
-    "a delta that makes much": (copies(300, 1), "TooLargeError"),
-    "deltas that make much": (copies(100, 60), ""),
-    "a long chain of deltas": (chain(100), ""),
-    "a count that is a lie": (b"PACK\0\0\0\2\x01\0\0\0" + b"\0" * 100, "UntrustedError"),
-    "a count that is a great lie": (b"PACK\0\0\0\2\xff\0\0\0" + b"\0" * 100, "TooLargeError"),
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a file of zeros": (lambda: zeros(300 * MEGABYTE), ""),
+    "many files of zeros": (lambda: zeros(30 * MEGABYTE, 6), ""),
+    "a delta that makes much": (lambda: copies(300, 1), "TooLargeError"),
+    "deltas that make much": (lambda: copies(100, 60), ""),
+    "a long chain of deltas": (lambda: chain(100), ""),
+    "a count that is a lie": (lambda: b"PACK\0\0\0\2\x01\0\0\0" + b"\0" * 100, "UntrustedError"),
+    "a count that is a great lie": (lambda: b"PACK\0\0\0\2\xff\0\0\0" + b"\0" * 100, "TooLargeError"),
 }
 
 
@@ -206,8 +211,8 @@ BOMBS = {
 @pytest.mark.parametrize("chosen", WAYS)
 def test_a_bomb_takes_bounded_time_and_memory(tmp_path: Path, name: str, chosen: str) -> None:
     """What is in such a pack is missing in the end, so that even one that is read is not taken in."""
-    pack, expected = BOMBS[name]
-    path = write(tmp_path, pack)
+    make, expected = BOMBS[name]
+    path = write(tmp_path, make())
     assert path.stat().st_size < 3 * MEGABYTE
     command = [sys.executable, "-c", _ARRIVE, os.fspath(tmp_path / "store"), os.fspath(path), "1" * 40, chosen]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)

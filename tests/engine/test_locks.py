@@ -137,6 +137,53 @@ def test_a_dead_process_s_lock_file_is_removed(repository: Repository) -> None:
     assert not [name for name in os.listdir(repository.private) if name.startswith("own")]
 
 
+class Clock:
+    """A time that goes on only while somebody sleeps; a git holds a lock file in some stretches of it."""
+
+    def __init__(self, lock: Path, stretches: list[tuple[float, float]]) -> None:
+        self._lock = lock
+        self._stretches = stretches
+        self.now = 0.0
+        self.sleep(0.0)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if any(begin <= self.now < end for begin, end in self._stretches):
+            self._lock.touch()
+        else:
+            self._lock.unlink(missing_ok=True)
+
+
+def test_a_git_that_takes_an_index_several_times_is_waited_for(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets go of it for a moment in the middle of a merge."""
+    target = repository.common_dir / "index"
+    clock = Clock(Path(f"{target}.lock"), [(0.0, 0.5), (0.52, 0.9), (0.91, 1.0)])
+    monkeypatch.setattr(locks, "time", clock)
+    with LockFile(repository.private, target, b"", timeout=2, pause=0.1):
+        assert 1.1 <= clock.now < 1.3
+    began = clock.now
+    with LockFile(repository.private, target, b"", timeout=2, pause=0.1):
+        assert clock.now == began  # nobody was there
+
+
+def test_who_held_back_takes_an_index_in_the_end(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = repository.common_dir / "index"
+    clock = Clock(Path(f"{target}.lock"), [(0.0, 1.95)])
+    monkeypatch.setattr(locks, "time", clock)
+    with LockFile(repository.private, target, b"", timeout=2, pause=0.1):
+        assert clock.now < 2.1
+    clock = Clock(Path(f"{target}.lock"), [(0.0, 5.0)])
+    monkeypatch.setattr(locks, "time", clock)
+    with pytest.raises(BusyError, match="more than 2 s"):
+        LockFile(repository.private, target, b"", timeout=2, pause=0.1).__enter__()
+    assert 2 < clock.now < 2.2
+
+
 def test_a_dead_process_s_target_is_never_taken_for_a_lock(repository: Repository) -> None:
     target = repository.common_dir / "index"
 

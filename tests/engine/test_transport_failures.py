@@ -138,7 +138,7 @@ def test_a_connection_breaks_anywhere(transport: str, upwards: bool, how: str, s
     new = one_more(work)
     direct = Transport(server.url.replace("PORT", str(server.port)) + f"/{name}.git", timeout=10)
     whole = fetch_all(direct)
-    timeout, places = (1.0, (400, 150_000)) if transport == "ssh" else (0.3, (1, 40, 300, 150_000))
+    timeout, places = (0.6, (400, 150_000)) if transport == "ssh" else (0.15, (1, 40, 300, 150_000))
     for after in places:
         with proxy(server.port, upwards=upwards, **{how: after}) as broken:  # type: ignore[arg-type]
             there = Transport(server.url.replace("PORT", str(broken.port)) + f"/{name}.git", timeout=timeout)

@@ -68,6 +68,46 @@ def test_a_store_without_a_prompt_view_shows_nothing_until_it_is_flushed(tmp_pat
         assert number(tmp_path / "store") == 1
 
 
+def test_git_has_the_index_for_itself_after_a_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Worktree] = []
+    take = Worktree.take
+
+    def noted(self: Worktree, *asked: Any) -> Refreshed:
+        looked.append(self)
+        return take(self, *asked)
+
+    monkeypatch.setattr(views, "_DELAY", 0.1)
+    with Store.open(tmp_path / "store") as store:
+        for n in range(3):
+            save(store, n)
+            store.flush()
+            with monkeypatch.context() as patch:
+                patch.setattr(Worktree, "take", noted)
+                git(tmp_path / "store", "commit", "-q", "--allow-empty", "-m", "by a person")
+                time.sleep(0.3)  # a refresh that was due for the save would take the index from a git that merges
+            assert looked == []
+            assert number(store.path) == n
+
+
+def test_a_save_is_shown_that_came_during_a_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Worktree.take
+    saves = iter([2])
+
+    def late(self: Worktree, *asked: Any) -> Refreshed:
+        done = take(self, *asked)
+        for n in saves:
+            save(store, n)
+        return done
+
+    monkeypatch.setattr(views, "_DELAY", 0.1)
+    with Store.open(tmp_path / "store") as store:
+        save(store, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Worktree, "take", late)
+            store.flush()
+            assert until(lambda: number(store.path) == 2)
+
+
 def test_trouble_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -410,6 +410,26 @@ def test_a_git_that_holds_the_index_is_waited_for(shown: Desk) -> None:
     shown.check_clean()
 
 
+def test_a_refresh_that_came_too_late_is_made_up_for(shown: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown.save({JOB: b"job 2\n"})
+    monkeypatch.setattr(worktree_module, "_TURN", 0.01)
+    again = Desk(shown.path)
+    with again.view._alone():
+        assert "holds it" in shown.refresh().pending
+    assert shown.refresh() == Refreshed(written=[JOB])
+    again.engine.close()
+
+
+def test_a_git_at_work_is_left_alone_where_nothing_is_due(shown: Desk) -> None:
+    """Who waits for the index only to find that takes it from a git that let go of it for a moment."""
+    lock = shown.path / ".git" / "index.lock"
+    lock.write_bytes(b"")
+    assert shown.view.take({}) == Refreshed()
+    assert str(lock) in shown.refresh().pending  # for somebody who asks what there is
+    assert lock.exists()
+    lock.unlink()
+
+
 def test_a_missing_index_is_made_anew(shown: Desk) -> None:
     (shown.path / ".git" / "index").unlink()
     shown.put(JOB, b"edited\n")
