@@ -53,6 +53,13 @@ def test_of_several_results_the_last_one_counts() -> None:
     assert "figures" not in kept[0] and "more" not in kept[0]["targets"][0]
 
 
+def test_a_part_is_renewed_beside_what_there_is() -> None:
+    before = json.loads(measured.taken_over([_result("load", 1.0), _result("save", 1.0)]))
+    assert measured.taken_over([before]) == json.dumps(before, indent=1) + "\n"
+    kept = json.loads(measured.taken_over([before, _result("load", 3.0)]))["runs"]
+    assert [(run["targets"][0]["target"], run["targets"][0]["ratio"]) for run in kept] == [("load", 3.0), ("save", 1.0)]
+
+
 def test_no_target_is_measured_twice_and_each_verdict_is_what_the_numbers_say() -> None:
     targets = [target for run in measured.runs() for target in run["targets"]]
     assert len({target["target"] for target in targets}) == len(targets)
