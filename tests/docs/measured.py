@@ -129,8 +129,9 @@ def _short(target: dict[str, Any], what: str, beside: str, form: str) -> str:
 
 
 def taken_over(results: Sequence[dict[str, Any]]) -> str:
-    """Return the text of measured.json for results of the benchmark, the newest last: each target is as the last one has
-    it. What was taken over before may be one of them.
+    """Return the text of measured.json for results of the benchmark, the newest last; of each target the last counts.
+
+    What was taken over before may be one of the results.
     """
     kept = []
     known: set[str] = set()
