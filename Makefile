@@ -29,6 +29,10 @@ $(VENV)/.bench: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[dev,bench]'
 	@touch $@ $(VENV)/.runtime $(VENV)/.dev
 
+$(VENV)/.docs: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[docs]'
+	@touch $@ $(VENV)/.runtime
+
 demo: $(VENV)/.runtime   ## a real job, saved to git, killed, resumed, finished and recovered
 	$(BIN)/gitstate demo
 
@@ -52,6 +56,13 @@ floors: $(VENV)/.dev     ## import-linter: a module imports only from floors bel
 docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
 	$(BIN)/python -m tests.docs.generate
 
+.PHONY: pictures site
+pictures: $(VENV)/.dev   ## draw docs/pictures anew, from a real run
+	$(BIN)/python -m tests.docs.pictures
+
+site: $(VENV)/.docs      ## build the documentation as a web site, in site/
+	$(BIN)/python -m mkdocs build --strict
+
 check: lint types floors test   ## everything that CI checks; the tests run the documents and check the generated pages
 
 bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
@@ -61,4 +72,4 @@ bench-save bench-callers bench-processes bench-jobs bench-read bench-history ben
 	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage*
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist site .coverage*

@@ -1,4 +1,6 @@
-"""Writes cli.md, trailers.md and secret-formats.md in docs/reference from the program itself: ``make docs``."""
+"""Writes, with ``make docs``, what is generated: cli.md, trailers.md and secret-formats.md in docs/reference from the
+program itself; measured.md there, and a table of the README, from what was measured.
+"""
 
 from collections.abc import Iterator
 
@@ -6,6 +8,7 @@ import click
 
 from gitstate.cli.main import cli
 from gitstate.format import message, secret_formats
+from tests.docs import measured
 from tests.docs.pages import PROJECT
 
 REFERENCE = PROJECT / "docs" / "reference"
@@ -124,6 +127,8 @@ PAGES = {
     REFERENCE / "cli.md": commands,
     REFERENCE / "trailers.md": trailers,
     REFERENCE / "secret-formats.md": secrets,
+    REFERENCE / "measured.md": measured.page,
+    PROJECT / "README.md": measured.readme,
 }
 """The generated pages, and what makes them."""
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend
 from gitstate.cli.main import cli
 from tests.docs.pages import PROJECT, Block, blocks, commands, pages, shows
 from tests.docs.shell import Shell, environment
@@ -55,23 +54,6 @@ def test_what_a_page_shows_happens(
 def _execute(block: Block, where: str, names: dict[str, object]) -> None:
     padding = "\n" * (block.line - 1)  # so that a traceback names the line of the page
     exec(compile(padding + block.text, where.split(":")[0], "exec"), names)
-
-
-async def test_the_picture_of_a_log_in_the_readme_is_what_save_writes(tmp_path: Path) -> None:
-    picture = next(block for block in blocks(PROJECT / "README.md") if block.language == "text")
-    async with GitStateBackend(tmp_path / "state") as backend:
-        state = CheckpointState(job_id="nightly", job_name="Nightly", total_sheets=3)
-        for sheet in (1, 2, 2, 3):
-            state.mark_sheet_started(sheet)
-            await backend.save(state)
-            if (sheet, state.sheets[sheet].attempt_count) == (2, 1):
-                state.mark_sheet_failed(sheet, "out of memory")
-            else:
-                state.mark_sheet_completed(sheet)
-            await backend.save(state)
-    lines = picture.text.splitlines()
-    with Shell(tmp_path, environment()) as shell:
-        assert shows(picture.text, shell.run(f"git -C state log --oneline -n {len(lines)}"))
 
 
 def test_the_readme_and_the_tutorial_are_run() -> None:
@@ -143,3 +125,9 @@ def test_make_targets_that_pages_name_exist() -> None:
 )
 def test_outputs_are_compared_as_the_pages_mean_it(expected: str, actual: str, same: bool) -> None:
     assert shows(expected, actual) is same
+
+
+def test_words_stand_in_the_order_of_the_alphabet() -> None:
+    text = (PROJECT / "docs/reference/glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*(.*?)\*\* \|", text, re.MULTILINE)
+    assert words == sorted(set(words)) and len(words) > 50
