@@ -8,8 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 # Tests, demo and benchmark start hundreds of processes: each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test long check lint types floors bench docs clean \
-	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync
+BENCHES := $(addprefix bench-,start callers processes jobs read history memory queries sync commits save disk view growth)
+
+.PHONY: help demo test long check lint types floors bench docs clean $(BENCHES)
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
@@ -56,7 +57,7 @@ check: lint types floors test   ## everything that CI checks; the tests run the 
 bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
 	$(BIN)/python -m tests.bench $(BENCH)
 
-bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync: bench-%: $(VENV)/.bench
+$(BENCHES): bench-%: $(VENV)/.bench
 	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built

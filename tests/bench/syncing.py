@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gitstate import GitStateBackend
-from tests.bench.history import fill
+from tests.bench import stores
 from tests.bench.rounds import Run, timed
 from tests.git import git
 from tests.servers import bare, served
@@ -27,8 +27,7 @@ def work(transport: str) -> str:
 
 def measure(run: Run) -> None:
     """Make the store and a repository that both push to, and let git and sync take turns at it."""
-    store, root = run.fresh(), run.fresh()
-    asyncio.run(fill(store, run.sizes.commits, run.sizes.jobs_of_history))
+    store, root = stores.to_look_back_in(run), run.fresh()
     with ExitStack() as stack:
         for transport in run.sizes.transports:
             bare(root / f"{transport}.git", source=store / ".git")
@@ -57,7 +56,7 @@ async def _measure_saves(run: Run, store: Path) -> None:
             await save()
             return await timed(backend.sync(transport))
 
-        for turn in run.rounds("sync"):
+        for turn in run.rounds("sync", share=2):
             for transport in run.sizes.transports:
                 await synced(transport)  # what the other ones' saves were
                 for peer, call in run.rotated(((PUSHED, pushed), ("gitstate", synced)), turn):
