@@ -79,18 +79,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = Run(Path(name), sizes)
         told = _measure(run, _chosen(options.parts))
         about["at_the_end"] = machine.state(Path(name) / "probes")
+        result = export.as_json(about, told, sizes, run.results, targets(sizes))
+        if options.json:
+            options.json.write_text(result, encoding="utf-8")
+        if options.plot:
+            from tests.bench import plot  # here: nothing else needs what draws
+
+            plot.draw(result, options.plot)
     report.print_figures(run.results)
     report.print_targets(run.results, targets(sizes))
     report.print_parts(told)
     print()
     report.print_machine({"seconds": round(time.monotonic() - begin), **about["at_the_end"]})
-    result = export.as_json(about, told, sizes, run.results, targets(sizes))
-    if options.json:
-        options.json.write_text(result, encoding="utf-8")
-    if options.plot:
-        from tests.bench import plot  # here: nothing else needs what draws
-
-        plot.draw(result, options.plot)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -69,6 +69,10 @@ def _targets(results: Results, targets: Sequence[Target]) -> list[dict[str, Any]
             reached.append(
                 {
                     "target": str(target),
+                    "work": target.top.work,
+                    "peer": _other(target),
+                    "limit": target.limit,
+                    "at_least": target.at_least,
                     "ratio": ratio.median,
                     "least": ratio.least,
                     "greatest": ratio.greatest,
@@ -78,3 +82,10 @@ def _targets(results: Results, targets: Sequence[Target]) -> list[dict[str, Any]
                 }
             )
     return reached
+
+
+def _other(target: Target) -> str | None:
+    """Return the peer that a target compares with at the same work, None if there is none."""
+    if target.bottom is None or target.bottom.work != target.top.work:
+        return None
+    return target.bottom.peer if target.top.peer == Figure("").peer else target.top.peer
