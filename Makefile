@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH ?=   # options of the benchmark, such as --rounds 3 or --json FILE
+BENCH ?=   # options of the benchmark, such as --rounds 3, --json FILE or --plot FOLDER
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 
 # Tests, demo and benchmark start hundreds of processes: each would compile all modules anew.
@@ -54,7 +54,7 @@ docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
 
 check: lint types floors test   ## everything that CI checks; the tests run the documents and check the generated pages
 
-bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
+bench: $(VENV)/.bench    ## measure against other ways to keep state, 15 minutes; bench-save and so on: a part of it
 	$(BIN)/python -m tests.bench $(BENCH)
 
 $(BENCHES): bench-%: $(VENV)/.bench

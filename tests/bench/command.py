@@ -50,19 +50,19 @@ class Part(NamedTuple):
 
 # In this order: who makes and removes many files comes last.
 PARTS = {
-    "start": Part(starting.measure, 25),
-    "callers": Part(callers.measure, 80),
-    "processes": Part(processes.measure, 70),
-    "jobs": Part(jobs.measure, 65),
+    "start": Part(starting.measure, 20),
+    "callers": Part(callers.measure, 75),
+    "processes": Part(processes.measure, 65),
+    "jobs": Part(jobs.measure, 60),
     "read": Part(reading.measure, 50),
     "history": Part(history.measure, 70),
-    "memory": Part(stores.to_ask, 250),  # it makes the store of the next one
-    "queries": Part(queries.measure, 60),
+    "memory": Part(stores.to_ask, 240),  # it makes the store of the next one
+    "queries": Part(queries.measure, 70),
     "sync": Part(syncing.measure, 60),
-    "commits": Part(commits.measure, 55),
-    "save": Part(saving.measure, 60),
+    "commits": Part(commits.measure, 50),
+    "save": Part(saving.measure, 65),
     "disk": Part(disk.measure, 25),
-    "view": Part(view.measure, 30),
+    "view": Part(view.measure, 50),
 }
 GROUPS = {"growth": growth.PARTS}
 
@@ -131,3 +131,4 @@ def _use_home(home: Path) -> None:
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n\tname = Bench\n\temail = bench@example.org\n")
     os.environ |= {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"}
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each command that starts compiles its modules anew

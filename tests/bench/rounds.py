@@ -71,10 +71,10 @@ FULL = Sizes(
     viewed=(2_000, 200_000),
     refreshes=5,
     transports=("path", "http", "ssh"),
-    starts=5,
+    starts=3,
 )
 TINY = Sizes(
-    rounds=2,
+    rounds=1,
     saves={1: 2, 4: 3, 6: 2, 8: 2},
     crowd=2,
     callers=(1, 2),

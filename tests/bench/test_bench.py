@@ -1,6 +1,7 @@
 """The parts of the benchmark run, with tiny numbers, and give what the targets ask for."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.bench.command import GROUPS, LIMIT, PARTS
 from tests.bench.libgit import Pygit2
 from tests.bench.noise import Noise
 from tests.bench.peers import GitCommand, Peer
-from tests.bench.results import Figure
+from tests.bench.results import Figure, Results
 from tests.bench.rounds import FULL, TINY, Run
 from tests.bench.targets import targets
 from tests.bench.work import change, state_of
@@ -50,6 +51,36 @@ def test_a_whole_run_has_its_limit_and_growth_is_a_group_of_parts() -> None:
     assert set(GROUPS["growth"]) <= set(PARTS)
     assert set(command._chosen(["growth", "disk"])) == {*growth.PARTS, "disk"}
     assert command._chosen([]) == list(PARTS)
+
+
+def test_each_part_has_a_target_of_make_and_a_row_of_the_page() -> None:
+    root = Path(__file__).parents[2]
+    made = next(line for line in (root / "Makefile").read_text().splitlines() if line.startswith("BENCHES"))
+    assert re.findall(r"\w+", made.partition(",")[2]) == [*PARTS, *GROUPS]
+    page = (root / "docs/reference/bench.md").read_text().partition("## The parts")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (\w+) \|", page, re.MULTILINE)[1:] == list(PARTS)
+
+
+def test_the_page_names_every_key_of_a_result() -> None:
+    results = Results()
+    for turn in range(2):
+        results.add("save, 20 sheets", "gitstate", turn, [0.002])
+        results.add("save, 20 sheets", "LangGraph AsyncSqliteSaver", turn, [0.001])
+        results.add("save, 200 sheets", "gitstate", turn, [0.003])
+    told = json.loads(export.as_json({}, {"save": Noise().told()}, FULL, results, targets(FULL)))
+    (target,), (curve,) = told["targets"], told["curves"]
+    (line,) = curve["lines"]
+    page = (Path(__file__).parents[2] / "docs/reference/bench.md").read_text()
+    for keys in (told, told["parts"][0], told["figures"][0], told["figures"][0]["ratio"], target, curve, line):
+        assert [key for key in keys if f"`{key}`" not in page] == []
+    assert [key for key in line["points"][0] if f"`{key}`" not in page] == []
+
+
+def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["no-such"], ["save", "--rounds", "0"]):
+        with pytest.raises(SystemExit):
+            command.main(words)
+    assert "there is no run of less than one round" in capsys.readouterr().err
 
 
 def test_the_curves_begin_and_end_where_they_must() -> None:
