@@ -10,7 +10,7 @@ from tests.bench.report import STATISTICS, verdict
 from tests.bench.results import Figure, Results, Target
 from tests.bench.rounds import Sizes
 
-__all__ = ["FORM", "as_json"]
+__all__ = ["FORM", "as_json", "read"]
 
 FORM = 1
 """Another number where a reader of an older form would go wrong."""
@@ -37,6 +37,18 @@ def as_json(
         "curves": [curve for curve in curves if curve is not None],
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def read(result: str) -> dict[str, Any]:
+    """Return a result as data.
+
+    Raises:
+        ValueError: It is no result of this form.
+    """
+    told = json.loads(result)
+    if not isinstance(told, dict) or told.get("form") != FORM:
+        raise ValueError(f"this is no result of the benchmark of form {FORM}: run `make bench` again")
+    return told
 
 
 def _figures(results: Results) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ result gives the same bytes. What is drawn is readable on light and on dark page
 """
 
 import argparse
-import json
 import math
 from collections.abc import Iterable, Sequence
 from io import BytesIO
@@ -19,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from tests.bench.export import FORM
+from tests.bench.export import read
 
 __all__ = ["draw", "main"]
 
@@ -91,9 +90,7 @@ def draw(result: str, folder: Path) -> list[Path]:
     Raises:
         ValueError: It is no result of this form.
     """
-    told = json.loads(result)
-    if not isinstance(told, dict) or told.get("form") != FORM:
-        raise ValueError(f"this is no result of the benchmark of form {FORM}: run `make bench` again")
+    told = read(result)
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(_SETTINGS):
         figures = {"growth": _growth(told["curves"]), "ratios": _ratios(told)}

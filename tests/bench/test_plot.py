@@ -1,4 +1,4 @@
-"""Pictures of a result: complete, the same each time, and small."""
+"""Pictures and tables of a result: complete, the same each time, and small."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ pytest.importorskip("langgraph.checkpoint.sqlite.aio", reason="the bench extra i
 pytest.importorskip("pygit2", reason="the bench extra is not installed")
 pytest.importorskip("matplotlib", reason="the bench extra is not installed")
 
-from tests.bench import export, growth, plot
+from tests.bench import export, growth, plot, table
 from tests.bench.results import Figure, Results, Unit
 from tests.bench.rounds import TINY
 from tests.bench.targets import targets
@@ -62,11 +62,22 @@ def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
     assert plot.draw(export.as_json({}, {}, TINY, results, targets(TINY)), tmp_path) == []
 
 
+def test_tables_have_all_targets_and_peers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(_result())
+    table.main([str(path)])
+    asked, measured = capsys.readouterr().out.split("\n\n")
+    assert [line.split(" | ")[0] for line in asked.splitlines()[2:]] == [f"| {target}" for target in targets(TINY)]
+    assert f"| {targets(TINY)[1].top.work} | {_PEER} | " in measured
+    assert {line.count(" |") for line in asked.splitlines() if "---" not in line} == {6}
+
+
 def test_a_result_of_another_form_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "result.json"
-    for text in ("[]", json.dumps({"form": 0}), "no JSON"):
+    for text in ("[]", "no JSON", json.dumps({"form": 0})):
         path.write_text(text)
-        with pytest.raises(SystemExit):
-            plot.main([str(path), str(tmp_path / "drawn")])
+        for command in (lambda: plot.main([str(path), str(tmp_path / "drawn")]), lambda: table.main([str(path)])):
+            with pytest.raises(SystemExit):
+                command()
     assert "run `make bench` again" in capsys.readouterr().err
     assert not (tmp_path / "drawn").exists()
