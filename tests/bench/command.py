@@ -71,26 +71,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts, and print what was measured."""
     options = _options(arguments)
     sizes = dataclasses.replace(FULL, rounds=options.rounds)
-    begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gitstate-bench-", dir=options.folder) as name:
         _use_home(Path(name) / "home")
         about = machine.about(Path(name) / "probes")
         report.print_machine(about)
         run = Run(Path(name), sizes)
-        told = _measure(run, _chosen(options.parts))
-        about["at_the_end"] = machine.state(Path(name) / "probes")
-        result = export.as_json(about, told, sizes, run.results, targets(sizes))
-        if options.json:
-            options.json.write_text(result, encoding="utf-8")
-        if options.plot:
-            from tests.bench import plot  # here: nothing else needs what draws
+        told: dict[str, dict[str, Any]] = {}
+        try:
+            _measure(run, _chosen(options.parts), told)
+        finally:  # what a part has measured is not lost when another one fails, or at Ctrl-C
+            about["at_the_end"] = machine.state(Path(name) / "probes")
+            _tell(run, about, told, options)
 
-            plot.draw(result, options.plot)
+
+def _tell(run: Run, about: dict[str, Any], told: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
+    """Print a run, and write and draw it where that is asked for."""
+    asked = targets(run.sizes)
     report.print_figures(run.results)
-    report.print_targets(run.results, targets(sizes))
+    report.print_targets(run.results, asked)
     report.print_parts(told)
     print()
-    report.print_machine({"seconds": round(time.monotonic() - begin), **about["at_the_end"]})
+    seconds = sum(noise["seconds"] for noise in told.values())
+    report.print_machine({"seconds": round(seconds), **about["at_the_end"]})
+    result = export.as_json(about, told, run.sizes, run.results, asked)
+    if options.json:
+        options.json.write_text(result, encoding="utf-8")
+    if options.plot:
+        from tests.bench import plot  # here: nothing else needs what draws
+
+        plot.draw(result, options.plot)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -115,15 +124,15 @@ def _chosen(names: Sequence[str]) -> list[str]:
     return [part for part in PARTS if part in meant]
 
 
-def _measure(run: Run, parts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Run parts, and return what else the machine did in each of them."""
+def _measure(run: Run, parts: Sequence[str], told: dict[str, dict[str, Any]]) -> None:
+    """Run parts, and tell of each how long it took and what else the machine did."""
     more = max(1.0, run.sizes.rounds / FULL.rounds)
-    told = {}
     for part in parts:
         noise, run.until = Noise(), time.monotonic() + PARTS[part].seconds * more
-        PARTS[part].measure(run)
-        told[part] = noise.told()
-    return told
+        try:
+            PARTS[part].measure(run)
+        finally:
+            told[part] = noise.told()
 
 
 def _use_home(home: Path) -> None:

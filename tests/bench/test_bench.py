@@ -83,6 +83,25 @@ def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str
     assert "there is no run of less than one round" in capsys.readouterr().err
 
 
+def test_what_was_measured_is_told_although_a_part_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(run: Run) -> None:
+        run.results.add("save, 20 sheets", "gitstate", 0, [0.002])
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(command, "_use_home", lambda home: None)
+    monkeypatch.setattr(command, "PARTS", {"save": command.Part(fail, 1)})
+    path = tmp_path / "result.json"
+    with pytest.raises(OSError, match="disk is full"):
+        command.main(["save", "--folder", str(tmp_path), "--json", str(path)])
+    told = json.loads(path.read_text())
+    assert [figure["work"] for figure in told["figures"]] == ["save, 20 sheets"]
+    assert [part["part"] for part in told["parts"]] == ["save"]
+    assert told["machine"]["at_the_end"]["append_and_fsync_ms"] > 0
+    assert "save, 20 sheets (ms)" in capsys.readouterr().out
+
+
 def test_the_curves_begin_and_end_where_they_must() -> None:
     ends = {(curve.grows, min(curve.works), max(curve.works)) for curve in growth.curves(FULL)}
     assert ends >= {
