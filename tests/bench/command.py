@@ -87,15 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _tell(run: Run, about: dict[str, Any], told: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
     """Print a run, and write and draw it where that is asked for."""
     asked = targets(run.sizes)
+    result = export.as_json(about, told, run.sizes, run.results, asked)
+    if options.json:
+        options.json.write_text(result, encoding="utf-8")
     report.print_figures(run.results)
     report.print_targets(run.results, asked)
     report.print_parts(told)
     print()
     seconds = sum(noise["seconds"] for noise in told.values())
     report.print_machine({"seconds": round(seconds), **about["at_the_end"]})
-    result = export.as_json(about, told, run.sizes, run.results, asked)
-    if options.json:
-        options.json.write_text(result, encoding="utf-8")
     if options.plot:
         from tests.bench import plot  # here: nothing else needs what draws
 
@@ -113,6 +113,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(names):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    if options.json and not options.json.absolute().parent.is_dir():
+        parser.error(f"there is no folder {options.json.parent} to write the result to")
     if options.rounds < 1:
         parser.error("there is no run of less than one round")
     return options

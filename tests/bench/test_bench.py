@@ -76,11 +76,18 @@ def test_the_page_names_every_key_of_a_result() -> None:
     assert [key for key in line["points"][0] if f"`{key}`" not in page] == []
 
 
-def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["no-such"], ["save", "--rounds", "0"]):
-        with pytest.raises(SystemExit):
-            command.main(words)
-    assert "there is no run of less than one round" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no-such"], "there is no part no-such"),
+        (["save", "--rounds", "0"], "there is no run of less than one round"),
+        (["save", "--json", "no-such/result.json"], "there is no folder no-such"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_at_once(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(words)
+    assert said in capsys.readouterr().err
 
 
 def test_what_was_measured_is_told_although_a_part_fails(
