@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH ?=   # options of the benchmark, such as --rounds 3 or --json FILE
+BENCH ?=   # options of the benchmark, such as --rounds 3, --json FILE or --plot FOLDER
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
 
 # Tests, demo and benchmark start hundreds of processes: each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test long check lint types floors bench docs clean \
-	bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync
+BENCHES := $(addprefix bench-,start callers processes jobs read history memory queries sync commits save disk view growth)
+
+.PHONY: help demo test long check lint types floors bench docs clean $(BENCHES)
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
@@ -65,10 +66,10 @@ site: $(VENV)/.docs      ## build the documentation as a web site, in site/
 
 check: lint types floors test   ## everything that CI checks; the tests run the documents and check the generated pages
 
-bench: $(VENV)/.bench    ## measure against other ways to keep state; bench-save and so on: a part of it
+bench: $(VENV)/.bench    ## measure against other ways to keep state, 15 minutes; bench-save and so on: a part of it
 	$(BIN)/python -m tests.bench $(BENCH)
 
-bench-save bench-callers bench-processes bench-jobs bench-read bench-history bench-queries bench-disk bench-view bench-sync: bench-%: $(VENV)/.bench
+$(BENCHES): bench-%: $(VENV)/.bench
 	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built

@@ -8,20 +8,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gitstate import GitStateBackend
+from tests.bench import stores
 from tests.bench.rounds import Run, timed
-from tests.bench.work import change, state_of
 from tests.git import git
 
-__all__ = ["ASKED", "WORKS", "fill", "measure"]
+__all__ = ["ASKED", "WORKS", "measure"]
 
 WORKS = ("log", "diff", "show", "blame")
 ASKED = "git, or 67 ms"
 """The peer of the targets: three times git, or 200 ms, whichever is more."""
 
 _GOOD_ENOUGH = 0.2 / 3  # seconds
-_CALLERS = 8
-_SHEETS = 20
-_LINES = 8  # of output in a sheet
 _CALLS = 5
 _JOB = "job-000"
 _SHEET = 11  # the first that changes
@@ -29,30 +26,13 @@ _SHEET = 11  # the first that changes
 
 def measure(run: Run) -> None:
     """Make the store, and let git, the library and the command line take turns at looking back in it."""
-    folder = run.fresh()
-    asyncio.run(fill(folder, run.sizes.commits, run.sizes.jobs_of_history))
+    folder = stores.to_look_back_in(run)
     revisions = git(folder, "log", "--format=%H", "--", f"jobs/{_JOB}").split()
     old, back = revisions[len(revisions) // 2], f"~{len(revisions) // 2}"
     peers = (_measure_git, _measure_library, _measure_command)
     for turn in run.rounds("history", share=2):
         for peer in run.rotated(peers, turn):
             peer(run, turn, folder, old, back)
-
-
-async def fill(folder: Path, commits: int, jobs: int) -> None:
-    """Make a store of so many commits."""
-    async with GitStateBackend(folder, durability="normal") as backend:
-        states = [state_of(f"job-{number:03d}", _SHEETS, _LINES) for number in range(jobs)]
-
-        async def call(caller: int) -> None:
-            mine = states[caller::_CALLERS]
-            for step in range(commits // _CALLERS):
-                state, turn = mine[step % len(mine)], step // len(mine)
-                if turn:
-                    change(state, turn - 1, _LINES)
-                await backend.save(state)
-
-        await asyncio.gather(*map(call, range(_CALLERS)))
 
 
 def _measure_git(run: Run, turn: int, folder: Path, old: str, _: str) -> None:

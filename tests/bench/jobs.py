@@ -1,4 +1,4 @@
-"""A save in a store of 10,000 jobs beside one in a store of a single job, both with a fanout of 2."""
+"""A save in stores of one job to 10,000 jobs, all with a fanout of 2."""
 
 import asyncio
 import subprocess
@@ -14,7 +14,7 @@ from tests.bench.peers import GitState
 from tests.bench.rounds import WARM_UP, Run, timed
 from tests.bench.work import change, state_of
 
-__all__ = ["make_store", "measure"]
+__all__ = ["make_store", "measure", "work"]
 
 _FANOUT = 2
 _SHEETS = 20
@@ -25,22 +25,26 @@ class _Bare(GitState):
     worktree = False  # the view of 10,000 jobs is not what is measured
 
 
+def work(jobs: int) -> str:
+    """Return what a save in a store of so many jobs is called."""
+    return f"save in a store of {jobs:,} job{'s' if jobs > 1 else ''}"
+
+
 def measure(run: Run) -> None:
-    """Make both stores, and let them take turns."""
-    stores = [(jobs, run.fresh()) for jobs in (1, run.sizes.jobs)]
+    """Make the stores, and let them take turns."""
+    stores = [(jobs, run.fresh()) for jobs in run.sizes.jobs]
     for jobs, folder in stores:
         make_store(folder, jobs)
     saves = run.sizes.saves_of_a_caller
     for turn in run.rounds("jobs"):
         for jobs, folder in run.rotated(stores, turn):
-            work = f"save in a store of {jobs:,} job{'s' if jobs > 1 else ''}"
-            asyncio.run(_save(run, turn, work, folder, [0] * saves))
+            asyncio.run(_save(run, turn, work(jobs), folder, [0] * saves))
         jobs, folder = stores[-1]
         others = [(turn * saves + step) % jobs for step in range(saves)]
-        asyncio.run(_save(run, turn, f"save in a store of {jobs:,} jobs, each time another", folder, others))
+        asyncio.run(_save(run, turn, f"{work(jobs)}, each time another", folder, others))
 
 
-async def _save(run: Run, turn: int, work: str, folder: Path, jobs: list[int]) -> None:
+async def _save(run: Run, turn: int, name: str, folder: Path, jobs: list[int]) -> None:
     peer = _Bare(folder)
     await peer.open()
     states = {number: await peer.load(_job_id(number)) for number in {0, *jobs}}
@@ -50,7 +54,7 @@ async def _save(run: Run, turn: int, work: str, folder: Path, jobs: list[int]) -
         await timed(peer.save(states[number], change(states[number], WARM_UP + turn * len(jobs) + step, _LINES)))
         for step, number in enumerate(jobs)
     ]
-    run.results.add(work, peer.name, turn, taken)
+    run.results.add(name, peer.name, turn, taken)
     await peer.close()
 
 

@@ -14,24 +14,34 @@ from tests.bench.results import Unit
 from tests.bench.rounds import WARM_UP, Run
 from tests.bench.work import change, state_of
 
-__all__ = ["measure"]
+__all__ = ["measure", "together_in_one", "work"]
 
 _PEERS: tuple[type[Peer], ...] = (GitState, Sqlite)
 _PATIENCE = 120.0  # seconds for the slowest process to begin or to end
 
 
+def together_in_one(count: int) -> str:
+    """Return what so many tasks of one process are called."""
+    return f"1 process of {count} tasks"
+
+
+def work(count: int) -> str:
+    """Return what so many processes are called."""
+    return f"{count} process{'es' if count > 1 else ''}"
+
+
 def measure(run: Run) -> None:
     """Let tasks of one process, and then processes, save at the same time."""
-    count, saves = run.sizes.callers, run.sizes.saves_of_a_caller
-    ways = [(f"1 process of {count} tasks", _in_one), (f"{count} processes", _apart)]
+    saves, crowd = run.sizes.saves_of_a_caller, run.sizes.crowd
+    ways = [(together_in_one(crowd), _in_one, crowd), *((work(count), _apart, count) for count in run.sizes.processes)]
     for turn in run.rounds("processes", share=2):
         for kind in run.rotated(_PEERS, turn):
-            for work, way in run.rotated(ways, turn):
+            for name, way, count in run.rotated(ways, turn):
                 folder = run.fresh()
-                add(run, turn, work, kind, way(kind, folder, count, saves))
+                add(run, turn, name, kind, way(kind, folder, count, saves))
                 if issubclass(kind, GitState):
                     lost = _lost(kind, folder, count, saves)
-                    run.results.add(f"lost by {work}", kind.name, turn, [lost], Unit.COUNT)
+                    run.results.add(f"lost by {name}", kind.name, turn, [lost], Unit.COUNT)
 
 
 def _in_one(kind: type[Peer], folder: Path, count: int, saves: int) -> list[Saved]:

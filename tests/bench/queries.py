@@ -11,6 +11,7 @@ from pathlib import Path
 import aiosqlite
 
 from gitstate import GitStateBackend
+from tests.bench import stores
 from tests.bench.rounds import Run, timed
 from tests.bench.work import change, state_of
 
@@ -24,13 +25,9 @@ KEEPING = "index kept up, a save"
 SQL = "SQL"
 """The peer: one query by aiosqlite on an open connection."""
 
-_CALLERS = 8
-_SHEETS = 20
-_LINES = 2  # of output in a sheet
-_EVERY = 5  # so many commits of a job are an execution and the saves before it
 _CALLS = 30
-_JOB, _LARGE = "job-0003", "job-0000"
-_PAYLOAD = 12 * 1024  # bytes of a prompt, and of an output
+_BUILDS = 2  # rounds in which the index is made, which takes most of the time
+_JOB = "job-0003"
 _QUERIES = {
     "history of a job": "SELECT * FROM checkpoints WHERE job_id = 'job-0003' ORDER BY rowid",
     "count of executions": "SELECT count(*) FROM executions WHERE job_id = 'job-0003'",
@@ -44,35 +41,14 @@ _QUERIES = {
 
 def measure(run: Run) -> None:
     """Make the store and the tables, and let the index and SQL take turns at answering."""
-    folder, tables = run.fresh(), run.fresh()
-    asyncio.run(_fill(folder, run.sizes.queried, run.sizes.jobs_of_queries))
+    folder, tables = stores.to_ask(run), run.fresh()
     asyncio.run(_copy(folder, tables))
     for turn in run.rounds("queries", share=2):
-        _measure_building(run, turn, folder)
+        if turn < _BUILDS:
+            _measure_building(run, turn, folder)
         for peer in run.rotated((_measure_index, _measure_sql), turn):
             asyncio.run(peer(run, turn, folder, tables))
         asyncio.run(_measure_keeping(run, turn))
-
-
-async def _fill(folder: Path, commits: int, jobs: int) -> None:
-    text = "".join(chr(97 + number * number % 23) for number in range(_PAYLOAD))
-    async with GitStateBackend(folder, durability="normal", worktree=False) as backend:
-        states = [state_of(f"job-{number:04d}", _SHEETS, _LINES) for number in range(jobs)]
-
-        async def call(caller: int) -> None:
-            mine = states[caller::_CALLERS]
-            for step in range(commits // _CALLERS):
-                state, turn = mine[step % len(mine)], step // len(mine)
-                if turn % _EVERY == _EVERY - 1:
-                    await backend.record_execution(state.job_id, 1, turn, "a", "b", turn % 3, 1.5 * turn)
-                    continue
-                if turn:
-                    change(state, turn - 1, _LINES)
-                await backend.save(state)
-
-        await asyncio.gather(*map(call, range(_CALLERS)))
-        for number in range(100):
-            await backend.record_execution(_LARGE, 2, number + 1, f"{number}{text}", f"{text}{number}", 0, 1.0)
 
 
 async def _copy(folder: Path, tables: Path) -> None:
@@ -112,7 +88,7 @@ async def _measure_index(run: Run, turn: int, folder: Path, _: Path) -> None:
             "statistics": lambda: backend.get_job_statistics(_JOB),
             "query of 50 jobs": lambda: backend.query_jobs("running"),
             "list of all jobs": lambda: backend.job_page(None),
-            PAGE: lambda: backend.get_execution_history(_LARGE),
+            PAGE: lambda: backend.get_execution_history(stores.LARGE),
         }
         for work, call in calls.items():
             await call()
@@ -135,7 +111,7 @@ async def _measure_sql(run: Run, turn: int, _: Path, tables: Path) -> None:
 async def _measure_keeping(run: Run, turn: int) -> None:
     """Save for a while, then bring the index up to date at once, and share out what that took."""
     folder, saves = run.fresh(), run.sizes.kept_up
-    state = state_of("nightly", _SHEETS, _LINES)
+    state = state_of("nightly", stores.SHEETS, stores.LINES)
     async with GitStateBackend(folder, worktree=False) as backend:
         keeper = backend.store._indexes
         keeper._keeper.stop()  # else it takes a part of the work
@@ -143,7 +119,7 @@ async def _measure_keeping(run: Run, turn: int) -> None:
         await backend.history("nightly", 1)
         begin = time.perf_counter()
         for number in range(saves):
-            change(state, number, _LINES)
+            change(state, number, stores.LINES)
             await backend.save(state)
         run.results.add(KEEPING, "the save itself", turn, [(time.perf_counter() - begin) / saves])
         begin = time.thread_time()

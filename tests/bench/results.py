@@ -14,6 +14,7 @@ class Unit(Enum):
     MS = "ms", 1000.0
     RATE = "saves/s", 1.0
     KB = "KB/save", 1 / 1024
+    MB = "MB", 1 / 1024**2
     COUNT = "saves", 1.0
 
     @property
@@ -44,6 +45,17 @@ class Series:
         if name == "p99":
             return sorted(samples)[min(len(samples) - 1, int(len(samples) * 0.99))]
         return statistics.median(samples) if name == "median" else statistics.fmean(samples)
+
+    def spread(self) -> float | None:
+        """Return how the medians of the rounds differ: their median absolute deviation, as a share of their median.
+
+        None: there was one round, or there is nothing to have a share of.
+        """
+        medians = [self.statistic("median", turn) for turn in self.rounds]
+        middle = statistics.median(medians)
+        if len(medians) < 2 or not middle:
+            return None
+        return statistics.median([abs(each - middle) for each in medians]) / middle
 
 
 @dataclass(frozen=True)

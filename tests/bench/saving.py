@@ -1,5 +1,5 @@
-"""One caller: saves, marks and executions of a job of 20, 200 and 1,000 sheets, and saves of one that holds little; and
-saves with a large output, with credentials looked for in it and without.
+"""One caller: saves, marks and executions of a job of 1 to 1,000 sheets, and saves of one that holds little; and
+saves with a large output, with credentials looked for in it and without. Beside them, what the disk alone takes.
 """
 
 import asyncio
@@ -7,7 +7,9 @@ import resource
 import time
 
 from gitstate import GitStateBackend
+from tests.bench import machine
 from tests.bench.langgraph import LangGraph
+from tests.bench.libgit import Pygit2
 from tests.bench.peers import GitCommand, GitState, GitStateNormal, JsonFile, Peer, Sqlite
 from tests.bench.rounds import WARM_UP, Run, timed
 from tests.bench.work import LINES, change, execution, mark, output, state_of
@@ -18,22 +20,34 @@ LOOKED_INTO = "save, 20 KB of output"
 KEPT = "gitstate, redact=False"
 
 _PEERS: tuple[type[Peer], ...] = (GitState, GitStateNormal, JsonFile, Sqlite, LangGraph)
-_GIT_SHARE = 4  # git's own command line is slow, and makes and removes many files: it comes last, and not each time
+_SLOW: tuple[type[Peer], ...] = (Pygit2, GitCommand)  # make and remove many files: they come last, and not each time
+_SELDOM = 3
+_SHARE = 4  # and do so many times fewer saves
 
 
 def measure(run: Run) -> None:
     """Let every peer save, mark and record in each round, in a folder of its own."""
-    small, often = next(iter(run.sizes.saves.items()))
+    small, often = run.sizes.small, run.sizes.saves[run.sizes.small]
     for turn in run.rounds("save"):
+        _disk_alone(run, turn)
         for sheets, saves in run.sizes.saves.items():
             for kind in run.rotated(_PEERS, turn):
                 asyncio.run(_life(run, turn, kind(run.fresh()), sheets, saves))
         for kind in run.rotated(_PEERS, turn):
             asyncio.run(_lean_life(run, turn, kind(run.fresh()), small, often))
         asyncio.run(_looked_into(run, turn, small, often))
-        if turn % _GIT_SHARE == 0:
+        if turn % _SELDOM == 0:
             for sheets, saves in run.sizes.saves.items():
-                asyncio.run(_life(run, turn, GitCommand(run.fresh()), sheets, max(2, saves // _GIT_SHARE)))
+                for kind in run.rotated(_SLOW, turn // _SELDOM):
+                    asyncio.run(_life(run, turn, kind(run.fresh()), sheets, max(2, saves // _SHARE)))
+
+
+def _disk_alone(run: Run, turn: int) -> None:
+    """Measure what no save that is durable can do without."""
+    folder = run.fresh()
+    folder.mkdir()
+    for way in (machine.APPEND, machine.OVERWRITE):
+        run.results.add(machine.SYNC, way, turn, machine.sync_costs(folder, way))
 
 
 async def _life(run: Run, turn: int, peer: Peer, sheets: int, saves: int) -> None:

@@ -1,6 +1,6 @@
 """What gitstate must reach, and how far it could go."""
 
-from tests.bench import history, queries, saving, syncing, view
+from tests.bench import callers, history, jobs, processes, queries, saving, starting, stores, syncing, view
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, JsonFile, Sqlite
 from tests.bench.results import Figure, Target
@@ -11,9 +11,10 @@ __all__ = ["targets"]
 
 def targets(sizes: Sizes) -> list[Target]:
     """Return the targets of a run."""
-    callers, jobs, listed = sizes.callers, f"save in a store of {sizes.jobs:,} jobs", f"list of {sizes.listed:,} jobs"
-    apart, together = f"{callers} processes", f"1 process of {callers} tasks"
-    small, middle, large = (f"save, {sheets:,} sheets" for sheets in sizes.saves)
+    crowd, listed, half = callers.work(sizes.crowd), f"list of {sizes.listed:,} jobs", sizes.queried // 2
+    apart, together = processes.work(sizes.crowd), processes.together_in_one(sizes.crowd)
+    few, *_, many = map(jobs.work, sizes.jobs)
+    _, small, middle, large = (f"save, {sheets:,} sheets" for sheets in sizes.saves)
     return [
         _at_most(small, LangGraph.name, 1.4, 1.0),
         _at_most(small, Sqlite.name, 2.2, 1.3),
@@ -22,15 +23,15 @@ def targets(sizes: Sizes) -> list[Target]:
         _at_most(large, LangGraph.name, 0.3),
         _at_most(saving.LOOKED_INTO, saving.KEPT, 1.05),
         Target(
-            Figure(f"throughput, {callers} callers"),
-            Figure(f"throughput, {callers} callers", Sqlite.name),
+            Figure(f"throughput, {crowd}"),
+            Figure(f"throughput, {crowd}", Sqlite.name),
             1.5,
             at_least=True,
         ),
         Target(Figure(f"throughput, {apart}"), Figure(f"throughput, {together}"), 0.2, 0.4, at_least=True),
         Target(Figure(f"save, {apart}", statistic="p99"), Figure(f"save, {apart}"), 20.0),
         Target(Figure(f"lost by {apart}", statistic="mean"), None, 0.0),
-        Target(Figure(jobs), Figure("save in a store of 1 job"), 1.3),
+        Target(Figure(many), Figure(few), 1.3),
         _at_most("load, known", JsonFile.name, 1.1),
         _at_most("load, cold", JsonFile.name, 2.0),
         _at_most(f"{listed}, known", JsonFile.name, 1.0),
@@ -47,6 +48,8 @@ def targets(sizes: Sizes) -> list[Target]:
         _at_most(syncing.CLONE, syncing.CLONED, 2.0),
         *(_at_most(view.work(files), view.RESET, 1.0) for files in sizes.viewed),
         *(_at_most(f"git status, {files:,} files", view.AFTER, 1.1) for files in sizes.viewed),
+        Target(Figure(starting.HELP), None, 100.0),
+        Target(Figure(stores.memory_after(sizes.queried)), Figure(stores.memory_after(half)), 1.1),
         Target(Figure("disk", statistic="mean"), None, 6.0),
         Target(Figure("disk after gc", statistic="mean"), None, 2.0),
     ]

@@ -41,7 +41,7 @@ def change(state: CheckpointState, turn: int, lines: int = LINES) -> int:
 
 
 def _place(sheets: int, turn: int) -> tuple[int, bool]:
-    half = sheets // 2
+    half = max(1, sheets // 2)
     return sheets - half + 1 + turn // 2 % half, bool(turn % 2)
 
 
