@@ -1,0 +1,124 @@
+"""What each operation may take, counted: no clock, and so the same on a busy machine.
+
+``python -m tests.budgets`` counts anew. A number that rises needs a reason beside it.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitstate.engine import refs
+from gitstate.engine.repository import Repository
+from tests.budgets.meter import KINDS
+from tests.budgets.table import parse, row, wrong
+from tests.budgets.work import STORES, measure
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems are asked in other ways")
+
+_TABLE = """
+                    calls    syncs  written     read  objects      raw   hashed  deflate  inflate      sql   python
+save: the record in the journal waits for the disk, and nothing else; what grows with the sheets is their folder's tree
+    20 sheets          62        1    4,908    8,411        7    2,480    5,364    2,480        -        -      935
+    1,000 sheets       62        1   77,900    8,411        7   38,755   78,133   38,755        -        -    4,855
+    1 job              62        1    5,112    8,411        9    2,536    5,566    2,536        -        -    1,027
+    10,000 jobs        62        1    8,982    8,411        9    4,960    9,929    4,960        -        -    1,031
+mark: a save of which only one file is encoded; the blob of the sheet, its folder, the job, and the way up to the root
+    20 sheets          62        1    4,568    8,411        7    1,865    4,577    1,865        -        -      882
+    1,000 sheets       62        1   77,558    8,411        7   38,140   77,345   38,140        -        -    2,837
+    1 job              62        1    4,776    8,411        9    1,921    4,781    1,921        -        -      969
+    10,000 jobs        62        1    8,640    8,411        9    4,345    9,141    4,345        -        -      969
+execution: two blobs of 24 KB together, and no sheet is looked into but to say how many are done
+    20 sheets          62        1   12,352    8,411        8   24,916   31,530   24,916        -        -      727
+    1,000 sheets       62        1   12,362    8,411        8   24,922   31,538   24,922        -        -    2,687
+    1 job              62        1   12,558    8,411       10   24,971   31,732   24,971        -        -      814
+    10,000 jobs        62        1   16,416    8,411       10   27,396   36,090   27,396        -        -      814
+load: known, so the branch is read and the state validated
+    20 sheets           3        -        -       41        -        -        -        -        -        -      193
+    1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,173
+    1 job               3        -        -       41        -        -        -        -        -        -      208
+    10,000 jobs         3        -        -       41        -        -        -        -        -        -      208
+list: known to the index, so the branch is read and five statements are asked
+    20 sheets           6        -        -       41        -        -        -        -        -        5       79
+    1,000 sheets        6        -        -       41        -        -        -        -        -        5       79
+    1 job               6        -        -       41        -        -        -        -        -        5       79
+    10,000 jobs         6        -        -       41        -        -        -        -        -        5      384
+open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
+    20 sheets          93        -        -    8,440        -        -   15,935        -   15,693        -    4,269
+    1,000 sheets       93        -        -    8,440        -        -  539,918        -  530,854        -   40,187
+    1 job              90        -        -    8,419        -        -   16,006        -   15,748        -    4,284
+    10,000 jobs        90        -        -    8,419        -        -   18,435        -   18,173        -    4,412
+index: brought to the head after one save, by numbers of commits; fan folders on the way to the job are compared
+    20 sheets           9        -        -       82        -        -        -        -        -       16      303
+    1,000 sheets        9        -        -       82        -        -        -        -        -       16      303
+    1 job               9        -        -       82        -        -        -        -        -       16      379
+    10,000 jobs         9        -        -       82        -        -        -        -        -       16    1,493
+view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
+    20 sheets         129        -    3,146    4,671        -        -    7,863        -      600        -    2,162
+    1,000 sheets      129        -   97,242   98,113        -        -  231,670        -      608        -   23,767
+checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
+    20 sheets         255        9   18,419   47,874        -        -   36,942        -        -        -    1,889
+    1,000 sheets      255        9  311,067  339,760        -        -  621,476        -        -        -    1,898
+    1 job             252        9   19,472   48,867        -        -   38,961        -        -        -    1,924
+    10,000 jobs       252        9   34,901   64,296        -        -   69,819        -        -        -    1,924
+sync, nothing: one conversation, in which both say where they stand
+    20 sheets          40        -        -      205        -        -        -        -    1,077        -      921
+    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      931
+    1 job              40        -        -      205        -        -        -        -    1,182        -      929
+    10,000 jobs        40        -        -      205        -        -        -        -    1,182        -      923
+sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
+    20 sheets         183       10    4,360   25,191        7    2,575    2,470    2,575    2,282        -    2,020
+    1,000 sheets      186       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    2,026
+    1 job             180       10    4,360   25,191        9    1,969    2,170    1,969    2,141        -    2,024
+    10,000 jobs       180       10    4,360   25,191        9    4,393    4,099    4,393    2,141        -    2,029
+"""  # end of the table
+"""Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
+
+_BUDGETS = parse(_TABLE)
+_NUMBERS = ("calls", "syncs", "objects", "sql")
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_each_operation_takes_what_its_budget_says(store: str, tmp_path: Path) -> None:
+    counted = measure(store, tmp_path / "counted")
+    assert list(counted) == [operation for operation, rows in _BUDGETS.items() if store in rows]
+    told = []
+    for operation, work in counted.items():
+        found = wrong(work, _BUDGETS[operation][store])
+        told += [f"\n{operation}, {store}: the row would be\n{row(store, work)}", *found] if found else []
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("operation", [each for each, rows in _BUDGETS.items() if "1 job" in rows])
+def test_no_operation_takes_more_where_there_are_more_jobs(operation: str) -> None:
+    rows = _BUDGETS[operation]
+    one, many = rows["1 job"], rows["10,000 jobs"]
+    assert [many[kind] for kind in _NUMBERS] == [one[kind] for kind in _NUMBERS]
+    saves = 8 if operation == "checkpoint" else 1
+    for kind in set(KINDS) - {"python"}:
+        assert many[kind] - one[kind] <= 4500 * saves, f"{kind}: more than the folders on the way to the job"
+
+
+@pytest.mark.parametrize("operation", _BUDGETS)
+def test_no_operation_asks_the_system_more_where_there_are_more_sheets(operation: str) -> None:
+    few, many = _BUDGETS[operation]["20 sheets"], _BUDGETS[operation]["1,000 sheets"]
+    assert [many[kind] for kind in _NUMBERS[1:]] == [few[kind] for kind in _NUMBERS[1:]]
+    assert many["calls"] <= few["calls"] + 5  # there are more packs where they are larger
+
+
+def test_one_look_more_at_a_file_is_told_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = refs.read
+
+    def twice(repository: Repository, ref: str) -> str | None:
+        read(repository, ref)
+        return read(repository, ref)
+
+    monkeypatch.setattr(refs, "read", twice)
+    work, budget = measure("20 sheets", tmp_path / "counted")["load"], _BUDGETS["load"]["20 sheets"]
+    told = wrong(work, budget)
+    assert [line.partition("\n")[0] for line in told] == ["calls: 6 are more than 3", "read: 82 are more than 41"]
+    assert "2  open engine/files.py:" in told[0]
+    assert wrong(work, {**budget, "calls": 7, "read": 120}) == [
+        "calls: 6 are fewer than 7, so the budget can be made smaller",
+        "read: 82 are fewer than 120, so the budget can be made smaller",
+    ]
