@@ -54,23 +54,23 @@ index: brought to the head after one save, by numbers of commits; the folders on
     1 job               9        -        -       82        -        -        -        -        -       16      346
     10,000 jobs         9        -        -       82        -        -        -        -        -       16      346
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         129        -    3,146    4,671        -        -    7,863        -      600        -    1,593
-    1,000 sheets      129        -   97,242   98,113        -        -  231,670        -      608        -    1,635
+    20 sheets         110        -    3,146    4,671        -        -    7,863        -      600        -    1,460
+    1,000 sheets      110        -   97,242   98,115        -        -  231,670        -      608        -    1,505
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         255        9   18,426   47,881        -        -   36,956        -        -        -    1,889
-    1,000 sheets      255        9  311,061  339,754        -        -  621,464        -        -        -    1,898
-    1 job             252        9   19,471   48,869        -        -   38,962        -        -        -    1,924
-    10,000 jobs       252        9   34,869   64,264        -        -   69,755        -        -        -    1,924
+    20 sheets         255        9   18,421   47,873        -        -   36,943        -        -        -    1,884
+    1,000 sheets      255        9  311,068  339,761        -        -  621,478        -        -        -    1,893
+    1 job             252        9   19,459   48,851        -        -   38,932        -        -        -    1,920
+    10,000 jobs       252        9   34,873   64,265        -        -   69,760        -        -        -    1,920
 sync, nothing: one conversation, in which both say where they stand
     20 sheets          40        -        -      205        -        -        -        -    1,077        -      929
-    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      941
+    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      929
     1 job              40        -        -      205        -        -        -        -    1,182        -      929
     10,000 jobs        40        -        -      205        -        -        -        -    1,182        -      929
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         183       10    4,360   25,191        7    2,575    2,470    2,575    2,282        -    1,998
-    1,000 sheets      186       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    2,027
-    1 job             180       10    4,360   25,191        9    1,969    2,170    1,969    2,141        -    2,030
-    10,000 jobs       180       10    4,360   25,191        9    4,393    4,093    4,393    2,141        -    2,035
+    20 sheets         161       10    4,360   25,191        7    2,575    2,470    2,575    2,282        -    1,898
+    1,000 sheets      164       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    1,929
+    1 job             161       10    4,360   25,191        9    1,969    2,167    1,969    2,141        -    1,948
+    10,000 jobs       161       10    4,360   25,191        9    4,393    4,095    4,393    2,141        -    1,953
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 
