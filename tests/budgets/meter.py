@@ -141,10 +141,10 @@ class Meter:
             (self._durable.add if arguments[1] & _DURABLE else self._durable.discard)(found)
         if self._work is None:
             return
-        code = sys._getframe(2).f_code
-        if code.co_filename.endswith(_OTHERS) or "realpath" in code.co_name:  # as many as there are folders above
+        frame = sys._getframe(2)
+        if _is_others(frame):
             return
-        who = _caller(sys._getframe(2))
+        who = _caller(frame)
         self._note("calls", 1, f"{name} {who}")
         if name in ("write", "pwrite"):
             self._note("written", found or 0, who)
@@ -240,6 +240,13 @@ class Meter:
             return connection
 
         return counted
+
+
+def _is_others(frame: FrameType) -> bool:
+    """Whether a call of the system is the library's own: as many as it likes, or as there are folders above."""
+    code, above = frame.f_code, frame.f_back
+    is_walk = code.co_name == "islink" and above is not None and "walk" in above.f_code.co_name
+    return is_walk or "realpath" in code.co_name or code.co_filename.endswith(_OTHERS)
 
 
 def _caller(frame: FrameType | None) -> str:

@@ -20,19 +20,19 @@ _TABLE = """
                     calls    syncs  written     read  objects      raw   hashed  deflate  inflate      sql   python
 save: the record in the journal waits for the disk, and nothing else; what grows with the sheets is their folder's tree
     20 sheets          62        1    4,908    8,411        7    2,480    5,364    2,480        -        -      900
-    1,000 sheets       62        1   77,904    8,411        7   38,755   78,135   38,755        -        -    2,860
-    1 job              62        1    5,110    8,411        9    2,536    5,565    2,536        -        -      991
-    10,000 jobs        62        1    8,968    8,411        9    4,960    9,922    4,960        -        -      991
+    1,000 sheets       62        1   77,900    8,411        7   38,755   78,133   38,755        -        -    2,855
+    1 job              62        1    5,122    8,411        9    2,536    5,571    2,536        -        -      991
+    10,000 jobs        62        1    8,974    8,411        9    4,960    9,925    4,960        -        -      987
 mark: a save of which only one file is encoded; the blob of the sheet, its folder, the job, and the way up to the root
-    20 sheets          62        1    4,564    8,411        7    1,865    4,575    1,865        -        -      842
-    1,000 sheets       62        1   77,552    8,411        7   38,140   77,342   38,140        -        -      842
-    1 job              62        1    4,768    8,411        9    1,921    4,777    1,921        -        -      933
-    10,000 jobs        62        1    8,626    8,411        9    4,345    9,134    4,345        -        -      933
+    20 sheets          62        1    4,564    8,411        7    1,865    4,575    1,865        -        -      837
+    1,000 sheets       62        1   77,556    8,411        7   38,140   77,344   38,140        -        -      837
+    1 job              62        1    4,770    8,411        9    1,921    4,778    1,921        -        -      929
+    10,000 jobs        62        1    8,634    8,411        9    4,345    9,138    4,345        -        -      929
 execution: two blobs of 24 KB together, and no sheet is looked into but to say how many are done
-    20 sheets          62        1   12,346    8,411        8   24,916   31,527   24,916        -        -      687
-    1,000 sheets       62        1   12,364    8,411        8   24,922   31,539   24,922        -        -      687
-    1 job              62        1   12,558    8,411       10   24,972   31,733   24,972        -        -      778
-    10,000 jobs        62        1   16,408    8,411       10   27,396   36,086   27,396        -        -      778
+    20 sheets          62        1   12,356    8,411        8   24,916   31,532   24,916        -        -      687
+    1,000 sheets       62        1   12,364    8,411        8   24,922   31,539   24,922        -        -      682
+    1 job              62        1   12,556    8,411       10   24,971   31,731   24,971        -        -      774
+    10,000 jobs        62        1   16,422    8,411       10   27,396   36,093   27,396        -        -      774
 load: known, so the branch is read and the state validated
     20 sheets           3        -        -       41        -        -        -        -        -        -      193
     1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,173
@@ -44,33 +44,33 @@ list: known to the index, so the branch is read and five statements are asked
     1 job               6        -        -       41        -        -        -        -        -        5       79
     10,000 jobs         6        -        -       41        -        -        -        -        -        5      384
 open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          93        -        -    8,440        -        -   15,935        -   15,693        -    4,229
-    1,000 sheets       93        -        -    8,440        -        -  539,918        -  530,854        -   38,183
-    1 job              90        -        -    8,419        -        -   16,007        -   15,749        -    4,235
-    10,000 jobs        90        -        -    8,419        -        -   18,435        -   18,173        -    4,375
+    20 sheets          92        -        -    8,440        -        -   15,935        -   15,693        -    4,231
+    1,000 sheets       92        -        -    8,440        -        -  539,918        -  530,854        -   38,184
+    1 job              89        -        -    8,419        -        -   16,006        -   15,748        -    4,235
+    10,000 jobs        89        -        -    8,419        -        -   18,435        -   18,173        -    4,374
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
     20 sheets           9        -        -       82        -        -        -        -        -       16      292
     1,000 sheets        9        -        -       82        -        -        -        -        -       16      292
-    1 job               9        -        -       82        -        -        -        -        -       16      346
+    1 job               9        -        -       82        -        -        -        -        -       16      350
     10,000 jobs         9        -        -       82        -        -        -        -        -       16      346
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         110        -    3,146    4,671        -        -    7,863        -      600        -    1,460
-    1,000 sheets      110        -   97,242   98,115        -        -  231,670        -      608        -    1,505
+    20 sheets         110        -    3,146    4,671        -        -    7,863        -      600        -    1,465
+    1,000 sheets      110        -   97,242   98,115        -        -  231,670        -      608        -    1,501
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         255        9   18,421   47,873        -        -   36,943        -        -        -    1,884
-    1,000 sheets      255        9  311,068  339,761        -        -  621,478        -        -        -    1,893
-    1 job             252        9   19,459   48,851        -        -   38,932        -        -        -    1,920
-    10,000 jobs       252        9   34,873   64,265        -        -   69,760        -        -        -    1,920
+    20 sheets         255        9   18,418   47,873        -        -   36,940        -        -        -    1,884
+    1,000 sheets      255        9  311,065  339,758        -        -  621,472        -        -        -    1,898
+    1 job             252        9   19,458   48,850        -        -   38,930        -        -        -    1,924
+    10,000 jobs       252        9   34,918   64,313        -        -   69,853        -        -        -    1,920
 sync, nothing: one conversation, in which both say where they stand
-    20 sheets          40        -        -      205        -        -        -        -    1,077        -      929
-    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      929
-    1 job              40        -        -      205        -        -        -        -    1,182        -      929
+    20 sheets          40        -        -      205        -        -        -        -    1,077        -      944
+    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      941
+    1 job              40        -        -      205        -        -        -        -    1,182        -      932
     10,000 jobs        40        -        -      205        -        -        -        -    1,182        -      929
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         161       10    4,360   25,191        7    2,575    2,470    2,575    2,282        -    1,898
-    1,000 sheets      164       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    1,929
-    1 job             161       10    4,360   25,191        9    1,969    2,167    1,969    2,141        -    1,948
-    10,000 jobs       161       10    4,360   25,191        9    4,393    4,095    4,393    2,141        -    1,953
+    20 sheets         161       10    4,360   25,191        7    2,575    2,471    2,575    2,282        -    1,918
+    1,000 sheets      164       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    1,934
+    1 job             161       10    4,360   25,191        9    1,969    2,168    1,969    2,141        -    1,971
+    10,000 jobs       161       10    4,360   25,191        9    4,393    4,102    4,393    2,141        -    1,953
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 
