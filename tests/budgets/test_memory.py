@@ -12,7 +12,7 @@ from tests.bench.work import change, state_of
 from tests.budgets.work import LINES, still
 
 _STRETCHES = (150, 150)  # saves; with the first of them all fills that is bounded
-_GROWTH = 75_000  # bytes in the others: half a kilobyte a save, of which next to nothing is kept in the long run
+_GROWTH = 150_000  # bytes in the others: a kilobyte a save, where the state of one takes several
 _ABOVE = 2_000_000  # bytes that are in use for a moment, more than at the end
 
 
