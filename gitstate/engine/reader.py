@@ -5,8 +5,9 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 from dulwich.object_store import DiskObjectStore
@@ -240,6 +241,8 @@ class _Packs(DiskObjectStore):
     What is read together was mostly written together, and lately. Of a pack that is not asked no index is read.
     """
 
+    _ages: Mapping[str, float] = MappingProxyType({})  # of the packs that were there at the last look
+
     def plain(self, object_id: ObjectId) -> tuple[int, bytes] | None:
         """Return the kind and the body of an object that lies as it is in an open pack, in half the time of dulwich.
 
@@ -262,7 +265,8 @@ class _Packs(DiskObjectStore):
     def _update_pack_cache(self) -> list[Pack]:
         new = super()._update_pack_cache()
         if new:
-            self._pack_cache = {name: self._pack_cache[name] for name in sorted(self._pack_cache, key=self._age)}
+            self._ages = {name: self._ages.get(name) or self._age(name) for name in self._pack_cache}
+            self._pack_cache = {name: self._pack_cache[name] for name in sorted(self._ages, key=self._ages.__getitem__)}
         return new
 
     def _mark_pack_used(self, pack_hash: str) -> None:

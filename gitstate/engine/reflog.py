@@ -80,8 +80,9 @@ def _end(log: str, start: int, most: int) -> bytes:
     except _NO_FILE:
         return b""
     try:
-        size = os.fstat(fd).st_size  # of a log that was expired since, all counts
-        return os.pread(fd, most, max(size - most, start if start <= size else 0, 0))
+        size = os.fstat(fd).st_size
+        first = max(size - most, start if start <= size else 0, 0)  # of a log that was expired since, all counts
+        return os.pread(fd, size - first, first)  # Python makes room for as much as is asked for
     finally:
         os.close(fd)
 

@@ -158,7 +158,7 @@ def diff(
     if before == after:
         return
     old, new = read(source, before), read(source, after)
-    for name in sorted(old.keys() | new.keys()):
+    for name in old.differing(new):
         was, now = old.get(name), new.get(name)
         if was == now:
             continue

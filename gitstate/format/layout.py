@@ -243,7 +243,12 @@ class Layout:
 
     def owns(self, path: str) -> bool:
         """Tell whether a file of this path is part of a value."""
-        return path == self.root or any(part.pattern.fullmatch(path) for part in self.parts)
+        if path == self.root:
+            return True
+        for part in self.parts:  # noqa: SIM110 - a generator takes twice as long, for each file that is read anew
+            if part.pattern.fullmatch(path):
+                return True
+        return False
 
     def attached(self, path: str) -> bool:
         """Tell whether a file of this path belongs to the document without being part of its value."""

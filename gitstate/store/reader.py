@@ -185,8 +185,8 @@ class Reader:
     ) -> Iterator[tuple[str, str, ObjectId | None, ObjectId | None]]:
         if before == after:
             return
-        old, new = ({} if tree is None else self.source.tree(tree) for tree in (before, after))
-        for name in sorted(old.keys() | new.keys()):
+        old, new = (trees.read(self.source, tree) for tree in (before, after))
+        for name in old.differing(new):
             was, now = (entry.id if (entry := side.get(name)) and entry.is_directory else None for side in (old, new))
             if was != now and levels:
                 yield from self._differing_folders(was, now, levels - 1, f"{fan}/{name}" if fan else name)

@@ -262,8 +262,10 @@ class Worktree:
 
     def _logged(self) -> int:
         """Return the size of the reflog of ``HEAD``."""
-        log = self._git_dir / "logs" / "HEAD"
-        return log.stat().st_size if log.exists() else 0
+        try:
+            return os.stat(f"{self._git_dir}/logs/HEAD").st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
 
     def _refresh(self, head: ObjectId, lock: LockFile, log: int) -> Refreshed:
         target = graph.read(self._engine, head).tree

@@ -84,6 +84,27 @@ def test_diff_names_what_differs_and_nothing_else(before: dict[str, bytes], afte
         assert (change.after is None) == (path not in after)
 
 
+ENTRIES = st.dictionaries(
+    st.sampled_from(["a", "b", "a.b", "\udcff"]),
+    st.builds(TreeEntry, st.sampled_from([0o100644, 0o100755, 0o40000]), st.sampled_from(["00" * 20, "ab" * 20])),
+)
+
+
+@given(ENTRIES, ENTRIES)
+def test_names_differ_where_their_entries_do(before: dict[str, TreeEntry], after: dict[str, TreeEntry]) -> None:
+    differing = sorted(name for name in before | after if before.get(name) != after.get(name))
+    old, new, spliced = Tree.of(before), Tree.of(after), Tree.of(before).with_entries(dict.fromkeys(before) | after)
+    assert old.differing(new) == new.differing(old) == old.differing(spliced) == differing
+
+
+def test_of_names_that_stand_twice_in_a_tree_the_last_counts() -> None:
+    entries = [b"100644 a\0" + bytes([byte]) * 20 for byte in range(4)]
+    other = b"100644 b\0" + bytes(20)
+    old, new = parse_tree(entries[0] + other + entries[1]), parse_tree(entries[2] + other + entries[3])
+    assert old.differing(new) == ["a"]
+    assert old.differing(parse_tree(entries[3] + other + entries[1])) == []
+
+
 @given(FILES, PATHS, FILES)
 def test_graft_replaces_one_folder(files: dict[str, bytes], path: str, inner: dict[str, bytes]) -> None:
     files, inner = compatible(files), compatible(inner)
