@@ -54,8 +54,8 @@ index: brought to the head after one save, by numbers of commits; the folders on
     1 job               9        -        -       82        -        -        -        -        -       16      350
     10,000 jobs         9        -        -       82        -        -        -        -        -       16      346
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         110        -    3,146    4,671        -        -    7,863        -      600        -    1,465
-    1,000 sheets      110        -   97,242   98,115        -        -  231,670        -      608        -    1,501
+    20 sheets         116        -    3,146    4,671        -        -    7,863        -      600        -    1,465
+    1,000 sheets      116        -   97,242   98,115        -        -  231,670        -      608        -    1,501
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
     20 sheets         255        9   18,418   47,873        -        -   36,940        -        -        -    1,884
     1,000 sheets      255        9  311,065  339,758        -        -  621,472        -        -        -    1,898

@@ -196,6 +196,8 @@ def test_a_git_that_fails_is_quoted_and_changes_nothing(
             upkeep.gc(repository, nullcontext)
         packer = upkeep.Packer(repository, nullcontext)
         packer.start_if_due()
+        assert packer._thread is not None
+        packer._thread.join()
         packer.stop()
         assert "out of luck" in caplog.text
     check_whole(repository, *bodies)
