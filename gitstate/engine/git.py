@@ -86,6 +86,10 @@ class GitEngine(Engine):
         """See :meth:`Engine.read`."""
         return self._reader.read(object_id, kind)
 
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Engine.read_all`."""
+        return self._reader.read_all(ids, kind)
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """See :meth:`Engine.tree`."""
         return self._reader.tree(tree_id)

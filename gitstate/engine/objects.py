@@ -9,7 +9,7 @@ import re
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gitstate.errors import CorruptionError
 
@@ -34,6 +34,8 @@ Kind = Literal["blob", "tree", "commit"]
 
 _HINT = "git itself would not have made it; `git fsck` tells more"
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0([\s\S]{20})")  # of a tree: mode, name and id
+
 FILE = 0o100644
 DIRECTORY = 0o040000
 
@@ -54,8 +56,7 @@ class GitObject:
         ).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(NamedTuple):
     """What a name in a tree stands for: a mode, as git writes it, and an object."""
 
     mode: int
@@ -110,7 +111,10 @@ class Tree(Mapping[str, TreeEntry]):
 
     def items(self) -> ItemsView[str, TreeEntry]:
         """Return all names and entries, read at once."""
-        return {name: self[name] for name in self._starts}.items()
+        found = [TreeEntry(int(mode, 8), each.hex()) for mode, _, each in _ENTRY.findall(self.body)]
+        if len(found) != len(self._starts):  # a name stands there twice
+            return {name: self[name] for name in self._starts}.items()
+        return dict(zip(self._starts, found, strict=True)).items()
 
     def __contains__(self, name: object) -> bool:
         return name in self._starts
@@ -155,17 +159,13 @@ def parse_tree(body: bytes, tree_id: ObjectId = "") -> Tree:
     """
     starts: dict[str, int] = {}
     start = 0
-    try:
-        while start < len(body):
-            space = body.index(b" ", start)
-            end = body.index(b"\0", space)
-            int(body[start:space], 8)
-            if end + 21 > len(body):
-                raise ValueError("an entry is cut short")
-            starts[body[space + 1 : end].decode("utf-8", "surrogateescape")] = start
-            start = end + 21
-    except ValueError as error:
-        raise CorruptionError(f"tree {tree_id}: its bytes are no tree: {error}", hint=_HINT) from error
+    for found in _ENTRY.finditer(body):
+        if found.start() != start:
+            break
+        starts[found[2].decode("utf-8", "surrogateescape")] = start
+        start = found.end()
+    if start != len(body):
+        raise CorruptionError(f"tree {tree_id}: its bytes are no tree: an entry is cut short or damaged", hint=_HINT)
     return Tree(body, starts)
 
 

@@ -5,18 +5,17 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TypeVar, cast
 
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
-from dulwich.pack import Pack, PackIndex2
 
-from gitstate.engine import cgit, files, packs
+from gitstate.engine import cgit, files
 from gitstate.engine.base import NotAtHandError, Source
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
+from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.repository import Repository
 from gitstate.errors import ClosedError, CorruptionError
 
@@ -24,6 +23,7 @@ __all__ = ["ObjectReader"]
 
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+_NOTHING = (0, b"")
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
@@ -35,8 +35,9 @@ _OPEN = 2  # object stores at a time, whatever the number of threads: each has f
 class ObjectReader:
     """Reads objects and checks them against their ids. Safe in any thread.
 
-    dulwich's stores must not be shared between threads, so each read borrows one of two. More would bring
-    nothing, since one thread runs at a time, and many descriptors.
+    Most objects lie in packs that are read without dulwich. It is asked for all others, loose ones and those of other
+    folders, and for what seems to be missing or damaged. Its stores must not be shared between threads, so each such
+    read borrows one of two. More would bring nothing, since one thread runs at a time, and many descriptors.
 
     ``others`` are more folders of objects, looked into for what the repository has not.
     """
@@ -46,7 +47,8 @@ class ObjectReader:
     ) -> None:
         self._path = repository.objects
         self._others = [os.fspath(folder) for folder in others]
-        self._idle: list[_Packs] = []
+        self._packs = PackFolder(f"{os.fspath(self._path)}/pack")
+        self._idle: list[DiskObjectStore] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)  # trees and commits
         self._files = _Objects(cache_bytes // 4)  # apart, since few are read twice, and those soon
@@ -64,11 +66,21 @@ class ObjectReader:
         known = kept.get(object_id)
         if known is not None and known.kind == kind:
             return known.body
-        found, body = self._checked(object_id, kind)
-        if found != kind:
-            raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
+        body = self._whole(object_id, kind)
         kept.put(object_id, GitObject(kind, body))
         return body
+
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """Return the bodies of several objects, which are read together and not kept here. Raises as :meth:`read`."""
+        self._check_open()
+        raw = self._packs.read_all(ids)
+        bodies: list[bytes] = []
+        for object_id in ids:
+            number, body = raw.get(object_id, _NOTHING)
+            if _KINDS.get(number) != kind or _id(kind, body) != object_id:
+                body = self.read(object_id, kind)  # which knows where else it may be, or what is wrong
+            bodies.append(body)
+        return bodies
 
     def any(self, object_id: ObjectId) -> tuple[str, bytes]:
         """Return the kind of an object, which may be a tag, and its body. Raises as :meth:`read` does."""
@@ -79,7 +91,8 @@ class ObjectReader:
         known = self._known.get(tree_id)
         if known is not None and known.tree is not None:
             return known.tree
-        tree = parse_tree(self.read(tree_id, "tree"), tree_id)
+        body = self._whole(tree_id, "tree") if known is None or known.kind != "tree" else known.body
+        tree = parse_tree(body, tree_id)
         self._known.put(tree_id, tree.to_object())
         return tree
 
@@ -106,6 +119,7 @@ class ObjectReader:
         """Return the ids of the commits that begin with ``prefix``, sorted."""
 
         def search(store: DiskObjectStore) -> list[ObjectId]:
+            self._packs.look()
             ids = sorted(store.iter_prefix(prefix.encode("ascii")))
             return [name.decode("ascii") for name in ids if store.get_raw(name)[0] == 1]
 
@@ -143,12 +157,14 @@ class ObjectReader:
         """Forget all that was read: some of it is no longer there."""
         self._known.clear()
         self._files.clear()
+        self._packs.close()
         while self._idle:
             self._forget(self._idle.pop())
 
     def close(self) -> None:
         """Close all files; a read that runs at this moment finishes. Idempotent."""
         self._closed = True
+        self._packs.close()
         while self._idle:
             self._idle.pop().close()
 
@@ -157,28 +173,29 @@ class ObjectReader:
         while self._idle:
             self._idle.pop().close()
         self._free = threading.Semaphore(_OPEN)
+        self._packs.forked()
         self._known.forked()
         self._files.forked()
+
+    def _whole(self, object_id: ObjectId, kind: Kind) -> bytes:
+        """Return the body of an object of a kind, checked against its id."""
+        found, body = self._checked(object_id, kind)
+        if found != kind:
+            raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
+        return body
 
     def _checked(self, object_id: ObjectId, what: str) -> tuple[str, bytes]:
         """Return the kind and the body of an object, checked against its id."""
         number, body = self._raw(object_id, what)
         kind = _KINDS.get(number, "unknown kind")
-        digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
-        digest.update(body)
-        if digest.hexdigest() != object_id:
+        if _id(kind, body) != object_id:
             raise CorruptionError(f"{what} {object_id} in {self._path} is damaged", hint=_HINT)
         return kind, body
 
     def _raw(self, object_id: ObjectId, what: str) -> tuple[int, bytes]:
         """Return the number of an object's kind and its body, unchecked."""
-        store = self._borrow()
-        try:
-            found = store.plain(object_id)
-        except Exception:  # noqa: BLE001 - dulwich knows more, also of what is wrong
-            found = None
-        finally:
-            self._give_back(store)
+        self._check_open()
+        found = self._packs.read(object_id)
         if found is not None:
             return found
         name = ObjectID(object_id.encode("ascii"))
@@ -209,19 +226,22 @@ class ObjectReader:
             raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT)
         raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT)
 
-    def _borrow(self) -> "_Packs":
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the repository is closed", hint="open it again")
+
+    def _borrow(self) -> DiskObjectStore:
+        self._check_open()
         self._free.acquire()
         try:
-            return self._idle.pop() if self._idle else _Packs(self._path, alternates=self._others)
+            return self._idle.pop() if self._idle else DiskObjectStore(self._path, alternates=self._others)
         except IndexError:  # another thread took it
-            return _Packs(self._path, alternates=self._others)
+            return DiskObjectStore(self._path, alternates=self._others)
         except BaseException:
             self._free.release()
             raise
 
-    def _give_back(self, store: "_Packs") -> None:
+    def _give_back(self, store: DiskObjectStore) -> None:
         self._idle.append(store)
         self._free.release()
         if self._closed:
@@ -233,51 +253,6 @@ class ObjectReader:
 
 
 _HINT = "`git fsck` tells more; fetch it from another copy of the repository"
-
-
-class _Packs(DiskObjectStore):
-    """Looks first where it found the last object, then from the youngest pack on, as git does.
-
-    What is read together was mostly written together, and lately. Of a pack that is not asked no index is read.
-    """
-
-    _ages: Mapping[str, float] = MappingProxyType({})  # of the packs that were there at the last look
-
-    def plain(self, object_id: ObjectId) -> tuple[int, bytes] | None:
-        """Return the kind and the body of an object that lies as it is in an open pack, in half the time of dulwich.
-
-        None: it is a delta, or elsewhere. It fails as it may where a pack is damaged, or was just closed.
-        """
-        sha = bytes.fromhex(object_id)
-        for pack_hash, pack in self._pack_cache.items():
-            index, data = pack._idx, pack._data
-            if not isinstance(index, PackIndex2) or data is None or data._contents is None:
-                return None
-            place = packs.place_in(index._contents, index._fan_out_table, sha)
-            if place is None:
-                continue
-            found = packs.plain_object(data._contents, place)
-            if found is not None:
-                self._mark_pack_used(pack_hash)
-            return found
-        return None
-
-    def _update_pack_cache(self) -> list[Pack]:
-        new = super()._update_pack_cache()
-        if new:
-            self._ages = {name: self._ages.get(name) or self._age(name) for name in self._pack_cache}
-            self._pack_cache = {name: self._pack_cache[name] for name in sorted(self._ages, key=self._ages.__getitem__)}
-        return new
-
-    def _mark_pack_used(self, pack_hash: str) -> None:
-        super()._mark_pack_used(pack_hash)
-        if next(iter(self._pack_cache)) != pack_hash:
-            self._pack_cache = {pack_hash: self._pack_cache[pack_hash]} | self._pack_cache
-
-    def _age(self, name: str) -> float:
-        with suppress(OSError):  # it is gone since: that is found out when it is asked
-            return -os.stat(f"{self.pack_dir}/{name}.pack").st_mtime_ns
-        return 0
 
 
 class _AtHand(Source):
@@ -341,6 +316,12 @@ class _Objects:
 
     def forked(self) -> None:
         self._lock = threading.Lock()
+
+
+def _id(kind: str, body: bytes) -> ObjectId:
+    digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
+    digest.update(body)
+    return digest.hexdigest()
 
 
 def _size(item: GitObject) -> int:

@@ -71,9 +71,9 @@ class Content:
             pieces += (b"," if pieces else b"{", _to_json(name).encode(), b":")
             if name in paths and isinstance(item, dict) and item:
                 before = b"{"
-                for key, entry in item.items():
+                for key in item:
                     text = files[paths[name](key)]
-                    pieces += (before, _to_json(key).encode(), b":", _ascii(text, entry))
+                    pieces += (before, _to_json(key).encode(), b":", text)
                     before = b","
                 pieces.append(b"}")
             else:
@@ -83,7 +83,7 @@ class Content:
 
     @property
     def text(self) -> bytes:
-        """The value as JSON text in ASCII, its keys in the order in which the files have them."""
+        """The value as JSON text in UTF-8, its keys in the order in which the files have them."""
         text = self._text
         if text is None:
             text = self._text = self._make_text().encode("ascii")
@@ -150,11 +150,6 @@ def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _P
         for key, entry, before, text in zip(keys, entries, known_entries, texts, strict=True)
     ]
     return keys, entries, texts
-
-
-def _ascii(data: bytes, value: Value) -> bytes:
-    """Return the JSON text of a value, its own if that is plain."""
-    return data if data.isascii() else _to_json(value).encode()
 
 
 def _from_text(text: bytes) -> Content:

@@ -126,13 +126,18 @@ class Snapshot:
         try:
             content = self.known()
             if content is None:
-                files = self._read()
-                value = self._join(files)  # its keys are in their order already
-                content = Content.spliced(value, self.collection.layout, files) if as_text else Content(value=value)
+                content = self._as_text() if as_text else Content(value=self._join(self._read()))
                 self.contents.put(self.key, content)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
         return content
+
+    def _as_text(self) -> Content:
+        from gitstate.format import quick  # pydantic takes a while, and whoever asks for a text needs it anyway
+
+        files = self._read()
+        value = self._join(files, None, quick.loads)  # its keys are in their order already
+        return Content.spliced(value, self.collection.layout, files)
 
     def part(self, paths: Container[str], loads: Callable[[bytes], Value] = canonical.loads) -> dict[str, Value]:
         """Return the value without the entries whose files have other paths; no other file is read.
@@ -158,7 +163,7 @@ class Snapshot:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 
     def text(self) -> bytes:
-        """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
+        """Return the value as JSON text in UTF-8, ready for a parser. Raises as :meth:`content` does."""
         return self.content(as_text=True).text
 
     def value(self) -> dict[str, Value]:
@@ -222,16 +227,22 @@ class Snapshot:
     def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
         """Return the files of the value by path, or those with some paths and the root file."""
         layout = self.collection.layout
-        contents: dict[str, bytes] = {}
+        wanted: dict[str, ObjectId] = {}
         for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
                 if entry.mode not in (FILE, _EXECUTABLE):
                     raise CorruptionError(f"{path} is a link and not a file")
-                try:
-                    contents[path] = self.source.read(entry.id, "blob")
-                except CorruptionError as error:
-                    raise CorruptionError(f"{path}: {error.message}") from error
-        return contents
+                wanted[path] = entry.id
+        try:
+            return dict(zip(wanted, self.source.read_all([*wanted.values()], "blob"), strict=True))
+        except CorruptionError:
+            return {path: self._blob(path, object_id) for path, object_id in wanted.items()}
+
+    def _blob(self, path: str, object_id: ObjectId) -> bytes:
+        try:
+            return self.source.read(object_id, "blob")
+        except CorruptionError as error:
+            raise CorruptionError(f"{path}: {error.message}") from error
 
     def _join(
         self,
