@@ -48,6 +48,13 @@ class GitObject:
     body: bytes
     tree: "Tree | None" = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def named(cls, object_id: ObjectId, kind: Kind, body: bytes) -> "GitObject":
+        """Return an object whose id is known."""
+        item = cls(kind, body)
+        item.__dict__["id"] = object_id
+        return item
+
     @cached_property
     def id(self) -> ObjectId:
         """The object's id."""

@@ -28,7 +28,7 @@ _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
 _MOVES = 10  # and so often may the pack that it was found in be gone before it was read, on a busy machine
-_FEW = 100  # objects: to begin to read in bulk takes as long as to read so many one by one
+_FEW = 1500  # objects: until git has begun to read, so many are read here
 _OPEN = 2  # object stores at a time, whatever the number of threads: each has four descriptors for every pack
 
 
@@ -127,17 +127,24 @@ class ObjectReader:
             return self._attempt(search, f"an object {prefix}…")
 
     def bulk(self, ids: Iterable[ObjectId]) -> Iterator[GitObject]:
-        """See :meth:`gitstate.engine.base.Engine.bulk`; C git reads them, if there is one."""
+        """See :meth:`gitstate.engine.base.Engine.bulk`; C git reads them, if they are many and there is one."""
         wanted = self._known.missing(ids)
-        if len(wanted) < _FEW:
-            return
-        for object_id, (kind, body) in zip(wanted, cgit.read(self._path, wanted), strict=False):
-            item = GitObject(cast("Kind", kind), body)
-            if item.id != object_id:
+        found = self._in_packs(wanted) if len(wanted) < _FEW else cgit.read(self._path, wanted)
+        for object_id, (kind, body) in zip(wanted, found, strict=False):
+            if _id(kind, body) != object_id:
                 return
+            item = GitObject.named(object_id, cast("Kind", kind), body)
             if kind != "blob":
                 self._known.put(object_id, item)
             yield item
+
+    def _in_packs(self, ids: Iterable[ObjectId]) -> Iterator[tuple[str, bytes]]:
+        """Yield the kinds and bodies of objects, unchecked; it ends at one that cannot be read from a pack."""
+        for object_id in ids:
+            found = self._packs.read(object_id)
+            if found is None:
+                return
+            yield _KINDS[found[0]], found[1]
 
     def learn(self, objects: Iterable[GitObject]) -> None:
         """Keep trees and commits that were just written, which are read next."""

@@ -7,6 +7,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import Lock
 from typing import TypeAlias
 
@@ -68,12 +69,12 @@ class Content:
         paths = {part.field: part.path_of for part in layout.parts}
         pieces: list[bytes] = []
         for name, item in value.items():
-            pieces += (b"," if pieces else b"{", _to_json(name).encode(), b":")
+            pieces += (b"," if pieces else b"{", _key(name))
             if name in paths and isinstance(item, dict) and item:
                 before = b"{"
                 for key in item:
                     text = files[paths[name](key)]
-                    pieces += (before, _to_json(key).encode(), b":", text)
+                    pieces += (before, _key(key), text)
                     before = b","
                 pieces.append(b"}")
             else:
@@ -150,6 +151,11 @@ def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _P
         for key, entry, before, text in zip(keys, entries, known_entries, texts, strict=True)
     ]
     return keys, entries, texts
+
+
+@lru_cache(maxsize=2048)  # most documents have the same
+def _key(key: str) -> bytes:
+    return f"{_to_json(key)}:".encode()
 
 
 def _from_text(text: bytes) -> Content:

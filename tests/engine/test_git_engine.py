@@ -185,10 +185,11 @@ def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(
     assert len(packs_of(tmp_path / "store")) == 8 and len(asked) == 1
 
 
+@pytest.mark.parametrize("few", [2, 100], ids=["by C git", "from packs"])
 def test_what_is_read_in_bulk_is_checked_and_then_at_hand(
-    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr("gitstate.engine.reader._FEW", 2)
+    monkeypatch.setattr("gitstate.engine.reader._FEW", few)
     commit = save(open_engine(), {str(number): b"%d" % number for number in range(4)})
     engine = open_engine()
     tree = parse_commit(engine.read(commit, "commit")).tree
@@ -196,4 +197,4 @@ def test_what_is_read_in_bulk_is_checked_and_then_at_hand(
     assert [item.id for item in engine.bulk([tree, *ids, *ids])] == [tree, *ids]
     assert [item.id for item in engine.bulk([tree, *ids])] == ids, "the tree is at hand by now"
     assert [item.id for item in engine.bulk([*ids[:2], "1" * 40, *ids[2:]])] == ids[:2]
-    assert list(engine.bulk(ids[:1])) == []
+    assert [item.body for item in engine.bulk(ids[:1])] == [b"0"]
