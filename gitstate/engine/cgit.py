@@ -152,7 +152,8 @@ class CGit:
 
     def _wait(self, process: "subprocess.Popen[bytes]", command: str) -> None:
         if self.gently:
-            os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
+            with suppress(ProcessLookupError):  # it has ended, and has no priority any more on some systems
+                os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
         end = time.monotonic() + self.timeout
         while True:
             try:

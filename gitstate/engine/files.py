@@ -17,6 +17,7 @@ __all__ = [
     "is_sound",
     "overwrite",
     "read",
+    "read_if_there",
     "remove",
     "storage_errors",
     "sync",
@@ -132,6 +133,14 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return b"".join(pieces)
     finally:
         os.close(fd)
+
+
+def read_if_there(path: str | os.PathLike[str]) -> bytes:
+    """Return the content of a file, nothing if there is none."""
+    try:
+        return read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def is_sound(data: bytes) -> bool:

@@ -6,9 +6,9 @@ store's lock, a lock file that is one of them was left by a dead process. Any ot
 """
 
 import fcntl
-import itertools
 import os
 import random
+import secrets
 import threading
 import time
 import weakref
@@ -28,9 +28,9 @@ __all__ = [
     "doubles",
     "hold",
     "is_held",
-    "is_left",
     "is_of_ours",
     "is_of_the_dead",
+    "leftovers",
     "let_go",
     "remove_leftovers",
     "settle_doubles",
@@ -43,8 +43,6 @@ _PID_WIDTH = 12
 _OWN = "own-"
 _RING = "ring-"
 _RING_SIZE = 8  # so many changes later a file is used again: whoever opened it when it had the name has read it by then
-
-_numbers = itertools.count(1)
 
 
 class StoreLock:
@@ -297,8 +295,9 @@ class LockFile:
         self._target = os.fspath(target)
         self._lock = self._target + ".lock"
         self._private = private
-        self._own = f"{private}/{_OWN}{os.getpid()}-{next(_numbers)}"
-        self._recycled = recycle and _recycled(private)
+        self._recycled = _recycled(private) if recycle else None
+        # At random: in a container every process may have the number of one that died and left such a file.
+        self._own = self._recycled or f"{private}/{_OWN}{secrets.token_hex(8)}"
         self._content = content
         self._timeout = timeout
         self._pause = pause
@@ -307,7 +306,6 @@ class LockFile:
 
     def __enter__(self) -> Self:
         if self._recycled:
-            self._own = self._recycled
             files.overwrite(self._own, self._content, durable=self._durable)
         else:
             remove_leftovers(self._private)
@@ -339,7 +337,10 @@ class LockFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._held:
-            os.unlink(self._lock)  # first: while the private file is there, the lock can be told from a living git's
+            with suppress(FileNotFoundError):  # a person removed it
+                os.unlink(
+                    self._lock
+                )  # first: while the private file is there, the lock can be told from a living git's
             self._let_go()
 
     def _link(self) -> None:
@@ -390,9 +391,13 @@ def remove_leftovers(private: Path) -> None:
 
     One that has a second name stays: either that is a lock to be recognised, or the live target, until its next change.
     """
-    for entry in _private_files(private, _OWN):
-        if is_left(entry.path):
-            files.remove(entry.path)
+    for name in leftovers(private):
+        files.remove(private / name)
+
+
+def leftovers(private: Path) -> list[str]:
+    """Return the names of what :func:`remove_leftovers` removes."""
+    return sorted(entry.name for entry in _private_files(private, _OWN) if _is_left(entry.path))
 
 
 def settle_doubles(private: Path, folder: Path) -> None:
@@ -409,7 +414,7 @@ def doubles(private: Path, folder: Path) -> list[tuple[str, str]]:
     """Return the files below a folder that are private files of ours as well, each with that, as
     :func:`settle_doubles` finds them.
     """
-    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not is_left(entry.path)}
+    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not _is_left(entry.path)}
     found: list[tuple[str, str]] = []
     for here, _, names in os.walk(folder) if own else ():
         for name in names:
@@ -424,7 +429,7 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def is_left(path: str | os.PathLike[str]) -> bool:
+def _is_left(path: str) -> bool:
     """Whether a private file is nobody's lock or target; under the store's lock, a dead process left it."""
     return os.stat(path).st_nlink == 1
 

@@ -49,6 +49,8 @@ def worktrees(repository: Repository) -> Iterator[tuple[Path, Path | None]]:
     yield common, repository.worktree if repository.git_dir == common else first
     linked = common / "worktrees"
     for name in sorted(os.listdir(linked)) if linked.is_dir() else []:
+        if not (linked / name).is_dir():
+            continue  # what file managers leave
         folder = None
         with suppress(OSError):
             back = os.fsdecode(files.read(linked / name / "gitdir").strip())
