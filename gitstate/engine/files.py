@@ -15,6 +15,7 @@ __all__ = [
     "can_write",
     "create",
     "is_sound",
+    "only_read",
     "overwrite",
     "read",
     "remove",
@@ -56,6 +57,12 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno in FULL:
             raise StorageFullError(message, cause=error, hint="make room on the disk, then try again") from error
         raise StorageError(message, cause=error, hint=_HINTS.get(error.errno or 0, "check the disk")) from error
+
+
+def only_read(folder: str | os.PathLike[str], error: ReadOnlyError) -> ReadOnlyError:
+    """Return the error that says of the store in a folder that it can be read, where something could not be written."""
+    message = f"the store in {os.fspath(folder)} can be read, but not written: {error.strerror}"
+    return ReadOnlyError(message, cause=error, hint=error.hint)
 
 
 def sync(fd: int) -> None:
