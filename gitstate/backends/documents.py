@@ -19,6 +19,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gitstate import clock
+from gitstate.backends.answering import Answering
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
@@ -88,6 +89,8 @@ class DocumentBackend(StateBackend):
         )
         store.serve(self._jobs)
         store.redact_with(self._redaction.message)
+        self._answering = Answering()
+        store.when_answered(self._answering.deliver)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
@@ -243,7 +246,7 @@ class DocumentBackend(StateBackend):
         edit = saves.edit_for(self._codec, self._checked, self._redaction, picture, record, purged)
         future = self._store.submit(self._jobs, job_id, refusal.watch(edit), refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
-        await asyncio.wrap_future(future)
+        await self._answering.wait(future)
 
     def _was_purged(self, job_id: str, revision: str) -> bool:
         from gitstate.store.purge import was_purged
@@ -343,7 +346,7 @@ class DocumentBackend(StateBackend):
             return await asyncio.to_thread(question, self._store)
 
     async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
-        return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
+        return await self._answering.wait(self._store.submit(self._jobs, job_id, edit))
 
 
 @contextmanager

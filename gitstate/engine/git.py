@@ -337,10 +337,7 @@ class GitEngine(Engine):
             common = self._repository.common_dir
             if files.can_write(self._private if self._private.exists() else common):
                 raise
-            message = f"the store in {common} can be read, but not written: {error.strerror}"
-            raise ReadOnlyError(
-                message, cause=error, hint="check who owns it, its permissions and its mount"
-            ) from error
+            raise files.only_read(common, error) from error
 
     def _may_be_at(self, commit_id: ObjectId, ref: str = "") -> bool:
         """Whether the branch, or another ref, stands at a commit, as far as we know."""

@@ -167,19 +167,24 @@ def swap(
         BusyError: A living git holds its lock file; the message names it.
         UnsupportedError: Another ref's name stands in the way (``a`` and ``a/b``).
     """
-    ref, current = _resolve(repository, ref)
-    if current is None:
-        _make_way(repository, ref)
-    else:
-        _make_folder(repository, ref)
-    target = repository.path(ref)
     content = new.encode() + b"\n"
-    with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
-        current = read(repository, ref)
-        if current != expected:
-            raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
-        with _logged(repository, ref, current, new, who, note):
-            lock.replace()
+    while (
+        True
+    ):  # the branch that a symbolic ref points to takes its place; the lock comes first, and one look is enough
+        if expected is None:
+            _make_way(repository, ref)
+        else:
+            _make_folder(repository, ref)
+        target = repository.path(ref)
+        with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
+            name, current = _resolve(repository, ref)
+            if name == ref:
+                if current != expected:
+                    raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
+                with _logged(repository, ref, current, new, who, note):
+                    lock.replace()
+                return
+        ref = name
 
 
 def create(repository: Repository, ref: str, new: ObjectId, *, timeout: float = 10.0) -> None:

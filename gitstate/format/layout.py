@@ -22,6 +22,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
 _MANY = 1_000_000  # entries of a part: a list that names more is somebody's joke
 _KEPT = 4096  # paths of entries
+_UNKNOWN = object()  # no entry is this
 _KEY_MARK = "="  # begins the file name of an entry whose key is no number; no encoded key holds it
 
 
@@ -191,9 +192,9 @@ class Layout:
                 place = to_text((part.field,))
                 raise UnstorableError(f"{place} has more than {_MANY} entries, each a file", pointer=place)
             shape = self.value_shape.entry(part.field)
-            for key, entry in entries.items():
-                old = before.get(key)
-                if (old is not entry and not canonical.equal(old, entry)) or (entry is None and key not in before):
+            for key in [key for key, entry in entries.items() if before.get(key, _UNKNOWN) is not entry]:
+                entry = entries[key]
+                if key not in before or not canonical.equal(before[key], entry):
                     changes[part.path_of(key)] = canonical.dumps(entry, shape.entry(key))
             changes |= {part.path_of(key): None for key in before.keys() - entries.keys()}
             if entries:

@@ -208,7 +208,9 @@ class SettledMerge(RootMerge):
             self._lose(side, pair.of(side), decided.conflicts)
         last = self.heads[losing[0]].last(pair.of(losing[0]))
         kept = "it was put aside whole" if len(losing) == 1 else "both were put aside whole"
-        detail = decided.detail or f"{' and '.join(losing)} lost at {len(decided.conflicts)} places; {kept}"
+        number = len(decided.conflicts)
+        places = "1 place" if number == 1 else f"{number} places"
+        detail = decided.detail or f"{' and '.join(losing)} lost at {places}; {kept}"
         self.tell(collection, document, "parked", detail, decided.conflicts, last)
 
     def flaw(self, snapshot: Snapshot) -> str | None:

@@ -97,9 +97,7 @@ def equal(a: Value, b: Value) -> bool:
         return True
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(equal, a, b))
-    if isinstance(a, float) and isinstance(b, float):
-        return a.hex() == b.hex()
-    return False
+    return isinstance(a, float) and isinstance(b, float) and a.hex() == b.hex()
 
 
 def _float_text(value: float) -> str:

@@ -48,8 +48,6 @@ def _order(objects: Sequence[dict[str, Value]], preferred: list[str]) -> list[st
     free = [rank[key] for key in preferred if not awaited[key]]  # sorted, so it is a heap
     while left:
         key = preferred[heappop(free)] if free else next(key for key in rest if key in left)  # in a circle none is free
-        if key not in left:
-            continue
         left.remove(key)
         order.append(key)
         for after in followers[key]:

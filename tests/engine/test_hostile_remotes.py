@@ -144,6 +144,11 @@ def test_garbage_for_a_report(said: bytes) -> None:
         (line(b"unpack ok\n") + line(b"ng refs/heads/main a\x1b]0;x\x07b\n"), "ab"),
         (line(b"unpack ok\n") + line(b"ng refs/heads/main no\n") + line(b"ok refs/heads/main\n"), "no"),
         (line(b"unpack bad\n") + line(b"ok refs/heads/main\n"), "the objects were not taken: bad"),
+        (
+            line(b"unpack no room\n") + line(b"ng refs/heads/main unpacker error\n"),
+            "the objects were not taken: no room",
+        ),
+        (line(b"unpack bad\n") + line(b"ng refs/heads/main closed today\n"), "closed today"),
         (line(b"ok refs/heads/main\n"), "the objects were not taken: it did not say what became of the objects"),
     ],
 )

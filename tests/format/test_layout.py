@@ -195,3 +195,20 @@ def test_what_cannot_be_split_names_the_place() -> None:
         JOBS.split({"sheets": {1: {}}})  # type: ignore[dict-item]  # the mistake that is tested
     with pytest.raises(InvalidInputError, match="object"):
         JOBS.split([])
+
+
+def test_a_place_that_lies_in_no_part_is_in_the_root_file() -> None:
+    assert JOBS.path_of(["status"]) == "job.json"
+    assert JOBS.path_of(["other", "1"]) == "job.json"
+    assert JOBS.path_of(["sheets"]) == "job.json", "which sheets there are is told there"
+    assert JOBS.path_of(["sheets", "1", "status"]) == "sheets/0001.json"
+
+
+def test_changes_that_cannot_be_stored_name_the_place() -> None:
+    known: Value = {"sheets": {"1": {}}}
+    assert isinstance(known, dict)
+    with pytest.raises(UnstorableError) as caught:
+        JOBS.changes({"sheets": {"1": {}, "2": {"a": [float("inf")]}}}, known)
+    assert caught.value.pointer == "/sheets/2/a/0"
+    with pytest.raises(InvalidInputError, match="object, not list"):
+        JOBS.changes([], known)

@@ -102,3 +102,15 @@ def test_a_fork_no_longer_says_what_it_was_forked_from() -> None:
 @pytest.mark.parametrize("text", [b"", b"nightly\n", b"nightly: x\n\nnightly\n\nGitstate-Job: weekly\n", b"\xff\n\nx"])
 def test_others_stay_as_they_are(text: bytes) -> None:
     assert unnamed(text, "Gitstate-Job", ["nightly"]).message == text
+
+
+def test_trailers_of_others_stay_and_no_longer_name_it() -> None:
+    before = (
+        b"nightly: saved\n\nGitstate-Job: nightly\nGitstate-Event: saved\nReviewed-by: Ada\n  of nightly, and more\n"
+        b"nightly: seen by nightly, not by x.nightly\n(cherry picked from commit 1234)\nGitstate-Code: abc\n"
+    )
+    told = unnamed(before, "Gitstate-Job", ["nightly"])
+    assert told.message == (
+        b"[purged]\n\nReviewed-by: Ada\n  of [purged], and more\n"
+        b"nightly: seen by [purged], not by x.nightly\n(cherry picked from commit 1234)\nGitstate-Code: abc\n"
+    )

@@ -2,6 +2,7 @@ import json
 import math
 import sys
 from enum import StrEnum
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -73,6 +74,7 @@ def test_a_lone_surrogate_is_escaped_and_other_text_is_utf_8() -> None:
         ({"a": {1: "x", "b": 2}}, "/a", "the key 1 is no text"),
         ({"a": (1, 2)}, "/a", "tuple"),
         ({"a": {1, 2}}, "/a", "set"),
+        ([{"a": [1], "b": None}, {"c": {}}, {"d": ()}], "/2/d", "tuple"),
         ({"a": b"x"}, "/a", "bytes"),
         ({"a": Colour.RED}, "/a", "Colour"),
         ([0, 10 ** (sys.get_int_max_str_digits() + 1)], "/1", "too many digits"),
@@ -134,6 +136,8 @@ def test_the_deepest_value_that_is_written_is_read() -> None:
     assert equal(loads(dumps(value)), value)
     wide: Value = [[] for _ in range(2 * MAX_DEPTH)]
     assert equal(loads(dumps(wide)), wide)
+    brackets = "[{" * MAX_DEPTH  # in a text they open nothing
+    assert loads(dumps({brackets: [brackets]})) == {brackets: [brackets]}
 
 
 @given(st.binary(max_size=30) | st.text('{}[]",:01e-.nul \\u', max_size=12).map(str.encode))
@@ -147,3 +151,10 @@ def test_any_bytes_are_a_value_or_corrupt(data: bytes) -> None:
     except UnstorableError:  # read escapes can make no pair, so nothing that is read is unstorable
         pytest.fail(f"{data!r} is read as {value!r} and cannot be written")
     assert equal(loads(written), value)
+
+
+@pytest.mark.parametrize("value", [1, 1.5, True, None, "a", [1], {"a": 1}])
+def test_what_is_no_value_equals_none(value: Value) -> None:
+    other: Any = (1,)
+    assert not equal(value, other)
+    assert not equal(other, value)

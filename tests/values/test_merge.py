@@ -4,7 +4,20 @@ from hypothesis import strategies as st
 
 from gitstate.values.canonical import Value, equal
 from gitstate.values.joins import earlier, follow, free, higher, later, members, newer, unite
-from gitstate.values.merge import ABSENT, Conflict, Merge, Place, Rule, Rules, Side, Slot, add_deltas, merge3, same
+from gitstate.values.merge import (
+    ABSENT,
+    NO_RULES,
+    Conflict,
+    Merge,
+    Place,
+    Rule,
+    Rules,
+    Side,
+    Slot,
+    add_deltas,
+    merge3,
+    same,
+)
 from gitstate.values.pointer import get, parse
 
 from .strategies import VALUES
@@ -213,3 +226,22 @@ def test_equal_counters_of_different_changes_are_added() -> None:
     rules = Rules.of({"/n": add_deltas})
     assert merge3({"n": 1}, {"n": 2, "a": 1}, {"n": 2, "b": 1}, rules).value == {"n": 3, "a": 1, "b": 1}
     assert merge3({"n": 1}, {"n": 2}, {"n": 2}, rules).value == {"n": 2}  # one change that reached both sides
+
+
+def test_a_free_field_of_an_object_of_which_a_side_is_preferred_is_still_a_conflict() -> None:
+    rules = Rules.of({"/job": lambda place: place.preferring("theirs").keywise(), "/job/notes": free})
+    base: Value = {"job": {"at": "2026-01-01T00:00:00Z", "who": "a", "notes": {"x": 1, "y": 1}}}
+    ours: Value = {"job": {"at": "2026-01-02T00:00:00Z", "who": "b", "notes": {"x": 2, "y": 2}}}
+    theirs: Value = {"job": {"at": "2026-01-03T00:00:00Z", "who": "c", "notes": {"x": 3, "y": 1}}}
+    merge = merge3(base, ours, theirs, rules)
+    assert merge.conflicts == (Conflict("/job/notes/x", 1, 2, 3),)
+    assert merge.value == {"job": {"at": "2026-01-03T00:00:00Z", "who": "c", "notes": {"x": 2, "y": 2}}}
+
+
+def test_keys_that_belong_together_are_aligned_in_objects_alone() -> None:
+    place = Place(ABSENT, {"a": 1, "b": 2, "c": 3}, {"a": 4, "d": 5}, rules=NO_RULES)
+    aligned = place.aligned(("a", "b"), "theirs")
+    assert (aligned.ours, aligned.theirs) == ({"c": 3, "a": 4}, {"d": 5, "a": 4})
+    other = Place(ABSENT, {"a": 1}, "text", rules=NO_RULES).aligned(("a",), "ours")
+    assert (other.ours, other.theirs) == ({"a": 1}, "text")
+    assert Place(ABSENT, {"a": 1}, ABSENT, rules=NO_RULES).aligned(("a",), "theirs").ours == {}
