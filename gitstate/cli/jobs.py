@@ -99,7 +99,7 @@ async def _delete(
 
     try:
         state = await backend.load(job)
-        if state is not None and runs_here(state) and not force:
+        if state is not None and runs_here(state) and not (force or dry_run):
             raise busy(job, state.pid, "stop it first; or use --force: its next save then brings the job back")
         there, before = state is not None, _as_json(state)
     except StateCorruptionError:

@@ -182,9 +182,9 @@ def test_a_dry_run_of_delete_deletes_nothing(gitstate: Gitstate, store: Path) ->
 def test_a_job_that_runs_is_deleted_by_force_alone(gitstate: Gitstate, tmp_path: Path) -> None:
     store = tmp_path / "state"
     asyncio.run(_save_running(store))
-    for options in ([], ["--dry-run"]):
-        ran = gitstate("delete", "nightly", *options, "--store", store)
-        assert ran.status == 7 and f"process {os.getpid()} of this host is alive" in ran.err and "--force" in ran.err
+    ran = gitstate("delete", "nightly", "--store", store)
+    assert ran.status == 7 and f"process {os.getpid()} of this host is alive" in ran.err and "--force" in ran.err
+    assert gitstate("delete", "nightly", "--dry-run", "--store", store).status == 0
     assert (store / "jobs/nightly").exists()
     assert gitstate("delete", "nightly", "--force", "--store", store).status == 0
     assert not (store / "jobs/nightly").exists()
