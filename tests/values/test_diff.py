@@ -161,3 +161,17 @@ def test_operations_of_a_patch() -> None:
             {"op": "add", "path": "/c~1d", "value": None},
         ]
     )
+
+
+def test_a_change_from_nothing_to_nothing_changes_nothing() -> None:
+    assert apply([Change(("0",), ABSENT, ABSENT)], [1]) == [1]
+    assert apply([Change(("a",), ABSENT, ABSENT)], {"b": 1}) == {"b": 1}
+
+
+@pytest.mark.parametrize("length", [59, 60, 61, 300])
+def test_a_refusal_shows_the_beginning_of_what_is_there(length: int) -> None:
+    text = "x" * (length - 2)  # and its quotes
+    with pytest.raises(InvalidInputError) as refused:
+        apply([Change(("a",), 1, 2)], {"a": text})
+    shown = f"'{text}'" if length <= 60 else f"'{'x' * 58}…"
+    assert f"there is {shown}, and not 1" in str(refused.value)

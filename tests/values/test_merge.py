@@ -159,6 +159,7 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
         (add_deltas, 0, True, 2, None),
         (higher, 1, 3, 2, 3),
         (higher, ABSENT, 3, 2, 3),
+        (higher, 1, 1.0, 2, 2),  # it did not go back
         (higher, ABSENT, True, 2, None),
         (higher, 5, 2, 6, None),  # one side was rolled back
         (later, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z", "2026-01-01T09:00:00Z"),
@@ -167,6 +168,8 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
         (later, ABSENT, "2026-01-01T09:00:00", "2026-01-01T08:59:00+00:00", "2026-01-01T09:00:00"),
         (later, "2026-01-01T09:00:00Z", ABSENT, "2026-01-01T08:00:00Z", "2026-01-01T08:00:00Z"),
         (later, "2026-01-01T09:00:00Z", None, "2026-01-01T08:00:00Z", "2026-01-01T08:00:00Z"),
+        (later, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T08:00:00Z", "2026-01-01T10:00:00+02:00"),  # a tie
+        (earlier, ABSENT, "2026-01-01T10:00:00+02:00", "2026-01-01T08:00:00Z", "2026-01-01T08:00:00Z"),
         (later, ABSENT, "yesterday", "2026-01-01T08:00:00Z", None),
         (later, ABSENT, 5, "2026-01-01T08:00:00Z", None),
         (later, 1, ABSENT, None, None),
@@ -177,6 +180,7 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
         (unite(), [], [1, 1], [2], None),  # which of the two ones?
         (unite(), [], {"a": 1}, [2], None),
         (members, ["c", "b"], ["a", "b", "c"], ["b", "d"], ["a", "b", "d"]),
+        (members, [], ["b", 2, None], [True, 1.5, {"a": 1}], ["b", 1.5, 2, None, True, {"a": 1}]),
         (members, [], [1, 1], [2], None),
         (members, ABSENT, "x", ["y"], None),
     ],
@@ -212,6 +216,28 @@ def test_a_record_that_both_changed_is_a_conflict_of_its_list() -> None:
     base, ours, theirs = ({"l": [{"id": 7, "x": x}]} for x in (0, 1, 2))
     merge = merge3(base, ours, theirs, Rules.of({"/l": unite()}))  # type: ignore[arg-type]  # lists are invariant
     assert [conflict.pointer for conflict in merge.conflicts] == ["/l"]
+
+
+def test_a_rule_of_a_list_is_none_of_the_records_in_it() -> None:
+    rules = Rules.of({"/l": unite(), "/l/n": add_deltas, "/s": members})
+    base, ours, theirs = ({"l": [{"id": 7, "n": n}], "s": [{"id": 7, "n": n}]} for n in (0, 1, 2))
+    merge = merge3(base, ours, theirs, rules)  # type: ignore[arg-type]  # lists are invariant
+    assert [conflict.pointer for conflict in merge.conflicts] == ["/l", "/s"]
+    assert merge.value == {"l": [{"id": 7, "n": 1}], "s": [{"id": 7, "n": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        (ABSENT, {"x": 1}, "theirs"),
+        ({"x": 1}, ABSENT, "ours"),
+        ("b", "a", "ours"),
+        (["a"], {"t": "2026-01-01"}, "theirs"),
+        ({"t": "2026-01-01"}, None, "ours"),
+    ],
+)
+def test_what_has_no_time_is_older_and_what_is_not_there_the_smallest(ours: Slot, theirs: Slot, expected: Side) -> None:
+    assert newer("t")(place(ABSENT, ours, theirs)) == expected
 
 
 def test_a_field_follows_the_newer_object_and_a_tie_the_larger_bytes() -> None:
