@@ -134,7 +134,15 @@ def test_the_segment_with_the_most_text_chooses_the_rule() -> None:
     def mark(text: str) -> Rule:
         return lambda place: Merge(text)
 
-    rules = Rules.of({"/*": mark("any"), "/*_log": mark("log"), "/a_log": mark("exact"), "/o/x~1y": mark("escaped")})
+    rules = Rules.of(
+        {
+            "/*": mark("any"),
+            "/*g": mark("g"),
+            "/*_log": mark("log"),
+            "/a_log": mark("exact"),
+            "/o/x~1y": mark("escaped"),
+        }
+    )
     names = ("b", "b_log", "a_log")
     base: dict[str, Value] = {**dict.fromkeys(names, 0), "o": {"x/y": 0}}
     ours: dict[str, Value] = {**dict.fromkeys(names, 1), "o": {"x/y": 1}}
@@ -218,6 +226,27 @@ def test_a_record_that_both_changed_is_a_conflict_of_its_list() -> None:
     assert [conflict.pointer for conflict in merge.conflicts] == ["/l"]
 
 
+@pytest.mark.parametrize("side", ["ours", "theirs"])
+def test_a_side_that_is_preferred_has_what_conflicts_and_nothing_else(side: Side) -> None:
+    base: Value = {"a": {"x": 0, "y": 0, "z": 0}}
+    ours: Value = {"a": {"x": 1, "y": 1, "z": 0}}
+    theirs: Value = {"a": {"x": 2, "y": 0, "z": 2}}
+    merge = Place(base, ours, theirs, rules=NO_RULES, prefer=side).merge()
+    assert merge == Merge({"a": {"x": 1 if side == "ours" else 2, "y": 1, "z": 2}})
+
+
+@pytest.mark.parametrize("wins", ["ours", "theirs"])
+@pytest.mark.parametrize("removes", [True, False])
+def test_who_wins_has_each_place_that_conflicts_and_a_removal_if_it_may(wins: Side, removes: bool) -> None:
+    base: Value = {"a": {"b": {"x": 0, "y": 0}}}
+    ours: Value = {"a": {"b": {"x": 1}}}
+    theirs: Value = {"a": {"b": {"x": 2, "y": 2}}}
+    merge = Place(base, ours, theirs, rules=NO_RULES, wins=wins, removes=removes).merge()
+    kept: Value = {"x": 1 if wins == "ours" else 2} | ({} if wins == "ours" and removes else {"y": 2})
+    assert merge.value == {"a": {"b": kept}}
+    assert [conflict.pointer for conflict in merge.conflicts] == ["/a/b/x", "/a/b/y"]
+
+
 def test_a_rule_of_a_list_is_none_of_the_records_in_it() -> None:
     rules = Rules.of({"/l": unite(), "/l/n": add_deltas, "/s": members})
     base, ours, theirs = ({"l": [{"id": 7, "n": n}], "s": [{"id": 7, "n": n}]} for n in (0, 1, 2))
@@ -231,6 +260,7 @@ def test_a_rule_of_a_list_is_none_of_the_records_in_it() -> None:
     [
         (ABSENT, {"x": 1}, "theirs"),
         ({"x": 1}, ABSENT, "ours"),
+        (ABSENT, 5, "theirs"),
         ("b", "a", "ours"),
         (["a"], {"t": "2026-01-01"}, "theirs"),
         ({"t": "2026-01-01"}, None, "ours"),
@@ -268,6 +298,8 @@ def test_keys_that_belong_together_are_aligned_in_objects_alone() -> None:
     place = Place(ABSENT, {"a": 1, "b": 2, "c": 3}, {"a": 4, "d": 5}, rules=NO_RULES)
     aligned = place.aligned(("a", "b"), "theirs")
     assert (aligned.ours, aligned.theirs) == ({"c": 3, "a": 4}, {"d": 5, "a": 4})
+    aligned = place.aligned(("a", "b"), "ours")
+    assert (aligned.ours, aligned.theirs) == ({"a": 1, "b": 2, "c": 3}, {"d": 5, "a": 1, "b": 2})
     other = Place(ABSENT, {"a": 1}, "text", rules=NO_RULES).aligned(("a",), "ours")
     assert (other.ours, other.theirs) == ({"a": 1}, "text")
     assert Place(ABSENT, {"a": 1}, ABSENT, rules=NO_RULES).aligned(("a",), "theirs").ours == {}
