@@ -427,3 +427,19 @@ def test_text_has_an_end() -> None:
     assert len(said.lines) == 200 and max(map(len, said.lines)) == 1000
     list(said.hear(b"y" * 10_000_000))
     assert len(of_words("x", "z" * 100_000).message) < 1200
+
+
+def test_a_remote_that_lets_nobody_remove_refs() -> None:
+    said = advertisement((ID, "refs/heads/main"), (ID, "refs/heads/other"), abilities="report-status")
+    with saying(said) as port:
+        there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=2)
+        update = RefUpdate("refs/heads/other", ID, None)
+        assert there.push(lambda refs: Outgoing([update], None)).rejected == {
+            "refs/heads/other": "the remote lets nobody remove refs"
+        }
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_to_wait_is_some_seconds(timeout: float) -> None:
+    with pytest.raises(InvalidInputError, match="no number of seconds to wait"):
+        Transport("host:a", timeout=timeout)
