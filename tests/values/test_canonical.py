@@ -115,6 +115,7 @@ def test_an_error_about_a_surrogate_can_be_printed() -> None:
         (b"[-Infinity]", "-Infinity"),
         (b"[1e999]", "out of range"),
         (b'{"a": {"b": 1, "b": 1}}', "'b' stands there twice"),
+        (b'{"a": 1, "c": 2, "b": 3, "c": 4}', "'c' stands there twice"),
         (b"1" * 5000, "not a value"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested deeper"),
         (b'{"a":' * MAX_DEPTH + b"[]" + b"}" * MAX_DEPTH, "nested deeper"),

@@ -155,6 +155,14 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
     return Place(base, ours, theirs, Rules())
 
 
+def united(place: Place) -> Merge | None:
+    return unite()(place)
+
+
+def united_by_n(place: Place) -> Merge | None:
+    return unite("n")(place)
+
+
 @pytest.mark.parametrize(
     ("rule", "base", "ours", "theirs", "expected"),
     [
@@ -181,12 +189,13 @@ def place(base: Slot, ours: Slot, theirs: Slot) -> Place:
         (later, ABSENT, "yesterday", "2026-01-01T08:00:00Z", None),
         (later, ABSENT, 5, "2026-01-01T08:00:00Z", None),
         (later, 1, ABSENT, None, None),
-        (unite(), [1, 2], [1, 2, 3], [2, 4], [2, 3, 4]),
-        (unite(), ABSENT, [{"id": 1, "x": 1}], [{"id": 1, "y": 2}], [{"id": 1, "x": 1, "y": 2}]),
-        (unite("n"), [], [{"n": "b"}], [{"n": "a"}], [{"n": "a"}, {"n": "b"}]),
-        (unite(), [1], [1, True], [1, 1.0], [1, 1.0, True]),
-        (unite(), [], [1, 1], [2], None),  # which of the two ones?
-        (unite(), [], {"a": 1}, [2], None),
+        (united, [1, 2], [1, 2, 3], [2, 4], [2, 3, 4]),
+        (united, ABSENT, [{"id": 1, "x": 1}], [{"id": 1, "y": 2}], [{"id": 1, "x": 1, "y": 2}]),
+        (united_by_n, [], [{"n": "b"}], [{"n": "a"}], [{"n": "a"}, {"n": "b"}]),
+        (united, None, [1], [2], [1, 2]),
+        (united, [1], [1, True], [1, 1.0], [1, 1.0, True]),
+        (united, [], [1, 1], [2], None),  # which of the two ones?
+        (united, [], {"a": 1}, [2], None),
         (members, ["c", "b"], ["a", "b", "c"], ["b", "d"], ["a", "b", "d"]),
         (members, [], ["b", 2, None], [True, 1.5, {"a": 1}], ["b", 1.5, 2, None, True, {"a": 1}]),
         (members, [], [1, 1], [2], None),
@@ -241,7 +250,7 @@ def test_who_wins_has_each_place_that_conflicts_and_a_removal_if_it_may(wins: Si
     base: Value = {"a": {"b": {"x": 0, "y": 0}}}
     ours: Value = {"a": {"b": {"x": 1}}}
     theirs: Value = {"a": {"b": {"x": 2, "y": 2}}}
-    merge = Place(base, ours, theirs, rules=NO_RULES, wins=wins, removes=removes).merge()
+    merge = merge3(base, ours, theirs, wins=wins, removes=removes)
     kept: Value = {"x": 1 if wins == "ours" else 2} | ({} if wins == "ours" and removes else {"y": 2})
     assert merge.value == {"a": {"b": kept}}
     assert [conflict.pointer for conflict in merge.conflicts] == ["/a/b/x", "/a/b/y"]
@@ -274,6 +283,9 @@ def test_a_field_follows_the_newer_object_and_a_tie_the_larger_bytes() -> None:
     rules = Rules.of({"/t": later, "/x": follow(newer("t"))})
     early, late = "2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z"
     assert merge3({}, {"t": early, "x": 9}, {"t": late, "x": 1}, rules).value == {"t": late, "x": 1}
+    assert merge3({}, {"t": late, "x": 9}, {"t": early, "x": 1}, rules).value == {"t": late, "x": 9}
+    top = Rules.of({"": follow(newer("t"))})
+    assert merge3(1, 2, 3, top).conflicts == (Conflict("", 1, 2, 3),), "nothing is around it"
     for sides in (({"x": 9}, {"x": 1}), ({"x": 1}, {"x": 9})):
         assert equal(merge3({"x": 0}, *sides, rules).value, {"x": 9})  # type: ignore[arg-type]  # no side is absent
 
