@@ -14,8 +14,11 @@ __all__ = [
     "can_write",
     "create",
     "is_sound",
+    "is_sound_file",
+    "only_read",
     "overwrite",
     "read",
+    "read_if_there",
     "remove",
     "storage_errors",
     "sync",
@@ -28,6 +31,7 @@ _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The numbers of the errors that say that there is no room."""
 _CHUNK = 1 << 16  # bytes
+_PIECE = 1 << 20  # of a large file
 _HINTS = {
     errno.EMFILE: "raise the limit of open files",
     errno.ENFILE: "raise the limit of open files",
@@ -61,6 +65,12 @@ class storage_errors:  # noqa: N801  # it is used as a function; one with `yield
         if error.errno in FULL:
             raise StorageFullError(message, cause=error, hint="make room on the disk, then try again") from error
         raise StorageError(message, cause=error, hint=_HINTS.get(error.errno or 0, "check the disk")) from error
+
+
+def only_read(folder: str | os.PathLike[str], error: ReadOnlyError) -> ReadOnlyError:
+    """Return the error that says of the store in a folder that it can be read, where something could not be written."""
+    message = f"the store in {os.fspath(folder)} can be read, but not written: {error.strerror}"
+    return ReadOnlyError(message, cause=error, hint=error.hint)
 
 
 def sync(fd: int) -> None:
@@ -147,9 +157,29 @@ def read(path: str | os.PathLike[str]) -> bytes:
         os.close(fd)
 
 
+def read_if_there(path: str | os.PathLike[str]) -> bytes:
+    """Return the content of a file, nothing if there is none."""
+    try:
+        return read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
 def is_sound(data: bytes) -> bool:
     """Whether the content of a pack, of its index or of git's index ends, as it must, with the SHA-1 of the rest."""
-    return len(data) > 20 and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
+    return len(data) > 20 and hashlib.sha1(memoryview(data)[:-20], usedforsecurity=False).digest() == data[-20:]
+
+
+def is_sound_file(path: str) -> bool:
+    """Whether that is so of a file, which may be too large to be read at once."""
+    digest, rest, size = hashlib.sha1(usedforsecurity=False), b"", 0
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            size += len(piece)
+            rest += piece
+            digest.update(memoryview(rest)[:-20])
+            rest = rest[-20:]
+    return size > 20 and digest.digest() == rest
 
 
 def can_write(path: str | os.PathLike[str]) -> bool:

@@ -6,9 +6,9 @@ store's lock, a lock file that is one of them was left by a dead process. Any ot
 """
 
 import fcntl
-import itertools
 import os
 import random
+import secrets
 import threading
 import time
 import weakref
@@ -28,9 +28,9 @@ __all__ = [
     "doubles",
     "hold",
     "is_held",
-    "is_left",
     "is_of_ours",
     "is_of_the_dead",
+    "leftovers",
     "let_go",
     "remove_leftovers",
     "settle_doubles",
@@ -44,8 +44,6 @@ _OWN = "own-"
 _RING = "ring-"
 _TARGETS = 64  # of which is known where they stand in the ring; to look takes eight calls of the system
 _RING_SIZE = 8  # so many changes later a file is used again: whoever opened it when it had the name has read it by then
-
-_numbers = itertools.count(1)
 
 
 class StoreLock:
@@ -298,7 +296,8 @@ class LockFile:
         self._target = os.fspath(target)
         self._lock = self._target + ".lock"
         self._private = private
-        self._own = f"{private}/{_OWN}{os.getpid()}-{next(_numbers)}"
+        # At random: in a container every process may have the number of one that died and left such a file.
+        self._own = f"{private}/{_OWN}{secrets.token_hex(8)}"
         self._recycles = recycle
         self._content = content
         self._timeout = timeout
@@ -341,7 +340,9 @@ class LockFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._held:
-            os.unlink(self._lock)  # first: while the private file is there, the lock can be told from a living git's
+            # First: while the private file is there, the lock can be told from a living git's. A person may remove it.
+            with suppress(FileNotFoundError):
+                os.unlink(self._lock)
             self._let_go()
 
     def _link(self) -> None:
@@ -392,9 +393,13 @@ def remove_leftovers(private: Path) -> None:
 
     One that has a second name stays: either that is a lock to be recognised, or the live target, until its next change.
     """
-    for entry in _private_files(private, _OWN):
-        if is_left(entry.path):
-            files.remove(entry.path)
+    for name in leftovers(private):
+        files.remove(private / name)
+
+
+def leftovers(private: Path) -> list[str]:
+    """Return the names of what :func:`remove_leftovers` removes."""
+    return sorted(entry.name for entry in _private_files(private, _OWN) if _is_left(entry.path))
 
 
 def settle_doubles(private: Path, folder: Path) -> None:
@@ -411,7 +416,7 @@ def doubles(private: Path, folder: Path) -> list[tuple[str, str]]:
     """Return the files below a folder that are private files of ours as well, each with that, as
     :func:`settle_doubles` finds them.
     """
-    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not is_left(entry.path)}
+    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not _is_left(entry.path)}
     found: list[tuple[str, str]] = []
     for here, _, names in os.walk(folder) if own else ():
         for name in names:
@@ -426,7 +431,7 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def is_left(path: str | os.PathLike[str]) -> bool:
+def _is_left(path: str) -> bool:
     """Whether a private file is nobody's lock or target; under the store's lock, a dead process left it."""
     return os.stat(path).st_nlink == 1
 

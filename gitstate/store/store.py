@@ -134,8 +134,9 @@ class Store(SyncingStore):
     def _make_or_check(self, create: bool) -> None:
         if self._engine.head() is None:
             if not create:
+                where, _, branch = self.identity.rpartition(":")
                 raise StoreNotFoundError(
-                    f"there is no store on the branch of {self.identity}: it has no commits",
+                    f"there is no store on the branch {branch} of {where}: it has no commits",
                     hint=self._hint() or "`gitstate init` makes one",
                 )
             self._make()
