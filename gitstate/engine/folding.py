@@ -251,7 +251,7 @@ def _covers(made: str, base: str) -> bool:
         return False
 
 
-def _remove(base: str, there: Set[str]) -> None:
+def _remove(base: str, there: set[str]) -> None:
     """Remove a pack that nobody needs, the index first, so that nobody new comes to read; of its files those that are
     there.
     """
