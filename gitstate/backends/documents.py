@@ -15,6 +15,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -22,6 +23,7 @@ from gitstate import clock
 from gitstate.backends.answering import Answering
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
+from gitstate.backends.collection import JOBS
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
@@ -33,11 +35,10 @@ from gitstate.backends.subjects import message_for
 from gitstate.backends.summaries import summarize
 from gitstate.engine.base import NotAtHandError
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
-from gitstate.format import message
 from gitstate.format.layout import Layout
 from gitstate.format.message import Event
 from gitstate.store.content import Content
-from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
+from gitstate.store.documents import Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -76,12 +77,9 @@ class DocumentBackend(StateBackend):
         self._made = codec = cache(partial(_codec, model))
         if model is not None:
             codec()  # so that one that is no model is refused here
-        layout = Layout(shape=lambda: codec().shape)
-        self._jobs = Collection(
-            "jobs",
-            layout,
-            id_field="job_id",
-            trailer=message.JOB,
+        self._jobs = replace(
+            JOBS,
+            layout=Layout(shape=lambda: codec().shape),
             summarize=summarize,
             rules=JOB_RULES if rules is None else job_rules(rules),
             joining=JOB_JOINING,

@@ -14,6 +14,7 @@ __all__ = [
     "can_write",
     "create",
     "is_sound",
+    "is_sound_file",
     "only_read",
     "overwrite",
     "read",
@@ -30,6 +31,7 @@ _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The numbers of the errors that say that there is no room."""
 _CHUNK = 1 << 16  # bytes
+_PIECE = 1 << 20  # of a large file
 _HINTS = {
     errno.EMFILE: "raise the limit of open files",
     errno.ENFILE: "raise the limit of open files",
@@ -165,7 +167,19 @@ def read_if_there(path: str | os.PathLike[str]) -> bytes:
 
 def is_sound(data: bytes) -> bool:
     """Whether the content of a pack, of its index or of git's index ends, as it must, with the SHA-1 of the rest."""
-    return len(data) > 20 and hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
+    return len(data) > 20 and hashlib.sha1(memoryview(data)[:-20], usedforsecurity=False).digest() == data[-20:]
+
+
+def is_sound_file(path: str) -> bool:
+    """Whether that is so of a file, which may be too large to be read at once."""
+    digest, rest, size = hashlib.sha1(usedforsecurity=False), b"", 0
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            size += len(piece)
+            rest += piece
+            digest.update(memoryview(rest)[:-20])
+            rest = rest[-20:]
+    return size > 20 and digest.digest() == rest
 
 
 def can_write(path: str | os.PathLike[str]) -> bool:

@@ -313,6 +313,7 @@ class GitEngine(Engine):
         with self._writing():
             report = upkeep.gc(self._repository, self.lock)
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
+            self._reader.tidy()
         return report
 
     def forget(self) -> None:
@@ -393,6 +394,7 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.objects):
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE if last else 0.0)
             upkeep.tidy(self._repository, self.lock)
+            self._reader.tidy()
             self._packer.start_if_due()
 
     def _forked(self) -> None:

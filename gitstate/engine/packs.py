@@ -30,8 +30,8 @@ __all__ = [
     "build",
     "build_entries",
     "encode",
+    "entries",
     "header",
-    "ids",
     "index",
     "is_left_keep",
     "is_sound",
@@ -261,7 +261,10 @@ def place_in(index: bytes | mmap, fan_out: Sequence[int], object_id: bytes) -> i
 
 def is_sound(base: str) -> bool:
     """Whether a pack and its index are there and each byte is as it was written."""
-    return _read_sound(base) is not None
+    try:
+        return files.is_sound_file(base + ".pack") and files.is_sound_file(base + ".idx")
+    except FileNotFoundError:
+        return False
 
 
 def read_entries(base: str) -> list[Entry] | None:
@@ -270,11 +273,30 @@ def read_entries(base: str) -> list[Entry] | None:
     if found is None:
         return None
     pack, index = found
-    count = _PACK_HEADER.unpack_from(pack)[2]
+    return [Entry(object_id, pack[start:end]) for start, end, object_id in _stretches(index, len(pack))]
+
+
+def entries(base: str) -> Iterator[Entry]:
+    """Yield what is in one of our packs that is sound, in its order, of which little is in memory. No deltas.
+
+    Raises:
+        FileNotFoundError: Somebody's git repacked it; nothing was given.
+    """
+    index = files.read(base + ".idx")
+    with open(base + ".pack", "rb") as pack:
+        size = pack.seek(0, os.SEEK_END)
+        pack.seek(_PACK_HEADER.size)
+        for start, end, object_id in _stretches(index, size):
+            yield Entry(object_id, pack.read(end - start))
+
+
+def _stretches(index: bytes, size: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where each object begins and ends in a pack of so many bytes, and its id, in the order of the pack."""
+    count = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))[-1]
     offsets = struct.unpack_from(f">{count}I", index, _IDS + count * 24)
     order = sorted((offset, index[_IDS + 20 * n : _IDS + 20 * n + 20]) for n, offset in enumerate(offsets))
-    ends = [offset for offset, _ in order[1:]] + [len(pack) - 20]
-    return [Entry(object_id, pack[start:end]) for (start, object_id), end in zip(order, ends, strict=True)]
+    ends = itertools.chain((offset for offset, _ in order[1:]), [size - 20])
+    return ((start, end, object_id) for (start, object_id), end in zip(order, ends, strict=True))
 
 
 def _read_sound(base: str) -> tuple[bytes, bytes] | None:
@@ -283,21 +305,6 @@ def _read_sound(base: str) -> tuple[bytes, bytes] | None:
     except FileNotFoundError:
         return None  # somebody's git repacked it
     return (pack, index) if files.is_sound(pack) and files.is_sound(index) else None
-
-
-def ids(index: bytes) -> frozenset[bytes]:
-    """Return the ids that an index of version 2 names.
-
-    Raises:
-        ValueError: It is not such an index, or not whole.
-    """
-    start = len(_INDEX_MAGIC) + _FAN_OUT.size
-    if len(index) < start or not index.startswith(_INDEX_MAGIC):
-        raise ValueError("this is no index of version 2")
-    ends = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))
-    if len(index) < start + 28 * ends[-1] + 40 or list(ends) != sorted(ends):
-        raise ValueError("this index is damaged")
-    return frozenset(index[place : place + 20] for place in range(start, start + 20 * ends[-1], 20))
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -149,12 +149,14 @@ def _pack_of(repository: Repository, shop: Path, bases: Iterable[str], staying: 
     reader = ObjectReader(repository)
     try:
         for base in bases:
-            entries = packs.read_entries(base) if packs.kind_of(base) == "plain" else None
-            for entry in entries or ():
-                if entry.id in staying:
-                    pack.add_entry(entry.id, entry.data)
-            for key in sorted(roots.packed(base).intersection(staying)) if entries is None else ():
-                pack.add(*reader.any(key.hex()))
+            if packs.kind_of(base) == "plain" and packs.is_sound(base):
+                with suppress(FileNotFoundError):  # somebody's git repacked it
+                    for entry in packs.entries(base):
+                        if entry.id in staying:
+                            pack.add_entry(entry.id, entry.data)
+            else:
+                for key in sorted(roots.packed(base).intersection(staying)):
+                    pack.add(*reader.any(key.hex()))
         return pack.finish()
     finally:
         reader.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gitstate.engine import cgit, files, folding, gitindex, packs, upkeep
+from gitstate.engine import cgit, files, folding, gitindex, packindex, upkeep
 from gitstate.engine.objects import ObjectId, raw_entries
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
@@ -127,7 +127,7 @@ def commits(reader: ObjectReader, starts: Iterable[ObjectId]) -> set[ObjectId]:
 def packed(base: str) -> frozenset[bytes]:
     """Return the ids of the objects in a pack; of one that is gone, or has no index that can be read, none."""
     try:
-        return packs.ids(files.read(base + ".idx"))
+        return packindex.ids(base + ".idx")
     except (FileNotFoundError, ValueError):
         return frozenset()
 

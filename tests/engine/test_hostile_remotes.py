@@ -465,3 +465,19 @@ def test_a_connection_on_which_nothing_can_be_asked_is_closed(monkeypatch: pytes
         Transport(f"git://127.0.0.1:{port}/a.git", timeout=2.0).refs()
     [channel] = made
     assert channel.closed
+
+
+def test_a_remote_that_lets_nobody_remove_refs() -> None:
+    said = advertisement((ID, "refs/heads/main"), (ID, "refs/heads/other"), abilities="report-status")
+    with saying(said) as port:
+        there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=2)
+        update = RefUpdate("refs/heads/other", ID, None)
+        assert there.push(lambda refs: Outgoing([update], None)).rejected == {
+            "refs/heads/other": "the remote lets nobody remove refs"
+        }
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_to_wait_is_some_seconds(timeout: float) -> None:
+    with pytest.raises(InvalidInputError, match="no number of seconds to wait"):
+        Transport("host:a", timeout=timeout)

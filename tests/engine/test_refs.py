@@ -302,3 +302,23 @@ def test_it_is_known_where_a_branch_is_checked_out(open_engine: OpenEngine, tmp_
     (tmp_path / "away").rename(tmp_path / "x")
     git(tmp_path / "x", "checkout", "-q", "--detach")
     assert engine.checked_out(BRANCH) is None
+
+
+def test_a_ref_that_moved_is_not_removed(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    engine.create_ref(GOOD, one)
+    repository = open_repository(tmp_path / "store")
+    for expected in (two, None):
+        with engine.lock(), pytest.raises(StaleError, match=f"is at {one}, not at"):
+            refs.delete(repository, GOOD, expected=expected)
+    assert engine.ref(GOOD) == one
+
+
+def test_a_list_of_refs_that_is_none_is_named(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(check=False)
+    save(engine, {"a": b"1"})
+    (tmp_path / "store/.git/packed-refs").write_text("# pack-refs with: peeled\nno ref at all\n")
+    with pytest.raises(CorruptionError, match="packed-refs has a line that is no ref") as told:
+        engine.refs("refs/tags/")
+    assert "git fsck" in told.value.hint

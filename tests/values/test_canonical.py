@@ -115,8 +115,10 @@ def test_an_error_about_a_surrogate_can_be_printed() -> None:
         (b"[-Infinity]", "-Infinity"),
         (b"[1e999]", "out of range"),
         (b'{"a": {"b": 1, "b": 1}}', "'b' stands there twice"),
+        (b'{"a": 1, "c": 2, "b": 3, "c": 4}', "'c' stands there twice"),
         (b"1" * 5000, "not a value"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested deeper"),
+        (b'{"a":' * MAX_DEPTH + b"[]" + b"}" * MAX_DEPTH, "nested deeper"),
         (b"[" * 100_000, "nested deeper|not JSON"),
     ],
 )
@@ -134,6 +136,8 @@ def test_a_key_that_is_there_twice_among_very_many_is_found_at_once() -> None:
 def test_the_deepest_value_that_is_written_is_read() -> None:
     value = nested(MAX_DEPTH)
     assert equal(loads(dumps(value)), value)
+    beside: Value = {"a": nested(MAX_DEPTH - 1), "b": [{}]}  # more brackets than levels
+    assert equal(loads(dumps(beside)), beside)
     wide: Value = [[] for _ in range(2 * MAX_DEPTH)]
     assert equal(loads(dumps(wide)), wide)
     brackets = "[{" * MAX_DEPTH  # in a text they open nothing

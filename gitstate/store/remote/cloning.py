@@ -23,6 +23,7 @@ from gitstate.store.remote.links import Link, Parts, attended
 from gitstate.store.remote.remotes import DEFAULT_REMOTE, TIMEOUT
 from gitstate.store.store import Store
 from gitstate.store.writer import Writer
+from gitstate.words import several
 
 __all__ = ["clone", "folder_for"]
 
@@ -121,10 +122,9 @@ def _branch(there: Mapping[str, ObjectId], shown_there: str | None, url: str) ->
 
 
 def _no_branch(branch: str, heads: Sequence[str], url: str) -> NotFoundError:
-    more = ", ..." if len(heads) > _LISTED else ""
     return NotFoundError(
         f"{shown(url)} has no branch {branch}",
-        hint=f"name one of its branches with --branch: {', '.join(heads[:_LISTED])}{more}",
+        hint=f"name one of its branches with --branch: {several(heads, _LISTED)}",
     )
 
 
