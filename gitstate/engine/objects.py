@@ -15,16 +15,23 @@ from gitstate.errors import CorruptionError
 
 __all__ = [
     "DIRECTORY",
+    "EXECUTABLE",
     "FILE",
+    "LINK",
+    "RAW_DIRECTORIES",
+    "RAW_SUBMODULE",
+    "SUBMODULE",
     "Commit",
     "GitObject",
     "Kind",
     "ObjectId",
+    "RawEntry",
     "Signature",
     "Tree",
     "TreeEntry",
     "parse_commit",
     "parse_tree",
+    "raw_entries",
 ]
 
 ObjectId = str
@@ -35,7 +42,20 @@ Kind = Literal["blob", "tree", "commit"]
 _HINT = "git itself would not have made it; `git fsck` tells more"
 
 FILE = 0o100644
+EXECUTABLE = 0o100755
+LINK = 0o120000
 DIRECTORY = 0o040000
+SUBMODULE = 0o160000
+
+RAW_DIRECTORIES = (b"40000", b"040000")
+"""A directory's mode as trees have it: some programs write a zero before it."""
+
+RAW_SUBMODULE = b"%o" % SUBMODULE
+
+RawEntry = tuple[bytes, bytes, bytes]
+"""Mode, name and id of an entry, as a tree has them."""
+
+_RAW_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,16 @@ class TreeEntry(NamedTuple):
     def is_directory(self) -> bool:
         """Whether the entry is another tree."""
         return self.mode == DIRECTORY
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the entry is a file, be it that somebody made it executable."""
+        return self.mode in (FILE, EXECUTABLE)
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether the entry is a commit of another repository; there is no object of it here."""
+        return self.mode == SUBMODULE
 
 
 class Tree(Mapping[str, TreeEntry]):
@@ -170,6 +200,11 @@ def parse_tree(body: bytes, tree_id: ObjectId = "") -> Tree:
     except ValueError as error:
         raise CorruptionError(f"tree {tree_id}: its bytes are no tree: {error}", hint=_HINT) from error
     return Tree(body, starts)
+
+
+def raw_entries(body: bytes) -> list[RawEntry]:
+    """Return the entries in the body of a tree, in the order that they have; what is none is passed over."""
+    return _RAW_ENTRY.findall(body)
 
 
 def _name_bytes(name: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from gitstate import clock
 from gitstate.engine import trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
+from gitstate.engine.objects import Commit, ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.format import names
 from gitstate.format.layout import Layout
@@ -23,7 +23,6 @@ from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
 __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
 
-_EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 
 
@@ -225,8 +224,8 @@ class Snapshot:
         contents: dict[str, bytes] = {}
         for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
-                if entry.mode not in (FILE, _EXECUTABLE):
-                    raise CorruptionError(f"{path} is a link and not a file")
+                if not entry.is_file:
+                    raise CorruptionError(f"{path} is a link or a submodule, and no file")
                 try:
                     contents[path] = self.source.read(entry.id, "blob")
                 except CorruptionError as error:
