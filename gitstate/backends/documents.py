@@ -24,6 +24,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import KEPT, Redaction
 from gitstate.backends.rules import JOB_RULES, job_rules
 from gitstate.backends.states import changed, laid_to_rest, updated_at
@@ -88,6 +89,7 @@ class DocumentBackend(StateBackend):
         )
         store.serve(self._jobs)
         store.redact_with(self._redaction.message)
+        self._payloads = Payloads(store, self._jobs)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback

@@ -94,7 +94,8 @@ async def _measure_index(run: Run, turn: int, folder: Path, _: Path) -> None:
             await call()
             run.results.add(work, "gitstate", turn, [await timed(call()) for _ in range(_CALLS)])
         for _ in range(_CALLS):
-            backend.store._engine._reader._files.clear()
+            backend._payloads.clear()
+            backend.store._engine._reader._known.clear()
             run.results.add(FIRST_PAGE, "gitstate", turn, [await timed(calls[PAGE]())])
 
 

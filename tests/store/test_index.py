@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,13 @@ def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int
         for document in documents:
             found = store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, document, start))
             if found is not None:
-                told = [(each.id, each.removed) for each in found]
-                assert [commit_id for commit_id, _ in told] == walked(store._reader, document, start)
-                gone = [store.snapshot(NOTES, document, commit_id) is None for commit_id, _ in told]
-                assert [removed for _, removed in told] == gone
+                told = [(each.id, each.removed, each.tree) for each in found]
+                assert [commit_id for commit_id, *_ in told] == walked(store._reader, document, start)
+                there = [store.snapshot(NOTES, document, commit_id) for commit_id, *_ in told]
+                assert [removed for _, removed, _ in told] == [snapshot is None for snapshot in there]
+                assert [tree for *_, tree in told] == [
+                    None if snapshot is None else snapshot.tree for snapshot in there
+                ]
                 answers += 1
             assert [each.id for each in store.history(NOTES, document, start)] == walked(store._reader, document, start)
             plain, trail = Reader(store._reader.engine), Trail(NOTES, document, start)
@@ -610,6 +614,17 @@ def test_a_document_that_went_with_a_change_of_the_format_file(store: Store, tmp
         git(folder, "add", ".")
         git(folder, "commit", "-qm", "by hand")
     assert agree(store, *DOCUMENTS) == 3
+
+
+@pytest.mark.parametrize("hint", ["0" * 40, "a blob"])
+def test_where_the_tree_that_it_names_is_none_the_way_to_it_is_gone(store: Store, tmp_path: Path, hint: str) -> None:
+    fill(store)
+    blob = git(tmp_path / "store", "rev-parse", "HEAD:gitstate.json").strip()
+    newest = next(store.history(NOTES, "a"))
+    assert newest.tree is not None
+    lying = replace(newest, tree=blob if hint == "a blob" else hint)
+    there = store.snapshot(NOTES, "a", newest.id)
+    assert store.after(NOTES, "a", newest) == store.after(NOTES, "a", lying) == there is not None
 
 
 def test_a_store_that_is_closed_tells_of_no_deleted_documents(store: Store) -> None:

@@ -23,14 +23,20 @@ class TooFar(Exception):  # noqa: N818 - no error: there is more to do than the 
 
 
 class Touch(NamedTuple):
-    """What a commit did to a document: whether it is there no more, and whether anything of it is another than it was.
+    """What a commit did to a document: its own tree after that, None if it is there no more, and whether anything of it
+    is another than it was.
 
     One that did not change is one that the commit says it is about: an execution that left no files.
     """
 
     document: str
-    removed: bool
+    tree: ObjectId | None
     changed: bool
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is there no more."""
+        return self.tree is None
 
 
 def steps(engine: Engine, head: ObjectId, known: ObjectId | None, at_most: int) -> list[Step] | None:
@@ -98,7 +104,7 @@ def sides(engine: Engine, line: list[Step], ends: Callable[[ObjectId], bool], at
 def _one_by_one(engine: Engine, commit_id: ObjectId | None, ends: Callable[[ObjectId], bool]) -> Iterator[Step]:
     while commit_id is not None and not ends(commit_id):
         body = engine.read(commit_id, "commit")
-        step = Step(commit_id, body, parse_commit(body), None)
+        step = Step(commit_id, body, parse_commit(body), None, {})
         yield step
         commit_id = next(iter(step.commit.parents), None)
 
@@ -159,13 +165,13 @@ class _Follower:
         self._last = step
         if before == commit.tree:
             return self._claimed(commit)
-        named = None if files is None or self._levels is None else self._named(commit, files, self._levels)
+        named = None if files is None or self._levels is None else self._named(step, files, self._levels)
         if named is not None:
             return named
         differing = list(self._reader.differing(self._collection, before, commit.tree))
         for document, _, _ in differing:
             self._there.pop(document, None)
-        return [Touch(document, now is None, changed=True) for document, _, now in differing]
+        return [Touch(document, now, changed=True) for document, _, now in differing]
 
     def _tree_before(self, commit: Commit) -> ObjectId | None:
         """Return the root tree of a commit's first parent."""
@@ -186,9 +192,9 @@ class _Follower:
         document = Message.parse(commit.message).get(self._collection.trailer)
         if not document or len(commit.parents) != 1:
             return []
-        return [Touch(document, self._is_gone(commit, document), changed=False)]
+        return [Touch(document, self._tree(commit, document), changed=False)]
 
-    def _named(self, commit: Commit, files: Mapping[str, bool], levels: int) -> list[Touch] | None:
+    def _named(self, step: Step, files: Mapping[str, bool], levels: int) -> list[Touch] | None:
         """Return the documents to whose folders files belong; None: their names alone do not tell."""
         top, layout = f"{self._collection.name}/", self._collection.layout
         folders: dict[str, dict[str, bool]] = {}
@@ -207,8 +213,9 @@ class _Follower:
             is_there = self._there.get(document, False)
             if not is_there and not any(map(layout.owns, inner)):
                 return None  # files of others alone make no document
-            found.append(Touch(document, not is_there and self._is_gone(commit, document), changed=True))
+            tree = step.folders.get(folder) if is_there else None
+            found.append(Touch(document, tree or self._tree(step.commit, document), changed=True))
         return found
 
-    def _is_gone(self, commit: Commit, document: str) -> bool:
-        return self._reader.locate(commit.tree, self._collection, document) is None
+    def _tree(self, commit: Commit, document: str) -> ObjectId | None:
+        return self._reader.locate(commit.tree, self._collection, document)

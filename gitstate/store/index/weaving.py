@@ -142,12 +142,12 @@ class _Stretch:
             self.rows.revisions.append(self._row(commit_id, body))
         if not self.known:
             return
-        touched = connection.execute("SELECT document, seq, gone FROM touched WHERE seq > ?", above).fetchall()
+        touched = connection.execute("SELECT document, seq, tree FROM touched WHERE seq > ?", above).fetchall()
         documents = list(dict.fromkeys(row[0] for row in touched))
         for document in documents:
             rows = connection.execute(_TOLD, (document, self.floor))
             self.rows.told += [(key, name, self.known[seq], place, value) for key, name, seq, place, value in rows]
-        self.rows.touched += [(document, self.known[seq], gone) for document, seq, gone in touched]
+        self.rows.touched += [(document, self.known[seq], tree) for document, seq, tree in touched]
         self.rows.latest += [
             (document, self.known[seq], gone)
             for document, seq, gone in connection.execute("SELECT document, seq, gone FROM latest WHERE seq > ?", above)
