@@ -225,7 +225,8 @@ def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[tupl
     """
     met: set[int] = set()
     for life in lives(store, collection, job_id):
-        for revision in store.history(collection, job_id, life.end, until=life.began.id, key=message.EXECUTION):
+        found = store.history(collection, job_id, life.end, until=life.began.id, key=message.EXECUTION, attached=True)
+        for revision in found:
             said = recorded_by(collection, job_id, revision)
             if said is not None and said.id not in met:
                 met.add(said.id)

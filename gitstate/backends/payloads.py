@@ -14,6 +14,7 @@ from typing import Any
 from gitstate.backends.executions import RECORD, Recorded, folder_of, recorded
 from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId
+from gitstate.errors import CorruptionError
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
 
@@ -53,12 +54,16 @@ class Payloads:
     def of(self, said: Recorded, revision: Revision) -> dict[str, str | None]:
         """Return the prompt and the output of an execution that a commit records. Raises as :meth:`records` does."""
         texts: dict[str, str | None] = dict.fromkeys(_NAMES)
-        wanted = [name for name in _NAMES if getattr(said, f"{name}_bytes") is not None]
-        if said.sheet_num is None or not wanted:
+        if said.sheet_num is None:
             return texts
-        snapshot = self._store.after(self._collection, said.job_id, revision)
+        folder, wanted = folder_of(said.sheet_num), list[str]()
+        for name in _NAMES:
+            if getattr(said, f"{name}_bytes") is not None:
+                texts[name] = self._known(revision, f"{folder}/{name}.txt")
+                wanted += [name] if texts[name] is None else []
+        snapshot = self._store.after(self._collection, said.job_id, revision) if wanted else None
         if snapshot is not None:
-            found = snapshot.files_in(folder_of(said.sheet_num), [f"{name}.txt" for name in wanted])
+            found = snapshot.files_in(folder, [f"{name}.txt" for name in wanted])
             for name, entry in zip(wanted, found, strict=True):
                 texts[name] = None if entry is None else self._text(snapshot.source, entry.id)
         return texts
@@ -68,6 +73,13 @@ class Payloads:
         with self._lock:
             self._texts.clear()
             self._size = 0
+
+    def _known(self, revision: Revision, path: str) -> str | None:
+        """Return a text of which the index says where it is; None: it does not, or it is not there."""
+        blob = (revision.attached or {}).get(path)
+        with suppress(CorruptionError):  # the way through the trees tells what is wrong
+            return None if blob is None else self._text(self._store.reader.source, blob)
+        return None
 
     def _text(self, source: Source, blob: ObjectId) -> str:
         with self._lock:

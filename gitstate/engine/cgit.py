@@ -67,11 +67,11 @@ class GaveUpError(Exception):
 
 
 class Changed(NamedTuple):
-    """The files in which a commit differs from its first parent, and whether they are there; and the folders with such
-    files that are there, with their trees.
+    """The files in which a commit differs from its first parent, and what they are now (None: gone); and the folders
+    with such files that are there, with their trees.
     """
 
-    files: dict[str, bool]
+    files: dict[str, ObjectId | None]
     folders: dict[str, ObjectId]
 
 
@@ -286,7 +286,7 @@ def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, Chan
             if after == _FOLDER:
                 changed.folders[path] = word[_ID_AFTER].decode("ascii")
             elif after != _NOTHING or word[_MODE_BEFORE] != _FOLDER:
-                changed.files[path] = after != _NOTHING
+                changed.files[path] = None if after == _NOTHING else word[_ID_AFTER].decode("ascii")
         if commit_id:
             yield commit_id, changed
 

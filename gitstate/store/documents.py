@@ -281,7 +281,8 @@ class Revision:
     """A commit in the history of a document: its id and parents, who, when, why.
 
     ``removed`` says whether the document is not there after it, None where nobody looked. ``tree`` is the document's
-    own tree after it, where that is known, which :meth:`Store.after` reads.
+    own tree after it, where that is known, which :meth:`Store.after` reads; ``attached`` are files beside its value
+    that this commit made what they are, by path, those of them that are known.
     """
 
     id: ObjectId
@@ -292,6 +293,7 @@ class Revision:
     message: Message
     removed: bool | None = None
     tree: ObjectId | None = field(default=None, compare=False)
+    attached: Mapping[str, ObjectId] | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -302,8 +304,10 @@ class Revision:
         *,
         removed: bool | None = None,
         tree: ObjectId | None = None,
+        attached: Mapping[str, ObjectId] | None = None,
     ) -> "Revision":
         """Return what a commit says; its time is the committer's, in UTC, or the nearest one that Python knows."""
         time = clock.moment(commit.committer.time)
         message = message or Message.parse(commit.message)
-        return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message, removed, tree)
+        who = commit.author
+        return cls(commit_id, commit.parents, who.name, who.email, time, message, removed, tree, attached)

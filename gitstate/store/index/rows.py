@@ -27,17 +27,21 @@ CREATE TABLE latest (document BLOB PRIMARY KEY, seq INTEGER NOT NULL, gone INTEG
 CREATE TABLE told (
 document BLOB NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, value BLOB NOT NULL,
 PRIMARY KEY (document, key, seq, place)) WITHOUT ROWID;
+CREATE TABLE attached (
+document BLOB NOT NULL, seq INTEGER NOT NULL, path BLOB NOT NULL, id BLOB NOT NULL,
+PRIMARY KEY (document, seq, path)) WITHOUT ROWID;
 CREATE TABLE merges (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE tangled (document BLOB PRIMARY KEY, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID"""
 """Commits are numbered in the order of a walk, the oldest first. ``on_line`` are those on the line of first parents,
 ``neck`` those whose history is all that comes before them, so that a walk from there goes through these rows. ``tree``
-is the document's own tree after the commit, NULL where it is gone.
+is the document's own tree after the commit, NULL where it is gone, and ``attached`` are files beside its value that the
+commit made what they are.
 ``latest`` is the commit on the line with which a document became another one, and ``tangled`` are documents that were
 touched beside the line, or by a merge, with the number of the last merge that brought that in, and whether one removed
 it because another side did not have it.
 """
 
-TABLES = ("revisions", "touched", "latest", "told", "merges", "tangled")
+TABLES = ("revisions", "touched", "latest", "told", "attached", "merges", "tangled")
 ALWAYS = 2**62  # the number at which a document is tangled of which its name does not tell which one it is
 _AT_ONCE = 2000  # revisions that are inserted at once
 
@@ -52,6 +56,7 @@ class Rows:
     touched: list[tuple[bytes, int, bytes | None]] = field(default_factory=list)
     latest: list[tuple[bytes, int, bool]] = field(default_factory=list)
     told: list[_Told] = field(default_factory=list)
+    attached: list[tuple[bytes, int, bytes, bytes]] = field(default_factory=list)
     merges: list[tuple[str]] = field(default_factory=list)
     tangled: list[tuple[bytes, int, bool]] = field(default_factory=list)
 
@@ -61,6 +66,7 @@ class Rows:
         connection.executemany("INSERT INTO touched VALUES (?, ?, ?)", self.touched)
         connection.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", self.latest)
         connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?)", self.told)
+        connection.executemany("INSERT INTO attached VALUES (?, ?, ?, ?)", self.attached)
         connection.executemany("INSERT OR IGNORE INTO merges VALUES (?)", self.merges)
         connection.executemany(
             "INSERT INTO tangled VALUES (?, ?, ?) "
@@ -73,6 +79,11 @@ class Rows:
         touches = list(touches)
         self.touched += [(key_of(touch.document), seq, _tree_key(touch.tree)) for touch in touches]
         self.told += told(collection, seq, step, touches)
+        self.attached += [
+            (key_of(touch.document), seq, _path_key(path), bytes.fromhex(blob))
+            for touch in touches
+            for path, blob in touch.attached.items()
+        ]
         # A folder whose name was cut, and whose file tells no id, comes by that name; who asks knows whose it is.
         self.tangled += [(key_of(touch.document), ALWAYS, False) for touch in touches if names.is_cut(touch.document)]
 
@@ -94,6 +105,10 @@ def append(connection: sqlite3.Connection, reader: Reader, collection: Collectio
         new.add(collection, seq, step, touches)
         new.follow(seq, touches)
     new.insert(connection)
+
+
+def _path_key(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
 
 
 def _tree_key(tree: ObjectId | None) -> bytes | None:
