@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gitstate import clock
@@ -52,6 +53,7 @@ RECORD = (
 )
 """The keys of a record, in the order in which consumers know them."""
 _LARGE = 10**18  # no sheet, attempt or exit code is that large
+_MET = 4096  # values of trailers that are kept, as they were read
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 
@@ -291,9 +293,11 @@ def _path(sheet_num: int, name: str) -> str:
     return f"{folder_of(sheet_num)}/{name}.txt"
 
 
-# Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.
+# Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else. What was read
+# before is asked for again and again, as by a dashboard.
 
 
+@lru_cache(maxsize=_MET)
 def integer(text: str | None) -> int | None:
     """Return the integer that a trailer says, None if it says none."""
     if text is None:
@@ -301,6 +305,7 @@ def integer(text: str | None) -> int | None:
     return int(text) if (text.isdecimal() and text.isascii() and len(text) < 20) or _INTEGER.fullmatch(text) else None
 
 
+@lru_cache(maxsize=_MET)
 def _seconds(text: str | None) -> float | None:
     try:
         seconds = float(text or "nan")
@@ -309,6 +314,7 @@ def _seconds(text: str | None) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
+@lru_cache(maxsize=_MET)
 def _time(text: str | None) -> str | None:
     try:
         return None if text is None else datetime.fromisoformat(text).isoformat()
