@@ -30,6 +30,7 @@ from gitstate.store.walks import walk
 from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
+from gitstate.words import several
 
 __all__ = ["OnConflict", "application"]
 
@@ -182,9 +183,9 @@ class _Application:
 
     def _conflict(self, conflicts: tuple[Conflict, ...]) -> ConflictError:
         places = [each.pointer or "the job as a whole" for each in conflicts]
-        listed = ", ".join(places[:_LISTED]) + (", ..." if len(places) > _LISTED else "")
         return ConflictError(
-            f"rescue {self.aside.name} and the job changed the same places: {listed}; nothing was changed",
+            f"rescue {self.aside.name} and the job changed the same places: {several(places, _LISTED)}; nothing was "
+            "changed",
             conflicts=conflicts,
             rescue=self.aside.ref,
             hint="with --on-conflict rescue, or job, that side counts there; with --replace the rescue everywhere",

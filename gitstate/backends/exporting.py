@@ -19,7 +19,7 @@ from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.executions import Recorded, integer, recorded
 from gitstate.backends.payloads import Payloads
 from gitstate.engine.files import storage_errors, sync_file
-from gitstate.errors import CorruptionError, ExistsError, InvalidInputError
+from gitstate.errors import CorruptionError, ExistsError, InvalidInputError, NotFoundError
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
 
@@ -139,6 +139,7 @@ def beside(target: Path, *, force: bool) -> Iterator[Path]:
     Raises:
         ExistsError: The target is there, and may not be replaced.
         InvalidInputError: It is there, and is no file.
+        NotFoundError: There is no folder for it.
         StorageError: The disk refused.
     """
     with storage_errors(target):
@@ -148,6 +149,9 @@ def beside(target: Path, *, force: bool) -> Iterator[Path]:
             standing = None
         if standing is not None and not stat.S_ISREG(standing.st_mode):
             raise InvalidInputError(f"{str(target)!r} is no file", hint="name a file to write")
+        if not target.parent.is_dir():
+            folder = str(target.parent)
+            raise NotFoundError(f"there is no folder {folder!r}", hint="make it first, or name another file")
         if standing is not None and not force:
             raise ExistsError(f"{str(target)!r} is there already", hint="name another file, or replace it (--force)")
         part = target.with_name(f".gitstate-{os.getpid()}-{secrets.token_hex(4)}.part")

@@ -24,6 +24,7 @@ from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.diff import diff
 from gitstate.values.merge import ABSENT, Conflict, Rules, merge3
+from gitstate.words import several
 
 __all__ = ["HandEdit", "Plan"]
 
@@ -161,8 +162,7 @@ class HandEdit:
         merge = merge3(base, ours, theirs, self._rules(current))
         if merge.conflicts:
             pointers = [conflict.pointer or "the job as a whole" for conflict in merge.conflicts]
-            listed = ", ".join(pointers[:_LISTED]) + (", ..." if len(pointers) > _LISTED else "")
-            raise self._conflict(listed, merge.conflicts)
+            raise self._conflict(several(pointers, _LISTED), merge.conflicts)
         value: Any = merge.value
         try:
             self.codec.check(value, {})

@@ -12,6 +12,7 @@ from gitstate.backends.recording import RecordingBackend
 from gitstate.backends.rewound import value_of
 from gitstate.backends.subjects import progress
 from gitstate.errors import InvalidInputError, JobNotFoundError
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -62,8 +63,9 @@ class JobsBackend(RecordingBackend):
         if len(begun) == 1:
             return begun[0]
         near = begun or get_close_matches(name, there, _LISTED)
-        listed = ", ".join(map(repr, near[:_LISTED])) + (", ..." if len(near) > _LISTED else "")
-        hint = f"it may be {listed}" if near else "`gitstate list` shows which there are"
+        hint = (
+            f"it may be {several(list(map(repr, near)), _LISTED)}" if near else "`gitstate list` shows which there are"
+        )
         raise JobNotFoundError(f"there is no job {name!r}", hint=hint)
 
     async def job_ids(self, prefix: str = "") -> list[str]:

@@ -16,7 +16,7 @@ from gitstate.backends import executions
 from gitstate.backends.states import cause_of_death
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.summaries import HIDDEN
-from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
+from gitstate.errors import InvalidInputError, StateCorruptionError
 from gitstate.store.answers import Answers
 from gitstate.store.documents import Collection
 from gitstate.store.selection import ORDERS, Selected, Selection, facts_of
@@ -100,10 +100,10 @@ def matching(
         rows, unreadable = store.select(jobs, selection)
         if selection.after is None:
             for job_id, reason in unreadable:
-                snapshot = store.load(jobs, job_id)
-                error: CorruptionError = StateCorruptionError(reason)
-                error = error if snapshot is None else store.attributed(snapshot, error)
-                _log.warning("left out of the list: %s", error.message)
+                error = StateCorruptionError(reason)
+                if (snapshot := store.load(jobs, job_id)) is not None:
+                    error = store.attributed(snapshot, StateCorruptionError(reason, hint=snapshot.corrupt("").hint))
+                _log.warning("left out of the list: %s", error)
         if statuses is None:
             yield from rows
         else:

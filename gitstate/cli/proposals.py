@@ -11,6 +11,7 @@ from gitstate.cli.diffs import diff_json
 from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import clean, confirm, counted, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from gitstate.backends.reviewing import Moved, ProposalReview
 
 __all__ = ["apply", "propose", "review"]
+
+_LISTED = 3  # so many jobs of a proposal are named in a row of the table
 
 
 @click.command()
@@ -166,7 +169,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _row(each: "Proposal") -> tuple[str, ...]:
-    jobs = ", ".join(each.jobs[:3]) + (", ..." if len(each.jobs) > 3 else "")
+    jobs = several(each.jobs, _LISTED)
     what = each.subject if each.ahead else "(empty, or merged)"
     return each.name, str(each.ahead), str(each.behind), moment(each.time), each.author, jobs, what
 

@@ -99,9 +99,11 @@ class CGit:
         # A path without the store's own, in which a name might have to be quoted.
         files.create(os.fspath(shop / "objects/info/alternates"), borrowed.encode("ascii") + b"\n", durable=False)
 
-    def pack_revisions(self, shop: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId]) -> Path:
-        """Pack what ``tips`` reach and ``known`` do not, with deltas of what those reach; return the file."""
-        command = ["pack-objects", "-q", "--revs", "--thin", "--stdout", "--delta-base-offset"]
+    def pack_revisions(self, shop: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId], *, thin: bool) -> Path:
+        """Pack what ``tips`` reach and ``known`` do not, if it may be ``thin`` with deltas of what those reach; return
+        the file.
+        """
+        command = ["pack-objects", "-q", "--revs", "--stdout", "--delta-base-offset", *(["--thin"] if thin else [])]
         self._run(shop, command, "".join([*(f"{each}\n" for each in tips), *(f"^{each}\n" for each in known)]))
         return shop / _SAID
 
@@ -165,7 +167,8 @@ class CGit:
 
     def _wait(self, process: "subprocess.Popen[bytes]", command: str) -> None:
         if self.gently:
-            os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
+            with suppress(ProcessLookupError):  # it has ended, and has no priority any more on some systems
+                os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
         end = time.monotonic() + self.timeout
         while True:
             try:

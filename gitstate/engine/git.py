@@ -313,6 +313,7 @@ class GitEngine(Engine):
         with self._writing():
             report = upkeep.gc(self._repository, self.lock)
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
+            self._reader.tidy()
         return report
 
     def forget(self) -> None:
@@ -337,10 +338,7 @@ class GitEngine(Engine):
             common = self._repository.common_dir
             if files.can_write(self._private if self._private.exists() else common):
                 raise
-            message = f"the store in {common} can be read, but not written: {error.strerror}"
-            raise ReadOnlyError(
-                message, cause=error, hint="check who owns it, its permissions and its mount"
-            ) from error
+            raise files.only_read(common, error) from error
 
     def _may_be_at(self, commit_id: ObjectId, ref: str = "") -> bool:
         """Whether the branch, or another ref, stands at a commit, as far as we know."""
@@ -396,6 +394,7 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.objects):
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE if last else 0.0)
             upkeep.tidy(self._repository, self.lock)
+            self._reader.tidy()
             self._packer.start_if_due()
 
     def _forked(self) -> None:

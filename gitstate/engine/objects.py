@@ -9,7 +9,7 @@ import re
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from gitstate.errors import CorruptionError
 
@@ -56,8 +56,7 @@ class GitObject:
         ).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(NamedTuple):
     """What a name in a tree stands for: a mode, as git writes it, and an object."""
 
     mode: int
@@ -103,6 +102,10 @@ class Tree(Mapping[str, TreeEntry]):
         space = self.body.index(b" ", start)
         end = self.body.index(b"\0", space) + 1
         return TreeEntry(int(self.body[start:space], 8), self.body[end : end + 20].hex())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the entry of a name, or the default; often asked, so without the detour of an error."""
+        return self[name] if name in self._starts else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._starts)
@@ -208,7 +211,9 @@ class Commit:
         """Return the object of this commit."""
         lines = [b"tree " + self.tree.encode()]
         lines += [b"parent " + parent.encode() for parent in self.parents]
-        lines += [b"author " + self.author.to_bytes(), b"committer " + self.committer.to_bytes()]
+        wrote = self.author.to_bytes()
+        made = wrote if self.committer is self.author else self.committer.to_bytes()
+        lines += [b"author " + wrote, b"committer " + made]
         return GitObject("commit", b"\n".join(lines) + b"\n\n" + self.message)
 
 

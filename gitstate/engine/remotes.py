@@ -175,9 +175,10 @@ def _remove_refs(repository: Repository, name: str, others: list[str]) -> None:
 
 
 def _unknown(name: str, known: set[str]) -> NotFoundError:
-    told = f"there are {', '.join(sorted(known))}" if known else "there are none"
     return NotFoundError(
-        f"there is no remote {name!r}: {told}", hint="`gitstate remote add` makes one; an address can stand for one"
+        f"there is no remote {name!r}",
+        hint=f"the remotes: {', '.join(sorted(known)) or 'none'}; `gitstate remote add` makes one, and an address or "
+        "a path can stand for one",
     )
 
 

@@ -56,8 +56,10 @@ class TreeRewriter:
     def body(self, tree_id: ObjectId) -> bytes:
         """Return the body of a tree, which may be a new root tree, or a new one of the chunk."""
         key = bytes.fromhex(tree_id)
-        found = self._made.get(key) or self._made_roots.get(key) or self._read.get(key)
-        return self._engine.read(tree_id, "tree") if found is None else found
+        for known in (self._made, self._made_roots, self._read):
+            if key in known:
+                return known[key]
+        return self._engine.read(tree_id, "tree")
 
     def is_changed(self, tree_id: ObjectId) -> bool:
         """Whether a tree that was met does not stay as it is."""

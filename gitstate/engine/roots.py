@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gitstate.engine import cgit, files, folding, gitindex, packs, upkeep
+from gitstate.engine import cgit, files, folding, gitindex, packindex, upkeep
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
@@ -49,6 +49,8 @@ def worktrees(repository: Repository) -> Iterator[tuple[Path, Path | None]]:
     yield common, repository.worktree if repository.git_dir == common else first
     linked = common / "worktrees"
     for name in sorted(os.listdir(linked)) if linked.is_dir() else []:
+        if not (linked / name).is_dir():
+            continue  # what file managers leave
         folder = None
         with suppress(OSError):
             back = os.fsdecode(files.read(linked / name / "gitdir").strip())
@@ -126,7 +128,7 @@ def commits(reader: ObjectReader, starts: Iterable[ObjectId]) -> set[ObjectId]:
 def packed(base: str) -> frozenset[bytes]:
     """Return the ids of the objects in a pack; of one that is gone, or has no index that can be read, none."""
     try:
-        return packs.ids(files.read(base + ".idx"))
+        return packindex.ids(base + ".idx")
     except (FileNotFoundError, ValueError):
         return frozenset()
 

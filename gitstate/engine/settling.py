@@ -182,7 +182,7 @@ def _ancestors(source: Source, start: ObjectId | None) -> set[ObjectId]:
 def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     """Move packs that were written ``since`` then and did not reach the disk whole out of git's way."""
     for base in _packs_since(folder, since):
-        pack, index = _read(base + ".pack"), _read(base + ".idx")
+        pack, index = files.read_if_there(base + ".pack"), files.read_if_there(base + ".idx")
         if files.is_sound(pack) and files.is_sound(index):
             continue
         if files.is_sound(pack) and packs.kind_of(base) == "plain":
@@ -200,7 +200,7 @@ def _settle_index(repository: Repository, source: Source) -> None:
     """Make git's index good, which nobody syncs: it may be torn, or name files that did not reach the disk."""
     path = repository.git_dir / "index"
     files.remove(f"{path}.lock")  # whoever held it is dead
-    content = _read(os.fspath(path))
+    content = files.read_if_there(path)
     if path.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
         aside = repository.private / DAMAGED
         aside.mkdir(exist_ok=True)
@@ -260,10 +260,3 @@ def _changed(entry: "os.DirEntry[str]") -> float:
         return entry.stat().st_mtime
     except FileNotFoundError:  # somebody's git repacks
         return 0.0
-
-
-def _read(path: str) -> bytes:
-    try:
-        return files.read(path)
-    except FileNotFoundError:
-        return b""

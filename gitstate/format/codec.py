@@ -8,7 +8,7 @@ loaded. Serializers and validators of the model's own may change values as they 
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -286,9 +286,9 @@ def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, 
 
 def _settle_mapping(item: Mapping[Any, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
     if len(item) != len(dumped):
-        texts = [next(iter(to_jsonable_python({key: None}))) for key in item]
-        for text in texts:
-            if texts.count(text) > 1:
+        texts = Counter(next(iter(to_jsonable_python({key: None}))) for key in item)
+        for text, count in texts.items():
+            if count > 1:
                 _refuse((*place, text), "two keys of the dictionary are the same as text")
         return dumped  # a serializer of the model's own chose other entries
     backs = back if isinstance(back, Mapping) else {}

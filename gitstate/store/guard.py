@@ -177,6 +177,7 @@ class _Judge(DocumentCheck):
         self._source = source
         self._redactor = redactor
         self._author = ""
+        self._faulty: set[tuple[str, str]] = set()  # files at revisions of which something was said
 
     def judged(self) -> Judged:
         """Return what came of it."""
@@ -270,10 +271,8 @@ class _Judge(DocumentCheck):
     ) -> None:
         place = f"{path} {pointer}" if pointer else path
         place += f" at revision {revision[:12]} by {self._author}" if revision else ""
-        known = any(
-            isinstance(each, Fault) and (each.file, each.revision) == (path, revision) for each in self.problems
-        )
-        if not known or severity == "error":
+        if (path, revision) not in self._faulty or severity == "error":
+            self._faulty.add((path, revision))
             author = self._author if revision else ""
             fault = Fault(
                 kind, place, what, hint, severity, revision=revision, author=author, file=path, pointer=pointer

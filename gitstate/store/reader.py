@@ -26,11 +26,12 @@ _AT_ONCE = 1000  # folders whose trees are read in bulk
 
 @dataclass
 class _Met:
-    """What was read before: formats by the ids of their files, and the last head that was found to be a store's, with
-    its root tree.
+    """What was read before: formats by the ids of their files, that of the root tree that was asked for last (None: it
+    is no store's), and the last head that was found to be a store's, with its root tree.
     """
 
     formats: dict[ObjectId, FormatVersion] = field(default_factory=dict)
+    last: tuple[ObjectId, FormatVersion | None] = ("", None)
     head: tuple[ObjectId, ObjectId] = ("", "")
 
 
@@ -65,7 +66,7 @@ class Reader:
                 hint="`git reflog` of the branch shows where it stood; put it back, or choose a new folder",
             )
         if head != self._met.head[0]:
-            root = graph.read(self.source, head).tree
+            root = graph.root(self.source, head)
             self.format(root)
             self._met.head = head, root
         return head
@@ -90,10 +91,14 @@ class Reader:
         return found
 
     def _format(self, root: ObjectId) -> FormatVersion | None:
-        entry = trees.find(self.source, root, FORMAT_FILE)
-        if entry is not None and entry.id not in self._met.formats:
-            self._met.formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
-        return None if entry is None else self._met.formats[entry.id]
+        known, version = self._met.last
+        if known != root:
+            entry = trees.find(self.source, root, FORMAT_FILE)
+            if entry is not None and entry.id not in self._met.formats:
+                self._met.formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
+            version = None if entry is None else self._met.formats[entry.id]
+            self._met.last = root, version
+        return version
 
     def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
         """Return the path of a document's folder in a root tree, whether it is there or not."""
@@ -127,6 +132,14 @@ class Reader:
         """Return a document as it stands in a commit whose root tree is known, or None."""
         tree = self.locate(root, collection, document)
         return None if tree is None else self.snapshot_of(collection, document, commit_id, tree)
+
+    def snapshot_if(
+        self, collection: Collection, document: str, commit_id: ObjectId, tree: ObjectId | None
+    ) -> Snapshot | None:
+        """Return a document whose folder is this tree; None: there is no folder, or no document in it."""
+        if tree is None or not self._holds_document(collection, tree):
+            return None
+        return self.snapshot_of(collection, document, commit_id, tree)
 
     def snapshot_of(self, collection: Collection, document: str, commit_id: ObjectId, tree: ObjectId) -> Snapshot:
         """Return a document whose own tree is known."""

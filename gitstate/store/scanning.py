@@ -200,9 +200,11 @@ def hits_in(redactor: Redactor, path: str, data: bytes) -> Iterator[Hit]:
         for kind, place, secret in redactor.find_in_value(value):
             yield _hit(kind, secret, _line_of(data, secret), pointer.to_text(place))
         return
+    line, at = 1, 0
     for kind, start, end in redactor.find(data):
         secret = data[start:end].decode("utf-8", "replace")
-        yield _hit(kind, secret, data.count(b"\n", 0, start) + 1, "")
+        line, at = line + data.count(b"\n", at, start), start
+        yield _hit(kind, secret, line, "")
 
 
 def _hit(kind: str, secret: str, line: int | None, place: str) -> Hit:

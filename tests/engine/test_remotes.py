@@ -238,3 +238,13 @@ def test_a_remote_is_told_without_its_password() -> None:
     assert repr(Remote("x", "https://ann:secret@host/a", "https://secret@host/a")) == (
         "Remote('x', 'https://host/a', 'https://host/a')"
     )
+
+
+def test_one_without_an_address_or_with_a_program_is_none_of_ours(repository: Repository) -> None:
+    git(folder(repository), "config", "remote.bare.fetch", "+refs/heads/*:refs/remotes/bare/*")
+    with pytest.raises(NotFoundError, match="'bare' has no address"):
+        remotes.find(repository, "bare")
+    git(folder(repository), "remote", "add", "hg", "/tmp/a")
+    git(folder(repository), "config", "remote.hg.vcs", "hg")
+    with pytest.raises(UnsupportedError, match="helper program"):
+        remotes.find(repository, "hg")

@@ -72,6 +72,8 @@ def test_a_record_is_known_by_its_field_wherever_it_stands() -> None:
         Change(("log", "0"), ABSENT, {"id": 0}),
         Change(("log", "2", "n"), 2, 3),
     )
+    another = diff({"b": [{"id": 1, "n": 1}]}, {"b": [{"id": 2, "n": 1}]}, {"/log": "id", "/b/*": "id"})
+    assert another == (Change(("b", "0", "id"), 1, 2),), "another list has no such field"
     other = diff([{"id": 1, "n": 1}], [{"id": 2, "n": 1}], {"": "id"})
     assert other == (Change(("0",), {"id": 1, "n": 1}, ABSENT), Change(("0",), ABSENT, {"id": 2, "n": 1}))
 
@@ -161,3 +163,21 @@ def test_operations_of_a_patch() -> None:
             {"op": "add", "path": "/c~1d", "value": None},
         ]
     )
+
+
+def test_a_change_from_nothing_to_nothing_changes_nothing() -> None:
+    assert apply([Change(("0",), ABSENT, ABSENT)], [1]) == [1]
+    assert apply([Change(("a",), ABSENT, ABSENT)], {"b": 1}) == {"b": 1}
+
+
+@pytest.mark.parametrize("length", [59, 60, 61, 300])
+def test_a_refusal_shows_the_beginning_of_what_is_there(length: int) -> None:
+    text = "x" * (length - 2)  # and its quotes
+    with pytest.raises(InvalidInputError) as refused:
+        apply([Change(("a",), 1, 2)], {"a": text})
+    shown = f"'{text}'" if length <= 60 else f"'{'x' * 58}…"
+    assert f"there is {shown}, and not 1" in str(refused.value)
+
+
+def test_a_change_of_the_whole_may_be_followed_by_others() -> None:
+    assert apply([Change((), 1, {"a": 1}), Change(("b",), ABSENT, 2)], 1) == {"a": 1, "b": 2}

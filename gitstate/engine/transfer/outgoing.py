@@ -35,7 +35,7 @@ class PackSource:
     """A pack to be sent. Use it as a context: what lies on the disk for it goes at the end.
 
     It is either a number of objects, which are read when they are asked for, or a finished pack in a file. A finished
-    one is thin: it has deltas against objects that the receiver has.
+    one may be thin: it has deltas against objects that the receiver has.
 
     Args:
         count: How many objects it has.
@@ -102,7 +102,12 @@ class PackSource:
 
 
 def beyond_pack(
-    repository: Repository, source: Source, tips: Sequence[ObjectId], known: Sequence[ObjectId]
+    repository: Repository,
+    source: Source,
+    tips: Sequence[ObjectId],
+    known: Sequence[ObjectId],
+    *,
+    thin: bool = True,
 ) -> PackSource:
     """Return all objects that ``tips`` reach and ``known`` do not, and where that is quicker some more.
 
@@ -111,12 +116,13 @@ def beyond_pack(
         source: Reads them.
         tips: Commits, or tags of commits, which go with them.
         known: Commits and tags that the receiver has, with all that they reach; some may be unknown here.
+        thin: Whether the receiver takes deltas against objects that it has.
 
     Raises:
         CorruptionError: An object is missing or damaged; the message names it.
         StorageError: The disk refused.
     """
-    search = _Search(repository, source)
+    search = _Search(repository, source, thin=thin)
     try:
         return search.run(list(dict.fromkeys(tips)), known)
     except BaseException:
@@ -125,9 +131,10 @@ def beyond_pack(
 
 
 class _Search:
-    def __init__(self, repository: Repository, source: Source) -> None:
+    def __init__(self, repository: Repository, source: Source, *, thin: bool) -> None:
         self._repository = repository
         self._source = source
+        self._thin = thin
         self._reader: ObjectReader | None = None
         self._kinds: dict[ObjectId, str] = {}  # of what is to be sent
 
@@ -204,7 +211,7 @@ class _Search:
         if git is not None and git.can_pack:
             with suppress(StorageError), files.storage_errors(scratch.path):
                 git.prepare(scratch.path, BORROWED)
-                path = git.pack_revisions(scratch.path, tips, known)
+                path = git.pack_revisions(scratch.path, tips, known, thin=self._thin)
                 with path.open("rb") as pack:
                     count = unpacking.head(pack.read(12))
                 self.close()

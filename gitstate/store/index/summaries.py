@@ -178,7 +178,7 @@ class Summaries:
         try:
             summary = None if snapshot is None else self._summary(snapshot, said)
         except StateCorruptionError as error:
-            row = (key, "", None, 0.0, 0.0, 0, _tame(str(error)), None)
+            row = (key, "", None, 0.0, 0.0, 0, _tame(error.message), None)
         else:
             if summary is None:
                 connection.execute("DELETE FROM summaries WHERE document = ?", (key,))
