@@ -10,7 +10,7 @@ import threading
 import zlib
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 
 from dulwich.pack import apply_delta
 
@@ -35,6 +35,9 @@ _LARGE = 1 << 24  # bytes of an object that is not read in one piece
 _CHAIN = 64  # deltas on one another; git makes 50
 _HELD = 8 << 20  # bytes of a pack's objects that deltas were applied to
 _FEW = 4  # of so many objects in a pack is one wanted: then all are looked through, not each one looked up
+_MOST = 32 << 20  # bytes of packs that are brought into memory until they are let go
+_AROUND = 128 << 10  # bytes that the system brings into memory for one that is asked for
+_BIG = 1 << 20  # bytes of a file of which it matters
 _LOOKS = 10  # for packs, while others come and go
 
 
@@ -50,6 +53,8 @@ class PackFolder:
         self._folder = folder
         self._packs: tuple[MappedPack, ...] = ()
         self._lock = threading.Lock()
+        self._is_in_use = False
+        self._touched = 0  # bytes of files, about, that were brought into memory
 
     def read(self, object_id: ObjectId) -> Raw | None:
         """Return an object; None: it is in no pack, or cannot be read so."""
@@ -58,8 +63,8 @@ class PackFolder:
             for pack in self._packs:
                 place = pack.place_of(name)
                 found = None if place is None else pack.read(place)
-                if found is not None:
-                    self._prefer(pack)
+                if place is not None and found is not None:
+                    self._note(pack, [place], len(found[1]))
                     return found
             if not self.look():
                 break
@@ -71,18 +76,27 @@ class PackFolder:
         found: dict[ObjectId, Raw] = {}
         for _ in range(_LOOKS):
             for pack in self._packs:
-                places = pack.places_of(wanted)
+                places, size = pack.places_of(wanted), 0
                 for place, name in places:
                     item = pack.read(place)
                     if item is not None:
                         found[wanted.pop(name)] = item
+                        size += len(item[1])
                 if places:
-                    self._prefer(pack)
+                    self._note(pack, [place for place, _ in places], size)
                 if not wanted:
                     return found
             if not self.look():
                 break
         return found
+
+    def tidy(self) -> None:
+        """Let go of packs that were removed; of all of them if nothing was read since the last time."""
+        if self._is_in_use:
+            self.look()
+        else:
+            self.close()
+        self._is_in_use = False
 
     def look(self) -> bool:
         """Look which packs there are now, and let go of those that are gone; whether there are new ones."""
@@ -105,12 +119,18 @@ class PackFolder:
         """In a forked child: a thread that is not there may hold the lock. What is mapped is for reading alone."""
         self._lock = threading.Lock()
 
-    def _prefer(self, pack: "MappedPack") -> None:
-        if self._packs[:1] == (pack,):
-            return
-        with self._lock:
-            if pack in self._packs:
-                self._packs = (pack, *[each for each in self._packs if each is not pack])
+    def _note(self, pack: "MappedPack", places: list[int], size: int) -> None:
+        """Note which pack was read, so that it is asked first, and where; take much out of memory again."""
+        self._is_in_use = True
+        self._touched += size + _AROUND * len({place // _AROUND for place in places})
+        if self._touched > _MOST:
+            self._touched = 0
+            for each in self._packs:
+                each.let_go()
+        if self._packs[:1] != (pack,):
+            with self._lock:
+                if pack in self._packs:
+                    self._packs = (pack, *[each for each in self._packs if each is not pack])
 
 
 class MappedPack:
@@ -166,6 +186,13 @@ class MappedPack:
         except Exception:  # noqa: BLE001 - of what is wrong others know more
             self._data = None  # somebody may mend it
             return None
+
+    def let_go(self) -> None:
+        """Take what was read out of memory; the system maps again what is asked for again."""
+        self._bases, self._held = {}, 0
+        for part in (self._index, self._data):
+            if isinstance(part, mmap) and len(part) > _BIG:
+                part.madvise(MADV_DONTNEED)
 
     def _read(self, data: mmap | bytes, place: int) -> Raw | None:
         deltas: list[bytes] = []

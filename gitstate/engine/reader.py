@@ -1,4 +1,4 @@
-"""Reads objects, with dulwich, from packs and loose files that other processes move about meanwhile."""
+"""Reads objects from packs and loose files that other processes move about meanwhile."""
 
 import hashlib
 import os
@@ -15,6 +15,7 @@ from dulwich.objects import ObjectID
 from gitstate.engine import cgit, files
 from gitstate.engine.base import NotAtHandError, Source
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
+from gitstate.engine.openpacks import OpenPacks
 from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.repository import Repository
 from gitstate.errors import ClosedError, CorruptionError
@@ -29,7 +30,7 @@ _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
 _MOVES = 10  # and so often may the pack that it was found in be gone before it was read, on a busy machine
 _FEW = 1500  # objects: until git has begun to read, so many are read here
-_OPEN = 2  # object stores at a time, whatever the number of threads: each has four descriptors for every pack
+_OPEN = 2  # object stores at a time, whatever the number of threads: each has two descriptors for every pack
 
 
 class ObjectReader:
@@ -48,10 +49,9 @@ class ObjectReader:
         self._path = repository.objects
         self._others = [os.fspath(folder) for folder in others]
         self._packs = PackFolder(f"{os.fspath(self._path)}/pack")
-        self._idle: list[DiskObjectStore] = []
+        self._idle: list[OpenPacks] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)  # trees and commits
-        self._files = _Objects(cache_bytes // 4)  # apart, since few are read twice, and those soon
         self.at_hand = _AtHand(self._known)
         self._closed = False
 
@@ -62,16 +62,16 @@ class ObjectReader:
             CorruptionError: It is missing, damaged or of another kind; the message names it.
             StorageError: The disk refused.
         """
-        kept = self._files if kind == "blob" else self._known
-        known = kept.get(object_id)
+        known = None if kind == "blob" else self._known.get(object_id)
         if known is not None and known.kind == kind:
             return known.body
-        body = self._whole(object_id, kind)
-        kept.put(object_id, GitObject(kind, body))
+        body = self._of_kind(object_id, kind)
+        if kind != "blob":  # few of these are read twice, and who does keeps what it made of them
+            self._known.put(object_id, GitObject(kind, body))
         return body
 
     def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
-        """Return the bodies of several objects, which are read together and not kept here. Raises as :meth:`read`."""
+        """Return the bodies of several objects, which are read together. Raises as :meth:`read` does."""
         self._check_open()
         raw = self._packs.read_all(ids)
         bodies: list[bytes] = []
@@ -91,7 +91,7 @@ class ObjectReader:
         known = self._known.get(tree_id)
         if known is not None and known.tree is not None:
             return known.tree
-        body = self._whole(tree_id, "tree") if known is None or known.kind != "tree" else known.body
+        body = self._of_kind(tree_id, "tree") if known is None or known.kind != "tree" else known.body
         tree = parse_tree(body, tree_id)
         self._known.put(tree_id, tree.to_object())
         return tree
@@ -160,10 +160,17 @@ class ObjectReader:
             return False
         return True
 
+    def tidy(self) -> None:
+        """Close packs that were removed, whose room the disk keeps until then, and those that nobody reads any more.
+
+        Call it now and then: what was read since the last time stays open.
+        """
+        self._packs.tidy()
+        self._with_idle(OpenPacks.tidy)
+
     def forget(self) -> None:
         """Forget all that was read: some of it is no longer there."""
         self._known.clear()
-        self._files.clear()
         self._packs.close()
         while self._idle:
             self._forget(self._idle.pop())
@@ -182,10 +189,8 @@ class ObjectReader:
         self._free = threading.Semaphore(_OPEN)
         self._packs.forked()
         self._known.forked()
-        self._files.forked()
 
-    def _whole(self, object_id: ObjectId, kind: Kind) -> bytes:
-        """Return the body of an object of a kind, checked against its id."""
+    def _of_kind(self, object_id: ObjectId, kind: Kind) -> bytes:
         found, body = self._checked(object_id, kind)
         if found != kind:
             raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
@@ -237,18 +242,39 @@ class ObjectReader:
         if self._closed:
             raise ClosedError("the repository is closed", hint="open it again")
 
-    def _borrow(self) -> DiskObjectStore:
+    def _borrow(self) -> OpenPacks:
         self._check_open()
         self._free.acquire()
         try:
-            return self._idle.pop() if self._idle else DiskObjectStore(self._path, alternates=self._others)
+            return self._idle.pop() if self._idle else OpenPacks(self._path, self._others)
         except IndexError:  # another thread took it
-            return DiskObjectStore(self._path, alternates=self._others)
+            return OpenPacks(self._path, self._others)
         except BaseException:
             self._free.release()
             raise
 
-    def _give_back(self, store: DiskObjectStore) -> None:
+    def _with_idle(self, action: Callable[[OpenPacks], object]) -> None:
+        """Do something to the stores that nobody uses at this moment."""
+        for _ in range(len(self._idle)):
+            if self._free.acquire(blocking=False):  # as if it were in use: nobody makes one more meanwhile
+                try:
+                    store = self._idle.pop(0)
+                except IndexError:  # another thread took it
+                    self._free.release()
+                else:
+                    with suppress(Exception):  # a pack that disappeared may fail to close
+                        action(store)
+                    self._put_back(store)
+
+    def _give_back(self, store: OpenPacks) -> None:
+        store.is_in_use = True
+        store.let_go()
+        if store.lost_some:  # the other one has these open, and may not be asked for days
+            store.lost_some = False
+            self._with_idle(OpenPacks.close)
+        self._put_back(store)
+
+    def _put_back(self, store: OpenPacks) -> None:
         self._idle.append(store)
         self._free.release()
         if self._closed:

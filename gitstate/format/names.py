@@ -20,7 +20,7 @@ _HASH_DIGITS = 40
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ESCAPES = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
-_SHORT_AND_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,180}")  # most ids are, and stand for themselves
+_TAME = re.compile(rf"[A-Za-z0-9_-]{{1,{_LIMIT}}}")  # an id that is its own name
 _INNER_DOT = re.compile(r"(?<=.)%2E(?=.)")
 
 
@@ -33,7 +33,7 @@ def encode(document_id: str) -> str:
     Raises:
         InvalidInputError: The id is empty or no text.
     """
-    if type(document_id) is str and _SHORT_AND_PLAIN.fullmatch(document_id):
+    if type(document_id) is str and _TAME.fullmatch(document_id):
         return document_id
     data = _bytes(document_id)
     name = "".join([_ESCAPES[byte] for byte in data])

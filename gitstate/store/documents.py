@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from gitstate import clock
 from gitstate.engine import trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
+from gitstate.engine.objects import Commit, ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.format import names
 from gitstate.format.layout import Layout
@@ -23,7 +23,6 @@ from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
 __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
 
-_EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 
 
@@ -126,18 +125,13 @@ class Snapshot:
         try:
             content = self.known()
             if content is None:
-                content = self._as_text() if as_text else Content(value=self._join(self._read()))
+                files = self._read()
+                value = self._join(files)  # its keys are in their order already
+                content = Content.spliced(value, self.collection.layout, files) if as_text else Content(value=value)
                 self.contents.put(self.key, content)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
         return content
-
-    def _as_text(self) -> Content:
-        from gitstate.format import quick  # pydantic takes a while, and whoever asks for a text needs it anyway
-
-        files = self._read()
-        value = self._join(files, None, quick.loads)  # its keys are in their order already
-        return Content.spliced(value, self.collection.layout, files)
 
     def part(self, paths: Container[str], loads: Callable[[bytes], Value] = canonical.loads) -> dict[str, Value]:
         """Return the value without the entries whose files have other paths; no other file is read.
@@ -163,7 +157,7 @@ class Snapshot:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 
     def text(self) -> bytes:
-        """Return the value as JSON text in UTF-8, ready for a parser. Raises as :meth:`content` does."""
+        """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
         return self.content(as_text=True).text
 
     def value(self) -> dict[str, Value]:
@@ -199,17 +193,13 @@ class Snapshot:
         entry = trees.find(self.source, self.tree, path)
         return None if entry is None or entry.is_directory else self.source.read(entry.id, "blob")
 
-    def read_in(self, folder: str, names: Sequence[str]) -> list[bytes | None]:
-        """Return the bytes of some files in one of the document's folders, None for each that is not there.
-
-        Raises:
-            CorruptionError: The bytes are missing or damaged.
-        """
+    def files_in(self, folder: str, names: Sequence[str]) -> list[TreeEntry | None]:
+        """Return some files in one of the document's folders, None for each that is not there."""
         entry = trees.find(self.source, self.tree, folder)
         if entry is None or not entry.is_directory:
             return [None] * len(names)
         found = map(trees.read(self.source, entry.id).get, names)
-        return [None if each is None or each.is_directory else self.source.read(each.id, "blob") for each in found]
+        return [None if each is None or each.is_directory else each for each in found]
 
     @cached_property
     def entries(self) -> Sequence[tuple[str, TreeEntry]]:
@@ -230,8 +220,8 @@ class Snapshot:
         wanted: dict[str, ObjectId] = {}
         for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
-                if entry.mode not in (FILE, _EXECUTABLE):
-                    raise CorruptionError(f"{path} is a link and not a file")
+                if not entry.is_file:
+                    raise CorruptionError(f"{path} is a link or a submodule, and no file")
                 wanted[path] = entry.id
         try:
             return dict(zip(wanted, self.source.read_all([*wanted.values()], "blob"), strict=True))
@@ -295,7 +285,9 @@ Edit: TypeAlias = Callable[[Snapshot | None], Draft | None]
 class Revision:
     """A commit in the history of a document: its id and parents, who, when, why.
 
-    ``removed`` says whether the document is not there after it, None where nobody looked.
+    ``removed`` says whether the document is not there after it, None where nobody looked. ``tree`` is the document's
+    own tree after it, where that is known, which :meth:`Store.after` reads; ``attached`` are files beside its value
+    that this commit made what they are, by path, those of them that are known.
     """
 
     id: ObjectId
@@ -305,12 +297,22 @@ class Revision:
     time: datetime
     message: Message
     removed: bool | None = None
+    tree: ObjectId | None = field(default=None, compare=False)
+    attached: Mapping[str, ObjectId] | None = field(default=None, compare=False)
 
     @classmethod
     def of(
-        cls, commit_id: ObjectId, commit: Commit, message: Message | None = None, *, removed: bool | None = None
+        cls,
+        commit_id: ObjectId,
+        commit: Commit,
+        message: Message | None = None,
+        *,
+        removed: bool | None = None,
+        tree: ObjectId | None = None,
+        attached: Mapping[str, ObjectId] | None = None,
     ) -> "Revision":
         """Return what a commit says; its time is the committer's, in UTC, or the nearest one that Python knows."""
         time = clock.moment(commit.committer.time)
         message = message or Message.parse(commit.message)
-        return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message, removed)
+        who = commit.author
+        return cls(commit_id, commit.parents, who.name, who.email, time, message, removed, tree, attached)

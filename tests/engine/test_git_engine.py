@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitstate.engine.git import GitEngine
-from gitstate.engine.objects import GitObject, parse_commit
+from gitstate.engine.objects import GitObject, Kind, parse_commit
 from gitstate.engine.packfolder import MappedPack
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import open_repository
@@ -152,18 +152,26 @@ def test_it_looks_first_into_the_pack_that_held_the_last_object(
 def test_what_was_read_lately_is_not_read_again(
     open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Up to a size, for a large file would push all others out."""
-    bodies = {"small": b"twice", "large": b"large" * 50_000}
-    save(open_engine(), dict(bodies))
+    """Commits and trees up to a size, for a large one would push all others out; and no files."""
+    commit = save(open_engine(), {"small/file": b"1"} | {f"large/{number:080}": b"1" for number in range(2000)})
     reader = ObjectReader(open_repository(tmp_path / "store", create=False), cache_bytes=1 << 20)
     read: list[int] = []
     inflate = MappedPack.read
     monkeypatch.setattr(MappedPack, "read", lambda pack, place: read.append(place) or inflate(pack, place))
     with closing(reader):
-        for name, times in (("small", 1), ("large", 2)):
-            blob = GitObject("blob", bodies[name]).id
+        root = reader.tree(parse_commit(reader.read(commit, "commit")).tree)
+        small, large = root["small"].id, root["large"].id
+        wanted: list[tuple[str, Kind, int]] = [
+            (commit, "commit", 0),
+            (small, "tree", 1),
+            (large, "tree", 2),
+            (reader.tree(small)["file"].id, "blob", 2),
+        ]
+        reader.forget()
+        reader.read(commit, "commit")
+        for object_id, kind, times in wanted:
             read.clear()
-            assert [reader.read(blob, "blob") for _ in range(2)] == [bodies[name]] * 2
+            assert reader.read(object_id, kind) == reader.read(object_id, kind)
             assert len(read) == times
 
 
