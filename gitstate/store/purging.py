@@ -40,6 +40,7 @@ from gitstate.store.purge_plan import HeldBy, Progress, PurgePlan, PurgeReport, 
 from gitstate.store.purge_refs import PurgedRefs
 from gitstate.store.purge_rules import PurgeRules
 from gitstate.store.worktree import Worktree
+from gitstate.words import counted
 
 if TYPE_CHECKING:
     from gitstate.engine.base import Engine
@@ -215,7 +216,7 @@ class Purging:
         who = last.committer
         if eraser is not None:
             who = replace(who, name=eraser.replace(who.name), email=eraser.replace(who.email))
-        parts = [f"{len(documents)} job{'' if len(documents) == 1 else 's'}"] if documents else []
+        parts = [counted(len(documents), "job")] if documents else []
         what = " and ".join([*parts, *(["a value"] if eraser is not None else [])])
         told = Message(
             f"purged {what or 'what others had purged'}",

@@ -5,6 +5,7 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from gitstate.format.message import Message
 from gitstate.store import edits as edits_module
 from gitstate.store.documents import Draft
+from gitstate.store.edited import put_aside
 from gitstate.store.store import Store
 from tests.git import fsck, git
 from tests.stores import NOTES
@@ -181,3 +183,11 @@ def test_a_view_that_lags_says_by_how_much(store: Store) -> None:
     (folder / ".git/index.lock").unlink()
     found = store.folder.find(NOTES)
     assert (found.behind, found.pending) == (0, "")
+
+
+def test_what_is_put_aside_stays_where_a_clock_was_put_back(tmp_path: Path) -> None:
+    edit = edits_module.Edit("a", None, None, b"mine")
+    for year in range(2999, 2970, -1):
+        kept = put_aside(tmp_path, [edit], lambda _: b"", datetime(year, 1, 1, tzinfo=UTC))
+        assert kept is not None and (kept / "a").read_bytes() == b"mine"
+    assert len(os.listdir(tmp_path / "discarded")) == 20

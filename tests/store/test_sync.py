@@ -22,7 +22,7 @@ from gitstate.engine.transfer.incoming import Incoming
 from gitstate.engine.wire.transport import Transport
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft
-from gitstate.store.remote import companions, sync
+from gitstate.store.remote import cloning, companions, links, sync
 from gitstate.store.remote.cloning import clone, folder_for
 from gitstate.store.remote.links import Link
 from gitstate.store.remote.outcomes import SyncReport
@@ -420,3 +420,25 @@ def test_threads_take_turns(tmp_path: Path, hub: Path) -> None:
             thread.join(60)
         assert len(reports) == 4 and sum(report.pushed for report in reports) == 4
         assert head(hub) == head(tmp_path / "one")
+
+
+def test_a_clone_that_fails_removes_nothing_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "new/folder/state"
+    with pytest.raises(KeyError), cloning._vacated(path):
+        path.mkdir(parents=True)
+        (path / "file").write_text("ours")
+        (tmp_path / "new/theirs").write_text("of another clone")
+        raise KeyError
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["theirs"]
+
+
+def test_who_interrupts_a_call_ends_what_talks_to_the_remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(links, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        links.attended(lambda: ended.wait(30), threading.Event(), ended.set)
+    assert ended.is_set() and "gitstate-remote" not in {thread.name for thread in threading.enumerate()}

@@ -42,6 +42,7 @@ _MOST_REFS = 200_000
 _MOST_BYTES = 1 << 28  # of all that a server says before it is asked anything
 _MOST_ODD = 100
 _MOST_REPORT = 1 << 25
+_UNPACKER = "unpacker error"  # what git says of each ref where it did not take the objects
 _MOST_SHARED = 10_000  # lines that say which commits both sides have
 
 
@@ -198,7 +199,8 @@ def report(
     said.end()
     unpacked = outcomes.pop("", "it did not say what became of the objects")
     if unpacked:
-        return {name: outcomes.get(name) or f"the objects were not taken: {unpacked}" for name in names}
+        told = {name: reason for name, reason in outcomes.items() if reason != _UNPACKER}  # that tells no reason
+        return {name: told.get(name) or f"the objects were not taken: {unpacked}" for name in names}
     return {name: reason for name in names if (reason := outcomes.get(name, "it said nothing of this ref"))}
 
 

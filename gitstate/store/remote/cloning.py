@@ -23,6 +23,7 @@ from gitstate.store.remote.links import Link, Parts, attended
 from gitstate.store.remote.remotes import DEFAULT_REMOTE, TIMEOUT
 from gitstate.store.store import Store
 from gitstate.store.writer import Writer
+from gitstate.words import several
 
 __all__ = ["clone", "folder_for"]
 
@@ -121,10 +122,9 @@ def _branch(there: Mapping[str, ObjectId], shown_there: str | None, url: str) ->
 
 
 def _no_branch(branch: str, heads: Sequence[str], url: str) -> NotFoundError:
-    more = ", ..." if len(heads) > _LISTED else ""
     return NotFoundError(
         f"{shown(url)} has no branch {branch}",
-        hint=f"name one of its branches with --branch: {', '.join(heads[:_LISTED])}{more}",
+        hint=f"name one of its branches with --branch: {several(heads, _LISTED)}",
     )
 
 
@@ -165,15 +165,15 @@ def _vacated(path: Path) -> Iterator[None]:
     with files.storage_errors(path):
         if path.is_dir() and os.listdir(path) and not _is_unfinished(path):
             raise ExistsError(f"{path} is not empty; nothing was changed there", hint="choose another folder")
-        made = next((each for each in reversed((path, *path.parents)) if not each.exists()), None)
+        made = [each for each in (path, *path.parents) if not each.exists()]
         _clear(path)
     try:
         yield
     except BaseException:
-        with suppress(OSError):
+        with suppress(OSError):  # somebody else put something into one of them
             _clear(path)
-            if made is not None:
-                shutil.rmtree(made)
+            for each in made:
+                each.rmdir()
         raise
 
 
