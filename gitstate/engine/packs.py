@@ -251,7 +251,11 @@ def place_in(index: bytes | mmap, fan_out: Sequence[int], object_id: bytes) -> i
     start = _IDS + 20 * number
     if number == high or index[start : start + 20] != object_id:
         return None
-    count = fan_out[-1]
+    return _place(index, fan_out[-1], number)
+
+
+def _place(index: bytes | mmap, count: int, number: int) -> int:
+    """Return where the object with a number begins, as the index of a pack of so many has it."""
     places = _IDS + 24 * count
     place: int = _PLACE.unpack_from(index, places + 4 * number)[0]
     if place >= _FAR:
@@ -293,8 +297,7 @@ def entries(base: str) -> Iterator[Entry]:
 def _stretches(index: bytes, size: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield where each object begins and ends in a pack of so many bytes, and its id, in the order of the pack."""
     count = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))[-1]
-    offsets = struct.unpack_from(f">{count}I", index, _IDS + count * 24)
-    order = sorted((offset, index[_IDS + 20 * n : _IDS + 20 * n + 20]) for n, offset in enumerate(offsets))
+    order = sorted((_place(index, count, n), index[_IDS + 20 * n : _IDS + 20 * n + 20]) for n in range(count))
     ends = itertools.chain((offset for offset, _ in order[1:]), [size - 20])
     return ((start, end, object_id) for (start, object_id), end in zip(order, ends, strict=True))
 
