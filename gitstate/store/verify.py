@@ -9,7 +9,7 @@ from gitstate.engine.base import Engine
 from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import ObjectId, TreeEntry
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import OURS, SEEN, Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
@@ -20,8 +20,7 @@ from gitstate.store.worktree import Worktree
 
 __all__ = ["DocumentCheck", "Problem", "Report", "Validate", "check", "check_repository"]
 
-_OUR_REFS = "refs/gitstate/"
-_ASIDE = (rescues.FOLDER, f"{_OUR_REFS}remotes/")
+_ASIDE = (rescues.FOLDER, SEEN)
 """Where states are kept aside that may be none, here and as they were seen on remotes last."""
 
 Validate: TypeAlias = Callable[[Snapshot], object]
@@ -99,7 +98,7 @@ def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
     """
     found: dict[str, ObjectId] = {}
     problems: list[Problem] = []
-    for ref in [repository.ref, *sorted(set(refs.names(repository, _OUR_REFS)))]:
+    for ref in [repository.ref, *sorted(set(refs.names(repository, OURS)))]:
         if ref.startswith(_ASIDE):
             continue
         try:
