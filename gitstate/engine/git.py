@@ -108,7 +108,7 @@ class GitEngine(Engine):
             item = GitObject("commit", body)
             if item.id != commit_id:
                 raise CorruptionError(f"commit {commit_id} in {self._repository.objects} is damaged")
-            yield Step(commit_id, body, parse_commit(body), changed)
+            yield Step(commit_id, body, parse_commit(body), changed.files, changed.folders)
 
     def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
         """See :meth:`Engine.arrivals`; C git finds them, if there is one and nothing is damaged."""

@@ -41,6 +41,8 @@ Kind = Literal["blob", "tree", "commit"]
 
 _HINT = "git itself would not have made it; `git fsck` tells more"
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0.{20}", re.DOTALL)  # of a tree
+
 FILE = 0o100644
 EXECUTABLE = 0o100755
 LINK = 0o120000
@@ -188,17 +190,11 @@ def parse_tree(body: bytes, tree_id: ObjectId = "") -> Tree:
     """
     starts: dict[str, int] = {}
     start = 0
-    try:
-        while start < len(body):
-            space = body.index(b" ", start)
-            end = body.index(b"\0", space)
-            int(body[start:space], 8)
-            if end + 21 > len(body):
-                raise ValueError("an entry is cut short")
-            starts[body[space + 1 : end].decode("utf-8", "surrogateescape")] = start
-            start = end + 21
-    except ValueError as error:
-        raise CorruptionError(f"tree {tree_id}: its bytes are no tree: {error}", hint=_HINT) from error
+    for mode, name in _ENTRY.findall(body):
+        starts[name.decode("utf-8", "surrogateescape")] = start
+        start += len(mode) + len(name) + 22
+    if start != len(body):  # something lies between two entries, or behind the last one
+        raise CorruptionError(f"tree {tree_id}: its bytes are no tree", hint=_HINT)
     return Tree(body, starts)
 
 

@@ -48,7 +48,6 @@ class ObjectReader:
         self._idle: list[OpenPacks] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)  # trees and commits
-        self._files = _Objects(cache_bytes // 4)  # apart, since few are read twice, and those soon
         self.at_hand = _AtHand(self._known)
         self._closed = False
 
@@ -59,14 +58,12 @@ class ObjectReader:
             CorruptionError: It is missing, damaged or of another kind; the message names it.
             StorageError: The disk refused.
         """
-        kept = self._files if kind == "blob" else self._known
-        known = kept.get(object_id)
+        known = None if kind == "blob" else self._known.get(object_id)
         if known is not None and known.kind == kind:
             return known.body
-        found, body = self._checked(object_id, kind)
-        if found != kind:
-            raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
-        kept.put(object_id, GitObject(kind, body))
+        body = self._of_kind(object_id, kind)
+        if kind != "blob":  # few of these are read twice, and who does keeps what it made of them
+            self._known.put(object_id, GitObject(kind, body))
         return body
 
     def any(self, object_id: ObjectId) -> tuple[str, bytes]:
@@ -78,7 +75,8 @@ class ObjectReader:
         known = self._known.get(tree_id)
         if known is not None and known.tree is not None:
             return known.tree
-        tree = parse_tree(self.read(tree_id, "tree"), tree_id)
+        body = self._of_kind(tree_id, "tree") if known is None or known.kind != "tree" else known.body
+        tree = parse_tree(body, tree_id)
         self._known.put(tree_id, tree.to_object())
         return tree
 
@@ -148,7 +146,6 @@ class ObjectReader:
     def forget(self) -> None:
         """Forget all that was read: some of it is no longer there."""
         self._known.clear()
-        self._files.clear()
         while self._idle:
             self._forget(self._idle.pop())
 
@@ -164,7 +161,12 @@ class ObjectReader:
             self._idle.pop().close()
         self._free = threading.Semaphore(_OPEN)
         self._known.forked()
-        self._files.forked()
+
+    def _of_kind(self, object_id: ObjectId, kind: Kind) -> bytes:
+        found, body = self._checked(object_id, kind)
+        if found != kind:
+            raise CorruptionError(f"{object_id} in {self._path} is a {found} and no {kind}", hint=_HINT)
+        return body
 
     def _checked(self, object_id: ObjectId, what: str) -> tuple[str, bytes]:
         """Return the kind and the body of an object, checked against its id."""

@@ -295,7 +295,9 @@ def _check_configuration(repository: Repository) -> Repository:
         wanted = _EXTENSIONS.get(name.lower(), b"")
         if wanted is not None and wanted != value.lower():
             what = f"{name.decode('utf-8', 'replace')} = {value.decode('utf-8', 'replace')}"
-            raise UnsupportedError(f"{where} uses git's extension {what}", hint="use a repository without it")
+            raise UnsupportedError(
+                f"{where} uses git's extension {what}, which gitstate does not know", hint="use a repository without it"
+            )
     for section in config.sections():
         if section[0] == b"remote" and is_true(setting(config, section, b"promisor")):
             _refuse_partial(where)

@@ -251,13 +251,13 @@ def _dump_masked(instance: BaseModel) -> Any:
 
 def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
     """Return the value of ``item``, which pydantic dumped and then loaded ``back``; refuse what it lost on the way."""
-    kind = type(item)
+    kind: Any = type(item)
     if kind in _SCALARS:
         return dumped  # type: ignore[no-any-return]  # what json.dumps took is a value
     if isinstance(item, float):
         if not isfinite(item):
             _refuse(place, f"JSON has no {float(item)!r}")
-    elif isinstance(item, RootModel):
+    elif _is_root(kind):
         return _settle(item.root, dumped, back.root if isinstance(back, RootModel) else back, place)
     elif isinstance(dumped, dict):
         if isinstance(item, Mapping):
@@ -272,8 +272,10 @@ def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
 
 def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
     backs = back if isinstance(back, dict) else _fields(back) or {}
-    optional: frozenset[str] = _none_by_default(type(back)) if isinstance(back, BaseModel) else frozenset()
-    plain_enums = isinstance(back, BaseModel) and back.model_config.get("use_enum_values", False)
+    kind: Any = type(back)
+    is_model = isinstance(back, BaseModel)  # each time it is asked, it takes as long as a field
+    optional: frozenset[str] = _none_by_default(kind) if is_model else frozenset()
+    plain_enums = is_model and back.model_config.get("use_enum_values", False)
     value: dict[str, Value] = {}
     for name, entry in dumped.items():
         item = named.get(name, _UNKNOWN)
@@ -334,6 +336,11 @@ def _fields(item: Any) -> dict[str, Any] | None:
     if is_dataclass(item) and not isinstance(item, type):
         return {field.name: getattr(item, field.name, None) for field in fields(item)}
     return None
+
+
+@cache
+def _is_root(kind: type) -> bool:
+    return issubclass(kind, RootModel)
 
 
 @cache
