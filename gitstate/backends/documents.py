@@ -20,12 +20,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gitstate import clock
+from gitstate.backends.answering import Answering
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
 from gitstate.backends.collection import JOBS
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import KEPT, Redaction
 from gitstate.backends.rules import JOB_RULES, job_rules
 from gitstate.backends.states import changed, laid_to_rest, updated_at
@@ -86,6 +88,9 @@ class DocumentBackend(StateBackend):
         )
         store.serve(self._jobs)
         store.redact_with(self._redaction.message)
+        self._payloads = Payloads(store, self._jobs)
+        self._answering = Answering()
+        store.when_answered(self._answering.deliver)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
@@ -241,7 +246,7 @@ class DocumentBackend(StateBackend):
         edit = saves.edit_for(self._codec, self._checked, self._redaction, picture, record, purged)
         future = self._store.submit(self._jobs, job_id, refusal.watch(edit), refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
-        await asyncio.wrap_future(future)
+        await self._answering.wait(future)
 
     def _was_purged(self, job_id: str, revision: str) -> bool:
         from gitstate.store.purge import was_purged
@@ -341,7 +346,7 @@ class DocumentBackend(StateBackend):
             return await asyncio.to_thread(question, self._store)
 
     async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
-        return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
+        return await self._answering.wait(self._store.submit(self._jobs, job_id, edit))
 
 
 @contextmanager

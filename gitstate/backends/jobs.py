@@ -97,11 +97,15 @@ class JobsBackend(RecordingBackend):
         Raises:
             InvalidInputError: The time or the limit is none.
         """
-        from gitstate.backends.summaries import FIELDS
+        from gitstate.backends.summaries import COUNTED
 
         limit = check_limit(limit)
         found = await self.job_page(limit or 1 if limit is not None else None, status=status, since=since)
-        return [{key: job[key] for key in FIELDS} for job in found.jobs[:limit]]
+        jobs = found.jobs[:limit]
+        for job in jobs:
+            for name in COUNTED:
+                del job[name]
+        return jobs
 
     async def job_page(
         self, limit: int | None = 50, cursor: str | None = None, **filters: Unpack[JobFilters]

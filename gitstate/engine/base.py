@@ -41,13 +41,16 @@ class Source(Protocol):
 
 class Step(NamedTuple):
     """A commit on the line of first parents: its id and body, checked against it, and what it says; and the files in
-    which it differs from its first parent, by path, and whether they are there; None where nobody looked.
+    which it differs from its first parent, by path, and what they are now (None: gone); None where nobody looked.
+
+    ``folders`` are those with such files that are there, with their trees.
     """
 
     id: ObjectId
     body: bytes
     commit: Commit
-    files: Mapping[str, bool] | None
+    files: Mapping[str, ObjectId | None] | None
+    folders: Mapping[str, ObjectId]
 
 
 class Brought(NamedTuple):

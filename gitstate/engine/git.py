@@ -108,7 +108,7 @@ class GitEngine(Engine):
             item = GitObject("commit", body)
             if item.id != commit_id:
                 raise CorruptionError(f"commit {commit_id} in {self._repository.objects} is damaged")
-            yield Step(commit_id, body, parse_commit(body), changed)
+            yield Step(commit_id, body, parse_commit(body), changed.files, changed.folders)
 
     def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
         """See :meth:`Engine.arrivals`; C git finds them, if there is one and nothing is damaged."""
@@ -313,6 +313,7 @@ class GitEngine(Engine):
         with self._writing():
             report = upkeep.gc(self._repository, self.lock)
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
+            self._reader.tidy()
         return report
 
     def forget(self) -> None:
@@ -393,6 +394,7 @@ class GitEngine(Engine):
         with files.storage_errors(self._repository.objects):
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE if last else 0.0)
             upkeep.tidy(self._repository, self.lock)
+            self._reader.tidy()
             self._packer.start_if_due()
 
     def _forked(self) -> None:

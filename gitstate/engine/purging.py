@@ -136,8 +136,7 @@ def clear_indexes(repository: Repository, names: Iterable[str]) -> None:
                 if index.changed:
                     for name, _ in list(index.racy()):
                         index.distrust(name)
-                    with open(f"{path}.lock", "wb") as stream:
-                        stream.write(index.to_bytes())
+                    files.overwrite(f"{path}.lock", index.to_bytes(), durable=True)
                     lock.replace()
 
 
@@ -201,7 +200,7 @@ def clear(
     there = {move.ref: move.after for move in moves if move.after is not None}
     heads = {}
     for git_dir, _ in roots.worktrees(repository):
-        content = files.read(git_dir / "HEAD")
+        content = files.read_if_there(git_dir / "HEAD")
         head = os.fsdecode(content[5:].strip()) if content.startswith(b"ref: ") else ""
         heads[os.fspath(git_dir / "logs" / "HEAD")] = there.get(head)
         is_ours = head in there or (git_dir == repository.common_dir and not upkeep.is_guest(repository))

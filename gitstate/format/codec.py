@@ -8,7 +8,7 @@ loaded. Serializers and validators of the model's own may change values as they 
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -251,13 +251,13 @@ def _dump_masked(instance: BaseModel) -> Any:
 
 def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
     """Return the value of ``item``, which pydantic dumped and then loaded ``back``; refuse what it lost on the way."""
-    kind = type(item)
+    kind: Any = type(item)
     if kind in _SCALARS:
         return dumped  # type: ignore[no-any-return]  # what json.dumps took is a value
     if isinstance(item, float):
         if not isfinite(item):
             _refuse(place, f"JSON has no {float(item)!r}")
-    elif isinstance(item, RootModel):
+    elif _is_root(kind):
         return _settle(item.root, dumped, back.root if isinstance(back, RootModel) else back, place)
     elif isinstance(dumped, dict):
         if isinstance(item, Mapping):
@@ -272,8 +272,10 @@ def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
 
 def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
     backs = back if isinstance(back, dict) else _fields(back) or {}
-    optional: frozenset[str] = _none_by_default(type(back)) if isinstance(back, BaseModel) else frozenset()
-    plain_enums = isinstance(back, BaseModel) and back.model_config.get("use_enum_values", False)
+    kind: Any = type(back)
+    is_model = isinstance(back, BaseModel)  # each time it is asked, it takes as long as a field
+    optional: frozenset[str] = _none_by_default(kind) if is_model else frozenset()
+    plain_enums = is_model and back.model_config.get("use_enum_values", False)
     value: dict[str, Value] = {}
     for name, entry in dumped.items():
         item = named.get(name, _UNKNOWN)
@@ -286,9 +288,9 @@ def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, 
 
 def _settle_mapping(item: Mapping[Any, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
     if len(item) != len(dumped):
-        texts = [next(iter(to_jsonable_python({key: None}))) for key in item]
-        for text in texts:
-            if texts.count(text) > 1:
+        texts = Counter(next(iter(to_jsonable_python({key: None}))) for key in item)
+        for text, count in texts.items():
+            if count > 1:
                 _refuse((*place, text), "two keys of the dictionary are the same as text")
         return dumped  # a serializer of the model's own chose other entries
     backs = back if isinstance(back, Mapping) else {}
@@ -334,6 +336,11 @@ def _fields(item: Any) -> dict[str, Any] | None:
     if is_dataclass(item) and not isinstance(item, type):
         return {field.name: getattr(item, field.name, None) for field in fields(item)}
     return None
+
+
+@cache
+def _is_root(kind: type) -> bool:
+    return issubclass(kind, RootModel)
 
 
 @cache

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from shutil import rmtree
 
@@ -278,7 +277,8 @@ def put_aside(private: Path, edits: Iterable[Edit], read: Callable[[TreeEntry], 
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-    for old in islice(sorted((each for each in top.iterdir() if each.is_dir()), reverse=True), _KEPT, None):
+    others = sorted((each for each in top.iterdir() if each.is_dir() and each != folder), reverse=True)
+    for old in others[_KEPT - 1 :]:  # of these, for a clock that was put back makes the last one look like the oldest
         rmtree(old, ignore_errors=True)
     return folder
 

@@ -34,6 +34,7 @@ _ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 _PREFIX = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _BACK = re.compile(r"(.*?)~([0-9]{0,9})", re.DOTALL)
 _TAG = re.compile(r"[^\s\0-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")  # what git refuses in a name is none
+_LONGEST = 300  # characters: a tag may have two thirds of them
 _LISTED = 4  # so many candidates are named in an error
 _FORMS = "name it by the first digits of its commit id, ~1 for the one before, a pin, a time, or @deleted"
 _STORE_FORMS = "name it by the first digits of its commit id, a tag, or a time"
@@ -208,3 +209,5 @@ def _told(revision: Revision) -> str:
 def _check(name: str) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidInputError(f"a revision is named by a text, not by {name!r}", hint=_FORMS)
+    if len(name) > _LONGEST:
+        raise RevisionNotFoundError(f"there is no revision whose name has {len(name):,} characters", hint=_FORMS)

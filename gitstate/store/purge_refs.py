@@ -28,6 +28,7 @@ _OURS = "refs/gitstate/"
 _RESCUES = "refs/gitstate/rescue/"
 _NOTES = "refs/notes/"
 _SEEN = "refs/gitstate/remotes/"
+_ID = re.compile("[0-9a-f]{40}")
 _SIGNATURE = re.compile(rb"^-----BEGIN [A-Z ]*(?:SIGNATURE|MESSAGE)-----$.*", re.DOTALL | re.MULTILINE)
 _MANY = 1 << 20  # bytes of a file that is looked into
 _LOOKED_AT = ("objects", "refs", "logs", "gitstate", "index", "packed-refs", "worktrees", "info/refs")
@@ -173,8 +174,8 @@ class PurgedRefs:
     def _elsewhere(self) -> Iterator[HeldBy]:
         """Yield what else in the repository still holds what is purged."""
         for git_dir, folder in roots.worktrees(self._repository):
-            head = files.read(git_dir / "HEAD").strip().decode("ascii", "replace")
-            if not head.startswith("ref: ") and self._rewriting.meets(head) and self._is_rewritten(head):
+            head = files.read_if_there(git_dir / "HEAD").strip().decode("ascii", "replace")
+            if _ID.fullmatch(head) and self._rewriting.meets(head) and self._is_rewritten(head):
                 yield HeldBy(f"the worktree {folder or git_dir}, at {head[:12]}", "`git switch` it to a branch")
         if (self._repository.objects / "info" / "alternates").exists():
             yield HeldBy("a repository that this one borrows objects from", "purge there as well")

@@ -134,9 +134,14 @@ class ReadingStore(Answers):
         return Pins(self._engine, collection, document)
 
     def snapshot(self, collection: Collection, document: str, revision: ObjectId) -> Snapshot | None:
-        """Return a document as it stood at a revision that :meth:`history` gave."""
+        """Return a document as it stood at a commit."""
         self._check_open()
         return self._reader.snapshot(collection, document, revision)
+
+    def after(self, collection: Collection, document: str, revision: Revision) -> Snapshot | None:
+        """Return a document as it stood after a revision that :meth:`history` gave for it."""
+        self._check_open()
+        return self._reader.after(collection, document, revision)
 
     def attributed(self, snapshot: Snapshot, error: CorruptionError) -> StateCorruptionError:
         """See :meth:`Answers.attributed`."""

@@ -27,7 +27,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 _AT_ONCE = 50_000  # objects whose ids are asked for at once
 _OUR_REFS = "refs/gitstate/"
 _JSON = ".json"
-_SUBMODULE = 0o16  # the kind of its mode
 _STEP = 500  # so many objects are looked into between two looks at the bar
 
 
@@ -144,7 +143,7 @@ def _standing(engine: Engine, commit_id: ObjectId) -> _Wanted:
     """Return what :func:`_kinds` does of what stands at one commit."""
     wanted: _Wanted = {commit_id: ("commit", "")}
     for path, entry in trees.files(engine, graph.root(engine, commit_id)):
-        if entry.mode >> 12 != _SUBMODULE:
+        if not entry.is_submodule:
             wanted[entry.id] = "blob", path
     return wanted
 
@@ -200,9 +199,11 @@ def hits_in(redactor: Redactor, path: str, data: bytes) -> Iterator[Hit]:
         for kind, place, secret in redactor.find_in_value(value):
             yield _hit(kind, secret, _line_of(data, secret), pointer.to_text(place))
         return
+    line, at = 1, 0
     for kind, start, end in redactor.find(data):
         secret = data[start:end].decode("utf-8", "replace")
-        yield _hit(kind, secret, data.count(b"\n", 0, start) + 1, "")
+        line, at = line + data.count(b"\n", at, start), start
+        yield _hit(kind, secret, line, "")
 
 
 def _hit(kind: str, secret: str, line: int | None, place: str) -> Hit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,10 @@ class Store(SyncingStore):
     def stamp_with(self, stamp: Stamp) -> None:
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""
         self._writer.stamp = stamp
+
+    def when_answered(self, call: Callable[[], None]) -> None:
+        """Let something be called in the writer's thread each time that the futures of a batch are done."""
+        self._writer.answered.append(call)
 
     def submit(
         self, collection: Collection, document: str, edit: Edit, refused: Refused | None = None

@@ -107,7 +107,7 @@ def first(
     before: Revision | None = None
     looked_at = 0
     for revision in reversed(list(store.history(collection, document, at))):
-        snapshot = store.snapshot(collection, document, revision.id)
+        snapshot = store.after(collection, document, revision)
         if snapshot is None:
             continue
         try:

@@ -1,6 +1,8 @@
 """The store's lock, and lock files of the living and the dead."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -196,6 +198,39 @@ def test_a_dead_process_s_target_is_never_taken_for_a_lock(repository: Repositor
     os.link(target, repository.private / "own-1-1")  # killed after the rename
     replace(b"2")
     replace(b"3")
+    assert os.listdir(repository.private) == []
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+os.getpid = lambda: 7  # as in a container, where a program may have one number each time that it is started
+from gitstate.engine.locks import LockFile
+private, target = map(Path, sys.argv[1:])
+with LockFile(private, target, b"x") as lock:
+    [own] = private.glob("own-*")
+    lock.replace()
+    os.link(target, own)  # killed after the rename
+    os._exit(7)
+"""
+
+
+def test_no_file_of_the_dead_is_in_the_way_of_a_process_with_the_same_number(repository: Repository) -> None:
+    for target in ("one", "other"):
+        words = [sys.executable, "-c", _KILLED, repository.private, repository.common_dir / target]
+        assert subprocess.run(words, check=False).returncode == 7
+        (repository.common_dir / target).rename(repository.common_dir / f"{target}.kept")
+        [own] = repository.private.glob("own-*")
+        own.rename(repository.common_dir / own.name)
+    made = {path.name for path in repository.common_dir.glob("own-*")}
+    assert len(made) == 2, "the second one would have found its name taken"
+
+
+def test_a_lock_file_that_a_person_removes_hides_no_error(repository: Repository) -> None:
+    target = repository.common_dir / "index"
+    with pytest.raises(KeyError, match="what went wrong"), LockFile(repository.private, target, b""):
+        Path(f"{target}.lock").unlink()
+        raise KeyError("what went wrong")
     assert os.listdir(repository.private) == []
 
 

@@ -149,6 +149,7 @@ def test_what_there_is_not_is_an_error_with_candidates(store: Store, time: Clock
         "a b",
         "@{1}",
         "x" * 5000,
+        "~" * 5000,
         "\ud800",
         "\0",
         "/etc/passwd",

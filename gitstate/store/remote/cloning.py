@@ -165,15 +165,15 @@ def _vacated(path: Path) -> Iterator[None]:
     with files.storage_errors(path):
         if path.is_dir() and os.listdir(path) and not _is_unfinished(path):
             raise ExistsError(f"{path} is not empty; nothing was changed there", hint="choose another folder")
-        made = next((each for each in reversed((path, *path.parents)) if not each.exists()), None)
+        made = [each for each in (path, *path.parents) if not each.exists()]
         _clear(path)
     try:
         yield
     except BaseException:
-        with suppress(OSError):
+        with suppress(OSError):  # somebody else put something into one of them
             _clear(path)
-            if made is not None:
-                shutil.rmtree(made)
+            for each in made:
+                each.rmdir()
         raise
 
 
