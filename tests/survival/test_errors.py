@@ -25,7 +25,7 @@ class Refusal(Fate):
     that are open do not become too many by a write.
     """
 
-    def __init__(self, number: int, code: int, *, plausible: bool) -> None:
+    def __init__(self, number: int, code: int, *, plausible: bool = False) -> None:
         self._left = number
         self._code = code
         self._opens = {errno.ENOSPC: False, errno.EMFILE: True}.get(code) if plausible else None
