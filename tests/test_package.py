@@ -106,7 +106,7 @@ def test_what_it_asks_for_is_what_it_imports_and_says_of_itself(wheel: Path) -> 
         requirement, _, condition = line.partition("; extra == ")
         name = requirement.split("<")[0].split(">")[0]
         asked.setdefault(condition.strip("'\""), set()).add(name)
-    assert set(asked) == {"", "testing", "dev", "bench", "docs"}
+    assert set(asked) == {"", "testing", "dev", "bench", "docs", "mutation"}
     others = {(name, floor) for name, floor in _imported() if name not in {*sys.stdlib_module_names, "gitstate"}}
     needed = {_COMES_WITH.get(name, name) for name, floor in others if floor != "testing"}
     assert needed - {None} == asked[""]
