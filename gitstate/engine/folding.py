@@ -9,12 +9,14 @@ in ``objects/pack`` a pack without its index is a leftover. Nobody else may work
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from gitstate.engine import files, packs
+from gitstate.engine import files, packindex, packs
+from gitstate.engine.packfile import PackFile
 from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
 
@@ -48,16 +50,22 @@ SMALL = 1 << 20
 
 # Bytes below which a pack belongs to a tier, and how many of it become one.
 _TIERS = ((64 << 10, FOLD_AT), (SMALL, 8), (16 << 20, 16))
+_AT_ONCE = 32 << 20  # bytes of packs that are joined in one go, if need be with the one that makes them more
+_IN_MEMORY = 1 << 20  # bytes of packs that are joined without a file that grows
 _GOING = "going"  # names what is about to be removed, should that be cut short
 _NAMES = re.compile(rb"(pack-[0-9a-f]{40})\.idx")
 _SUFFIXES = (".idx", ".pack", ".rev", ".bitmap", ".mtimes")
 
 
 class Tier(NamedTuple):
-    """Packs of about one size, without deltas, how many of them are enough to be joined, and whether they are big."""
+    """Packs of about one size, without deltas, and how many of them are enough to be joined.
+
+    ``size`` is about how many bytes they have together, and ``big`` says whether each is big.
+    """
 
     bases: list[str]
     enough: int
+    size: int = 0
     big: bool = False
 
 
@@ -71,9 +79,17 @@ def due(folder: Path) -> list[Tier]:
         if len(bases) >= enough:
             bases = plain(bases)
         if len(bases) >= enough:
-            tiers.append(Tier(bases, enough, floor >= SMALL))
+            bases = _at_once(bases, sizes)
+            total = sum(sizes[base] for base in bases)
+            tiers.append(Tier(bases, min(enough, len(bases)), total, floor >= SMALL))
         floor = bound
     return tiers
+
+
+def _at_once(bases: list[str], sizes: Mapping[str, int]) -> list[str]:
+    """Return the first of some packs, as many as are joined in one go: of each object something is in memory then."""
+    totals = accumulate(sizes[base] for base in bases)
+    return bases[: 1 + max(1, sum(total < _AT_ONCE for total in totals))]
 
 
 def plain(bases: Iterable[str]) -> list[str]:
@@ -118,10 +134,11 @@ def remove_leftovers(repository: Repository, name: str, lock: Lock) -> None:
     with suppress(FileNotFoundError):
         going = _NAMES.findall(files.read(folder / _GOING))
         with lock():
+            packs_folder = repository.objects / "pack"
+            there = set(os.listdir(packs_folder))
             for pack in map(os.fsdecode, going):
-                base = os.path.join(repository.objects, "pack", pack)
-                if not os.path.exists(base + ".idx"):
-                    _remove(base)
+                if pack + ".idx" not in there:
+                    _remove(os.path.join(packs_folder, pack), there)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -147,6 +164,12 @@ def join(folder: Path, shop: Path, tier: Tier, lock: Lock, kind: PackKind = "pla
         OSError: The disk refused; every object is still there.
         BusyError: The store's lock was not to be had; so is every pack.
     """
+    base, sound = (_join_large if tier.size > _IN_MEMORY else _join_small)(shop, tier, kind)
+    return replace(folder, shop, base, os.path.basename(base), sound, lock) if base else 0
+
+
+def _join_small(shop: Path, tier: Tier, kind: PackKind) -> tuple[str, list[str]]:
+    """Make one pack of those of a tier; return its path, nothing if they were not enough, and those that are in it."""
     entries: dict[bytes, packs.Entry] = {}
     sound = []
     for base in tier.bases:
@@ -155,13 +178,24 @@ def join(folder: Path, shop: Path, tier: Tier, lock: Lock, kind: PackKind = "pla
             entries.update((entry.id, entry) for entry in found)
             sound.append(base)
     if len(sound) < tier.enough:
-        return 0
+        return "", sound
     made = packs.build_entries(list(entries.values()))
-    name = packs.pack_name(made.data[-20:], kind)
-    base = os.fspath(shop / name)
+    base = os.fspath(shop / packs.pack_name(made.data[-20:], kind))
     files.create(base + ".pack", made.data, mode=0o444)
     files.create(base + ".idx", made.index, mode=0o444)
-    return replace(folder, shop, base, name, sound, lock)
+    return base, sound
+
+
+def _join_large(shop: Path, tier: Tier, kind: PackKind) -> tuple[str, list[str]]:
+    """Do as :func:`_join_small` does, in little memory: five times what is joined would be held at once."""
+    sound = []
+    with closing(PackFile(shop)) as pack:
+        for base in filter(packs.is_sound, tier.bases):
+            with suppress(FileNotFoundError):  # somebody's git repacked it
+                for entry in packs.entries(base):
+                    pack.add_entry(entry.id, entry.data)
+                sound.append(base)
+        return pack.finish(kind) if len(sound) >= tier.enough else "", sound
 
 
 def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
@@ -182,8 +216,7 @@ def exchange(folder: Path, shop: Path, made: str, name: str, old: Sequence[str],
         OSError: The disk refused; every object is still there.
         BusyError: The store's lock was not to be had; so is every pack.
     """
-    new = packs.ids(files.read(made + ".idx"))
-    return replace(folder, shop, made, name, [base for base in old if _covers(new, base)], lock)
+    return replace(folder, shop, made, name, [base for base in old if _covers(made, base)], lock)
 
 
 def replace(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], lock: Lock) -> int:
@@ -204,23 +237,28 @@ def replace(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], 
 def forget(folder: Path, bases: Sequence[str]) -> int:
     """Remove packs; call it under the store's lock. Return how many."""
     _forget_multi_pack_index(folder, bases)
+    there = set(os.listdir(folder)) if bases else set()  # most packs have two of five files: writers wait for this
     for base in bases:
-        _remove(base)
+        _remove(base, there)
     return len(bases)
 
 
-def _covers(new: Set[bytes], base: str) -> bool:
-    """Whether these are all the objects of a pack, and more; False also when that cannot be read."""
+def _covers(made: str, base: str) -> bool:
+    """Whether a pack has all the objects of another one; False also when that cannot be read."""
     try:
-        return new >= packs.ids(files.read(base + ".idx"))
+        return packindex.covers(made + ".idx", base + ".idx")
     except (FileNotFoundError, ValueError):
         return False
 
 
-def _remove(base: str) -> None:
-    """Remove a pack that nobody needs, the index first, so that nobody new comes to read."""
+def _remove(base: str, there: set[str]) -> None:
+    """Remove a pack that nobody needs, the index first, so that nobody new comes to read; of its files those that are
+    there.
+    """
+    name = os.path.basename(base)
     for suffix in _SUFFIXES:
-        files.remove(base + suffix)
+        if name + suffix in there:
+            files.remove(base + suffix)
 
 
 def forget_stale_index(repository: Repository) -> bool:

@@ -10,11 +10,12 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterable, Set
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitstate.engine import cgit, files, folding, packs, refs
+from gitstate.engine import cgit, files, folding, packindex, packs, refs
 from gitstate.engine.cgit import CGit
 from gitstate.engine.folding import Lock, Tier
 from gitstate.engine.locks import alone
@@ -254,7 +255,7 @@ def _pack_all(repository: Repository, git: CGit, bases: list[str], loose: dict[O
         git.prepare(shop)
         if bases or loose:
             sources = [*bases, git.pack_objects(shop, loose)] if loose else bases
-            _remove_loose(loose, _pack(repository, shop, git, sources, bases, lock))
+            _remove_loose(loose, _pack(repository, shop, git, sources, bases, lock, loose))
             what = f"everything, {len(loose)} loose objects among it," if loose else "everything"
             what = "what the store wrote" if is_guest(repository) else what
             done.append(f"packed {what} into one pack with deltas (git {git.version})")
@@ -274,11 +275,12 @@ def _join_plain(repository: Repository, lock: Lock, below: int, kind: PackKind) 
     with alone(repository.private / "fold", _PATIENCE) as fd:
         if fd < 0:
             raise BusyError(f"another process joins packs for more than {_PATIENCE:g} s", hint="try again later")
-        bases = folding.plain([base for base, size in folding.packs_in(folder).items() if size < below])
+        sizes = folding.packs_in(folder)
+        bases = folding.plain([base for base, size in sizes.items() if size < below])
         if len(bases) + (kind == "deltas") < 2:
             return 0
         with folding.workshop(repository, "fold", lock) as shop:
-            return folding.join(folder, shop, Tier(bases, 1), lock, kind)
+            return folding.join(folder, shop, Tier(bases, 1, sum(sizes[base] for base in bases)), lock, kind)
 
 
 def _may_go(base: str) -> bool:
@@ -286,15 +288,23 @@ def _may_go(base: str) -> bool:
     return os.path.exists(base + ".idx") and not folding.kept(base) and not os.path.exists(base + ".mtimes")
 
 
-def _pack(repository: Repository, shop: Path, git: CGit, sources: list[str], old: list[str], lock: Lock) -> bytes:
-    """Have git pack what ``sources`` hold, put that in the place of ``old``, and return its index."""
+def _pack(
+    repository: Repository,
+    shop: Path,
+    git: CGit,
+    sources: list[str],
+    old: list[str],
+    lock: Lock,
+    wanted: Iterable[ObjectId] = (),
+) -> set[bytes]:
+    """Have git pack what ``sources`` hold, put that in the place of ``old``, and return what of ``wanted`` is in it."""
     made = git.pack(shop, sources)
-    index = files.read(made + ".idx")
+    found = packindex.among(made + ".idx", {bytes.fromhex(object_id) for object_id in wanted}) if wanted else set()
     with open(made + ".pack", "rb") as pack:
         pack.seek(-20, os.SEEK_END)
         name = packs.pack_name(pack.read(), "deltas")
     folding.exchange(repository.objects / "pack", shop, made, name, old, lock)
-    return index
+    return found
 
 
 def loose_objects(repository: Repository) -> dict[ObjectId, str]:
@@ -308,9 +318,8 @@ def loose_objects(repository: Repository) -> dict[ObjectId, str]:
     return found
 
 
-def _remove_loose(loose: dict[ObjectId, str], index: bytes) -> None:
-    """Remove those that are in the pack with this index, which is in its place."""
-    packed = packs.ids(index)
+def _remove_loose(loose: dict[ObjectId, str], packed: Set[bytes]) -> None:
+    """Remove those that are in a pack, which is in its place."""
     for object_id, path in loose.items():
         if bytes.fromhex(object_id) in packed:
             files.remove(path)

@@ -12,6 +12,7 @@ __all__ = ["Unnamed", "unnamed"]
 
 _OURS = re.compile(r"Gitstate-", re.IGNORECASE)
 _KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:")
+_GAP = re.compile(r"\n\s*\n")  # between two paragraphs: programs on Windows leave white space in the line
 _CUT = 59  # so many characters of an id stand in a subject before it is cut, as backends/subjects.py has it
 
 
@@ -43,8 +44,9 @@ def unnamed(data: bytes, key: str, documents: Collection[str]) -> Unnamed:
     gone = {each for each in (*about, origin) if each in documents}
     if not gone:
         return Unnamed(data, frozenset(), bool(others))
-    text = data.decode("utf-8", "surrogateescape").rstrip("\n")
-    head, _, block = text.rpartition("\n\n")
+    text = data.decode("utf-8", "surrogateescape").rstrip()
+    start, end = ([(0, 0)] + [gap.span() for gap in _GAP.finditer(text)])[-1]
+    head, block = text[:start], text[end:]
     alone = bool(about) and not others
     kept = [_told(line, gone) for line in _trailers(block) if _stays(line, key, documents, alone=alone)]
     subject, break_, body = head.partition("\n")

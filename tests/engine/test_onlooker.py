@@ -66,6 +66,12 @@ def test_a_merge_that_is_not_decided(folder: Path, onlooker: Onlooker) -> None:
     assert is_conflicted(onlooker.index()) == ["file"]
 
 
+def test_a_name_without_end_is_none(onlooker: Onlooker) -> None:
+    for name in ("HEAD" + "^" * 5000, "HEAD~" + "1" * 5000):
+        with pytest.raises(RevisionNotFoundError, match="characters"):
+            onlooker.resolve(name)
+
+
 def test_names_mean_what_they_mean_to_git(folder: Path, onlooker: Onlooker) -> None:
     assert onlooker.checked_out() is None and onlooker.branch() is None
     with pytest.raises(RevisionNotFoundError):

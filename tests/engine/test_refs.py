@@ -276,6 +276,16 @@ def test_a_ref_moves_whose_folder_git_removed_when_it_packed_it(open_engine: Ope
         branch.close()
 
 
+def test_what_file_systems_leave_among_refs_is_none(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    folder = tmp_path / "store/.git/refs/heads"
+    for name in (".nfs000000000001", ".DS_Store"):
+        (folder / name).write_bytes(b"\0\0")
+    assert engine.refs("refs/") == ["refs/heads/main"]
+    open_engine().close()
+
+
 def test_it_is_known_where_a_branch_is_checked_out(open_engine: OpenEngine, tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "state")
     save(engine, {"a": b"1"})

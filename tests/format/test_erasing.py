@@ -119,6 +119,12 @@ def test_keys_that_become_one_are_told_apart_and_stand_in_order() -> None:
     assert canonical.dumps(canonical.loads(made)) == made
 
 
+def test_thousands_of_keys_become_one_without_a_look_at_all_of_them_for_each() -> None:
+    text = canonical.dumps({f"SECRET{number}": number for number in range(10_000)})
+    made = canonical.loads(erasing.of_pattern(r"SECRET\d+").file(text))
+    assert isinstance(made, dict) and len(made) == 10_000 and f"{MARK} 10000" in made
+
+
 def test_a_message_keeps_its_trailers() -> None:
     said = Message("a: SECRETé", "It said SECRETé.", (("Gitstate-Job", "a"), ("X-Note", 'é "SECRETé"')))
     made = erasing.of_value("SECRETé").message(said.to_bytes())

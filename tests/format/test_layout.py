@@ -1,12 +1,14 @@
 """Layouts: a value and its files are the same thing, and a file that is lost is noticed."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
+from gitstate.format import layout
 from gitstate.format.layout import Layout, Part
 from gitstate.values import canonical
 from gitstate.values.canonical import Shape, Value
@@ -67,9 +69,27 @@ def test_a_place_and_its_file_name_each_other(value: dict[str, Value]) -> None:
         assert opened["sheets"] == dict.fromkeys(value["sheets"], True)  # type: ignore[arg-type]  # a dict, as asked
 
 
-def test_a_list_that_names_millions_of_files_is_not_opened() -> None:
-    with pytest.raises(CorruptionError, match="more than"):
-        JOBS.opened({"sheets": {"numbers": "1-99999999999"}})
+def test_a_list_that_names_millions_of_files_is_not_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_MANY", 1000)
+    root: dict[str, Value] = {"sheets": {"numbers": "1-999999999999999999"}}
+    files = {"job.json": canonical.dumps(root)}
+    reads: list[Callable[[], object]] = [
+        lambda: JOBS.opened(root),
+        lambda: JOBS.join(files, only=()),  # which had no end
+        lambda: JOBS.listed(JOBS.parts[0], root),
+    ]
+    for read in reads:
+        with pytest.raises(CorruptionError, match="more than"):
+            read()
+
+
+def test_more_entries_than_can_be_read_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_MANY", 3)
+    value: dict[str, Value] = {"sheets": {str(number): number for number in (1, 2, 3)}}
+    assert JOBS.join(JOBS.split(value)) == value
+    with pytest.raises(UnstorableError, match="more than 3 entries") as caught:
+        JOBS.split({"sheets": {"1": 1, "2": 2, "3": 3, "x": 4}})
+    assert caught.value.pointer == "/sheets"
 
 
 @given(JOB_VALUES, JOB_VALUES, st.data())

@@ -77,6 +77,13 @@ def test_a_message_about_a_job_alone_says_nothing_more() -> None:
     assert told.message == said("[purged]", "We know.", Code="c" * 40)
 
 
+@pytest.mark.parametrize("gap", ["\r\n\r\n", "\n \t\n", "\n\n\n"])
+def test_paragraphs_may_be_parted_by_any_white_space(gap: str) -> None:
+    before = gap.join(["nightly: done", "of nightly", "Gitstate-Job: nightly\nX-Note: y"]) + "\r\n"
+    told = unnamed(before.encode(), "Gitstate-Job", ["nightly"])
+    assert b"nightly" not in told.message and told.message.endswith(b"\n\nX-Note: y\n")
+
+
 def test_one_that_is_about_others_too_keeps_what_is_said_of_them() -> None:
     trailers = (("Gitstate-Job", "a.b"), ("Gitstate-Job", "weekly"), ("Gitstate-Event", "merged"))
     before = Message("a.b, weekly and a.bc: from origin", "a.b: moved. x.a.b stays.", trailers).to_bytes()

@@ -112,6 +112,13 @@ def test_places_count_characters_in_a_text_and_bytes_in_bytes() -> None:
     assert find_in(f"ä {token}".encode()) == [Found("github-token", 3, 3 + len(token))]
 
 
+@given(st.sampled_from(sorted(KINDS)), st.binary(max_size=40), st.binary(max_size=40))
+def test_every_kind_is_found_among_any_bytes(kind: str, before: bytes, after: bytes) -> None:
+    text, _ = credential(kind, 1)
+    found = REDACTOR.find(before + b"\n\n" + text.encode() + b"\n\n" + after)
+    assert kind in [each.kind for each in found]
+
+
 def test_placeholders_are_no_credentials() -> None:
     for text in (
         "ghp_" + "x" * 36,
@@ -141,7 +148,9 @@ def test_a_checksum_tells_a_token_in_the_middle_of_a_word() -> None:
         assert REDACTOR.text(wrong) == wrong
 
 
-@pytest.mark.parametrize("kind", ["github-token", "jwt", "telegram-token", "url-password", "private-key"])
+@pytest.mark.parametrize(
+    "kind", ["github-token", "jwt", "telegram-token", "url-password", "private-key", "authorization", "password"]
+)
 def test_large_texts_are_looked_into_everywhere(kind: str) -> None:
     text, secret = credential(kind, 1)
     for place in (2**20 - 3, 2**20 - len(text), 2**20 - 64, 2**21 + 1):

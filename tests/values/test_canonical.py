@@ -133,6 +133,12 @@ def test_what_is_not_exactly_json_is_corrupt(data: bytes, reason: str) -> None:
         loads(data)
 
 
+def test_a_key_that_is_there_twice_among_very_many_is_found_at_once() -> None:
+    keys = ",".join(f'"{number}":1' for number in range(50_000))
+    with pytest.raises(CorruptionError, match="'49999' stands there twice"):  # it took minutes
+        loads(f'{{{keys},"49999":1}}'.encode())
+
+
 def test_the_deepest_value_that_is_written_is_read() -> None:
     value = nested(MAX_DEPTH)
     assert equal(loads(dumps(value)), value)
