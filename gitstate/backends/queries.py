@@ -22,7 +22,7 @@ from gitstate.store.documents import Collection
 from gitstate.store.selection import ORDERS, Selected, Selection, facts_of
 from gitstate.values.joins import instant
 
-__all__ = ["JobFilters", "JobPage", "count", "matching", "page", "since_when", "standing", "statistics"]
+__all__ = ["JobFilters", "JobPage", "count", "matching", "page", "silence", "since_when", "standing", "statistics"]
 
 _log = logging.getLogger("gitstate")
 
@@ -222,13 +222,19 @@ def _statuses(status: Any) -> frozenset[str] | None:
     return frozenset(str(getattr(each, "value", each)) for each in given)
 
 
-def _silent(stale: Any) -> datetime | None:
-    if stale is None:
-        return None
+def silence(stale: Any) -> timedelta:
+    """Return for how long a job may be silent, as a caller says it: in seconds, or as a timedelta."""
     try:
-        return clock.now() - (stale if isinstance(stale, timedelta) else timedelta(seconds=stale))
+        return stale if isinstance(stale, timedelta) else timedelta(seconds=stale)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{stale!r} is no time to be silent", hint="give seconds, or a timedelta") from error
+
+
+def _silent(stale: Any) -> datetime | None:
+    try:
+        return None if stale is None else clock.now() - silence(stale)
+    except OverflowError as error:
+        raise InvalidInputError(f"no job can be silent for {stale!r}", hint="give seconds, or a timedelta") from error
 
 
 def _seconds(time: datetime | None) -> float | None:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from gitstate import clock
 from gitstate.engine import trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
+from gitstate.engine.objects import Commit, ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.format import names
 from gitstate.format.layout import Layout
@@ -23,7 +23,6 @@ from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
 __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
 
-_EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 
 
@@ -218,16 +217,22 @@ class Snapshot:
     def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
         """Return the files of the value by path, or those with some paths and the root file."""
         layout = self.collection.layout
-        contents: dict[str, bytes] = {}
+        wanted: dict[str, ObjectId] = {}
         for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
-                if entry.mode not in (FILE, _EXECUTABLE):
-                    raise CorruptionError(f"{path} is a link and not a file")
-                try:
-                    contents[path] = self.source.read(entry.id, "blob")
-                except CorruptionError as error:
-                    raise CorruptionError(f"{path}: {error.message}") from error
-        return contents
+                if not entry.is_file:
+                    raise CorruptionError(f"{path} is a link or a submodule, and no file")
+                wanted[path] = entry.id
+        try:
+            return dict(zip(wanted, self.source.read_all([*wanted.values()], "blob"), strict=True))
+        except CorruptionError:
+            return {path: self._blob(path, object_id) for path, object_id in wanted.items()}
+
+    def _blob(self, path: str, object_id: ObjectId) -> bytes:
+        try:
+            return self.source.read(object_id, "blob")
+        except CorruptionError as error:
+            raise CorruptionError(f"{path}: {error.message}") from error
 
     def _join(
         self,

@@ -10,6 +10,7 @@ from itertools import islice
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
 from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.refs import BESIDE
 from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
@@ -86,7 +87,7 @@ class Reader:
         if found is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
-                hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+                hint=BESIDE,
             )
         return found
 
