@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitstate.engine import packs
-from gitstate.engine.objects import FILE, GitObject, Kind, Tree, TreeEntry
+from gitstate.engine.objects import FILE, GitObject, Tree, TreeEntry
 from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
