@@ -19,20 +19,20 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems a
 _TABLE = """
                     calls    syncs  written     read  objects      raw   hashed  deflate  inflate      sql   python
 save: the record in the journal waits for the disk, and nothing else; what grows with the sheets is their folder's tree
-    20 sheets          52        1    5,372    8,370        7    2,480    5,596    1,563        -        -      853
-    1,000 sheets       52        1   77,912    8,370        7   38,755   78,139    1,578        -        -    2,813
-    1 job              52        1    5,590    8,370        9    2,536    5,805    1,563        -        -      939
-    10,000 jobs        52        1   10,442    8,370        9    4,960   10,659    1,563        -        -      939
+    20 sheets          62        1    4,908    8,411        7    2,480    5,364    2,480        -        -      900
+    1,000 sheets       62        1   77,900    8,411        7   38,755   78,133   38,755        -        -    2,855
+    1 job              62        1    5,122    8,411        9    2,536    5,571    2,536        -        -      991
+    10,000 jobs        62        1    8,974    8,411        9    4,960    9,925    4,960        -        -      987
 mark: a save of which only one file is encoded; the blob of the sheet, its folder, the job, and the way up to the root
-    20 sheets          52        1    5,022    8,370        7    1,865    4,804      948        -        -      799
-    1,000 sheets       52        1   77,572    8,370        7   38,140   77,352      963        -        -      793
-    1 job              52        1    5,246    8,370        9    1,921    5,016      948        -        -      879
-    10,000 jobs        52        1   10,094    8,370        9    4,345    9,868      948        -        -      879
+    20 sheets          62        1    4,564    8,411        7    1,865    4,575    1,865        -        -      837
+    1,000 sheets       62        1   77,556    8,411        7   38,140   77,344   38,140        -        -      837
+    1 job              62        1    4,770    8,411        9    1,921    4,778    1,921        -        -      929
+    10,000 jobs        62        1    8,634    8,411        9    4,345    9,138    4,345        -        -      929
 execution: two blobs of 24 KB together, and no sheet is looked into but to say how many are done
-    20 sheets          52        1   12,406    8,370        8   24,916   31,557   24,595        -        -      658
-    1,000 sheets       52        1   12,416    8,370        8   24,921   31,564   24,600        -        -      652
-    1 job              52        1   12,618    8,370       10   24,972   31,763   24,595        -        -      738
-    10,000 jobs        52        1   17,466    8,370       10   27,395   36,614   24,594        -        -      738
+    20 sheets          62        1   12,356    8,411        8   24,916   31,532   24,916        -        -      687
+    1,000 sheets       62        1   12,364    8,411        8   24,922   31,539   24,922        -        -      682
+    1 job              62        1   12,556    8,411       10   24,971   31,731   24,971        -        -      774
+    10,000 jobs        62        1   16,422    8,411       10   27,396   36,093   27,396        -        -      774
 load: known, so the branch is read and the state validated
     20 sheets           3        -        -       41        -        -        -        -        -        -      107
     1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,087
@@ -57,20 +57,20 @@ view: brought to the head after one save; git's index is read, checked, and writ
     20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,306
     1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,340
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         232        9   20,262   49,717        -        -   40,628        -        -        -    1,769
-    1,000 sheets      232        9  311,124  339,817        -        -  621,590        -        -        -    1,787
-    1 job             229        9   21,357   50,755        -        -   42,734        -        -        -    1,858
-    10,000 jobs       229        9   40,751   70,146        -        -   81,519        -        -        -    1,858
+    20 sheets         255        9   18,418   47,873        -        -   36,940        -        -        -    1,884
+    1,000 sheets      255        9  311,065  339,758        -        -  621,472        -        -        -    1,898
+    1 job             252        9   19,458   48,850        -        -   38,930        -        -        -    1,924
+    10,000 jobs       252        9   34,918   64,313        -        -   69,853        -        -        -    1,920
 sync, nothing: one conversation, in which both say where they stand
-    20 sheets          39        -        -      205        -        -        -        -    1,077        -      902
-    1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      922
-    1 job              39        -        -      205        -        -        -        -    1,182        -      902
-    10,000 jobs        39        -        -      205        -        -        -        -    1,182        -      902
+    20 sheets          40        -        -      205        -        -        -        -    1,077        -      944
+    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      941
+    1 job              40        -        -      205        -        -        -        -    1,182        -      932
+    10,000 jobs        40        -        -      205        -        -        -        -    1,182        -      929
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         160       10    4,360   25,150        7    2,575    3,125    1,621    2,698        -    1,657
-    1,000 sheets      163       10    4,360   25,339        7   38,793   39,352    1,579    2,644        -    1,672
-    1 job             160       10    4,360   25,150        9    1,969    2,407      959    2,141        -    1,707
-    10,000 jobs       160       10    4,360   25,150        9    4,393    4,830      959    2,141        -    1,718
+    20 sheets         161       10    4,360   25,191        7    2,575    2,471    2,575    2,282        -    1,918
+    1,000 sheets      164       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    1,934
+    1 job             161       10    4,360   25,191        9    1,969    2,168    1,969    2,141        -    1,971
+    10,000 jobs       161       10    4,360   25,191        9    4,393    4,102    4,393    2,141        -    1,953
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 
