@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitstate.engine import packs
-from gitstate.engine.objects import GitObject
+from gitstate.engine.objects import FILE, GitObject, Kind, Tree, TreeEntry
+from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import CorruptionError
@@ -55,6 +56,24 @@ def test_sizes_at_the_edges_of_the_header(repository: Repository, size: int) -> 
     write(folder_of(repository), [item]).release()
     assert repository.worktree is not None
     assert git(repository.worktree, "cat-file", "-s", item.id) == f"{size}\n"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_534, 65_535, 65_536, 131_070, 131_071])
+def test_a_tree_is_stored_as_it_is_in_blocks(repository: Repository, size: int) -> None:
+    item = GitObject("tree", random.Random(size).randbytes(size))
+    write(folder_of(repository), [item]).release()
+    assert PackFolder(str(folder_of(repository))).read(item.id) == (2, item.body)
+    assert size <= len(packs.build([item]).data) <= size + 60
+
+
+def test_a_folder_of_thousands_of_files_is_read_by_git(repository: Repository) -> None:
+    blob = GitObject("blob", b"")
+    tree = Tree.of({f"{number:05d}.json": TreeEntry(FILE, blob.id) for number in range(4_000)}).to_object()
+    pack = write(folder_of(repository), [blob, tree])
+    pack.release()
+    assert repository.worktree is not None
+    git(repository.worktree, "verify-pack", pack.base + ".idx")
+    assert git(repository.worktree, "ls-tree", "--name-only", tree.id).split()[-1] == "03999.json"
 
 
 def test_far_offsets_go_to_a_table_of_64_bits() -> None:
