@@ -5,10 +5,11 @@ What is found is not checked against its id. Format: https://git-scm.com/docs/gi
 """
 
 import os
+import re
 import struct
 import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 
@@ -23,6 +24,7 @@ __all__ = ["MappedPack", "PackFolder", "Raw"]
 Raw = tuple[int, bytes]
 """The number of an object's kind, and its body."""
 
+_EACH_ID = re.compile(rb".{20}", re.DOTALL)
 _END = struct.Struct(">I")
 _ENDS = struct.Struct(">II")
 _KINDS = (1, 2, 3, 4)  # commit, tree, blob, tag
@@ -73,7 +75,7 @@ class PackFolder:
         found: dict[ObjectId, Raw] = {}
         for _ in range(_LOOKS):
             for pack in self._packs:
-                places, size = pack.places_of(wanted), 0
+                places, size = pack.places_of(wanted.keys()), 0
                 for place, name in places:
                     item = pack.read(place)
                     if item is not None:
@@ -163,15 +165,16 @@ class MappedPack:
             at = ids.find(name, at + 1)
         return None if at < 0 else self._place(low + at // 20)
 
-    def places_of(self, names: Collection[bytes]) -> list[tuple[int, bytes]]:
+    def places_of(self, names: Set[bytes]) -> list[tuple[int, bytes]]:
         """Return where those of some objects begin that are here, in the order of their places."""
         index = self._open() if self._index is None else self._index
         if self._count > _FEW * len(names):
             found = [(place, name) for name in names if (place := self.place_of(name)) is not None]
         else:
-            ids = index[IDS : IDS + 20 * self._count]
-            each = enumerate(ids[at : at + 20] for at in range(0, len(ids), 20))
-            found = [(self._place(number), name) for number, name in each if name in names]
+            ids = _EACH_ID.findall(index[IDS : IDS + 20 * self._count])
+            if names.isdisjoint(ids):
+                return []
+            found = [(self._place(number), name) for number, name in enumerate(ids) if name in names]
         return sorted(found)
 
     def read(self, place: int) -> Raw | None:

@@ -34,28 +34,28 @@ execution: two blobs of 24 KB together, and no sheet is looked into but to say h
     1 job              62        1   12,556    8,411       10   24,971   31,731   24,971        -        -      774
     10,000 jobs        62        1   16,422    8,411       10   27,396   36,093   27,396        -        -      774
 load: known, so the branch is read and the state validated
-    20 sheets           3        -        -       41        -        -        -        -        -        -      193
-    1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,173
-    1 job               3        -        -       41        -        -        -        -        -        -      208
-    10,000 jobs         3        -        -       41        -        -        -        -        -        -      208
+    20 sheets           3        -        -       41        -        -        -        -        -        -      107
+    1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,087
+    1 job               3        -        -       41        -        -        -        -        -        -      107
+    10,000 jobs         3        -        -       41        -        -        -        -        -        -      107
 list: known to the index, so the branch is read and five statements are asked
-    20 sheets           6        -        -       41        -        -        -        -        -        5       79
-    1,000 sheets        6        -        -       41        -        -        -        -        -        5       79
-    1 job               6        -        -       41        -        -        -        -        -        5       79
-    10,000 jobs         6        -        -       41        -        -        -        -        -        5      384
+    20 sheets           6        -        -       41        -        -        -        -        -        5       76
+    1,000 sheets        6        -        -       41        -        -        -        -        -        5       76
+    1 job               6        -        -       41        -        -        -        -        -        5       76
+    10,000 jobs         6        -        -       41        -        -        -        -        -        5      282
 open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          92        -        -    8,440        -        -   15,935        -   15,693        -    4,231
-    1,000 sheets       92        -        -    8,440        -        -  539,918        -  530,854        -   38,184
-    1 job              89        -        -    8,419        -        -   16,006        -   15,748        -    4,235
-    10,000 jobs        89        -        -    8,419        -        -   18,435        -   18,173        -    4,374
+    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,723
+    1,000 sheets       79        -        -    8,440        -        -  539,917        -  530,853        -   23,285
+    1 job              76        -        -    8,419        -        -   16,007        -   15,749        -    1,759
+    10,000 jobs        76        -        -    8,419        -        -   18,434        -   18,172        -    1,750
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
-    20 sheets           9        -        -       82        -        -        -        -        -       16      292
-    1,000 sheets        9        -        -       82        -        -        -        -        -       16      292
-    1 job               9        -        -       82        -        -        -        -        -       16      350
-    10,000 jobs         9        -        -       82        -        -        -        -        -       16      346
+    20 sheets           9        -        -       82        -        -        -        -        -       16      287
+    1,000 sheets        9        -        -       82        -        -        -        -        -       16      287
+    1 job               9        -        -       82        -        -        -        -        -       16      343
+    10,000 jobs         9        -        -       82        -        -        -        -        -       16      348
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         116        -    3,146    4,671        -        -    7,863        -      600        -    1,465
-    1,000 sheets      116        -   97,242   98,115        -        -  231,670        -      608        -    1,501
+    20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,306
+    1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,340
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
     20 sheets         255        9   18,418   47,873        -        -   36,940        -        -        -    1,884
     1,000 sheets      255        9  311,065  339,758        -        -  621,472        -        -        -    1,898
