@@ -19,6 +19,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "CheckpointState",
         "ClosedError",
         "ConflictError",
+        "ExecutionRecord",
         "GitStateBackend",
         "GitStateError",
         "InMemoryStateBackend",

@@ -9,6 +9,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.invariants import contradicts_anew
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import Redaction
 from gitstate.backends.rescues import Based, based_on, join_of, since_when
 from gitstate.backends.restoring import followed, now_text, put, repaired
@@ -245,7 +246,7 @@ def _execution_of(store: Store, found: rescues.Rescues, aside: rescues.Rescue) -
     said = executions.recorded_by(collection, aside.document, aside.revision)
     if said is None or said.id in executions.ids(store, collection, aside.document):
         return None
-    texts = said.payload(store, collection)
+    texts = Payloads(store, collection).of(said, aside.revision)
     try:
         return ExecutionRecord(
             sheet_num=said.sheet_num or 0,

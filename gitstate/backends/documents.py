@@ -27,6 +27,7 @@ from gitstate.backends.collection import JOBS
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import KEPT, Redaction
 from gitstate.backends.rules import JOB_RULES, job_rules
 from gitstate.backends.states import changed, laid_to_rest, updated_at
@@ -87,6 +88,7 @@ class DocumentBackend(StateBackend):
         )
         store.serve(self._jobs)
         store.redact_with(self._redaction.message)
+        self._payloads = Payloads(store, self._jobs)
         self._answering = Answering()
         store.when_answered(self._answering.deliver)
         self._lineages = Lineages()

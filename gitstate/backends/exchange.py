@@ -126,11 +126,13 @@ class ExchangeBackend(EditingBackend):
             NotFoundError: Nothing is there.
             CorruptionError: The database is damaged.
             StorageError: The path cannot be read, or the disk refused.
+            ClosedError: The backend was closed.
         """
         from gitstate.backends import importing
 
         if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
             raise InvalidInputError(f"what is imported is the path of a file or of a folder, not {path!r}")
+        self._store.head()  # a closed backend imports nothing, whether or not there is anything to import
         parts = (self._store, self._jobs, self._codec, self._redaction)
         run = importing.Import(*parts, Path(path), replace=replace, dry_run=dry_run)
         return await run.run(progress)

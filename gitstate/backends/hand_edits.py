@@ -17,7 +17,6 @@ from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Snapshot
 from gitstate.store.edited import DocumentEdits, refuse_odd
-from gitstate.store.folder import LINK
 from gitstate.store.store import Store
 from gitstate.store.worktree import is_one_of
 from gitstate.values import pointer
@@ -246,10 +245,10 @@ class HandEdit:
         return self.jobs.layout.owns(path)
 
     def _files(self, current: Snapshot | None) -> dict[str, bytes]:
-        """Return the files of the value as the head has them; one that is a link has none."""
+        """Return the files of the value as the head has them; links and submodules are none."""
         if current is None:
             return {}
-        found = ((path, entry) for path, entry in current.entries if self._owns(path) and entry.mode != LINK)
+        found = ((path, entry) for path, entry in current.entries if self._owns(path) and entry.is_file)
         return {path: current.source.read(entry.id, "blob") for path, entry in found}
 
 

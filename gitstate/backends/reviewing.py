@@ -114,7 +114,7 @@ class Reviewer:
         for revision in self._store.history(self._jobs, job_id, plan.head):
             if revision.id not in known:
                 return
-            yield self._store.snapshot(self._jobs, job_id, revision.id)
+            yield self._store.after(self._jobs, job_id, revision)
 
     def _diffs(
         self, plan: Plan, jobs: list[JobPlan], unread: list[str], *, outdated: bool, volatile: bool

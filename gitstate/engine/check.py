@@ -13,7 +13,7 @@ from typing import Literal
 
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId, RawEntry, raw_entries
 from gitstate.errors import CorruptionError
 
 __all__ = ["ObjectCheck", "Problem", "Severity", "commit_faults", "pack_problems", "tree_faults"]
@@ -40,11 +40,7 @@ class Problem:
     author: str = ""
 
 
-_Entry = tuple[bytes, bytes, bytes]  # mode, name, id
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 _MODES = {b"100644", b"100755", b"120000", b"40000", b"160000"}
-_DIRECTORY = {b"40000", b"040000"}
-_SUBMODULE = b"160000"
 _OLD_MODES = {b"040000", b"100664"}  # git reads them, and no longer writes them
 _NO_ID = bytes(20)
 _SUM = 20  # bytes of a checksum
@@ -109,14 +105,18 @@ class ObjectCheck:
             body = self._read(tree_id, "tree", place)
             if body is None:
                 continue
-            entries: list[_Entry] = _ENTRY.findall(body)
+            entries = raw_entries(body)
             for fault, severity in _faults(entries, body, self._names):
                 self.problems.append(Problem("tree", place, fault, _MADE_WRONG, severity))
             for mode, name, object_id in entries:
-                if object_id in (trees if mode in _DIRECTORY else blobs) or mode == _SUBMODULE or object_id == _NO_ID:
+                if (
+                    object_id in (trees if mode in RAW_DIRECTORIES else blobs)
+                    or mode == RAW_SUBMODULE
+                    or object_id == _NO_ID
+                ):
                     continue
                 inner = f"{path}/{_text(name)}" if path else _text(name)
-                if mode in _DIRECTORY:
+                if mode in RAW_DIRECTORIES:
                     pending.append((inner, object_id))
                 else:
                     self._read(object_id, "blob", f"{inner} at {revision}")
@@ -135,15 +135,15 @@ class ObjectCheck:
 
 def tree_faults(body: bytes) -> Iterator[tuple[str, Severity]]:
     """Yield what is wrong with the body of a tree."""
-    return _faults(_ENTRY.findall(body), body, set())
+    return _faults(raw_entries(body), body, set())
 
 
-def _faults(entries: list[_Entry], body: bytes, good: set[bytes]) -> Iterator[tuple[str, Severity]]:
+def _faults(entries: list[RawEntry], body: bytes, good: set[bytes]) -> Iterator[tuple[str, Severity]]:
     """Yield what is wrong with a tree; ``good`` are names that are known as such, and learns new ones."""
     modes, names, ids = zip(*entries, strict=True) if entries else ((), (), ())
     if len(b"".join(modes)) + len(b"".join(names)) + 22 * len(entries) != len(body):
         yield "its bytes are no tree", "error"
-    keys = [name + b"/" if mode in _DIRECTORY else name for mode, name in zip(modes, names, strict=True)]
+    keys = [name + b"/" if mode in RAW_DIRECTORIES else name for mode, name in zip(modes, names, strict=True)]
     if keys != sorted(keys):
         yield "its entries are not in git's order", "error"
     different = set(names)

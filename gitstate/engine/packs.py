@@ -9,11 +9,9 @@ import itertools
 import os
 import struct
 import zlib
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from mmap import mmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -42,8 +40,6 @@ __all__ = [
     "objects",
     "pack_name",
     "place",
-    "place_in",
-    "plain_object",
     "read",
     "read_entries",
     "remove_leftovers",
@@ -58,7 +54,6 @@ PackKind = Literal["plain", "deltas"]
 _SALTS: dict[PackKind, bytes] = {"plain": b"gitstate\0", "deltas": b"gitstate deltas\0"}
 _KINDS: dict[str, int] = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 _KIND_OF: dict[int, Kind] = {1: "commit", 2: "tree", 3: "blob"}
-_LARGE = 1 << 24  # bytes of an object that is not read in one piece
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
 _WINDOW = 8192  # bytes, for objects that are not larger; to begin with zlib's 32 KB takes 50 us, with this one 5
 _MEMORY = 5  # of zlib, as little as fits that window
@@ -69,11 +64,9 @@ _INDEX_MAGIC = b"\377tOc\0\0\0\2"
 _FAN_OUT = struct.Struct(">256I")
 _IDS = len(_INDEX_MAGIC) + _FAN_OUT.size  # where they begin in an index
 _PLACE = struct.Struct(">I")
-_FAR_PLACE = struct.Struct(">Q")
 _STORED = b"\x78\x01"  # with which a stream of zlib begins, one of the fastest level
 _BLOCK = 0xFFFF  # bytes, of which a stored block has no more
 _BLOCK_HEADER = struct.Struct("<BHH")  # whether it is the last, its length, and the complement of that
-_NUMBERS = range(1 << 32)  # of objects in a pack
 _FAR = 1 << 31  # offsets from here on are in the index's table of 64-bit ones
 
 _numbers = itertools.count(1)
@@ -210,53 +203,6 @@ def _unpacked(data: bytes) -> Iterator[tuple[GitObject, bytes]]:
         end = len(body) - len(inflater.unused_data)
         yield GitObject(_KIND_OF[kind], content), bytes(body[start:end])
         start = end
-
-
-def plain_object(data: bytes | mmap, offset: int) -> tuple[int, bytes] | None:
-    """Return the number of the kind of the object at a place in a pack, and its body, unchecked.
-
-    None: it is a delta, large, or not whole.
-    """
-    try:
-        byte = data[offset]
-        kind, size, shift = byte >> 4 & 7, byte & 15, 4
-        while byte & 128 and size < _LARGE:
-            offset += 1
-            byte = data[offset]
-            size |= (byte & 127) << shift
-            shift += 7
-        if kind not in _KIND_OF or size >= _LARGE:
-            return None
-        longest = size + (size >> 3) + (size >> 6) + 32  # that zlib makes of so many bytes
-        inflater = zlib.decompressobj()
-        body = inflater.decompress(data[offset + 1 : offset + 1 + longest], size + 1)
-    except (IndexError, ValueError, zlib.error):
-        return None
-    return (kind, body) if inflater.eof and len(body) == size else None
-
-
-def place_in(index: bytes | mmap, fan_out: Sequence[int], object_id: bytes) -> int | None:
-    """Return where an object begins in a pack, None if it is not in it.
-
-    Args:
-        index: The pack's index, of version 2.
-        fan_out: How many ids in it begin with each byte or one before it.
-        object_id: The object's id.
-    """
-    first = object_id[0]
-    low, high = fan_out[first - 1] if first else 0, fan_out[first]
-    if low == high:  # most packs are small, and most objects in another one
-        return None
-    number = bisect_left(_NUMBERS, object_id, low, high, key=lambda n: index[_IDS + 20 * n : _IDS + 20 * n + 20])
-    start = _IDS + 20 * number
-    if number == high or index[start : start + 20] != object_id:
-        return None
-    count = fan_out[-1]
-    places = _IDS + 24 * count
-    place: int = _PLACE.unpack_from(index, places + 4 * number)[0]
-    if place >= _FAR:
-        place = _FAR_PLACE.unpack_from(index, places + 4 * count + 8 * (place - _FAR))[0]
-    return place
 
 
 def is_sound(base: str) -> bool:

@@ -16,6 +16,7 @@ from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
 __all__ = [
+    "BESIDE",
     "any_ref",
     "checked_out",
     "create",
@@ -32,6 +33,11 @@ __all__ = [
     "target",
     "unpack",
 ]
+
+BESIDE = (
+    "choose an empty folder, or name a branch to keep state on, such as gitstate: `gitstate init --branch gitstate`"
+)
+"""What to do where a repository is a project's."""
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _DEPTH = 5  # of symbolic refs, as in git
@@ -123,7 +129,7 @@ def refuse_a_project(repository: Repository) -> None:
     if other is not None:
         raise UnsupportedError(
             f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",
-            hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+            hint=BESIDE,
         )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dulwich.config import ConfigFile
 
 from gitstate.engine import configtext, files, refs, settings
-from gitstate.engine.repository import Repository, is_branch_name, read_configuration
+from gitstate.engine.repository import Repository, configuration, is_branch_name
 from gitstate.engine.settings import remote_names
 from gitstate.engine.wire import addresses
 from gitstate.engine.wire.usersettings import UserSettings
@@ -183,9 +183,8 @@ def _unknown(name: str, known: set[str]) -> NotFoundError:
 
 
 def _read(repository: Repository) -> ConfigFile:
-    path = repository.common_dir / "config"
-    with files.storage_errors(path):
-        return read_configuration(path) if path.exists() else ConfigFile()
+    with files.storage_errors(repository.common_dir / "config"):
+        return configuration(repository)
 
 
 def _values(config: ConfigFile, name: str, key: bytes) -> list[str]:

@@ -24,7 +24,6 @@ __all__ = ["DAMAGED", "settle"]
 
 _log = logging.getLogger("gitstate")
 
-_SUBMODULE = 0o160000
 _FAR = 2000  # so many commits are looked at before older ones are believed
 _SHORTEST_INDEX = 32  # bytes; with core.skipHash zeros stand in the place of its checksum
 _SLACK = 60.0  # seconds that clocks of files may be behind
@@ -159,7 +158,7 @@ def _read_added(source: Source, commit_id: ObjectId) -> Sequence[ObjectId] | Non
         commit = graph.read(source, commit_id)
         before = graph.read(source, commit.parents[0]).tree if commit.parents else None
         for change in trees.diff(source, before, commit.tree):
-            if change.after is not None and change.after.mode != _SUBMODULE:
+            if change.after is not None and not change.after.is_submodule:
                 source.read(change.after.id, "blob")
     except CorruptionError:
         return None
@@ -226,7 +225,7 @@ def _take_lost_out(repository: Repository, path: Path, source: Source) -> None:
     there = dict(trees.files(source, graph.read(source, head).tree))
     for name, staged in list(index.items()):
         entry, target = staged.entry, there.get(name)
-        if entry == target or entry.mode == _SUBMODULE or _can_read(source, entry.id):
+        if entry == target or entry.is_submodule or _can_read(source, entry.id):
             continue
         if target is None:
             index.remove(name)

@@ -50,7 +50,9 @@ def take_over(repository: Repository, engine: Engine, reader: Reader) -> str | N
 
 
 def hint(repository: Repository, engine: Engine) -> str:
-    """Return what to do where the branch is no store, if another branch is one, or the same on a remote; else ""."""
+    """Return what to do where the branch is no store: another branch is one, or the same on a remote, or the repository
+    is a project's; else "".
+    """
     with suppress(GitStateError, OSError):
         if engine.head() is None and (there := _on_remotes(repository, engine)):
             name = next(iter(there))
@@ -64,6 +66,8 @@ def hint(repository: Repository, engine: Engine) -> str:
         for remote in settings.remotes(repository):
             if repository.branch != _USUAL and _is_store(engine, engine.ref(f"{_REMOTES}{remote}/{_USUAL}")):
                 return f"{remote}/{_USUAL} holds one: `gitstate init --branch {_USUAL}` makes that branch here"
+        if engine.head() is None and refs.any_ref(repository) is not None:
+            return refs.BESIDE
     return ""
 
 

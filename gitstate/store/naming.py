@@ -163,7 +163,9 @@ class Names:
                 hint="look at its name again",
             )
         there = "; ".join(listed)
-        return RevisionNotFoundError(f"there is no revision {name!r} of {self._document!r}: {there}", hint=_FORMS)
+        return RevisionNotFoundError(
+            f"there is no revision {name!r} of {self._document!r}; there are {there}", hint=_FORMS
+        )
 
 
 def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,11 +10,12 @@ from itertools import islice
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
 from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.refs import BESIDE
 from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
 from gitstate.store.content import ContentCache
-from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.store.trails import Known
 from gitstate.values import canonical
 
@@ -85,7 +87,7 @@ class Reader:
         if found is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
-                hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+                hint=BESIDE,
             )
         return found
 
@@ -114,6 +116,16 @@ class Reader:
     def snapshot(self, collection: Collection, document: str, commit_id: ObjectId) -> Snapshot | None:
         """Return a document as it stands in a commit, or None."""
         return self.snapshot_in(collection, document, commit_id, self.root(commit_id))
+
+    def after(self, collection: Collection, document: str, revision: Revision) -> Snapshot | None:
+        """Return a document as it stood after one of its revisions, without a look at all that stood beside it where it
+        is known which tree it was. That is a hint: where there is no such tree, the way to it is gone.
+        """
+        if revision.tree is not None:
+            with suppress(CorruptionError):
+                trees.read(self.source, revision.tree)
+                return self.snapshot_of(collection, document, revision.id, revision.tree)
+        return self.snapshot(collection, document, revision.id)
 
     def snapshot_in(
         self, collection: Collection, document: str, commit_id: ObjectId, root: ObjectId

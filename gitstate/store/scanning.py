@@ -27,7 +27,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 _AT_ONCE = 50_000  # objects whose ids are asked for at once
 _OUR_REFS = "refs/gitstate/"
 _JSON = ".json"
-_SUBMODULE = 0o16  # the kind of its mode
 _STEP = 500  # so many objects are looked into between two looks at the bar
 
 
@@ -144,7 +143,7 @@ def _standing(engine: Engine, commit_id: ObjectId) -> _Wanted:
     """Return what :func:`_kinds` does of what stands at one commit."""
     wanted: _Wanted = {commit_id: ("commit", "")}
     for path, entry in trees.files(engine, graph.root(engine, commit_id)):
-        if entry.mode >> 12 != _SUBMODULE:
+        if not entry.is_submodule:
             wanted[entry.id] = "blob", path
     return wanted
 

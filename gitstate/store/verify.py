@@ -8,14 +8,13 @@ from gitstate.engine import graph, purging, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
-from gitstate.engine.objects import FILE, ObjectId, TreeEntry
+from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
 from gitstate.store import makers, pins, purge, rescues
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.worktree import Worktree
 
@@ -222,8 +221,8 @@ class DocumentCheck:
         entries = trees.read(self._source, root)
         try:
             fanout = self._reader.format(root).fanout
-            if not _is_file(entries[FORMAT_FILE]):
-                raise CorruptionError("it is a link and not a file")
+            if not entries[FORMAT_FILE].is_file:
+                raise CorruptionError("it is a link or a submodule, and no file")
         except GitStateError as error:
             self.say("format", FORMAT_FILE, commit_id, error.message, error.hint)
             return
@@ -284,7 +283,7 @@ class DocumentCheck:
         path = "/".join((place.collection.name, *fan, name))
         fits = names.fan(document, len(fan)) == "/".join(fan)  # with some fanout; else it may be anybody's
         if not entry.is_directory:
-            if fits and len(fan) == place.fanout and not _is_file(entry):
+            if fits and len(fan) == place.fanout and not entry.is_file:
                 self.say("place", path, place.commit_id, "it is neither a folder nor a file", severity="warning")
         elif fits != (len(fan) == place.fanout) and self._has_root(place, entry):
             hint = f"its place would be {place.collection.folder(document, place.fanout)}"
@@ -300,8 +299,8 @@ class DocumentCheck:
                 raise snapshot.corrupt(f"{folder} is not where its folder is")
             self._validate(snapshot)
             for path, entry in snapshot.files().items():
-                if layout.attached(path + "/") and not _is_file(entry):
-                    raise snapshot.corrupt(f"{path} is a link and not a file")
+                if layout.attached(path + "/") and not entry.is_file:
+                    raise snapshot.corrupt(f"{path} is a link or a submodule, and no file")
         except CorruptionError as error:
             self.say_unfit(folder, snapshot, error)
 
@@ -318,7 +317,3 @@ class DocumentCheck:
     ) -> None:
         """Note what is wrong with something at a revision."""
         self.problems.append(Problem(kind, f"{path} at revision {commit_id[:12]}", what, hint, severity))
-
-
-def _is_file(entry: TreeEntry) -> bool:
-    return entry.mode in (FILE, EXECUTABLE)

@@ -18,11 +18,11 @@ from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock, is_of_ours
-from gitstate.engine.objects import FILE, GitObject, ObjectId, TreeEntry
+from gitstate.engine.objects import GitObject, ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
 from gitstate.errors import BusyError, CorruptionError, ReadOnlyError, UnsupportedError
-from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
+from gitstate.store.folder import Folder, Found, Moved
 from gitstate.store.origins import Difference, Origins, signs
 from gitstate.store.view_record import Sight, ViewRecord, has_moved
 
@@ -341,7 +341,7 @@ class _Checkout:
             self.done.skipped.append(path)
         elif entry not in ours or (target is not None and old is None and not self._index.has_room(path)):
             self.done.kept.append(path)  # staged: git's index and the file are the person's
-        elif (target is not None and target.mode not in (FILE, EXECUTABLE)) or self._has_twin(path):
+        elif (target is not None and not target.is_file) or self._has_twin(path):
             self.done.skipped.append(path)
             self._enter(path, target, None)
         elif old is not None and old.skips_worktree:

@@ -20,8 +20,7 @@ async def test_saves_leave_nothing_in_memory(tmp_path: Path, monkeypatch: pytest
     still(monkeypatch, tmp_path / "home")
     async with GitStateBackend(tmp_path / "state") as backend:
         engine = backend.store._engine
-        for cache in (engine._reader._known, engine._reader._files):  # type: ignore[attr-defined]  # it is one of git
-            cache._limit = 1 << 16  # else these are full after some thousand saves
+        engine._reader._known._limit = 1 << 16  # type: ignore[attr-defined]  # it is git's; full after some 1,000 saves
         backend._checked._limit = 32
         state, turns = state_of("nightly", 6, LINES), cycle(range(6))
         tracemalloc.start()

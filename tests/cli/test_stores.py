@@ -114,6 +114,8 @@ def test_init_in_a_project(gitstate: Gitstate, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(project / "src")
     ran = gitstate("init", "..")
     assert ran.status == 9 and "such as gitstate" in ran.err
+    ran = gitstate("list", "--store", "..", "--branch", "none")
+    assert ran.status == 3 and "`gitstate init --branch gitstate`" in ran.err
     ran = gitstate("init", "..", "--branch", "gitstate")
     assert (ran.status, ran.err) == (0, f"Made a store in {project}\n")
     assert (project / ".git/config").read_text() == config + "[gitstate]\n\tbranch = gitstate\n"

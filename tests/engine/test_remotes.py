@@ -136,7 +136,7 @@ def test_one_is_found_by_name_address_or_path(repository: Repository, monkeypatc
     monkeypatch.chdir(folder(repository).parent)
     os.mkdir("there.git")
     assert remotes.find(repository, "there.git").url == str(Path("there.git").absolute())
-    with pytest.raises(NotFoundError, match=r"'upstream': there are origin"):
+    with pytest.raises(NotFoundError, match=r"'upstream' .the remotes: origin;"):
         remotes.find(repository, "upstream")
 
 
@@ -175,7 +175,7 @@ def test_one_is_removed_as_git_does_it(repository: Repository, tmp_path: Path) -
     left = git(where, "for-each-ref", "--format=%(refname)").split()
     assert left == ["refs/heads/main", "refs/heads/two", "refs/remotes/other/main"]
     git(where, "fsck", "--strict")
-    with locked(repository), pytest.raises(NotFoundError, match="there are other"):
+    with locked(repository), pytest.raises(NotFoundError, match="the remotes: other;"):
         remotes.remove(repository, "origin")
 
 

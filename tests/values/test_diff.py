@@ -181,3 +181,33 @@ def test_a_refusal_shows_the_beginning_of_what_is_there(length: int) -> None:
 
 def test_a_change_of_the_whole_may_be_followed_by_others() -> None:
     assert apply([Change((), 1, {"a": 1}), Change(("b",), ABSENT, 2)], 1) == {"a": 1, "b": 2}
+
+
+def _kept_at_most(before: list[Value], after: list[Value]) -> int:
+    """Return how many items may stay, by the table that everybody knows."""
+    row = [0] * (len(after) + 1)
+    for item in before:
+        above = list(row)
+        for at, other in enumerate(after):
+            row[at + 1] = above[at] + 1 if equal(item, other) else max(above[at + 1], row[at])
+    return row[-1]
+
+
+@given(*[st.lists(st.integers(0, 9), unique=True, max_size=10)] * 2)
+def test_as_many_records_stay_as_can(before: list[int], after: list[int]) -> None:
+    old: list[Value] = [{"id": each} for each in before]
+    new: list[Value] = [{"id": each} for each in after]
+    changes = diff(old, new, {"": "id"})
+    assert len(changes) == len(old) + len(new) - 2 * _kept_at_most(old, new)
+    assert equal(apply(changes, old), new)
+
+
+def test_items_that_are_there_several_times_stay_several_times() -> None:
+    assert diff([0, 7, 7, 7, 1], [2, 7, 7, 7, 3]) == (Change(("0",), 0, 2), Change(("4",), 1, 3))
+    changes = diff([0, 7, 8, 7, 8, 7, 1], [2, 8, 7, 8, 7, 3])
+    assert [each.before for each in changes] == [7, 0, ABSENT, 1], "of the sevens and eights only one goes"
+
+
+@pytest.mark.parametrize(("before", "after"), [({"id": 1}, {"x": 1}), ({"x": 1}, {"id": 1}), (5, {"id": 1})])
+def test_a_record_and_what_is_none_are_never_the_same_item(before: Value, after: Value) -> None:
+    assert diff([before], [after], {"": "id"}) == (Change(("0",), before, ABSENT), Change(("0",), ABSENT, after))

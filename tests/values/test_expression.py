@@ -398,6 +398,7 @@ def test_a_pointer_reads_any_place(parts: Parts, scalar: Value) -> None:
         ("count(lists.*) == 2", True),  # two lists, and not the items of the first
         ("count(lists.a) == 3", True),
         ("lists.a.1 == 5", True),
+        ("X.y", False),
         ("lists.a.*1 == 5", True),
         ("lists.a.*0 == 5", False),
         ("numbers contains 1000", True),

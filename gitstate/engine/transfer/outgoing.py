@@ -11,13 +11,13 @@ from typing import Self, cast
 from gitstate.engine import cgit, files, packs
 from gitstate.engine.ancestry import Sketch, sketch
 from gitstate.engine.base import Source
-from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.scratch import BORROWED, Scratch
 from gitstate.engine.transfer import unpacking
 from gitstate.engine.transfer.newcommits import TooManyError, near_commits, new_commits
-from gitstate.engine.transfer.treediff import DIRECTORY, Listing, compare
+from gitstate.engine.transfer.treediff import Listing, compare
 from gitstate.errors import CorruptionError, StorageError
 
 __all__ = ["PackSource", "beyond_pack"]
@@ -27,7 +27,6 @@ _NEAR = 64  # commits: so far from a tip what is known is looked for by name alo
 _FEW_COMMITS = 200  # for more C git is quicker, and finds deltas
 _FEW_OBJECTS = 1000
 _PATIENCE = 4 * 3600.0  # seconds that git may take for all of a history
-_SUBMODULE = b"160000"
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 
 
@@ -248,9 +247,9 @@ class _Search:
             entries = old[0].replaced(listing) if len(old) == 1 else None
             for mode, name, object_id, was in entries or compare(listing, old[0] if old else None)[0]:
                 there = [was, *(base.get(mode, name) for base in old[1:])]
-                if object_id in there or mode == _SUBMODULE:
+                if object_id in there or mode == RAW_SUBMODULE:
                     continue
-                if mode in (DIRECTORY, b"0" + DIRECTORY):
+                if mode in RAW_DIRECTORIES:
                     pending.append((object_id, [each for each in there if each is not None]))
                 else:
                     self._kinds[object_id.hex()] = "blob"
