@@ -3,7 +3,6 @@
 The rules are those of ``git fsck --strict``: https://git-scm.com/docs/git-fsck.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gitstate.engine import files
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import is_safe
 from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId, RawEntry, raw_entries
@@ -43,7 +43,6 @@ class Problem:
 _MODES = {b"100644", b"100755", b"120000", b"40000", b"160000"}
 _OLD_MODES = {b"040000", b"100664"}  # git reads them, and no longer writes them
 _NO_ID = bytes(20)
-_SUM = 20  # bytes of a checksum
 
 _ID = rb"[0-9a-f]{40}"
 _WHO = rb"[^<>\n]* <[^<>\n]*> (?:0|[1-9][0-9]{0,18}) [+-][0-9]{4}\n"
@@ -178,7 +177,7 @@ def pack_problems(folder: Path) -> Iterator[Problem]:
     for index in sorted(folder.glob("*.idx")):
         pack = index.with_suffix(".pack")
         try:
-            whole = [_is_whole(path) for path in (pack, index)]
+            whole = [files.is_sound_file(os.fspath(path)) for path in (pack, index)]
         except FileNotFoundError:
             if index.exists():  # else somebody's git repacked meanwhile
                 yield Problem("pack", f"objects/pack/{pack.name}", "it is missing, and its index is there", _LOST)
@@ -186,18 +185,6 @@ def pack_problems(folder: Path) -> Iterator[Problem]:
         for path, is_whole in zip((pack, index), whole, strict=True):
             if not is_whole:
                 yield Problem("pack", f"objects/pack/{path.name}", "it is not as it was written", _LOST)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a pack or an index ends with the checksum of what stands before."""
-    with path.open("rb") as file:
-        left = os.fstat(file.fileno()).st_size - _SUM
-        digest = hashlib.sha1(usedforsecurity=False)
-        while left > 0:
-            data = file.read(min(left, 1 << 20))
-            digest.update(data)
-            left -= len(data)
-        return file.read() == digest.digest()
 
 
 def _text(name: bytes) -> str:

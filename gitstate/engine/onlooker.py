@@ -17,7 +17,7 @@ from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.graph import read as read_commit
 from gitstate.engine.objects import DIRECTORY, GitObject, Kind, ObjectId, Tree, TreeEntry
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import BRANCHES, REMOTES, TAGS, Repository
 from gitstate.engine.staging import Staging
 from gitstate.errors import CorruptionError, RevisionNotFoundError
 
@@ -28,7 +28,7 @@ _PREFIX = re.compile(r"[0-9a-f]{4,39}")
 _STEP = re.compile(r"(.*?)([~^])(\d*)", re.DOTALL)
 _NAME = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 _LONGEST = 300  # characters of a name
-_PLACES = ("refs/", "refs/tags/", "refs/heads/", "refs/remotes/")  # where git looks for a name, in this order
+_PLACES = ("refs/", TAGS, BRANCHES, REMOTES)  # where git looks for a name, in this order
 
 
 class Onlooker(Source):

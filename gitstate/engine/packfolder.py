@@ -14,20 +14,17 @@ from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 
 from dulwich.pack import apply_delta
 
+from gitstate.engine import packindex
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.packindex import FAN_OUT, IDS, MAGIC
 
 __all__ = ["MappedPack", "PackFolder", "Raw"]
 
 Raw = tuple[int, bytes]
 """The number of an object's kind, and its body."""
 
-_MAGIC = b"\377tOc\0\0\0\2"
-_FAN_OUT = len(_MAGIC)  # where it begins in an index; the ids come behind it
-_IDS = _FAN_OUT + 4 * 256
+_END = struct.Struct(">I")
 _ENDS = struct.Struct(">II")
-_PLACE = struct.Struct(">I")
-_FAR_PLACE = struct.Struct(">Q")
-_FAR = 1 << 31  # places from here on are in the index's table of 64-bit ones
 _KINDS = (1, 2, 3, 4)  # commit, tree, blob, tag
 _OFFSET_DELTA = 6
 _ID_DELTA = 7
@@ -155,12 +152,12 @@ class MappedPack:
         if not self._count:
             return None
         if first:
-            low, high = _ENDS.unpack_from(index, _FAN_OUT - 4 + 4 * first)
+            low, high = _ENDS.unpack_from(index, FAN_OUT - 4 + 4 * first)
         else:
-            low, high = 0, _PLACE.unpack_from(index, _FAN_OUT)[0]
+            low, high = 0, _END.unpack_from(index, FAN_OUT)[0]
         if low == high:  # most packs are small, and most objects in another one
             return None
-        ids = index[_IDS + 20 * low : _IDS + 20 * high]
+        ids = index[IDS + 20 * low : IDS + 20 * high]
         at = ids.find(name)
         while at > 0 and at % 20:  # that is across two ids
             at = ids.find(name, at + 1)
@@ -172,7 +169,7 @@ class MappedPack:
         if self._count > _FEW * len(names):
             found = [(place, name) for name in names if (place := self.place_of(name)) is not None]
         else:
-            ids = index[_IDS : _IDS + 20 * self._count]
+            ids = index[IDS : IDS + 20 * self._count]
             each = enumerate(ids[at : at + 20] for at in range(0, len(ids), 20))
             found = [(self._place(number), name) for number, name in each if name in names]
         return sorted(found)
@@ -242,20 +239,16 @@ class MappedPack:
 
     def _place(self, number: int) -> int:
         """Return where the object begins whose id is the one of a number in the index."""
-        index, places = self._index or b"", _IDS + 24 * self._count
-        place: int = _PLACE.unpack_from(index, places + 4 * number)[0]
-        if place >= _FAR:
-            place = _FAR_PLACE.unpack_from(index, places + 4 * self._count + 8 * (place - _FAR))[0]
-        return place
+        return packindex.place(self._index or b"", self._count, number)
 
     def _open(self) -> mmap | bytes:
         """Map the index; one that cannot be read has nothing."""
         index: mmap | bytes = b""
         with suppress(OSError, ValueError):
             index = _mapped(self._path + ".idx")
-        if len(index) >= _IDS + 40 and index[:_FAN_OUT] == _MAGIC:
-            count = _PLACE.unpack_from(index, _IDS - 4)[0]
-            self._count = count if len(index) >= _IDS + 28 * count + 40 else 0
+        if len(index) >= IDS + 40 and index[:FAN_OUT] == MAGIC:
+            count = packindex.count(index)
+            self._count = count if len(index) >= IDS + 28 * count + 40 else 0
         self._index = index if self._count else None  # somebody may mend it
         return index
 

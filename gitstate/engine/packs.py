@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gitstate.engine import files, locks
+from gitstate.engine import files, locks, packindex
 from gitstate.engine.objects import GitObject, Kind
 from gitstate.errors import CorruptionError
 
@@ -60,14 +60,10 @@ _MEMORY = 5  # of zlib, as little as fits that window
 _MINE = "gitstate"
 _KEEP_FOR = b"gitstate for "
 _PACK_HEADER = struct.Struct(">4sII")
-_INDEX_MAGIC = b"\377tOc\0\0\0\2"
-_FAN_OUT = struct.Struct(">256I")
-_IDS = len(_INDEX_MAGIC) + _FAN_OUT.size  # where they begin in an index
 _PLACE = struct.Struct(">I")
 _STORED = b"\x78\x01"  # with which a stream of zlib begins, one of the fastest level
 _BLOCK = 0xFFFF  # bytes, of which a stored block has no more
 _BLOCK_HEADER = struct.Struct("<BHH")  # whether it is the last, its length, and the complement of that
-_FAR = 1 << 31  # offsets from here on are in the index's table of 64-bit ones
 
 _numbers = itertools.count(1)
 
@@ -238,9 +234,8 @@ def entries(base: str) -> Iterator[Entry]:
 
 def _stretches(index: bytes, size: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield where each object begins and ends in a pack of so many bytes, and its id, in the order of the pack."""
-    count = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))[-1]
-    offsets = struct.unpack_from(f">{count}I", index, _IDS + count * 24)
-    order = sorted((offset, index[_IDS + 20 * n : _IDS + 20 * n + 20]) for n, offset in enumerate(offsets))
+    count = packindex.count(index)
+    order = sorted((packindex.place(index, count, n), packindex.id_of(index, n)) for n in range(count))
     ends = itertools.chain((offset for offset, _ in order[1:]), [size - 20])
     return ((start, end, object_id) for (start, object_id), end in zip(order, ends, strict=True))
 
@@ -417,12 +412,12 @@ def index(rows: list[tuple[bytes, int, int]], checksum: bytes) -> bytes:
     rows.sort()
     firsts = [row[0][0] for row in rows]
     steps = enumerate(zip([0, *firsts], [*firsts, 256], strict=True))  # how many ids begin with less than each byte
-    far = [row[2] for row in rows if row[2] >= _FAR]
-    places = itertools.count(_FAR)
-    near = [row[2] if row[2] < _FAR else next(places) for row in rows]
+    far = [row[2] for row in rows if row[2] >= packindex.FAR]
+    places = itertools.count(packindex.FAR)
+    near = [row[2] if row[2] < packindex.FAR else next(places) for row in rows]
     content = b"".join(
         [
-            _INDEX_MAGIC,
+            packindex.MAGIC,
             *(_PLACE.pack(number) * (first - before) for number, (before, first) in steps),
             *(row[0] for row in rows),
             struct.pack(f">{len(rows)}I", *(row[1] for row in rows)),

@@ -18,7 +18,7 @@ from gitstate.engine.journal import Journal
 from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import REMOTES, Repository
 from gitstate.errors import StaleError
 
 __all__ = ["RefMove", "begin", "clear", "clear_indexes", "done", "finish_refs", "is_pending", "pending"]
@@ -172,7 +172,7 @@ def finish_refs(repository: Repository, moves: Sequence[RefMove], who: Signature
     loose = [move.ref for move in moves if os.path.isfile(repository.path(move.ref))]
     refs.unpack(repository, loose)  # the older value is in there
     deleted = {move.ref for move in moves if move.after is None}
-    for name in set(refs.names(repository, "refs/remotes/")):
+    for name in set(refs.names(repository, REMOTES)):
         with suppress(FileNotFoundError):
             if refs.target(repository, name) in deleted - {name}:
                 os.unlink(repository.path(name))  # which remote branch is the first one: it is here no more

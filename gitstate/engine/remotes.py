@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dulwich.config import ConfigFile
 
 from gitstate.engine import configtext, files, refs, settings
-from gitstate.engine.repository import Repository, configuration, is_branch_name
+from gitstate.engine.repository import REMOTES, SEEN, Repository, configuration, is_branch_name
 from gitstate.engine.settings import remote_names
 from gitstate.engine.wire import addresses
 from gitstate.engine.wire.usersettings import UserSettings
@@ -35,7 +35,7 @@ class Remote(NamedTuple):
 
 def tracking(name: str) -> tuple[str, str]:
     """Return the prefixes of the refs that say where a remote was when it was seen last."""
-    return f"refs/remotes/{name}/", f"refs/gitstate/remotes/{name}/"
+    return f"{REMOTES}{name}/", f"{SEEN}{name}/"
 
 
 def all_remotes(repository: Repository) -> list[Remote]:

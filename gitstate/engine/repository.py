@@ -20,7 +20,12 @@ from gitstate.engine import files
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError
 
 __all__ = [
+    "BRANCHES",
     "DEFAULT_BRANCH",
+    "OURS",
+    "REMOTES",
+    "SEEN",
+    "TAGS",
     "Repository",
     "configuration",
     "find_store",
@@ -36,6 +41,14 @@ __all__ = [
 
 DEFAULT_BRANCH = "main"
 """The branch of a folder that is a store and nothing else."""
+
+# What the full names of refs begin with.
+BRANCHES = "refs/heads/"
+TAGS = "refs/tags/"
+REMOTES = "refs/remotes/"
+OURS = "refs/gitstate/"
+SEEN = f"{OURS}remotes/"
+"""Those of ours that remotes have, as they were seen there last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class Repository:
     @property
     def ref(self) -> str:
         """The branch's full name."""
-        return f"refs/heads/{self.branch}"
+        return BRANCHES + self.branch
 
     @property
     def objects(self) -> Path:
@@ -97,7 +110,7 @@ def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = 
     if "\0" in str(path) or not _can_be_encoded(str(path)):
         raise InvalidInputError(f"{str(path)!r} cannot be a path", hint="name an ordinary folder")
     if not is_branch_name(branch):
-        short = str(branch).removeprefix("refs/heads/")
+        short = str(branch).removeprefix(BRANCHES)
         hint = f"try `{short if is_branch_name(short) else DEFAULT_BRANCH}`"
         raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint=hint)
     path = path.absolute()
@@ -119,7 +132,7 @@ def is_branch_name(name: str) -> bool:
         and _can_be_encoded(name)
         and name != "HEAD"
         and not name.startswith(("-", "refs/"))
-        and check_ref_format(Ref(b"refs/heads/" + os.fsencode(name)))
+        and check_ref_format(Ref(os.fsencode(BRANCHES + name)))
     )
 
 
@@ -228,7 +241,7 @@ def _write_layout(git_dir: Path, branch: str, bare: bool) -> None:
     _write_atomically(git_dir / "config", config.encode())
     for folder in ("objects", "refs", ""):
         files.sync_directory(git_dir / folder)
-    _write_atomically(git_dir / "HEAD", b"ref: refs/heads/" + os.fsencode(branch) + b"\n")
+    _write_atomically(git_dir / "HEAD", b"ref: " + os.fsencode(BRANCHES + branch) + b"\n")
     files.sync_directory(git_dir)
 
 

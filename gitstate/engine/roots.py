@@ -22,7 +22,6 @@ __all__ = [
     "packed",
     "pseudo_refs",
     "reached",
-    "rooted",
     "tips",
     "unfinished",
     "worktrees",
@@ -75,7 +74,7 @@ def logs(repository: Repository) -> Iterator[Path]:
         yield from _files(git_dir / "logs")
 
 
-def rooted(repository: Repository) -> set[ObjectId]:
+def _rooted(repository: Repository) -> set[ObjectId]:
     """Return the objects that must stay, with all that they lead to: commits, tags, trees and files.
 
     Raises:
@@ -148,7 +147,7 @@ def lost(repository: Repository) -> set[bytes]:
         OSError: The disk refused.
     """
     there = here(repository, folding.packs_in(repository.objects / "pack"))
-    return there - reached(repository, rooted(repository))
+    return there - reached(repository, _rooted(repository))
 
 
 def reached(repository: Repository, roots: Iterable[ObjectId]) -> frozenset[bytes]:

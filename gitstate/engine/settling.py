@@ -181,10 +181,9 @@ def _ancestors(source: Source, start: ObjectId | None) -> set[ObjectId]:
 def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     """Move packs that were written ``since`` then and did not reach the disk whole out of git's way."""
     for base in _packs_since(folder, since):
-        pack, index = files.read_if_there(base + ".pack"), files.read_if_there(base + ".idx")
-        if files.is_sound(pack) and files.is_sound(index):
+        if packs.is_sound(base):
             continue
-        if files.is_sound(pack) and packs.kind_of(base) == "plain":
+        if packs.kind_of(base) == "plain" and files.is_sound(pack := files.read_if_there(base + ".pack")):
             packs.place(folder, packs.read(pack))  # only the index was lost
             continue
         aside.mkdir(exist_ok=True)

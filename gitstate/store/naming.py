@@ -15,13 +15,14 @@ from itertools import islice
 from gitstate import clock
 from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import TAGS
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.history import revisions
 from gitstate.store.moments import moment
-from gitstate.store.pins import TAGS, Pins
+from gitstate.store.pins import Pins
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.trails import Trail
 

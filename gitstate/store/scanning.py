@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Arrival, Engine
 from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.repository import BRANCHES, OURS
 from gitstate.errors import CorruptionError
 from gitstate.format import names
 from gitstate.format.secrets import Redactor, excerpt
@@ -25,7 +26,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many files and messages were looked at, and of how many."""
 
 _AT_ONCE = 50_000  # objects whose ids are asked for at once
-_OUR_REFS = "refs/gitstate/"
 _JSON = ".json"
 _STEP = 500  # so many objects are looked into between two looks at the bar
 
@@ -88,7 +88,7 @@ class _Trace:
 
 def tips_of(engine: Engine, collections: Iterable[Collection], head: ObjectId, *, everything: bool) -> list[ObjectId]:
     """Return the commits that a store keeps: the head, where pins, proposals and our own refs stand; or all refs."""
-    below = [_OUR_REFS, f"refs/heads/{FOLDER}", *(pins.folder(collection) for collection in collections)]
+    below = [OURS, BRANCHES + FOLDER, *(pins.folder(collection) for collection in collections)]
     found = (engine.ref(ref) for prefix in (["refs/"] if everything else below) for ref in engine.refs(prefix))
     return list(dict.fromkeys([head, *(commit_id for commit_id in found if commit_id is not None)]))
 

@@ -9,7 +9,7 @@ from gitstate.engine.base import Engine
 from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import ObjectId, TreeEntry
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import OURS, SEEN, Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
@@ -20,8 +20,7 @@ from gitstate.store.worktree import Worktree
 
 __all__ = ["DocumentCheck", "Problem", "Report", "Validate", "check", "check_repository"]
 
-_OUR_REFS = "refs/gitstate/"
-_ASIDE = (rescues.FOLDER, f"{_OUR_REFS}remotes/")
+_ASIDE = (rescues.FOLDER, SEEN)
 """Where states are kept aside that may be none, here and as they were seen on remotes last."""
 
 Validate: TypeAlias = Callable[[Snapshot], object]
@@ -99,7 +98,7 @@ def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
     """
     found: dict[str, ObjectId] = {}
     problems: list[Problem] = []
-    for ref in [repository.ref, *sorted(set(refs.names(repository, _OUR_REFS)))]:
+    for ref in [repository.ref, *sorted(set(refs.names(repository, OURS)))]:
         if ref.startswith(_ASIDE):
             continue
         try:
@@ -114,18 +113,27 @@ def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
     return found, problems
 
 
-def _pinned(engine: GitEngine, collections: Sequence[Collection]) -> tuple[dict[str, ObjectId], list[Problem]]:
+def _pinned(engine: Engine, collections: Sequence[Collection]) -> tuple[dict[str, ObjectId], list[Problem]]:
     """Return where the pins stand, and what is wrong with those that stand at no commit."""
+    return _standing(engine, [pins.folder(collection) for collection in collections], "pin")
+
+
+def _aside(engine: Engine) -> tuple[dict[str, ObjectId], list[Problem]]:
+    """Return where states are kept aside, and what is wrong with the refs that stand at no commit."""
+    return _standing(engine, _ASIDE, "rescue")
+
+
+def _standing(engine: Engine, below: Sequence[str], kind: str) -> tuple[dict[str, ObjectId], list[Problem]]:
     found: dict[str, ObjectId] = {}
     problems: list[Problem] = []
-    for ref in (ref for collection in collections for ref in engine.refs(pins.folder(collection))):
+    for ref in (ref for prefix in below for ref in engine.refs(prefix)):
         try:
             commit_id = engine.ref(ref)
         except CorruptionError as error:
-            problems.append(Problem("pin", ref, error.message, error.hint))
+            problems.append(Problem(kind, ref, error.message, error.hint))
         else:
             if commit_id is None:
-                problems.append(Problem("pin", ref, "it stands at no commit", severity="warning"))
+                problems.append(Problem(kind, ref, "it stands at no commit", severity="warning"))
             else:
                 found[ref] = commit_id
     return found, problems
@@ -160,23 +168,6 @@ def check(
     count, odd = rescues.problems(reader, collections, [ref for ref in aside if ref.startswith(rescues.FOLDER)])
     problems = (*objects.problems, *documents.problems, *lost, *odd, *dict.fromkeys(back))
     return Report(objects.commits, objects.objects, len(documents.seen), problems, count)
-
-
-def _aside(engine: Engine) -> tuple[dict[str, ObjectId], list[Problem]]:
-    """Return where states are kept aside, and what is wrong with the refs that stand at no commit."""
-    found: dict[str, ObjectId] = {}
-    problems: list[Problem] = []
-    for ref in (ref for below in _ASIDE for ref in engine.refs(below)):
-        try:
-            commit_id = engine.ref(ref)
-        except CorruptionError as error:
-            problems.append(Problem("rescue", ref, error.message, error.hint))
-        else:
-            if commit_id is None:
-                problems.append(Problem("rescue", ref, "it stands at no commit", severity="warning"))
-            else:
-                found[ref] = commit_id
-    return found, problems
 
 
 class _Place(NamedTuple):

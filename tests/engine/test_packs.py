@@ -4,14 +4,17 @@ import os
 import random
 import threading
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine import packs
+from gitstate.engine import packindex, packs
 from gitstate.engine.objects import FILE, GitObject, Tree, TreeEntry
+from gitstate.engine.packfile import PackFile
+from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import CorruptionError
@@ -58,11 +61,11 @@ def test_sizes_at_the_edges_of_the_header(repository: Repository, size: int) -> 
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_534, 65_535, 65_536, 131_070, 131_071])
-def test_a_tree_is_stored_as_it_is_in_blocks(size: int) -> None:
-    body = random.Random(size).randbytes(size)
-    pack = packs.build([GitObject("tree", body)])
-    assert [(item.kind, item.body) for item in packs.objects(pack.data)] == [("tree", body)]
-    assert size <= len(pack.data) <= size + 60
+def test_a_tree_is_stored_as_it_is_in_blocks(repository: Repository, size: int) -> None:
+    item = GitObject("tree", random.Random(size).randbytes(size))
+    write(folder_of(repository), [item]).release()
+    assert PackFolder(str(folder_of(repository))).read(item.id) == (2, item.body)
+    assert size <= len(packs.build([item]).data) <= size + 60
 
 
 def test_a_folder_of_thousands_of_files_is_read_by_git(repository: Repository) -> None:
@@ -84,6 +87,18 @@ def test_far_offsets_go_to_a_table_of_64_bits() -> None:
     table = far[8 + 1024 + 3 * 24 :]
     assert table[:12] == bytes.fromhex("7ffffff9 80000000 80000001")
     assert table[12:28] == ((1 << 31).to_bytes(8, "big") + ((1 << 31) + 7).to_bytes(8, "big"))
+
+
+def test_what_lies_far_in_a_pack_is_copied_from_there(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packindex, "FAR", 40)  # of 2 GB, beyond which a place is in the other table
+    base = write(folder_of(repository), blobs(0, 20)).base
+    with closing(PackFile(tmp_path)) as pack:
+        for entry in packs.entries(base):
+            pack.add_entry(entry.id, entry.data)
+        pack.finish()
+    assert next(tmp_path.glob("*.pack")).read_bytes()[12:-20] == Path(base + ".pack").read_bytes()[12:-20]
 
 
 def test_a_kept_pack_outlives_gc_and_a_discarded_one_leaves_nothing(repository: Repository) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import BRANCHES, OURS, TAGS
 from gitstate.engine.wire import pktlines
 from gitstate.engine.wire.pktlines import FLUSH, Readable, Reporter, SpeechError
 from gitstate.engine.wire.remote_words import RemoteFailedError, Said, visible
@@ -28,7 +29,7 @@ __all__ = [
     "wants",
 ]
 
-BELOW = ("refs/heads/", "refs/tags/", "refs/gitstate/")
+BELOW = (BRANCHES, TAGS, OURS)
 """Where refs are looked at. Forges keep others by the hundred thousand, such as one or two for each pull request."""
 
 EMPTY_PACK = bytes.fromhex("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c823cfd3ed31e")

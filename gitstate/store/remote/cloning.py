@@ -11,7 +11,7 @@ from gitstate.engine import files, remotes
 from gitstate.engine.git import GitEngine
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
+from gitstate.engine.repository import BRANCHES, DEFAULT_BRANCH, Repository, open_repository
 from gitstate.engine.wire import addresses
 from gitstate.engine.wire.addresses import shown
 from gitstate.engine.wire.transport import Progress, Transport
@@ -28,7 +28,6 @@ from gitstate.words import several
 __all__ = ["clone", "folder_for"]
 
 _UNFINISHED = "clone-unfinished"  # a private file that is there, and locked, while a clone is made
-_HEADS = "refs/heads/"
 _USUAL = ("main", "gitstate")
 _LISTED = 10  # so many branches are named in an error
 
@@ -111,10 +110,10 @@ def _branch(there: Mapping[str, ObjectId], shown_there: str | None, url: str) ->
     """Return the branch that is meant if nobody says: the usual one, the one that is shown over there, or the only
     one.
     """
-    heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
+    heads = [ref.removeprefix(BRANCHES) for ref in there if ref.startswith(BRANCHES)]
     if not heads:
         return DEFAULT_BRANCH
-    usual = (*_USUAL, (shown_there or "").removeprefix(_HEADS), heads[0] if len(heads) == 1 else "")
+    usual = (*_USUAL, (shown_there or "").removeprefix(BRANCHES), heads[0] if len(heads) == 1 else "")
     found = next((name for name in usual if name in heads), None)
     if found is None:
         raise _no_branch(DEFAULT_BRANCH, heads, url)
@@ -138,7 +137,7 @@ def _fill(
     stop: threading.Event,
 ) -> None:
     """Fetch all into a new repository, and make its branch."""
-    heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
+    heads = [ref.removeprefix(BRANCHES) for ref in there if ref.startswith(BRANCHES)]
     if heads and repository.branch not in heads:
         raise _no_branch(repository.branch, heads, url)
     engine = GitEngine(repository)
