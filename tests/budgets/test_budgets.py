@@ -57,10 +57,10 @@ view: brought to the head after one save; git's index is read, checked, and writ
     20 sheets         116        -    3,146    4,671        -        -    7,863        -      600        -    1,465
     1,000 sheets      116        -   97,242   98,115        -        -  231,670        -      608        -    1,501
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         255        9   18,418   47,873        -        -   36,940        -        -        -    1,884
-    1,000 sheets      255        9  311,065  339,758        -        -  621,472        -        -        -    1,898
-    1 job             252        9   19,458   48,850        -        -   38,930        -        -        -    1,924
-    10,000 jobs       252        9   34,918   64,313        -        -   69,853        -        -        -    1,920
+    20 sheets         257        9   18,419   47,874        -        -   36,942        -        -        -    2,036
+    1,000 sheets      257        9  311,065  339,758        -        -  621,472        -        -        -    2,050
+    1 job             252        9   19,460   48,855        -        -   38,937        -        -        -    2,093
+    10,000 jobs       252        9   34,860   64,255        -        -   69,737        -        -        -    2,093
 sync, nothing: one conversation, in which both say where they stand
     20 sheets          40        -        -      205        -        -        -        -    1,077        -      944
     1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      941
