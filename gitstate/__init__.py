@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gitstate import errors, rules
     from gitstate.backends.base import StateBackend
+    from gitstate.backends.executions import ExecutionRecord
     from gitstate.backends.git import GitStateBackend
     from gitstate.backends.memory import InMemoryStateBackend
     from gitstate.backends.models import CheckpointState, SheetState
@@ -33,6 +34,7 @@ __all__ = [
     "CheckpointState",
     "ClosedError",
     "ConflictError",
+    "ExecutionRecord",
     "GitStateBackend",
     "GitStateError",
     "InMemoryStateBackend",
@@ -54,6 +56,7 @@ __all__ = [
 # Imported at first use: the command line answers before pydantic and dulwich are read.
 _HOMES = {
     "CheckpointState": "gitstate.backends.models",
+    "ExecutionRecord": "gitstate.backends.executions",
     "GitStateBackend": "gitstate.backends.git",
     "InMemoryStateBackend": "gitstate.backends.memory",
     "JobStatus": "gitstate.backends.statuses",

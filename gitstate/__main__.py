@@ -1,6 +1,6 @@
 """``python -m gitstate``: the command line, where it is known by its interpreter."""
 
-from gitstate.cli.main import main
+from gitstate.cli import start
 
 if __name__ == "__main__":
-    main()
+    start()

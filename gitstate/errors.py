@@ -13,7 +13,7 @@ the thing, and a ``hint`` that says what to do::
     ├── ConflictError                conflict              decide which side is right; what was refused is kept
     ├── BusyError                    busy                  wait, or end the other process
     ├── InvalidInputError            invalid-input         also ValueError: correct the call
-    │   └── UnstorableError          unstorable            a value that JSON cannot keep
+    │   └── UnstorableError          unstorable            store what JSON can say
     ├── CorruptionError              corruption            restore from another copy
     │   └── StateCorruptionError     state-corruption      load an earlier revision
     ├── UnsupportedError             unsupported           use another repository

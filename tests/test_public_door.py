@@ -2,8 +2,10 @@
 
 import inspect
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "CheckpointState",
         "ClosedError",
         "ConflictError",
+        "ExecutionRecord",
         "GitStateBackend",
         "GitStateError",
         "InMemoryStateBackend",
@@ -46,6 +49,7 @@ def test_importing_gitstate_reads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+_NAMING_ALL = ("errors.py", "test_public_door.py")  # modules that name each error anyway
 ERRORS = [getattr(errors, name) for name in errors.__all__]
 
 
@@ -79,6 +83,17 @@ def test_every_error_has_a_code_of_its_own_a_hint_and_its_cousins() -> None:
         assert str(raised) == "it happened (do this)"
         assert str(error("it happened")) == "it happened"
         assert inspect.getdoc(error)
+
+
+def test_every_error_is_raised_and_tested() -> None:
+    product, tests = (
+        "".join(path.read_text(encoding="utf-8") for path in top.rglob("*.py") if path.name not in _NAMING_ALL)
+        for top in (Path(gitstate.__file__).parent, Path(__file__).parent)
+    )
+    for error in ERRORS:
+        if error is not errors.GitStateError:
+            assert re.search(rf"\b{error.__name__}\(", product), f"nothing raises {error.__name__}"
+            assert re.search(rf"\b{error.__name__}\b", tests), f"no test knows {error.__name__}"
 
 
 def test_errors_cross_processes() -> None:

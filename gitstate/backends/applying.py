@@ -9,6 +9,7 @@ from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.invariants import contradicts_anew
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import Redaction
 from gitstate.backends.rescues import Based, based_on, join_of, since_when
 from gitstate.backends.restoring import followed, now_text, put, repaired
@@ -29,6 +30,7 @@ from gitstate.store.walks import walk
 from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
+from gitstate.words import several
 
 __all__ = ["OnConflict", "application"]
 
@@ -181,9 +183,9 @@ class _Application:
 
     def _conflict(self, conflicts: tuple[Conflict, ...]) -> ConflictError:
         places = [each.pointer or "the job as a whole" for each in conflicts]
-        listed = ", ".join(places[:_LISTED]) + (", ..." if len(places) > _LISTED else "")
         return ConflictError(
-            f"rescue {self.aside.name} and the job changed the same places: {listed}; nothing was changed",
+            f"rescue {self.aside.name} and the job changed the same places: {several(places, _LISTED)}; nothing was "
+            "changed",
             conflicts=conflicts,
             rescue=self.aside.ref,
             hint="with --on-conflict rescue, or job, that side counts there; with --replace the rescue everywhere",
@@ -244,7 +246,7 @@ def _execution_of(store: Store, found: rescues.Rescues, aside: rescues.Rescue) -
     said = executions.recorded_by(collection, aside.document, aside.revision)
     if said is None or said.id in executions.ids(store, collection, aside.document):
         return None
-    texts = said.payload(store, collection)
+    texts = Payloads(store, collection).of(said, aside.revision)
     try:
         return ExecutionRecord(
             sheet_num=said.sheet_num or 0,

@@ -127,9 +127,10 @@ def code_of(store: Store, jobs: Collection, job_id: str, at: str | None, project
     if checkpoint.code is None:
         told = store.history(jobs, job_id, checkpoint.revision, key=message.CODE)
         before = next((each.id[:10] for each in told), None)
+        how = "saves do in a project's own repository, or where GitStateBackend(code=) or GITSTATE_CODE names one"
         raise NotFoundError(
             f"checkpoint {checkpoint.revision[:10]} of job {job_id!r} does not say which code ran",
-            hint=f"the last one that does is {before}" if before else "docs/how-to/keep-state-in-a-project.md says how",
+            hint=f"the last one that does is {before}" if before else how,
         )
     for project in (*projects, store.home):
         commit = None if project is None else _commit(project, checkpoint.code)

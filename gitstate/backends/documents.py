@@ -15,15 +15,19 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gitstate import clock
+from gitstate.backends.answering import Answering
 from gitstate.backends.base import StateBackend
 from gitstate.backends.checked import Checked
+from gitstate.backends.collection import JOBS
 from gitstate.backends.executions import ExecutionRecord
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.lineage import Lineages, Picture
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import KEPT, Redaction
 from gitstate.backends.rules import JOB_RULES, job_rules
 from gitstate.backends.states import changed, laid_to_rest, updated_at
@@ -32,11 +36,10 @@ from gitstate.backends.subjects import message_for
 from gitstate.backends.summaries import summarize
 from gitstate.engine.base import NotAtHandError
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
-from gitstate.format import message
 from gitstate.format.layout import Layout
 from gitstate.format.message import Event
 from gitstate.store.content import Content
-from gitstate.store.documents import Collection, Draft, Edit, Revision, Snapshot
+from gitstate.store.documents import Draft, Edit, Revision, Snapshot
 from gitstate.store.store import Store
 
 if TYPE_CHECKING:
@@ -75,12 +78,9 @@ class DocumentBackend(StateBackend):
         self._made = codec = cache(partial(_codec, model))
         if model is not None:
             codec()  # so that one that is no model is refused here
-        layout = Layout(shape=lambda: codec().shape)
-        self._jobs = Collection(
-            "jobs",
-            layout,
-            id_field="job_id",
-            trailer=message.JOB,
+        self._jobs = replace(
+            JOBS,
+            layout=Layout(shape=lambda: codec().shape),
             summarize=summarize,
             rules=JOB_RULES if rules is None else job_rules(rules),
             joining=JOB_JOINING,
@@ -88,6 +88,9 @@ class DocumentBackend(StateBackend):
         )
         store.serve(self._jobs)
         store.redact_with(self._redaction.message)
+        self._payloads = Payloads(store, self._jobs)
+        self._answering = Answering()
+        store.when_answered(self._answering.deliver)
         self._lineages = Lineages()
         self._checked = Checked()
         self._fallback = fallback
@@ -243,7 +246,7 @@ class DocumentBackend(StateBackend):
         edit = saves.edit_for(self._codec, self._checked, self._redaction, picture, record, purged)
         future = self._store.submit(self._jobs, job_id, refusal.watch(edit), refusal.keep)
         future.add_done_callback(lambda _: picture.drop())  # without effect if it was published
-        await asyncio.wrap_future(future)
+        await self._answering.wait(future)
 
     def _was_purged(self, job_id: str, revision: str) -> bool:
         from gitstate.store.purge import was_purged
@@ -343,7 +346,7 @@ class DocumentBackend(StateBackend):
             return await asyncio.to_thread(question, self._store)
 
     async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
-        return await asyncio.wrap_future(self._store.submit(self._jobs, job_id, edit))
+        return await self._answering.wait(self._store.submit(self._jobs, job_id, edit))
 
 
 @contextmanager

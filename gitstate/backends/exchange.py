@@ -51,6 +51,7 @@ class ExchangeBackend(EditingBackend):
         Raises:
             InvalidInputError: The arguments do not go together.
             ExistsError: The file is there.
+            NotFoundError: There is no folder for it.
             JobNotFoundError: There never was such a job.
             StorageError: The disk refused.
         """
@@ -66,7 +67,7 @@ class ExchangeBackend(EditingBackend):
         wanted = None if jobs is None else [check_job_id(job_id) for job_id in jobs]
         path = Path(target) if isinstance(target, (str, os.PathLike)) else None
         if path is None and format == "sqlite":
-            raise InvalidInputError("an SQLite database is a file, and no stream", hint="name a file")
+            raise InvalidInputError("an SQLite database is a file, and no stream", hint="name a file (-o FILE)")
 
         def work() -> ExportReport:
             counts: dict[str, int] = {}
@@ -122,13 +123,16 @@ class ExchangeBackend(EditingBackend):
 
         Raises:
             InvalidInputError: The path holds nothing of the kind.
+            NotFoundError: Nothing is there.
             CorruptionError: The database is damaged.
             StorageError: The path cannot be read, or the disk refused.
+            ClosedError: The backend was closed.
         """
         from gitstate.backends import importing
 
         if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
             raise InvalidInputError(f"what is imported is the path of a file or of a folder, not {path!r}")
+        self._store.head()  # a closed backend imports nothing, whether or not there is anything to import
         parts = (self._store, self._jobs, self._codec, self._redaction)
         run = importing.Import(*parts, Path(path), replace=replace, dry_run=dry_run)
         return await run.run(progress)

@@ -7,9 +7,9 @@ import math
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gitstate import clock
@@ -30,12 +30,12 @@ __all__ = [
     "ExecutionRecord",
     "Recorded",
     "edit_for",
+    "folder_of",
     "ids",
     "integer",
     "numbers",
     "recorded",
     "recorded_by",
-    "records",
 ]
 
 ID_BITS = 52
@@ -52,8 +52,8 @@ RECORD = (
     "executed_at",
 )
 """The keys of a record, in the order in which consumers know them."""
-_PAYLOAD = ("prompt", "output")
 _LARGE = 10**18  # no sheet, attempt or exit code is that large
+_MET = 4096  # values of trailers that are kept, as they were read
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 
@@ -182,18 +182,6 @@ class Recorded(NamedTuple):
     output_bytes: int | None
     revision: str
 
-    def payload(self, store: Store, collection: Collection) -> dict[str, str | None]:
-        """Return its prompt and output, read from the tree of the commit."""
-        wanted = [
-            name for name in _PAYLOAD if getattr(self, f"{name}_bytes") is not None and self.sheet_num is not None
-        ]
-        snapshot = store.snapshot(collection, self.job_id, self.revision) if wanted else None
-        texts: dict[str, str | None] = dict.fromkeys(_PAYLOAD)
-        if snapshot is not None and self.sheet_num is not None:
-            files = snapshot.read_in(_folder(self.sheet_num), [f"{name}.txt" for name in wanted])
-            texts |= {name: _text(content) for name, content in zip(wanted, files, strict=True)}
-        return texts
-
 
 _SAID = (
     message.EXECUTION,
@@ -232,18 +220,19 @@ def _recorded(job_id: str, said: Said, revision: str) -> Recorded | None:
     )
 
 
-def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[Recorded]:
-    """Yield the executions in the present life of a job, newest first.
+def recorded(store: Store, collection: Collection, job_id: str) -> Iterator[tuple[Recorded, Revision]]:
+    """Yield the executions in the present life of a job, newest first, with the commits that record them.
 
     A record that stands in several commits, such as one that was saved again or cherry-picked, is one execution.
     """
     met: set[int] = set()
     for life in lives(store, collection, job_id):
-        for revision in store.history(collection, job_id, life.end, until=life.began.id, key=message.EXECUTION):
-            found = recorded_by(collection, job_id, revision)
-            if found is not None and found.id not in met:
-                met.add(found.id)
-                yield found
+        found = store.history(collection, job_id, life.end, until=life.began.id, key=message.EXECUTION, attached=True)
+        for revision in found:
+            said = recorded_by(collection, job_id, revision)
+            if said is not None and said.id not in met:
+                met.add(said.id)
+                yield said, revision
 
 
 class Numbers(NamedTuple):
@@ -277,14 +266,6 @@ def ids(store: Answers, collection: Collection, job_id: str) -> frozenset[int]:
     return frozenset(number for number in found if number is not None)
 
 
-def records(store: Store, collection: Collection, job_id: str, sheet_num: int | None) -> Iterator[dict[str, Any]]:
-    """Yield the records of the executions of a job, or of one of its sheets, newest first."""
-    for found in recorded(store, collection, job_id):
-        if sheet_num in (None, found.sheet_num):
-            row = found._asdict() | found.payload(store, collection)
-            yield {name: row[name] for name in RECORD}
-
-
 def _is_integer(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool)
 
@@ -303,26 +284,20 @@ def _is_moment(time: Any) -> bool:
         return False
 
 
-def _folder(sheet_num: int) -> str:
+def folder_of(sheet_num: int) -> str:
+    """Return the folder, in that of a job, in which the prompt and the output of a sheet's attempts lie."""
     return f"executions/{sheet_num:04d}"
 
 
 def _path(sheet_num: int, name: str) -> str:
-    return f"{_folder(sheet_num)}/{name}.txt"
+    return f"{folder_of(sheet_num)}/{name}.txt"
 
 
-def _text(content: bytes | None) -> str | None:
-    if content is None:
-        return None
-    for way in ("strict", "surrogatepass"):
-        with suppress(UnicodeDecodeError):
-            return content.decode("utf-8", way)
-    return content.decode("utf-8", "replace")  # not as we wrote it
+# Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else. What was read
+# before is asked for again and again, as by a dashboard.
 
 
-# Anybody can write trailers with plain git, so what cannot be read is None and spoils nothing else.
-
-
+@lru_cache(maxsize=_MET)
 def integer(text: str | None) -> int | None:
     """Return the integer that a trailer says, None if it says none."""
     if text is None:
@@ -330,6 +305,7 @@ def integer(text: str | None) -> int | None:
     return int(text) if (text.isdecimal() and text.isascii() and len(text) < 20) or _INTEGER.fullmatch(text) else None
 
 
+@lru_cache(maxsize=_MET)
 def _seconds(text: str | None) -> float | None:
     try:
         seconds = float(text or "nan")
@@ -338,6 +314,7 @@ def _seconds(text: str | None) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
+@lru_cache(maxsize=_MET)
 def _time(text: str | None) -> str | None:
     try:
         return None if text is None else datetime.fromisoformat(text).isoformat()

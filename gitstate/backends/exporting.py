@@ -17,8 +17,9 @@ from typing import Any, TextIO, TypeAlias
 
 from gitstate.backends.checkpoints import Checkpoint
 from gitstate.backends.executions import Recorded, integer, recorded
+from gitstate.backends.payloads import Payloads
 from gitstate.engine.files import storage_errors, sync_file
-from gitstate.errors import CorruptionError, ExistsError, InvalidInputError
+from gitstate.errors import CorruptionError, ExistsError, InvalidInputError, NotFoundError
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.store import Store
 
@@ -90,15 +91,15 @@ class Contents:
 
     def rows(self, store: Store, jobs: Collection, job_ids: list[str]) -> Iterator[Row]:
         """Yield the rows of some jobs, job by job, the newest checkpoint first and then the newest execution."""
-        columns = self.columns()
+        columns, payloads = self.columns(), Payloads(store, jobs, limit=0)  # each is read once
         for job_id in job_ids:
             if CHECKPOINT in columns:
                 for revision in store.history(jobs, job_id):
                     yield CHECKPOINT, self._checkpoint(store, jobs, job_id, revision)
             if EXECUTION in columns:
-                for found in recorded(store, jobs, job_id):
-                    payload = found.payload(store, jobs) if self.payloads else {}
-                    yield EXECUTION, found._asdict() | payload
+                for said, revision in recorded(store, jobs, job_id):
+                    texts = payloads.of(said, revision) if self.payloads else {}
+                    yield EXECUTION, said._asdict() | texts
 
     def _checkpoint(self, store: Store, jobs: Collection, job_id: str, revision: Revision) -> dict[str, Any]:
         checkpoint = Checkpoint.of(job_id, revision)
@@ -115,7 +116,7 @@ class Contents:
             "total_sheets": integer(total),
             "message": checkpoint.message,
         }
-        return row | {"state": _state(store, jobs, job_id, revision.id)} if self.states else row
+        return row | {"state": _state(store, jobs, job_id, revision)} if self.states else row
 
 
 def write_text(form: str, contents: Contents, rows: Iterable[Row], stream: TextIO) -> None:
@@ -138,6 +139,7 @@ def beside(target: Path, *, force: bool) -> Iterator[Path]:
     Raises:
         ExistsError: The target is there, and may not be replaced.
         InvalidInputError: It is there, and is no file.
+        NotFoundError: There is no folder for it.
         StorageError: The disk refused.
     """
     with storage_errors(target):
@@ -147,6 +149,9 @@ def beside(target: Path, *, force: bool) -> Iterator[Path]:
             standing = None
         if standing is not None and not stat.S_ISREG(standing.st_mode):
             raise InvalidInputError(f"{str(target)!r} is no file", hint="name a file to write")
+        if not target.parent.is_dir():
+            folder = str(target.parent)
+            raise NotFoundError(f"there is no folder {folder!r}", hint="make it first, or name another file")
         if standing is not None and not force:
             raise ExistsError(f"{str(target)!r} is there already", hint="name another file, or replace it (--force)")
         part = target.with_name(f".gitstate-{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -176,9 +181,9 @@ def counted(
         progress(len(job_ids), len(job_ids))
 
 
-def _state(store: Store, jobs: Collection, job_id: str, revision: str) -> dict[str, Any] | None:
+def _state(store: Store, jobs: Collection, job_id: str, revision: Revision) -> dict[str, Any] | None:
     """Return the job's value at a revision; None where there was none, or it cannot be read."""
-    snapshot = store.snapshot(jobs, job_id, revision)
+    snapshot = store.after(jobs, job_id, revision)
     try:
         return None if snapshot is None else snapshot.value()
     except CorruptionError as error:

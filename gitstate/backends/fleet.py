@@ -64,8 +64,9 @@ class FleetBackend(SyncingBackend):
             UnsupportedError: The backend is in memory.
         """
         from gitstate.backends.fleet_jobs import fleet_of
+        from gitstate.backends.queries import silence
 
-        silent = _duration(stale)
+        silent = silence(stale)
 
         def work() -> Fleet:
             names = [remote] if isinstance(remote, str) else [each.name for each in self._store.remotes.all()]
@@ -134,10 +135,3 @@ def autosync(store: Store, sync: Any, remote: str, delay: float, patience: float
     if remotes.is_ahead(remote):
         made.saved()  # what was saved earlier, and did not get there
     return made
-
-
-def _duration(stale: Any) -> timedelta:
-    try:
-        return stale if isinstance(stale, timedelta) else timedelta(seconds=stale)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidInputError(f"{stale!r} is no time to be silent", hint="give seconds, or a timedelta") from error

@@ -159,7 +159,7 @@ def _jobs_here(store: Store, jobs: Collection) -> dict[str, FleetJob]:
     return found
 
 
-def _job(job_id: str, facts: dict[str, Any], author: str, source: str = "") -> FleetJob:
+def _job(job_id: str, facts: Mapping[str, Any], author: str, source: str = "") -> FleetJob:
     status, error = queries.standing(facts)
     return FleetJob(
         job_id=job_id,

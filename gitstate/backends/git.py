@@ -85,7 +85,8 @@ class GitStateBackend(FleetBackend):
         redact: bool | Redactor = True,
     ) -> None:
         Redaction(redact)  # first: what cannot be meant is refused before anything is made
-        job_rules(rules)
+        if rules is not None:
+            job_rules(rules)
         project = _project(code)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:
@@ -131,13 +132,10 @@ class GitStateBackend(FleetBackend):
             SyncError: It cannot be talked to, or what it has is not to be trusted.
             UnsupportedError: Its branch is no store, or one of a newer format.
         """
-        from gitstate.format import message
-        from gitstate.format.layout import Layout
-        from gitstate.store.documents import Collection
+        from gitstate.backends.collection import JOBS
         from gitstate.store.remote import cloning
 
         stop = threading.Event()
-        jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # all that a clone asks of it
 
         def work() -> tuple[str, bool]:
             store = cloning.clone(
@@ -145,7 +143,7 @@ class GitStateBackend(FleetBackend):
                 path,
                 branch=branch,
                 bare=not worktree,
-                collections=[jobs],
+                collections=[JOBS],
                 timeout=timeout,
                 progress=progress,
                 stop=stop,

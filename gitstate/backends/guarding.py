@@ -9,13 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitstate.backends.collection import JOBS
 from gitstate.engine.onlooker import Onlooker
 from gitstate.engine.repository import open_repository
 from gitstate.errors import CorruptionError
-from gitstate.format import message
-from gitstate.format.layout import Layout
 from gitstate.store import guard
-from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.documents import Snapshot
 from gitstate.store.guard import Judged
 
 if TYPE_CHECKING:
@@ -25,25 +24,23 @@ if TYPE_CHECKING:
 
 __all__ = ["judge_range", "judge_staged", "judge_updates"]
 
-_JOBS = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)
-
 
 def judge_staged(path: Path, branch: str) -> Judged:
     """Check what git's index would commit; see :func:`gitstate.store.guard.judge_staged`."""
     with _looking(path, branch) as (onlooker, _):
-        return guard.judge_staged(onlooker, [_JOBS], _validator(), _redactor(path))
+        return guard.judge_staged(onlooker, [JOBS], _validator(), _redactor(path))
 
 
 def judge_range(path: Path, branch: str, span: str) -> Judged:
     """Check each commit of a range; see :func:`gitstate.store.guard.judge_range`."""
     with _looking(path, branch) as (onlooker, _):
-        return guard.judge_range(onlooker, span, [_JOBS], _validator(), _redactor(path))
+        return guard.judge_range(onlooker, span, [JOBS], _validator(), _redactor(path))
 
 
 def judge_updates(path: Path, branch: str, updates: Sequence[str]) -> Judged:
     """Check what a push brings; see :func:`gitstate.store.guard.judge_updates`."""
     with _looking(path, branch) as (onlooker, ref):
-        return guard.judge_updates(onlooker, updates, ref, [_JOBS], _validator(), _redactor(path))
+        return guard.judge_updates(onlooker, updates, ref, [JOBS], _validator(), _redactor(path))
 
 
 @contextmanager

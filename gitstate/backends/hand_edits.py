@@ -17,13 +17,13 @@ from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Snapshot
 from gitstate.store.edited import DocumentEdits, refuse_odd
-from gitstate.store.folder import LINK
 from gitstate.store.store import Store
 from gitstate.store.worktree import is_one_of
 from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.diff import diff
 from gitstate.values.merge import ABSENT, Conflict, Rules, merge3
+from gitstate.words import several
 
 __all__ = ["HandEdit", "Plan"]
 
@@ -161,8 +161,7 @@ class HandEdit:
         merge = merge3(base, ours, theirs, self._rules(current))
         if merge.conflicts:
             pointers = [conflict.pointer or "the job as a whole" for conflict in merge.conflicts]
-            listed = ", ".join(pointers[:_LISTED]) + (", ..." if len(pointers) > _LISTED else "")
-            raise self._conflict(listed, merge.conflicts)
+            raise self._conflict(several(pointers, _LISTED), merge.conflicts)
         value: Any = merge.value
         try:
             self.codec.check(value, {})
@@ -246,10 +245,10 @@ class HandEdit:
         return self.jobs.layout.owns(path)
 
     def _files(self, current: Snapshot | None) -> dict[str, bytes]:
-        """Return the files of the value as the head has them; one that is a link has none."""
+        """Return the files of the value as the head has them; links and submodules are none."""
         if current is None:
             return {}
-        found = ((path, entry) for path, entry in current.entries if self._owns(path) and entry.mode != LINK)
+        found = ((path, entry) for path, entry in current.entries if self._owns(path) and entry.is_file)
         return {path: current.source.read(entry.id, "blob") for path, entry in found}
 
 

@@ -5,6 +5,7 @@ so an import that was interrupted goes on when it is run again, and one that was
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from gitstate.backends.import_sqlite import SqliteFile
 from gitstate.backends.redaction import Redaction
 from gitstate.backends.subjects import message_for
 from gitstate.engine.files import storage_errors
-from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
+from gitstate.errors import CorruptionError, InvalidInputError, NotFoundError, StateCorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Draft, Snapshot
@@ -94,6 +95,7 @@ class Import:
     """One run of an import into a store.
 
     Raises:
+        NotFoundError: Nothing is there.
         StorageError: The source cannot be read.
         InvalidInputError: It is neither a folder, a JSON file nor an SQLite database with a table ``jobs``.
     """
@@ -224,6 +226,11 @@ class Import:
 
 def _open(path: Path, codec: Codec[Any]) -> Source:
     with storage_errors(path):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            hint = "name a folder of JSON files, or an SQLite database"
+            raise NotFoundError(f"there is nothing at {path}", hint=hint) from None
         if path.is_dir():
             return JsonFiles(path)
         if is_sqlite(path):

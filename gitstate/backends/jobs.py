@@ -12,6 +12,7 @@ from gitstate.backends.recording import RecordingBackend
 from gitstate.backends.rewound import value_of
 from gitstate.backends.subjects import progress
 from gitstate.errors import InvalidInputError, JobNotFoundError
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -23,6 +24,7 @@ __all__ = ["JobsBackend"]
 
 _STREAMED = 500  # jobs that are read at once
 _LISTED = 5  # so many jobs are named in an error
+_WHERE = "`gitstate list` shows which there are"
 
 
 class JobsBackend(RecordingBackend):
@@ -62,8 +64,10 @@ class JobsBackend(RecordingBackend):
         if len(begun) == 1:
             return begun[0]
         near = begun or get_close_matches(name, there, _LISTED)
-        listed = ", ".join(map(repr, near[:_LISTED])) + (", ..." if len(near) > _LISTED else "")
-        hint = f"it may be {listed}" if near else "`gitstate list` shows which there are"
+        hint = f"it may be {several([repr(each) for each in near], _LISTED)}" if near else _WHERE
+        job_id, mark, _ = name.rpartition("@" if "@" in name else "~")
+        if mark and job_id in there:
+            hint = f"it may be {job_id!r}; its revision is named apart from it"
         raise JobNotFoundError(f"there is no job {name!r}", hint=hint)
 
     async def job_ids(self, prefix: str = "") -> list[str]:
@@ -93,11 +97,15 @@ class JobsBackend(RecordingBackend):
         Raises:
             InvalidInputError: The time or the limit is none.
         """
-        from gitstate.backends.summaries import FIELDS
+        from gitstate.backends.summaries import COUNTED
 
         limit = check_limit(limit)
         found = await self.job_page(limit or 1 if limit is not None else None, status=status, since=since)
-        return [{key: job[key] for key in FIELDS} for job in found.jobs[:limit]]
+        jobs = found.jobs[:limit]
+        for job in jobs:
+            for name in COUNTED:
+                del job[name]
+        return jobs
 
     async def job_page(
         self, limit: int | None = 50, cursor: str | None = None, **filters: Unpack[JobFilters]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitstate.backends.statuses import PASSED_OVER, JobStatus, SheetStatus, next_sheet, runs_here
+from gitstate.words import counted
 
 __all__ = ["NextSheet", "PassedOver", "explain"]
 
@@ -69,7 +70,7 @@ def _reason(state: Any, number: int | None, sheets: Any) -> str:
     if standing == SheetStatus.IN_PROGRESS:
         return f"it was interrupted in its attempt {attempts}" if attempts else "it was interrupted"
     if standing == SheetStatus.FAILED:
-        return f"it failed, after {attempts} attempt{'' if attempts == 1 else 's'}, and is tried again"
+        return f"it failed, after {counted(attempts, 'attempt')}, and is tried again"
     return f"it is the lowest that is not completed, skipped or cancelled: it is {standing or 'not begun'}"
 
 

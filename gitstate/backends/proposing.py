@@ -176,9 +176,8 @@ class ProposingBackend(ExchangeBackend):
         revision = self._store.submit_merge(edit).result()
         if revision is not None:
             return revision.id, done[-1], False
-        review = self._reviewer.review(
-            done[-1]
-        )  # here, and not under the lock: it may take a while to find who did what
+        # Here, and not under the lock: it may take a while to find who did what.
+        review = self._reviewer.review(done[-1])
         _raise(refusal(review, force=force))
         return None, done[-1], True
 

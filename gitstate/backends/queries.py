@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, TypedDict
 
@@ -14,13 +16,13 @@ from gitstate.backends import executions
 from gitstate.backends.states import cause_of_death
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.summaries import HIDDEN
-from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
+from gitstate.errors import InvalidInputError, StateCorruptionError
 from gitstate.store.answers import Answers
 from gitstate.store.documents import Collection
-from gitstate.store.selection import ORDERS, Selected, Selection
+from gitstate.store.selection import ORDERS, Selected, Selection, facts_of
 from gitstate.values.joins import instant
 
-__all__ = ["JobFilters", "JobPage", "count", "matching", "page", "since_when", "standing", "statistics"]
+__all__ = ["JobFilters", "JobPage", "count", "matching", "page", "silence", "since_when", "standing", "statistics"]
 
 _log = logging.getLogger("gitstate")
 
@@ -70,12 +72,10 @@ class JobPage:
 
 def page(store: Answers, jobs: Collection, filters: JobFilters, limit: int | None, cursor: str | None) -> JobPage:
     """Return the first jobs that are asked for, or those behind a cursor. Raises as :func:`matching` does."""
-    rows: list[Selected] = []
-    for row in matching(store, jobs, filters, limit, cursor):
-        if len(rows) == limit:
-            return JobPage([shown(each) for each in rows], _cursor(filters, rows[-1]))
-        rows.append(row)
-    return JobPage([shown(each) for each in rows], None)
+    rows = list(islice(matching(store, jobs, filters, limit, cursor), _and_one(limit)))
+    if limit is None or len(rows) <= limit:
+        return JobPage([shown(each) for each in rows], None)
+    return JobPage([shown(each) for each in rows[:limit]], _cursor(filters, rows[limit - 1]))
 
 
 def matching(
@@ -94,31 +94,50 @@ def matching(
         raise InvalidInputError("a page has one job at least, not 0")
     if cursor is not None:
         selection = replace(selection, after=_place(filters, cursor))
-    at_once = None if limit is None or limit >= _MANY else limit + 1
+    at_once = _and_one(limit)
     selection = replace(selection, limit=at_once)
     while True:
         rows, unreadable = store.select(jobs, selection)
         if selection.after is None:
             for job_id, reason in unreadable:
-                snapshot = store.load(jobs, job_id)
-                error: CorruptionError = StateCorruptionError(reason)
-                error = error if snapshot is None else store.attributed(snapshot, error)
-                _log.warning("left out of the list: %s", error.message)
-        for row in rows:
-            if statuses is None or str(standing(row.facts)[0]) in statuses:
-                yield row
+                error = StateCorruptionError(reason)
+                if (snapshot := store.load(jobs, job_id)) is not None:
+                    error = store.attributed(snapshot, StateCorruptionError(reason, hint=snapshot.corrupt("").hint))
+                _log.warning("left out of the list: %s", error)
+        if statuses is None:
+            yield from rows
+        else:
+            yield from (row for row in rows if str((_settled(row.text) or shown(row))["status"]) in statuses)
         if at_once is None or len(rows) < at_once:
             return
         selection = replace(selection, after=rows[-1].place)
 
 
+def _and_one(limit: int | None) -> int | None:
+    """Return how many jobs tell whether more follow than a page has; None: all."""
+    return None if limit is None or limit >= _MANY else limit + 1
+
+
 def shown(row: Selected) -> dict[str, Any]:
     """Return a job as people see it: one whose process is gone is paused."""
-    summary: dict[str, Any] = row.facts
-    summary["status"], summary["error_message"] = standing(summary)
-    for name in HIDDEN:
-        del summary[name]
-    return summary
+    settled = _settled(row.text)
+    return _shown(row.text) if settled is None else settled.copy()
+
+
+@lru_cache(maxsize=4096)
+def _settled(text: str) -> dict[str, Any] | None:
+    """Return a job as people see it, of which a copy is the caller's own; None: it must be looked at again, for it may
+    have a process that is gone, or it holds lists or objects.
+    """
+    facts, job = facts_of(text), _shown(text)
+    may_change = _may_be_dead(facts) or any(isinstance(each, list | dict) for each in job.values())
+    return None if may_change else job
+
+
+def _shown(text: str) -> dict[str, Any]:
+    job: dict[str, Any] = json.loads(text)
+    job["status"], job["error_message"] = standing(job)
+    return {name: value for name, value in job.items() if name not in HIDDEN}
 
 
 def statistics(store: Answers, jobs: Collection, job_id: str) -> dict[str, Any]:
@@ -203,13 +222,19 @@ def _statuses(status: Any) -> frozenset[str] | None:
     return frozenset(str(getattr(each, "value", each)) for each in given)
 
 
-def _silent(stale: Any) -> datetime | None:
-    if stale is None:
-        return None
+def silence(stale: Any) -> timedelta:
+    """Return for how long a job may be silent, as a caller says it: in seconds, or as a timedelta."""
     try:
-        return clock.now() - (stale if isinstance(stale, timedelta) else timedelta(seconds=stale))
+        return stale if isinstance(stale, timedelta) else timedelta(seconds=stale)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{stale!r} is no time to be silent", hint="give seconds, or a timedelta") from error
+
+
+def _silent(stale: Any) -> datetime | None:
+    try:
+        return None if stale is None else clock.now() - silence(stale)
+    except OverflowError as error:
+        raise InvalidInputError(f"no job can be silent for {stale!r}", hint="give seconds, or a timedelta") from error
 
 
 def _seconds(time: datetime | None) -> float | None:
@@ -218,9 +243,12 @@ def _seconds(time: datetime | None) -> float | None:
 
 def standing(facts: Any) -> tuple[str | None, str | None]:
     """Return the status and error of a job, after a look at its process."""
-    may_be_dead = facts["status"] == JobStatus.RUNNING and facts["pid"] is not None
-    reason = cause_of_death(SimpleNamespace(**facts)) if may_be_dead else None
+    reason = cause_of_death(SimpleNamespace(**facts)) if _may_be_dead(facts) else None
     return (facts["status"], facts["error_message"]) if reason is None else (JobStatus.PAUSED.value, reason)
+
+
+def _may_be_dead(facts: Any) -> bool:
+    return facts["status"] == JobStatus.RUNNING and facts["pid"] is not None
 
 
 # A cursor tells the place of the last job, and the order in which that is.

@@ -74,12 +74,12 @@ class RecordingBackend(DocumentBackend):
             CorruptionError: A prompt or an output is damaged.
         """
         job_id = check_job_id(job_id)
-        found = executions.records(self._store, self._jobs, job_id, sheet_num)
+        found = self._payloads.records(job_id, sheet_num)
         return await asyncio.to_thread(list, islice(found, check_limit(limit)))
 
     async def executions(self, job_id: str, sheet_num: int | None = None) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what :meth:`get_execution_history` returns, one by one, so that many large ones need little memory."""
-        found = executions.records(self._store, self._jobs, check_job_id(job_id), sheet_num)
+        found = self._payloads.records(check_job_id(job_id), sheet_num)
         while record := await asyncio.to_thread(next, found, None):
             yield record
 

@@ -12,6 +12,7 @@ from gitstate.errors import ExistsError, InvalidInputError
 from gitstate.format.message import Event
 from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.store.store import Store
+from gitstate.words import counted
 
 __all__ = ["edit_for", "find_sheets", "state_from"]
 
@@ -64,7 +65,7 @@ def edit_for(job_id: str, value: dict[str, Any], sheets: int, pattern: str) -> E
     def edit(current: Snapshot | None) -> Draft:
         if current is not None:
             raise ExistsError(f"job {job_id!r} has state; nothing was recovered", hint="load it, or delete it first")
-        text = f"recovered {sheets} sheet{'' if sheets == 1 else 's'} from {pattern}"
+        text = f"recovered {counted(sheets, 'sheet')} from {pattern}"
         return Draft(message_for(job_id, Event.RECOVERED, text, value), value=value)
 
     return edit

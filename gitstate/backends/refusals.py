@@ -11,6 +11,7 @@ from gitstate.backends.saves import on_base
 from gitstate.backends.subjects import message_for
 from gitstate.errors import CorruptionError, GitStateError
 from gitstate.format.message import Event
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,5 @@ class Refusal:
 
 
 def _told(pointers: list[str]) -> str:
-    places = ", ".join(each or "the whole" for each in pointers[:_LISTED]) + (
-        ", ..." if len(pointers) > _LISTED else ""
-    )
+    places = several([each or "the whole" for each in pointers], _LISTED)
     return f"kept aside, refused at {places}" if places else "kept aside, refused"

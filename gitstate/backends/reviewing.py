@@ -114,7 +114,7 @@ class Reviewer:
         for revision in self._store.history(self._jobs, job_id, plan.head):
             if revision.id not in known:
                 return
-            yield self._store.snapshot(self._jobs, job_id, revision.id)
+            yield self._store.after(self._jobs, job_id, revision)
 
     def _diffs(
         self, plan: Plan, jobs: list[JobPlan], unread: list[str], *, outdated: bool, volatile: bool
@@ -141,13 +141,11 @@ class Reviewer:
         return review.review(sides, volatile=volatile)
 
     def _side(self, job_id: str, at: str, snapshot: Snapshot | None) -> Side:
-
         revision = next(self._store.history(self._jobs, job_id, at), None)
         checkpoint = None if revision is None else Checkpoint.of(job_id, revision)
         return Side(JobSide(job_id, checkpoint, exists=snapshot is not None), snapshot)
 
     def _moved(self, plan: Plan) -> Iterator[Moved]:
-
         traced = 0
         for job in plan.jobs:
             for conflict in job.moved:
@@ -159,7 +157,6 @@ class Reviewer:
 
     def _who(self, plan: Plan, job_id: str, conflict: Conflict) -> Checkpoint | None:
         """Return the checkpoint that set what stands at a place now, if it was made since the proposal began."""
-
         found = next(tracing.blame(self._store, self._jobs, job_id, parse(conflict.pointer), plan.head), None)
         revision = None if found is None else found[0]
         if revision is None or revision.id not in plan.standing.behind:
@@ -224,12 +221,6 @@ def _state(plan: Plan) -> str:
     if plan.all_problems:
         return "invalid"
     return "busy" if plan.busy else "applicable"
-
-
-def _differs(job: JobPlan) -> bool:
-    from gitstate.backends.proposals import differs
-
-    return differs(job)
 
 
 def _moved_told(moved: Moved) -> str:

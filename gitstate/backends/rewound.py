@@ -18,6 +18,7 @@ __all__ = [
     "GOES_BACK",
     "Planner",
     "Rewound",
+    "busy",
     "files_of",
     "refuse_if_running",
     "refuse_if_there",
@@ -72,10 +73,13 @@ def refuse_if_running(job_id: str, current: Snapshot | None, *, force: bool) -> 
     """Raise BusyError when a process of this host runs the job, unless it is forced."""
     value: dict[str, Any] = value_of(current) or {}
     if not force and runs_here(SimpleNamespace(**value)):
-        raise BusyError(
-            f"job {job_id!r} is running: process {value['pid']} of this host is alive; nothing was changed",
-            hint="stop it first; or use --force (force=True): its next save is then refused where both changed",
-        )
+        then = "stop it first; or use --force (force=True): its next save is then refused where both changed"
+        raise busy(job_id, value["pid"], then)
+
+
+def busy(job_id: str, pid: int | None, hint: str) -> BusyError:
+    """Return the error that says that a process of this host runs a job."""
+    return BusyError(f"job {job_id!r} is running: process {pid} of this host is alive; nothing was changed", hint=hint)
 
 
 def refuse_if_there(job_id: str, current: Snapshot | None) -> None:

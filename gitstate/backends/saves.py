@@ -21,6 +21,7 @@ from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import Rules, merge3
+from gitstate.words import several
 
 __all__ = ["edit_for", "normal", "on_base"]
 
@@ -155,9 +156,8 @@ def _merged(
     merge = merge3(base, ours, theirs, rules)
     if merge.conflicts:
         pointers = [conflict.pointer for conflict in merge.conflicts]
-        listed = ", ".join(pointers[:_LISTED]) + (", ..." if len(pointers) > _LISTED else "")
         raise ConflictError(
-            f"job {job_id!r} was changed by somebody else at the same places: {listed}",
+            f"job {job_id!r} was changed by somebody else at the same places: {several(pointers, _LISTED)}",
             conflicts=merge.conflicts,
             hint="load it again, decide which side is right, and save that",
         )

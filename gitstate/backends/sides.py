@@ -84,7 +84,7 @@ class Finder:
         """Return the side of a job at one of its revisions; None: before its first."""
         if revision is None:
             return Side(JobSide(job_id, None, exists=False), None)
-        snapshot = self._store.snapshot(self._jobs, job_id, revision.id)
+        snapshot = self._store.after(self._jobs, job_id, revision)
         return Side(JobSide(job_id, Checkpoint.of(job_id, revision), exists=snapshot is not None), snapshot)
 
     def _revisions(self, job_id: str, at: str | None) -> Iterator[Revision]:

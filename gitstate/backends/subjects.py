@@ -39,9 +39,16 @@ class Told(NamedTuple):
 
 def progress(value: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many sheets of a job are completed or skipped, and how many it has."""
-    sheets = sheets_of(value)
-    statuses = [sheet.get("status") for sheet in sheets.values() if isinstance(sheet, dict)]
-    done = sum(map(statuses.count, _DONE)) if sheets else _number(value.get("last_completed_sheet"))
+    return _progress(value, _statuses(value))
+
+
+def _statuses(value: Mapping[str, Any]) -> list[Any]:
+    """Return what the sheets of a job say of their status."""
+    return [sheet.get("status") for sheet in sheets_of(value).values() if isinstance(sheet, dict)]
+
+
+def _progress(value: Mapping[str, Any], statuses: list[Any]) -> tuple[int, int]:
+    done = sum(map(statuses.count, _DONE)) if sheets_of(value) else _number(value.get("last_completed_sheet"))
     return done, _number(value.get("total_sheets"))
 
 
@@ -72,18 +79,21 @@ def message_for(
     facts: list[tuple[str, str]] = [(message.JOB, job_id), (message.EVENT, event.value)]
     subject = f"{job_id if len(job_id) <= _NAMED else job_id[: _NAMED - 1] + '…'}: {text}"
     if value is not None:
-        done, total = progress(value)
+        statuses = _statuses(value)
+        done, total = _progress(value, statuses)
         subject += f" ({done}/{total} done)"
         if value.get("status") is not None:
             facts.append((message.STATUS, str(value["status"])))
         facts.append((message.PROGRESS, f"{done}/{total}"))
-        facts += [(key, listed(numbers)) for key, status in _LISTS.items() if (numbers := sheets_in(value, status))]
+        for key, status in _LISTS.items():
+            if status in statuses and (numbers := sheets_in(value, status)):
+                facts.append((key, listed(numbers)))
     return Message(subject, body, (*facts, *trailers))
 
 
 def sheets_in(value: Mapping[str, Any], status: str) -> list[int]:
     """Return the numbers of the sheets of a job that have a status, sorted."""
-    # Without a call for each sheet: every commit asks twice, and a job may have a thousand.
+    # Without a call for each sheet: a job may have a thousand.
     found = [key for key, each in sheets_of(value).items() if isinstance(each, dict) and each.get("status") == status]
     return sorted(int(key) for key in found if _NUMBER.fullmatch(key))
 

@@ -17,7 +17,7 @@ from gitstate.store.selection import Summary
 from gitstate.values import canonical
 from gitstate.values.joins import instant
 
-__all__ = ["FIELDS", "HIDDEN", "error_of_sheet", "summarize"]
+__all__ = ["COUNTED", "FIELDS", "HIDDEN", "error_of_sheet", "summarize"]
 
 FIELDS = {
     "id": "job_id",
@@ -31,6 +31,8 @@ FIELDS = {
     "error_message": "error_message",
 }
 """The keys of a summary, and the fields of a job that they show."""
+COUNTED = ("done_sheets", "failed_sheets")
+"""And how many of its sheets are done, and failed."""
 _FIELDS_TOO = ("total_retry_count", "pid", "host")
 HIDDEN = ("skipped_sheets", *_FIELDS_TOO)
 """What else is known of a job, and not shown."""

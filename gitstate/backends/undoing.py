@@ -24,6 +24,7 @@ from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
@@ -114,8 +115,7 @@ def _merged(
         where = "the job as a whole"
     else:
         conflicts = merge.conflicts
-        pointers = [conflict.pointer for conflict in conflicts]
-        where = ", ".join(pointers[:_LISTED]) + (", ..." if len(pointers) > _LISTED else "")
+        where = several([conflict.pointer for conflict in conflicts], _LISTED)
     if conflicts:
         raise ConflictError(
             f"job {job_id!r} moved on since {short(operation.id)} where that changed it: {where}; nothing was changed",
@@ -147,8 +147,8 @@ def _of_any(store: Store, collection: Collection) -> Iterator[tuple[str, Revisio
         if named:
             jobs = [job for job in jobs if job in named]
         if len(jobs) > 1:
-            listed = ", ".join(map(repr, jobs[:_LISTED])) + (", ..." if len(jobs) > _LISTED else "")
-            raise InvalidInputError(f"commit {short(revision.id)} changed several jobs: {listed}", hint="name one")
+            named_ones = several(list(map(repr, jobs)), _LISTED)
+            raise InvalidInputError(f"commit {short(revision.id)} changed several jobs: {named_ones}", hint="name one")
         if jobs:
             yield jobs[0], revision
 

@@ -246,12 +246,10 @@ class _Hurried:
 @contextmanager
 def _glance(ctx: click.Context) -> Iterator[_Glance]:
     """Open the store that the command line names, without the backend: nothing is written, and little is imported."""
+    from gitstate.backends.collection import JOBS
     from gitstate.engine import graph, refs
     from gitstate.engine.reader import ObjectReader
     from gitstate.engine.repository import open_repository
-    from gitstate.format import message
-    from gitstate.format.layout import Layout
-    from gitstate.store.documents import Collection
     from gitstate.store.reader import Reader
 
     with ctx.scope(cleanup=False):
@@ -261,8 +259,7 @@ def _glance(ctx: click.Context) -> Iterator[_Glance]:
     try:
         source = cast("Engine", _Hurried(repository, objects))
         head = refs.read(repository, repository.ref) or ""
-        jobs = Collection("jobs", Layout(), id_field="job_id", trailer=message.JOB)  # as the backend has it
-        yield _Glance(Reader(source), jobs, head, graph.read(source, head).tree)
+        yield _Glance(Reader(source), JOBS, head, graph.read(source, head).tree)
     finally:
         objects.close()
 

@@ -1,5 +1,7 @@
 """Errors as people at a terminal see them: one line, a hint, and an exit status by class."""
 
+import errno
+import os
 import sys
 import traceback
 
@@ -28,7 +30,7 @@ BROKEN_PIPE = 141  # 128 and the number of SIGPIPE
 
 EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.InvalidInputError: (2, "the call cannot be meant: an unknown option, an impossible value"),
-    errors.NotFoundError: (3, "no such store, job or revision"),
+    errors.NotFoundError: (3, "no such store, job, revision or file"),
     errors.ExistsError: (4, "what was to be made is there already"),
     errors.StaleError: (5, "somebody else was faster; try again"),
     errors.ConflictError: (6, "two edits cannot be joined"),
@@ -64,6 +66,7 @@ def exit_table() -> list[tuple[str, str]]:
         (PROBLEMS, "`verify` found something lost or wrong, `scan` a credential"),
         (ASIDE, "`sync` is done, and a state was put aside, is no state, or a file clashed: somebody should look"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
+        (BROKEN_PIPE, "who read the output went away, as `| head` does"),
     ]
     return [(str(status), meaning) for status, meaning in sorted(statuses)]
 
@@ -84,7 +87,10 @@ def report(error: BaseException, *, debug: bool) -> int:
     elif isinstance(error, errors.GitStateError):
         message, hint = error.message, error.hint
     elif isinstance(error, OSError):
-        message, hint = str(error), ""
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        name = error.filename if isinstance(error.filename, str) else ""
+        message = f"{name}: {reason}" if name else f"it could not be written or read: {reason}"
+        hint = "make room where the output goes" if error.errno in (errno.ENOSPC, errno.EDQUOT) and not name else ""
     else:
         message, hint = f"unexpected {type(error).__name__}: {error}", "--debug shows where"
     _say("error", message)

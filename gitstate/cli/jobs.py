@@ -64,17 +64,20 @@ def print_state(state: "CheckpointState") -> None:
 @click.command()
 @click.argument("job", shell_complete=complete_job)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also while the job is running: its next save brings it back.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 @stores.store_options
-def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
+def delete(job: str, yes: bool, force: bool, dry_run: bool, as_json: bool) -> None:
     """Delete JOB from the store. Its history stays, and `undelete` brings it back.
 
     Asks first on a terminal; does not ask elsewhere.
     """
     if not (yes or dry_run):
         confirm(f"Delete job {clean(job)}?")
-    before, revision = stores.change_job(job, lambda backend, job_id: _delete(backend, job_id, dry_run=dry_run))
+    before, revision = stores.change_job(
+        job, lambda backend, job_id: _delete(backend, job_id, force=force, dry_run=dry_run)
+    )
     way_back = stores.command("undelete", job)
     if as_json:
         facts = {"job": job, "event": "deleted", "revision": revision, "before": before, "after": None}
@@ -87,10 +90,17 @@ def delete(job: str, yes: bool, dry_run: bool, as_json: bool) -> None:
         note(f"To bring it back: {way_back}")
 
 
-async def _delete(backend: "GitStateBackend", job: str, *, dry_run: bool) -> tuple[dict[str, Any] | None, str | None]:
+async def _delete(
+    backend: "GitStateBackend", job: str, *, force: bool, dry_run: bool
+) -> tuple[dict[str, Any] | None, str | None]:
     """Delete a job; return how it stood, None where that cannot be read, and the commit, None in a dry run."""
+    from gitstate.backends.rewound import busy
+    from gitstate.backends.statuses import runs_here
+
     try:
         state = await backend.load(job)
+        if state is not None and runs_here(state) and not (force or dry_run):
+            raise busy(job, state.pid, "stop it first; or use --force: its next save then brings the job back")
         there, before = state is not None, _as_json(state)
     except StateCorruptionError:
         there, before = True, None

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import click
 
 from gitstate import clock
+from gitstate.words import counted
 
 __all__ = [
     "ago",
@@ -112,11 +113,6 @@ def ago(time: datetime) -> str:
 def seconds(duration: float | None) -> str:
     """Return a duration in seconds with one decimal; empty when there is none."""
     return "" if duration is None else f"{duration:.1f}"
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number of things: ``1 job``, ``2 jobs``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def short(revision: str | None) -> str:

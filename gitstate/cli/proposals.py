@@ -1,4 +1,4 @@
-"""The verbs for changes that somebody else shall look at first: propose, review, apply."""
+"""The verbs for changes that somebody else should look at first: propose, review, apply."""
 
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -7,10 +7,11 @@ import click
 
 from gitstate.cli import stores
 from gitstate.cli.completion import complete_proposal, complete_revision
-from gitstate.cli.diffs import diff_json
+from gitstate.cli.diffs import diff_json, format_options
 from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import clean, confirm, counted, moment, note, print_json, print_table, short
 from gitstate.cli.pager import paged
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from gitstate.backends.reviewing import Moved, ProposalReview
 
 __all__ = ["apply", "propose", "review"]
+
+_LISTED = 3  # so many jobs of a proposal are named in a row of the table
 
 
 @click.command()
@@ -36,7 +39,7 @@ __all__ = ["apply", "propose", "review"]
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object; the list as an array.")
 @stores.store_options
 def propose(name: str | None, at: str | None, delete: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Begin a proposal NAME: changes that somebody else shall look at first; without NAME, list the proposals.
+    """Begin a proposal NAME: changes that somebody else should look at first; without NAME, list the proposals.
 
     To git it is the branch proposals/NAME. Every verb changes the jobs there with --proposal NAME, and so does a commit
     with git; nothing of it counts before it is applied.
@@ -58,16 +61,8 @@ def propose(name: str | None, at: str | None, delete: bool, yes: bool, dry_run: 
 
 @click.command()
 @click.argument("name", shell_complete=complete_proposal)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "json", "patch", "unified"]),
-    default="text",
-    show_default=True,
-    help="How to show it, as `gitstate diff` has it.",
-)
-@click.option("--markdown", "form", flag_value="markdown", help="The same as --format markdown, for a pull request.")
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@format_options
+@click.option("--markdown", "form", flag_value="markdown", help="The same as --format markdown.")
 @click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
 @stores.store_options
 @paged()
@@ -166,7 +161,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _row(each: "Proposal") -> tuple[str, ...]:
-    jobs = ", ".join(each.jobs[:3]) + (", ..." if len(each.jobs) > 3 else "")
+    jobs = several(each.jobs, _LISTED)
     what = each.subject if each.ahead else "(empty, or merged)"
     return each.name, str(each.ahead), str(each.behind), moment(each.time), each.author, jobs, what
 

@@ -91,7 +91,7 @@ def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout
     from gitstate.backends.git import GitStateBackend
     from gitstate.store.remote.cloning import folder_for
 
-    path = folder or Path(folder_for(url))
+    path = stores.new_folder(folder) or Path(folder_for(url))
 
     async def work() -> "Store":
         with progress() as show:

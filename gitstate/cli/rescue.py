@@ -12,6 +12,7 @@ from gitstate.cli.output import clean, confirm, json_text, moment, note, print_f
 from gitstate.cli.pager import paged
 from gitstate.cli.rewind import change_options, done_json, force_option, tell
 from gitstate.errors import StateCorruptionError
+from gitstate.words import several
 
 if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
@@ -175,8 +176,7 @@ def drop(name: str, yes: bool, dry_run: bool, as_json: bool) -> None:
 
 
 def _row(each: "Rescue") -> tuple[str, ...]:
-    places = ", ".join(place or "the whole" for place in each.places[:_LISTED])
-    more = ", ..." if len(each.places) > _LISTED else ""
+    places = several([place or "the whole" for place in each.places], _LISTED)
     return (
         each.name,
         each.reason if each.is_job_there else f"{each.reason}; the job is gone",
@@ -184,7 +184,7 @@ def _row(each: "Rescue") -> tuple[str, ...]:
         each.progress or "",
         moment(each.time),
         each.author,
-        places + more,
+        places,
     )
 
 

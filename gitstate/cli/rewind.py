@@ -83,6 +83,10 @@ def restore(
     The rest stays as it is, and what follows from the sheets is made right: a completed job with open sheets is paused,
     for instance.
     """
+    if not (sheets or pointers):
+        raise click.UsageError(
+            "name what to restore: --sheets 5-9,12 or --pointer P; `gitstate rollback` brings all back"
+        )
     done = stores.change_job(
         job,
         lambda backend, job_id: backend.restore(

@@ -27,6 +27,7 @@ __all__ = [
     "command",
     "init",
     "looked_at",
+    "new_folder",
     "store_options",
     "use",
     "use_job",
@@ -205,6 +206,18 @@ def _configured(path: Path) -> str | None:
     return branch_named(path)
 
 
+def new_folder(named: Path | None) -> Path | None:
+    """Return where a store shall be made: the folder that is named, else the one that ``--store`` does; None: neither.
+
+    Raises:
+        click.UsageError: Both name one.
+    """
+    store = _settings().store
+    if named is not None and store is not None:
+        raise click.UsageError(f"both FOLDER and --store say where to: {str(named)!r} and {store!r}")
+    return named if store is None else Path(store)
+
+
 def looked_at() -> tuple[Path, str]:
     """Return what :func:`chosen` does; but where git started this process, it is the repository that git works on.
 
@@ -258,11 +271,11 @@ def _path() -> Path:
 
 
 @click.command()
-@click.argument("folder", default=".", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 @_branch_option
-def init(folder: Path, bare: bool, as_json: bool) -> None:
+def init(folder: Path | None, bare: bool, as_json: bool) -> None:
     """Make a store in FOLDER, the current one by default.
 
     Works where nothing, an empty folder or an empty repository is. A store that is there already stays as it is.
@@ -275,6 +288,7 @@ def init(folder: Path, bare: bool, as_json: bool) -> None:
 
     from gitstate.backends.git import GitStateBackend
 
+    folder = new_folder(folder) or Path()
     branch = _branch_of(folder)
 
     async def make() -> "tuple[Store, bool]":

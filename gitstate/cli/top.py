@@ -1,4 +1,4 @@
-"""A table of the jobs that run, with what happened last: live on a terminal, or once."""
+"""A table of the jobs that run, with what happened last: live on a terminal, or once, or as data."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,14 +11,15 @@ from gitstate.backends.git import GitStateBackend
 from gitstate.backends.states import laid_to_rest, updated_at
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.watching import NewCheckpoint
-from gitstate.cli.output import ago, clean, colour_of, note, print_table
+from gitstate.cli.history import checkpoint_json
+from gitstate.cli.output import ago, clean, colour_of, note, print_json, print_table
 from gitstate.errors import StateCorruptionError
 from gitstate.format import message
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["show_live", "show_once"]
+__all__ = ["show_json", "show_live", "show_once"]
 
 _EVERY = 0.5  # seconds between two pictures
 _WALKED = 2000  # newest commits in which the last checkpoints of jobs are looked for, once
@@ -73,7 +74,14 @@ class _Board:
 
     def rows(self) -> list[_Row]:
         """Return what the table shows, the job that was saved last first."""
-        return [self._row(state) for state in sorted(self._shown(), key=updated_at, reverse=True)]
+        return [self._row(state) for state in self._sorted()]
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return the same as data."""
+        return [self._facts(state) for state in self._sorted()]
+
+    def _sorted(self) -> list[Any]:
+        return sorted(self._shown(), key=updated_at, reverse=True)
 
     def _shown(self) -> Iterator[Any]:
         return (state for state in self._states.values() if self._every or state.status == JobStatus.RUNNING)
@@ -92,6 +100,21 @@ class _Board:
             ago=ago(updated_at(state) if last is None else last.time),
             process=clean(process),
         )
+
+    def _facts(self, state: Any) -> dict[str, Any]:
+        last = self._last.get(state.job_id)
+        done, total = state.get_progress()
+        return {
+            "id": state.job_id,
+            "status": state.status.value,
+            "completed_sheets": done,
+            "total_sheets": total,
+            "current_sheet": state.current_sheet,
+            "pid": state.pid,
+            "host": state.host,
+            "updated_at": updated_at(state).isoformat(),
+            "last": None if last is None else checkpoint_json(last),
+        }
 
     def _last_checkpoints(self, job_ids: set[str]) -> dict[str, Checkpoint]:
         """Return the last checkpoint of each job, of those that are among the newest commits and say so."""
@@ -117,6 +140,13 @@ async def show_once(backend: GitStateBackend, *, every: bool) -> None:
         ("job", "status", ">done", ">sheet", ">ago", "process", "last"),
         [(r.job_id, r.status, f"{r.done}/{r.total}", r.sheet, r.ago, r.process, r.event) for r in rows],
     )
+
+
+async def show_json(backend: GitStateBackend, *, every: bool) -> None:
+    """Print what the table shows as a JSON array."""
+    board = _Board(backend, every=every)
+    await board.fill()
+    print_json(board.facts())
 
 
 async def show_live(backend: GitStateBackend, *, every: bool) -> None:

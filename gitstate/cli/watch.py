@@ -39,15 +39,16 @@ def watch(job: str | None, since: str | None, limit: int | None, as_json: bool) 
 
 @click.command()
 @click.option("--all", "every", is_flag=True, help="Show the jobs that do not run as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array once, one object a job.")
 @stores.store_options
-def top(every: bool) -> None:
+def top(every: bool, as_json: bool) -> None:
     """Show the running jobs, with their progress and what happened last, until Ctrl-C.
 
     Where stdout is no terminal the table is printed once.
     """
-    from gitstate.cli.top import show_live, show_once
+    from gitstate.cli.top import show_json, show_live, show_once
 
-    show = show_live if is_screen(sys.stdout) else show_once
+    show = show_json if as_json else show_live if is_screen(sys.stdout) else show_once
 
     async def work(backend: "GitStateBackend") -> None:
         await show(backend, every=every)

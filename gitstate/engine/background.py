@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from gitstate.engine import files, folding, packs, refs
 from gitstate.engine.folding import Lock
@@ -60,16 +59,16 @@ def checkpoint(repository: Repository, journal: Journal, lock: Lock, *, patience
 
 def sync_records(repository: Repository, records: Collection[Record]) -> None:
     """Sync the packs that records are of, their folder, and the branches, wherever git keeps them."""
-    folder = repository.objects / "pack"
+    folder = repository.path("objects/pack")
     for name in _names(records):
         for suffix in (".pack", ".idx"):
-            _sync_file(folder / (name + suffix))  # one that is gone was joined with others, durably, by us or by git
+            _sync_file(f"{folder}/{name}{suffix}")  # one that is gone was joined with others, durably, by us or by git
     files.sync_directory(folder)
     for branch in {refs.target(repository, record.ref) for record in records}:
-        for path in (repository.common_dir / branch, repository.common_dir / "packed-refs"):
+        for path in (repository.path(branch), repository.path("packed-refs")):
             _sync_file(path)
-            if path.parent.is_dir():
-                files.sync_directory(path.parent)
+            if os.path.isdir(os.path.dirname(path)):
+                files.sync_directory(os.path.dirname(path))
 
 
 def _names(records: Iterable[Record]) -> set[str]:
@@ -86,7 +85,7 @@ def _join(repository: Repository, names: Iterable[str], lock: Lock) -> None:
                 folding.join(folder, shop, folding.Tier(bases, 2), lock)
 
 
-def _sync_file(path: Path) -> None:
+def _sync_file(path: str) -> None:
     with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
         files.sync_file(path)
 

@@ -28,6 +28,10 @@ class Source(Protocol):
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
         """Return the body of an object, checked against its id; raises CorruptionError."""
 
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """Return the bodies of several objects of a kind, in their order; raises as :meth:`read` does."""
+        return [self.read(object_id, kind) for object_id in ids]
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree; raises CorruptionError."""
 
@@ -41,13 +45,16 @@ class Source(Protocol):
 
 class Step(NamedTuple):
     """A commit on the line of first parents: its id and body, checked against it, and what it says; and the files in
-    which it differs from its first parent, by path, and whether they are there; None where nobody looked.
+    which it differs from its first parent, by path, and what they are now (None: gone); None where nobody looked.
+
+    ``folders`` are those with such files that are there, with their trees.
     """
 
     id: ObjectId
     body: bytes
     commit: Commit
-    files: Mapping[str, bool] | None
+    files: Mapping[str, ObjectId | None] | None
+    folders: Mapping[str, ObjectId]
 
 
 class Brought(NamedTuple):
@@ -102,6 +109,10 @@ class Engine(ABC):
         Raises:
             CorruptionError: The object is missing, damaged or of another kind; the message names it.
         """
+
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Source.read_all`."""
+        return [self.read(object_id, kind) for object_id in ids]
 
     @abstractmethod
     def tree(self, tree_id: ObjectId) -> Tree:

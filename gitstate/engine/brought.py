@@ -9,8 +9,6 @@ from gitstate.engine.objects import ObjectId, TreeEntry
 
 __all__ = ["arrivals"]
 
-_SUBMODULE = 0o16  # the kind of its mode
-
 
 def arrivals(source: Source, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
     """Yield each commit that some have in their history and others have not; of one tip, children before parents.
@@ -43,7 +41,7 @@ def _brought(source: Source, commit_id: ObjectId) -> list[Brought]:
 
 
 def _id(entry: TreeEntry | None) -> ObjectId | None:
-    return None if entry is None or entry.mode >> 12 == _SUBMODULE else entry.id
+    return None if entry is None or entry.is_submodule else entry.id
 
 
 def _ids(entry: TreeEntry | None) -> tuple[ObjectId, ...]:

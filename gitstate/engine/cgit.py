@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitstate.engine import files
 from gitstate.engine.base import Brought
@@ -28,6 +28,7 @@ from gitstate.errors import StorageError
 __all__ = [
     "OLDEST",
     "CGit",
+    "Changed",
     "GaveUpError",
     "arrivals",
     "beyond",
@@ -54,12 +55,24 @@ _SEVERAL = 500  # objects that are asked for at once
 _SAID = "stdout"
 _KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
 _MISSING = b" missing\n"
+_NOTHING = b"000000"  # the mode of what is not there
+_FOLDER = b"040000"
+_MODE_BEFORE, _MODE_AFTER, _ID_AFTER = slice(-97, -91), slice(-90, -84), slice(-42, -2)  # in a line of ``--raw``
 _NO_FILE = ("000000", "160000")  # the modes of nothing, and of a submodule
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
 class GaveUpError(Exception):
     """git was stopped because the caller wanted that."""
+
+
+class Changed(NamedTuple):
+    """The files in which a commit differs from its first parent, and what they are now (None: gone); and the folders
+    with such files that are there, with their trees.
+    """
+
+    files: dict[str, ObjectId | None]
+    folders: dict[str, ObjectId]
 
 
 @dataclass(frozen=True)
@@ -86,9 +99,11 @@ class CGit:
         # A path without the store's own, in which a name might have to be quoted.
         files.create(os.fspath(shop / "objects/info/alternates"), borrowed.encode("ascii") + b"\n", durable=False)
 
-    def pack_revisions(self, shop: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId]) -> Path:
-        """Pack what ``tips`` reach and ``known`` do not, with deltas of what those reach; return the file."""
-        command = ["pack-objects", "-q", "--revs", "--thin", "--stdout", "--delta-base-offset"]
+    def pack_revisions(self, shop: Path, tips: Iterable[ObjectId], known: Iterable[ObjectId], *, thin: bool) -> Path:
+        """Pack what ``tips`` reach and ``known`` do not, if it may be ``thin`` with deltas of what those reach; return
+        the file.
+        """
+        command = ["pack-objects", "-q", "--revs", "--stdout", "--delta-base-offset", *(["--thin"] if thin else [])]
         self._run(shop, command, "".join([*(f"{each}\n" for each in tips), *(f"^{each}\n" for each in known)]))
         return shop / _SAID
 
@@ -152,7 +167,8 @@ class CGit:
 
     def _wait(self, process: "subprocess.Popen[bytes]", command: str) -> None:
         if self.gently:
-            os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
+            with suppress(ProcessLookupError):  # it has ended, and has no priority any more on some systems
+                os.setpriority(os.PRIO_PROCESS, process.pid, _LOWEST)
         end = time.monotonic() + self.timeout
         while True:
             try:
@@ -202,10 +218,10 @@ def commits(objects: Path, start: ObjectId) -> Iterator[tuple[ObjectId, bytes]]:
             yield record[:40].decode("ascii"), record[41:]
 
 
-def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tuple[ObjectId, bytes, dict[str, bool]]]:
-    """Yield ids, bodies and files as :meth:`gitstate.engine.base.Engine.line` does; nothing where there is no git.
+def line(objects: Path, start: ObjectId, until: ObjectId | None) -> Iterator[tuple[ObjectId, bytes, Changed]]:
+    """Yield ids, bodies and changes as :meth:`gitstate.engine.base.Engine.line` does; nothing where there is no git.
 
-    It ends early when git cannot go on. Of a commit that is given, all files are.
+    It ends early when git cannot go on. Of a commit that is given, all of these are.
     """
     records = _changes(objects, [start] + ([f"^{until}"] if until else []))
     while several := list(islice(records, _SEVERAL)):
@@ -252,23 +268,28 @@ def _brought(told: str, path: bytes) -> Brought:
     return Brought(path.decode("utf-8", "surrogateescape"), after, tuple(filter(None, before)))
 
 
-def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, dict[str, bool]]]:
-    """Yield each commit on the line of first parents with the files that differ from the first parent's.
+def _changes(objects: Path, commits: list[str]) -> Iterator[tuple[ObjectId, Changed]]:
+    """Yield each commit on the line of first parents with what differs from the first parent's.
 
     A path may hold any byte but the one that ends it, so what a word is is told by where it stands.
     """
-    command = ["log", "--first-parent", "-m", "--name-status", "--no-renames", "-z", "--format=%x02%H", *commits]
-    commit_id, changed = "", dict[str, bool]()
+    form = ["--raw", "-t", "--no-abbrev", "--no-renames", "-z", "--format=%x02%H"]
+    command = ["log", "--first-parent", "-m", *form, *commits]
+    commit_id, changed = "", Changed({}, {})
     with suppress(OSError, StorageError):
         words = _said(objects, command)
         for word in words:
             if word.startswith(b"\x02"):
                 if commit_id:
                     yield commit_id, changed
-                commit_id, changed = word[1:].decode("ascii"), {}
-            else:
-                path = next(words, b"").decode("utf-8", "surrogateescape")
-                changed[path] = word.strip() != b"D"
+                commit_id, changed = word[1:].decode("ascii"), Changed({}, {})
+                continue
+            path = next(words, b"").decode("utf-8", "surrogateescape")
+            after = word[_MODE_AFTER]
+            if after == _FOLDER:
+                changed.folders[path] = word[_ID_AFTER].decode("ascii")
+            elif after != _NOTHING or word[_MODE_BEFORE] != _FOLDER:
+                changed.files[path] = None if after == _NOTHING else word[_ID_AFTER].decode("ascii")
         if commit_id:
             yield commit_id, changed
 

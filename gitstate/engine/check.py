@@ -3,7 +3,6 @@
 The rules are those of ``git fsck --strict``: https://git-scm.com/docs/git-fsck.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gitstate.engine import files
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId, RawEntry, raw_entries
 from gitstate.errors import CorruptionError
 
 __all__ = ["ObjectCheck", "Problem", "Severity", "commit_faults", "pack_problems", "tree_faults"]
@@ -40,14 +40,9 @@ class Problem:
     author: str = ""
 
 
-_Entry = tuple[bytes, bytes, bytes]  # mode, name, id
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 _MODES = {b"100644", b"100755", b"120000", b"40000", b"160000"}
-_DIRECTORY = {b"40000", b"040000"}
-_SUBMODULE = b"160000"
 _OLD_MODES = {b"040000", b"100664"}  # git reads them, and no longer writes them
 _NO_ID = bytes(20)
-_SUM = 20  # bytes of a checksum
 
 _ID = rb"[0-9a-f]{40}"
 _WHO = rb"[^<>\n]* <[^<>\n]*> (?:0|[1-9][0-9]{0,18}) [+-][0-9]{4}\n"
@@ -109,14 +104,18 @@ class ObjectCheck:
             body = self._read(tree_id, "tree", place)
             if body is None:
                 continue
-            entries: list[_Entry] = _ENTRY.findall(body)
+            entries = raw_entries(body)
             for fault, severity in _faults(entries, body, self._names):
                 self.problems.append(Problem("tree", place, fault, _MADE_WRONG, severity))
             for mode, name, object_id in entries:
-                if object_id in (trees if mode in _DIRECTORY else blobs) or mode == _SUBMODULE or object_id == _NO_ID:
+                if (
+                    object_id in (trees if mode in RAW_DIRECTORIES else blobs)
+                    or mode == RAW_SUBMODULE
+                    or object_id == _NO_ID
+                ):
                     continue
                 inner = f"{path}/{_text(name)}" if path else _text(name)
-                if mode in _DIRECTORY:
+                if mode in RAW_DIRECTORIES:
                     pending.append((inner, object_id))
                 else:
                     self._read(object_id, "blob", f"{inner} at {revision}")
@@ -135,15 +134,15 @@ class ObjectCheck:
 
 def tree_faults(body: bytes) -> Iterator[tuple[str, Severity]]:
     """Yield what is wrong with the body of a tree."""
-    return _faults(_ENTRY.findall(body), body, set())
+    return _faults(raw_entries(body), body, set())
 
 
-def _faults(entries: list[_Entry], body: bytes, good: set[bytes]) -> Iterator[tuple[str, Severity]]:
+def _faults(entries: list[RawEntry], body: bytes, good: set[bytes]) -> Iterator[tuple[str, Severity]]:
     """Yield what is wrong with a tree; ``good`` are names that are known as such, and learns new ones."""
     modes, names, ids = zip(*entries, strict=True) if entries else ((), (), ())
     if len(b"".join(modes)) + len(b"".join(names)) + 22 * len(entries) != len(body):
         yield "its bytes are no tree", "error"
-    keys = [name + b"/" if mode in _DIRECTORY else name for mode, name in zip(modes, names, strict=True)]
+    keys = [name + b"/" if mode in RAW_DIRECTORIES else name for mode, name in zip(modes, names, strict=True)]
     if keys != sorted(keys):
         yield "its entries are not in git's order", "error"
     different = set(names)
@@ -178,7 +177,7 @@ def pack_problems(folder: Path) -> Iterator[Problem]:
     for index in sorted(folder.glob("*.idx")):
         pack = index.with_suffix(".pack")
         try:
-            whole = [_is_whole(path) for path in (pack, index)]
+            whole = [files.is_sound_file(os.fspath(path)) for path in (pack, index)]
         except FileNotFoundError:
             if index.exists():  # else somebody's git repacked meanwhile
                 yield Problem("pack", f"objects/pack/{pack.name}", "it is missing, and its index is there", _LOST)
@@ -186,18 +185,6 @@ def pack_problems(folder: Path) -> Iterator[Problem]:
         for path, is_whole in zip((pack, index), whole, strict=True):
             if not is_whole:
                 yield Problem("pack", f"objects/pack/{path.name}", "it is not as it was written", _LOST)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a pack or an index ends with the checksum of what stands before."""
-    with path.open("rb") as file:
-        left = os.fstat(file.fileno()).st_size - _SUM
-        digest = hashlib.sha1(usedforsecurity=False)
-        while left > 0:
-            data = file.read(min(left, 1 << 20))
-            digest.update(data)
-            left -= len(data)
-        return file.read() == digest.digest()
 
 
 def _text(name: bytes) -> str:

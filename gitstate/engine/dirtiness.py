@@ -12,12 +12,10 @@ from pathlib import Path
 
 from gitstate.engine import files, gitindex
 from gitstate.engine.gitindex import GitIndex, IndexEntry
-from gitstate.engine.objects import DIRECTORY, ObjectId, Tree, TreeEntry
+from gitstate.engine.objects import DIRECTORY, LINK, ObjectId, Tree, TreeEntry
 
 __all__ = ["Hashed", "differs"]
 
-_SUBMODULE = 0o160000
-_LINK = 0o120000
 _ASSUMED = 0x8000  # in the flags: a person said that the file never changes
 _SIZE = 8  # where it stands in the numbers
 _CHUNK = 1 << 20  # bytes
@@ -79,7 +77,7 @@ def differs(
 
 def _is_changed(path: bytes, each: IndexEntry, written: int, hashed: Hashed, is_moved: _Moved, modes: bool) -> bool:
     mode, noted = each.entry.mode, each.stat
-    if mode == _SUBMODULE:
+    if each.entry.is_submodule:
         return is_moved(path, each.entry.id)
     try:
         found = os.lstat(path)
@@ -87,7 +85,7 @@ def _is_changed(path: bytes, each: IndexEntry, written: int, hashed: Hashed, is_
         return True
     if stat.S_IFMT(found.st_mode) != stat.S_IFMT(mode):
         return True
-    if mode != _LINK and modes and bool(found.st_mode & stat.S_IXUSR) != bool(mode & stat.S_IXUSR):
+    if mode != LINK and modes and bool(found.st_mode & stat.S_IXUSR) != bool(mode & stat.S_IXUSR):
         return True
     if gitindex.stat_numbers(found) == noted and noted[2] < written:
         return False

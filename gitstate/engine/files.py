@@ -5,8 +5,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
 
@@ -16,8 +15,10 @@ __all__ = [
     "create",
     "is_sound",
     "is_sound_file",
+    "only_read",
     "overwrite",
     "read",
+    "read_if_there",
     "remove",
     "storage_errors",
     "sync",
@@ -40,16 +41,22 @@ _HINTS = {
 }
 
 
-@contextmanager
-def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+class storage_errors:  # noqa: N801  # it is used as a function; one with `yield` takes five times as long, ten times a save
     """Raise what the operating system refuses as a :class:`StorageError` that names the file, else ``path``."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError) or isinstance(error, StorageError):
+            return
         names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-        name = " -> ".join(map(os.fsdecode, names)) or os.fspath(path)
+        name = " -> ".join(map(os.fsdecode, names)) or os.fspath(self._path)
         message = f"{name}: {os.strerror(error.errno) if error.errno else error}"
         if error.errno in _READ_ONLY:
             raise ReadOnlyError(
@@ -58,6 +65,12 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno in FULL:
             raise StorageFullError(message, cause=error, hint="make room on the disk, then try again") from error
         raise StorageError(message, cause=error, hint=_HINTS.get(error.errno or 0, "check the disk")) from error
+
+
+def only_read(folder: str | os.PathLike[str], error: ReadOnlyError) -> ReadOnlyError:
+    """Return the error that says of the store in a folder that it can be read, where something could not be written."""
+    message = f"the store in {os.fspath(folder)} can be read, but not written: {error.strerror}"
+    return ReadOnlyError(message, cause=error, hint=error.hint)
 
 
 def sync(fd: int) -> None:
@@ -108,17 +121,25 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
         raise
 
 
-def overwrite(path: str, data: bytes, *, durable: bool) -> None:
-    """Write a file in place; made if need be. Only for one that nobody reads."""
+def overwrite(path: str, data: bytes, *, durable: bool, alone: bool = False) -> os.stat_result | None:
+    """Write a file in place; made if need be. Only for one that nobody reads.
+
+    Returns:
+        What it was before; None: it has other names, which it must not have where it is ``alone``, and is as it was.
+    """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        before = os.fstat(fd)
+        if alone and before.st_nlink > 1:
+            return None
         write_all(fd, data)
-        if os.fstat(fd).st_size > len(data):
+        if before.st_size > len(data):
             os.ftruncate(fd, len(data))
         if durable:
             sync(fd)
     finally:
         os.close(fd)
+    return before
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
@@ -134,6 +155,14 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return b"".join(pieces)
     finally:
         os.close(fd)
+
+
+def read_if_there(path: str | os.PathLike[str]) -> bytes:
+    """Return the content of a file, nothing if there is none."""
+    try:
+        return read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def is_sound(data: bytes) -> bool:

@@ -134,10 +134,11 @@ def remove_leftovers(repository: Repository, name: str, lock: Lock) -> None:
     with suppress(FileNotFoundError):
         going = _NAMES.findall(files.read(folder / _GOING))
         with lock():
+            packs_folder = repository.objects / "pack"
+            there = set(os.listdir(packs_folder))
             for pack in map(os.fsdecode, going):
-                base = os.path.join(repository.objects, "pack", pack)
-                if not os.path.exists(base + ".idx"):
-                    _remove(base)
+                if pack + ".idx" not in there:
+                    _remove(os.path.join(packs_folder, pack), there)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -236,8 +237,9 @@ def replace(folder: Path, shop: Path, made: str, name: str, old: Sequence[str], 
 def forget(folder: Path, bases: Sequence[str]) -> int:
     """Remove packs; call it under the store's lock. Return how many."""
     _forget_multi_pack_index(folder, bases)
+    there = set(os.listdir(folder)) if bases else set()  # most packs have two of five files: writers wait for this
     for base in bases:
-        _remove(base)
+        _remove(base, there)
     return len(bases)
 
 
@@ -249,10 +251,14 @@ def _covers(made: str, base: str) -> bool:
         return False
 
 
-def _remove(base: str) -> None:
-    """Remove a pack that nobody needs, the index first, so that nobody new comes to read."""
+def _remove(base: str, there: set[str]) -> None:
+    """Remove a pack that nobody needs, the index first, so that nobody new comes to read; of its files those that are
+    there.
+    """
+    name = os.path.basename(base)
     for suffix in _SUFFIXES:
-        files.remove(base + suffix)
+        if name + suffix in there:
+            files.remove(base + suffix)
 
 
 def forget_stale_index(repository: Repository) -> bool:

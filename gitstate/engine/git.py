@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitstate.engine import cgit, files, locks, packs, refs, scratch, settling, upkeep
@@ -57,8 +58,6 @@ class GitEngine(Engine):
         self._background = Background(self._tidy, "gitstate-background")
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
-        with files.storage_errors(repository.common_dir):
-            self._who = Identity(repository)
         self._clean = False  # whether leftovers of the dead were looked for
         self._keep = ""
         self._holder = 0  # the thread that holds the lock
@@ -86,6 +85,10 @@ class GitEngine(Engine):
         """See :meth:`Engine.read`."""
         return self._reader.read(object_id, kind)
 
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Engine.read_all`."""
+        return self._reader.read_all(ids, kind)
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """See :meth:`Engine.tree`."""
         return self._reader.tree(tree_id)
@@ -108,7 +111,7 @@ class GitEngine(Engine):
             item = GitObject("commit", body)
             if item.id != commit_id:
                 raise CorruptionError(f"commit {commit_id} in {self._repository.objects} is damaged")
-            yield Step(commit_id, body, parse_commit(body), changed)
+            yield Step(commit_id, body, parse_commit(body), changed.files, changed.folders)
 
     def arrivals(self, tips: Sequence[ObjectId], without: Sequence[ObjectId]) -> Iterator[Arrival]:
         """See :meth:`Engine.arrivals`; C git finds them, if there is one and nothing is damaged."""
@@ -284,6 +287,12 @@ class GitEngine(Engine):
         """See :meth:`Engine.signature`."""
         return self._who.signature()
 
+    @cached_property
+    def _who(self) -> Identity:
+        """Who commits, which takes a third of the time to open a store; who only reads need not know."""
+        with files.storage_errors(self._repository.common_dir):
+            return Identity(self._repository)
+
     def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with all that is derived or transient, and mend it if asked to.
 
@@ -338,10 +347,7 @@ class GitEngine(Engine):
             common = self._repository.common_dir
             if files.can_write(self._private if self._private.exists() else common):
                 raise
-            message = f"the store in {common} can be read, but not written: {error.strerror}"
-            raise ReadOnlyError(
-                message, cause=error, hint="check who owns it, its permissions and its mount"
-            ) from error
+            raise files.only_read(common, error) from error
 
     def _may_be_at(self, commit_id: ObjectId, ref: str = "") -> bool:
         """Whether the branch, or another ref, stands at a commit, as far as we know."""

@@ -86,7 +86,7 @@ class Hook:
         with files.storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if standing == "missing" and os.path.lexists(self.path):
-                if os.path.lexists(self.before):
+                if os.path.lexists(self.before) and not self._is_kept():
                     raise ExistsError(
                         f"{self.path} is there, and so is {self.before.name}, which was there before gitstate's",
                         hint="remove or join them: one of them can be kept",
@@ -112,8 +112,12 @@ class Hook:
         """Give a hook of other people's the other name; it is never without one, so that it goes on to be there."""
         if self.path.is_symlink():
             os.replace(self.path, self.before)  # a link to a link would do, but not on each system
-        else:
+        elif not self._is_kept():
             os.link(self.path, self.before)
+
+    def _is_kept(self) -> bool:
+        """Whether a hook of other people's has both names: who gave it the second one was killed."""
+        return self.before.exists() and not self.path.is_symlink() and self.path.samefile(self.before)
 
     def _refuse_edited(self, standing: Standing, force: bool, what: str) -> None:
         if standing == "edited" and not force:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dulwich.config import StackedConfig
 
 from gitstate.engine.objects import Signature
-from gitstate.engine.repository import Repository, read_configuration, user_configuration
+from gitstate.engine.repository import Repository, configuration, user_configuration
 
 __all__ = ["Identity"]
 
@@ -18,9 +18,7 @@ class Identity:
     """The name and address that commits bear; read once, for as long as the repository stays open."""
 
     def __init__(self, repository: Repository) -> None:
-        stack = StackedConfig(user_configuration())
-        with suppress(FileNotFoundError):  # git works without one
-            stack.backends.insert(0, read_configuration(repository.common_dir / "config"))
+        stack = StackedConfig([configuration(repository), *user_configuration()])
         self._name = _first("GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME") or _get(stack, b"name") or _user()
         self._email = (
             _first("GIT_COMMITTER_EMAIL", "GIT_AUTHOR_EMAIL")

@@ -46,6 +46,11 @@ class IndexEntry:
         return bool(self.extended & _SKIP_WORKTREE)
 
     @property
+    def is_undecided(self) -> bool:
+        """Whether it is one side of a merge that is not decided."""
+        return bool(self.flags & STAGE)
+
+    @property
     def is_intended(self) -> bool:
         """Whether a person only means to add the file (``git add -N``), and no tree has it."""
         return bool(self.extended & INTENDED)

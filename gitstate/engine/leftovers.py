@@ -3,10 +3,9 @@
 import os
 from collections.abc import Iterator
 
-from gitstate.engine import files, packs, scratch, upkeep
+from gitstate.engine import files, locks, packs, scratch, upkeep
 from gitstate.engine.check import Problem
 from gitstate.engine.journal import Journal
-from gitstate.engine.locks import doubles, is_left, is_of_the_dead
 from gitstate.engine.repository import Repository
 from gitstate.engine.settling import DAMAGED
 
@@ -23,12 +22,11 @@ def look(repository: Repository, journal: Journal) -> Iterator[Problem]:
         yield Problem("leftover", f"objects/{name}", "a dead process left it", _GOES, "warning")
     for name in scratch.leftovers(repository):
         yield Problem("leftover", f"gitstate/{name}", "a dead process left it", _GOES, "warning")
-    for name in sorted(os.listdir(repository.private)):
-        if name.startswith("own-") and is_left(repository.private / name):
-            yield Problem("leftover", f"gitstate/{name}", "a dead process left it", _GOES, "warning")
+    for name in locks.leftovers(repository.private):
+        yield Problem("leftover", f"gitstate/{name}", "a dead process left it", _GOES, "warning")
     common, branch = repository.common_dir, f"{repository.common_dir / repository.ref}.lock"
-    left = {path for path, _ in doubles(repository.private, common / "refs") if path.endswith(".lock")}
-    for path in sorted(left | ({branch} if is_of_the_dead(repository.private, branch) else set())):
+    left = {path for path, _ in locks.doubles(repository.private, common / "refs") if path.endswith(".lock")}
+    for path in sorted(left | ({branch} if locks.is_of_the_dead(repository.private, branch) else set())):
         yield Problem("leftover", os.path.relpath(path, common), "a dead process left it", _GOES, "warning")
     aside = repository.private / DAMAGED
     if aside.is_dir():

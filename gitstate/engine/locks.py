@@ -6,9 +6,9 @@ store's lock, a lock file that is one of them was left by a dead process. Any ot
 """
 
 import fcntl
-import itertools
 import os
 import random
+import secrets
 import threading
 import time
 import weakref
@@ -28,9 +28,9 @@ __all__ = [
     "doubles",
     "hold",
     "is_held",
-    "is_left",
     "is_of_ours",
     "is_of_the_dead",
+    "leftovers",
     "let_go",
     "remove_leftovers",
     "settle_doubles",
@@ -42,9 +42,8 @@ _FILE_WAIT = 0.05  # seconds, at most, between two tries of a lock file: people 
 _PID_WIDTH = 12
 _OWN = "own-"
 _RING = "ring-"
+_TARGETS = 64  # of which is known where they stand in the ring; to look takes eight calls of the system
 _RING_SIZE = 8  # so many changes later a file is used again: whoever opened it when it had the name has read it by then
-
-_numbers = itertools.count(1)
 
 
 class StoreLock:
@@ -297,8 +296,9 @@ class LockFile:
         self._target = os.fspath(target)
         self._lock = self._target + ".lock"
         self._private = private
-        self._own = f"{private}/{_OWN}{os.getpid()}-{next(_numbers)}"
-        self._recycled = recycle and _recycled(private)
+        # At random: in a container every process may have the number of one that died and left such a file.
+        self._own = f"{private}/{_OWN}{secrets.token_hex(8)}"
+        self._recycles = recycle
         self._content = content
         self._timeout = timeout
         self._pause = pause
@@ -306,9 +306,10 @@ class LockFile:
         self._held = False
 
     def __enter__(self) -> Self:
-        if self._recycled:
-            self._own = self._recycled
-            files.overwrite(self._own, self._content, durable=self._durable)
+        used_again = _used_again(self._private, self._target, self._content, self._durable) if self._recycles else None
+        self._recycles = used_again is not None
+        if used_again is not None:
+            self._own = used_again
         else:
             remove_leftovers(self._private)
             files.create(self._own, self._content, durable=self._durable)
@@ -332,14 +333,16 @@ class LockFile:
             files.sync_directory(os.path.dirname(self._target))
 
     def _let_go(self) -> None:
-        if not self._recycled:
+        if not self._recycles:
             files.remove(self._own)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._held:
-            os.unlink(self._lock)  # first: while the private file is there, the lock can be told from a living git's
+            # First: while the private file is there, the lock can be told from a living git's. A person may remove it.
+            with suppress(FileNotFoundError):
+                os.unlink(self._lock)
             self._let_go()
 
     def _link(self) -> None:
@@ -390,9 +393,13 @@ def remove_leftovers(private: Path) -> None:
 
     One that has a second name stays: either that is a lock to be recognised, or the live target, until its next change.
     """
-    for entry in _private_files(private, _OWN):
-        if is_left(entry.path):
-            files.remove(entry.path)
+    for name in leftovers(private):
+        files.remove(private / name)
+
+
+def leftovers(private: Path) -> list[str]:
+    """Return the names of what :func:`remove_leftovers` removes."""
+    return sorted(entry.name for entry in _private_files(private, _OWN) if _is_left(entry.path))
 
 
 def settle_doubles(private: Path, folder: Path) -> None:
@@ -409,7 +416,7 @@ def doubles(private: Path, folder: Path) -> list[tuple[str, str]]:
     """Return the files below a folder that are private files of ours as well, each with that, as
     :func:`settle_doubles` finds them.
     """
-    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not is_left(entry.path)}
+    own = {_identity(entry.stat()): entry.path for entry in _private_files(private, _OWN) if not _is_left(entry.path)}
     found: list[tuple[str, str]] = []
     for here, _, names in os.walk(folder) if own else ():
         for name in names:
@@ -424,7 +431,7 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def is_left(path: str | os.PathLike[str]) -> bool:
+def _is_left(path: str) -> bool:
     """Whether a private file is nobody's lock or target; under the store's lock, a dead process left it."""
     return os.stat(path).st_nlink == 1
 
@@ -434,15 +441,46 @@ def _private_files(private: str | os.PathLike[str], prefix: str | tuple[str, ...
         return [entry for entry in entries if entry.name.startswith(prefix)]
 
 
-def _recycled(private: Path) -> str | None:
-    """Return the private file of the ring that nothing else is linked to for the longest time, if there is one."""
-    found: list[tuple[int, str]] = []
-    for number in range(_RING_SIZE):
+def _used_again(private: Path, target: str, content: bytes, durable: bool) -> str | None:
+    """Return the private file of the ring that was not the target for the longest time, with its new content.
+
+    None: each has a second name.
+    """
+    for choose in (_following, _longest_free):
+        number = choose(private, target)
         path = f"{private}/{_RING}{number}"
-        try:
-            stat = os.stat(path)
-        except FileNotFoundError:
+        if number is not None and (written := files.overwrite(path, content, durable=durable, alone=True)) is not None:
+            if len(_turns) > _TARGETS:
+                _turns.clear()
+            _turns[target] = number, written.st_ino
             return path
+    return None
+
+
+_turns: dict[str, tuple[int, int]] = {}
+"""The number of the file that this process made a target of last, and its inode."""
+
+
+def _following(_: Path, target: str) -> int | None:
+    """Return the number of the file whose turn it is; None where somebody changed the target since we did."""
+    number, inode = _turns.get(target, (0, -1))
+    try:
+        return (number + 1) % _RING_SIZE if os.stat(target).st_ino == inode else None
+    except FileNotFoundError:
+        return None
+
+
+def _longest_free(private: Path, _: str) -> int | None:
+    """Return the number of the file of the ring that nothing else is linked to for the longest time, if there is one.
+
+    One that is not there is as good as any.
+    """
+    found: list[tuple[int, int]] = []
+    for number in range(_RING_SIZE):
+        try:
+            stat = os.stat(f"{private}/{_RING}{number}")
+        except FileNotFoundError:
+            return number
         if stat.st_nlink == 1:  # neither the target, nor a lock, nor in somebody's copy of hard links
-            found.append((stat.st_mtime_ns, path))
+            found.append((stat.st_mtime_ns, number))
     return min(found)[1] if found else None

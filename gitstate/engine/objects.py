@@ -9,22 +9,29 @@ import re
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from gitstate.errors import CorruptionError
 
 __all__ = [
     "DIRECTORY",
+    "EXECUTABLE",
     "FILE",
+    "LINK",
+    "RAW_DIRECTORIES",
+    "RAW_SUBMODULE",
+    "SUBMODULE",
     "Commit",
     "GitObject",
     "Kind",
     "ObjectId",
+    "RawEntry",
     "Signature",
     "Tree",
     "TreeEntry",
     "parse_commit",
     "parse_tree",
+    "raw_entries",
 ]
 
 ObjectId = str
@@ -34,8 +41,23 @@ Kind = Literal["blob", "tree", "commit"]
 
 _HINT = "git itself would not have made it; `git fsck` tells more"
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0.{20}", re.DOTALL)  # of a tree
+
 FILE = 0o100644
+EXECUTABLE = 0o100755
+LINK = 0o120000
 DIRECTORY = 0o040000
+SUBMODULE = 0o160000
+
+RAW_DIRECTORIES = (b"40000", b"040000")
+"""A directory's mode as trees have it: some programs write a zero before it."""
+
+RAW_SUBMODULE = b"%o" % SUBMODULE
+
+RawEntry = tuple[bytes, bytes, bytes]
+"""Mode, name and id of an entry, as a tree has them."""
+
+_RAW_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,13 @@ class GitObject:
     body: bytes
     tree: "Tree | None" = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def named(cls, object_id: ObjectId, kind: Kind, body: bytes) -> "GitObject":
+        """Return an object whose id is known."""
+        item = cls(kind, body)
+        item.__dict__["id"] = object_id
+        return item
+
     @cached_property
     def id(self) -> ObjectId:
         """The object's id."""
@@ -54,8 +83,7 @@ class GitObject:
         ).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(NamedTuple):
     """What a name in a tree stands for: a mode, as git writes it, and an object."""
 
     mode: int
@@ -65,6 +93,16 @@ class TreeEntry:
     def is_directory(self) -> bool:
         """Whether the entry is another tree."""
         return self.mode == DIRECTORY
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the entry is a file, be it that somebody made it executable."""
+        return self.mode in (FILE, EXECUTABLE)
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether the entry is a commit of another repository; there is no object of it here."""
+        return self.mode == SUBMODULE
 
 
 class Tree(Mapping[str, TreeEntry]):
@@ -102,6 +140,10 @@ class Tree(Mapping[str, TreeEntry]):
         end = self.body.index(b"\0", space) + 1
         return TreeEntry(int(self.body[start:space], 8), self.body[end : end + 20].hex())
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the entry of a name, or the default; often asked, so without the detour of an error."""
+        return self[name] if name in self._starts else default
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._starts)
 
@@ -110,7 +152,10 @@ class Tree(Mapping[str, TreeEntry]):
 
     def items(self) -> ItemsView[str, TreeEntry]:
         """Return all names and entries, read at once."""
-        return {name: self[name] for name in self._starts}.items()
+        found = [TreeEntry(int(mode, 8), each.hex()) for mode, _, each in raw_entries(self.body)]
+        if len(found) != len(self._starts):  # a name stands there twice
+            return {name: self[name] for name in self._starts}.items()
+        return dict(zip(self._starts, found, strict=True)).items()
 
     def __contains__(self, name: object) -> bool:
         return name in self._starts
@@ -155,18 +200,17 @@ def parse_tree(body: bytes, tree_id: ObjectId = "") -> Tree:
     """
     starts: dict[str, int] = {}
     start = 0
-    try:
-        while start < len(body):
-            space = body.index(b" ", start)
-            end = body.index(b"\0", space)
-            int(body[start:space], 8)
-            if end + 21 > len(body):
-                raise ValueError("an entry is cut short")
-            starts[body[space + 1 : end].decode("utf-8", "surrogateescape")] = start
-            start = end + 21
-    except ValueError as error:
-        raise CorruptionError(f"tree {tree_id}: its bytes are no tree: {error}", hint=_HINT) from error
+    for mode, name in _ENTRY.findall(body):
+        starts[name.decode("utf-8", "surrogateescape")] = start
+        start += len(mode) + len(name) + 22
+    if start != len(body):  # something lies between two entries, or behind the last one
+        raise CorruptionError(f"tree {tree_id}: its bytes are no tree", hint=_HINT)
     return Tree(body, starts)
+
+
+def raw_entries(body: bytes) -> list[RawEntry]:
+    """Return the entries in the body of a tree, in the order that they have; what is none is passed over."""
+    return _RAW_ENTRY.findall(body)
 
 
 def _name_bytes(name: str) -> bytes:
@@ -212,7 +256,9 @@ class Commit:
         """Return the object of this commit."""
         lines = [b"tree " + self.tree.encode()]
         lines += [b"parent " + parent.encode() for parent in self.parents]
-        lines += [b"author " + self.author.to_bytes(), b"committer " + self.committer.to_bytes()]
+        wrote = self.author.to_bytes()
+        made = wrote if self.committer is self.author else self.committer.to_bytes()
+        lines += [b"author " + wrote, b"committer " + made]
         return GitObject("commit", b"\n".join(lines) + b"\n\n" + self.message)
 
 

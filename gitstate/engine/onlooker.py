@@ -17,7 +17,7 @@ from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.graph import read as read_commit
 from gitstate.engine.objects import DIRECTORY, GitObject, Kind, ObjectId, Tree, TreeEntry
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import BRANCHES, REMOTES, TAGS, Repository
 from gitstate.engine.staging import Staging
 from gitstate.errors import CorruptionError, RevisionNotFoundError
 
@@ -27,9 +27,8 @@ _ID = re.compile(r"[0-9a-f]{40}")
 _PREFIX = re.compile(r"[0-9a-f]{4,39}")
 _STEP = re.compile(r"(.*?)([~^])(\d*)", re.DOTALL)
 _NAME = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
-_PLACES = ("refs/", "refs/tags/", "refs/heads/", "refs/remotes/")  # where git looks for a name, in this order
-_STAGES = 0x3000  # in the flags of an entry of the index: a side of a merge that is not decided
-_TO_BE_ADDED = 0x2000  # in the extended flags: `git add -N`, no part of a commit yet
+_LONGEST = 300  # characters of a name
+_PLACES = ("refs/", TAGS, BRANCHES, REMOTES)  # where git looks for a name, in this order
 
 
 class Onlooker(Source):
@@ -100,6 +99,8 @@ class Onlooker(Source):
         Raises:
             RevisionNotFoundError: None is meant, or several are.
         """
+        if len(name) > _LONGEST:
+            raise RevisionNotFoundError(f"there is no revision whose name has {len(name):,} characters")
         step = _STEP.fullmatch(name)
         if step is None:
             return self._named(name)
@@ -158,7 +159,7 @@ def staged(index: GitIndex, below: Source) -> tuple[ObjectId, Source]:
     source = Staging(below)
     top: dict[str, Any] = {}
     for path, item in index.items():
-        if item.flags & _STAGES or item.extended & _TO_BE_ADDED:
+        if item.is_undecided or item.is_intended:
             continue
         *folders, name = path.split("/")
         place = top
@@ -174,7 +175,7 @@ def staged(index: GitIndex, below: Source) -> tuple[ObjectId, Source]:
 
 def is_conflicted(index: GitIndex) -> list[str]:
     """Return the paths of an index that a merge left undecided."""
-    return sorted({path for path, item in index.items() if item.flags & _STAGES}) if index.conflicted else []
+    return sorted({path for path, item in index.items() if item.is_undecided}) if index.conflicted else []
 
 
 def _build(folder: Mapping[str, Any], source: Staging) -> ObjectId:

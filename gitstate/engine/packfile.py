@@ -9,10 +9,7 @@ from pathlib import Path
 from gitstate.engine import files, packs
 from gitstate.engine.packs import PackKind
 
-__all__ = ["KINDS", "PackFile"]
-
-KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
-"""The kinds of objects by name, and their numbers in packs."""
+__all__ = ["PackFile"]
 
 _HEADER = struct.Struct(">4sII")
 _CHUNK = 1 << 20  # bytes

@@ -5,9 +5,9 @@ Settings are read and written by the person's own git, which keeps all else in a
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -70,10 +70,7 @@ class Block:
         if self.path.is_symlink():
             raise UnsupportedError(f"{self.path} is a link, which git does not follow", hint="make it a file")
         with files.storage_errors(self.path):
-            try:
-                return files.read(self.path)
-            except FileNotFoundError:
-                return b""
+            return files.read_if_there(self.path)
 
     def _find(self, content: bytes) -> re.Match[bytes] | None:
         found = _BLOCK.search(content)
@@ -87,16 +84,13 @@ class Block:
 
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write a file beside its place and move it there; it keeps its permissions, unless others are given."""
-    if mode is None:
-        mode = os.stat(path).st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    fd, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    if mode is None and path.exists():
+        mode = os.stat(path).st_mode & 0o777
+    new = f"{path.parent}/.{path.name}.{secrets.token_hex(8)}"
+    files.create(new, content, mode=0o666 if mode is None else mode & 0o600)  # a new one as the umask has it
     try:
-        try:
-            files.write_all(fd, content)
-            os.fchmod(fd, mode)
-            files.sync(fd)
-        finally:
-            os.close(fd)
+        if mode is not None:
+            os.chmod(new, mode)
         os.replace(new, path)
     except BaseException:
         files.remove(new)
@@ -187,9 +181,3 @@ def _run(arguments: list[str], folder: Path) -> "subprocess.CompletedProcess[byt
         )
     except subprocess.TimeoutExpired as error:
         raise StorageError(f"`git {arguments[0]}` took more than {_TIMEOUT:g} s") from error
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

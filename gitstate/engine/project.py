@@ -7,18 +7,15 @@ import os
 import re
 from pathlib import Path
 
-from dulwich.config import ConfigFile
-
 from gitstate.engine import dirtiness, files, graph, refs
 from gitstate.engine.objects import Commit, ObjectId
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository, find_store, locate, read_configuration
+from gitstate.engine.repository import Repository, configuration, find_store, is_true, locate, setting
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, UnsupportedError
 
 __all__ = ["Project"]
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
-_FALSE = {b"false", b"no", b"off", b"0"}
 
 
 class Project:
@@ -51,9 +48,9 @@ class Project:
             if repository is None:
                 raise InvalidInputError(f"{path} lies in no git repository", hint="name the folder of the project")
             project = cls(repository)
-            config = project._config()
+            config = configuration(repository)
             for name, wanted in ((b"objectformat", b"sha1"), (b"refstorage", b"files")):
-                found = _get(config, b"extensions", name, wanted)
+                found = setting(config, (b"extensions",), name, wanted)
                 if found.lower() != wanted:
                     what = f"{name.decode()} = {found.decode('utf-8', 'replace')}"
                     raise UnsupportedError(f"{folder} uses git's extension {what}", hint="name no code for this store")
@@ -86,13 +83,13 @@ class Project:
         if self._repository.worktree is None:
             return False
         try:
-            config = self._config()
+            config = configuration(self._repository)
             if self._tree is None or self._tree[0] != head:
                 self._tree = head, self.commit(head).tree
             linked = self._repository.git_dir != self._repository.common_dir
-            place = b"" if linked else _get(config, b"core", b"worktree", b"")
+            place = b"" if linked else setting(config, (b"core",), b"worktree")
             folder = self._repository.git_dir / os.fsdecode(place) if place else self._repository.worktree
-            modes = _get(config, b"core", b"filemode", b"true").lower() not in _FALSE
+            modes = is_true(setting(config, (b"core",), b"filemode", b"true"))
             index = self._repository.git_dir / "index"
             return dirtiness.differs(index, folder, self._tree[1], self._hashed, self._is_moved, modes=modes)
         except (GitStateError, OSError, ValueError):
@@ -128,20 +125,6 @@ class Project:
         """Whether a submodule stands at another commit; one that is not there is as git left it."""
         found = locate(Path(os.fsdecode(path)), "")
         return found is not None and Project(found).head() != commit_id
-
-    def _config(self) -> ConfigFile:
-        path = self._repository.common_dir / "config"
-        try:
-            return read_configuration(path)
-        except FileNotFoundError:
-            return ConfigFile()
-
-
-def _get(config: ConfigFile, section: bytes, name: bytes, default: bytes) -> bytes:
-    try:
-        return config.get((section,), name)
-    except KeyError:
-        return default
 
 
 def _signs(path: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from gitstate.engine.journal import Journal
 from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import REMOTES, Repository
 from gitstate.errors import StaleError
 
 __all__ = ["RefMove", "begin", "clear", "clear_indexes", "done", "finish_refs", "is_pending", "pending"]
@@ -136,8 +136,7 @@ def clear_indexes(repository: Repository, names: Iterable[str]) -> None:
                 if index.changed:
                     for name, _ in list(index.racy()):
                         index.distrust(name)
-                    with open(f"{path}.lock", "wb") as stream:
-                        stream.write(index.to_bytes())
+                    files.overwrite(f"{path}.lock", index.to_bytes(), durable=True)
                     lock.replace()
 
 
@@ -173,7 +172,7 @@ def finish_refs(repository: Repository, moves: Sequence[RefMove], who: Signature
     loose = [move.ref for move in moves if os.path.isfile(repository.path(move.ref))]
     refs.unpack(repository, loose)  # the older value is in there
     deleted = {move.ref for move in moves if move.after is None}
-    for name in set(refs.names(repository, "refs/remotes/")):
+    for name in set(refs.names(repository, REMOTES)):
         with suppress(FileNotFoundError):
             if refs.target(repository, name) in deleted - {name}:
                 os.unlink(repository.path(name))  # which remote branch is the first one: it is here no more
@@ -201,7 +200,7 @@ def clear(
     there = {move.ref: move.after for move in moves if move.after is not None}
     heads = {}
     for git_dir, _ in roots.worktrees(repository):
-        content = files.read(git_dir / "HEAD")
+        content = files.read_if_there(git_dir / "HEAD")
         head = os.fsdecode(content[5:].strip()) if content.startswith(b"ref: ") else ""
         heads[os.fspath(git_dir / "logs" / "HEAD")] = there.get(head)
         is_ours = head in there or (git_dir == repository.common_dir and not upkeep.is_guest(repository))

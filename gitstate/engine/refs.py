@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from gitstate.engine import files, reflog
 from gitstate.engine.locks import LockFile
@@ -17,6 +16,7 @@ from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StaleError, UnsupportedError
 
 __all__ = [
+    "BESIDE",
     "any_ref",
     "checked_out",
     "create",
@@ -33,6 +33,11 @@ __all__ = [
     "target",
     "unpack",
 ]
+
+BESIDE = (
+    "choose an empty folder, or name a branch to keep state on, such as gitstate: `gitstate init --branch gitstate`"
+)
+"""What to do where a repository is a project's."""
 
 _ID = re.compile(rb"[0-9a-f]{40}\n?")
 _DEPTH = 5  # of symbolic refs, as in git
@@ -98,22 +103,15 @@ def checked_out(repository: Repository, ref: str) -> str | None:
     common, main = repository.common_dir, repository.worktree
     if repository.git_dir != common:  # this one is linked
         main = common.parent if common.name == ".git" else None
-    if main is not None and _read_if_there(common / "HEAD").strip() == wanted:
+    if main is not None and files.read_if_there(common / "HEAD").strip() == wanted:
         return str(main)
     linked = common / "worktrees"
     for name in sorted(os.listdir(linked)) if linked.is_dir() else []:
-        if _read_if_there(linked / name / "HEAD").strip() == wanted:
-            link = os.fsdecode(_read_if_there(linked / name / "gitdir").strip())
+        if files.read_if_there(linked / name / "HEAD").strip() == wanted:
+            link = os.fsdecode(files.read_if_there(linked / name / "gitdir").strip())
             if link and os.path.exists(inner := os.path.normpath(linked / name / link)):
                 return os.path.dirname(inner)
     return None
-
-
-def _read_if_there(path: Path) -> bytes:
-    try:
-        return files.read(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return b""
 
 
 def any_ref(repository: Repository) -> str | None:
@@ -131,7 +129,7 @@ def refuse_a_project(repository: Repository) -> None:
     if other is not None:
         raise UnsupportedError(
             f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",
-            hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+            hint=BESIDE,
         )
 
 
@@ -143,7 +141,7 @@ def names(repository: Repository, below: str = "refs/") -> Iterator[str]:
     for folder, folders, found in os.walk(repository.common_dir / below):
         folders.sort()  # else it is another order on each file system
         for name in sorted(found):
-            if not name.endswith(".lock"):
+            if not name.endswith(".lock") and not name.startswith("."):  # what file systems and file managers leave
                 yield os.path.relpath(os.path.join(folder, name), repository.common_dir)
 
 
@@ -175,19 +173,24 @@ def swap(
         BusyError: A living git holds its lock file; the message names it.
         UnsupportedError: Another ref's name stands in the way (``a`` and ``a/b``).
     """
-    ref, current = _resolve(repository, ref)
-    if current is None:
-        _make_way(repository, ref)
-    else:
-        _make_folder(repository, ref)
-    target = repository.path(ref)
     content = new.encode() + b"\n"
-    with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
-        current = read(repository, ref)
-        if current != expected:
-            raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
-        with _logged(repository, ref, current, new, who, note):
-            lock.replace()
+    while (
+        True
+    ):  # the branch that a symbolic ref points to takes its place; the lock comes first, and one look is enough
+        if expected is None:
+            _make_way(repository, ref)
+        else:
+            _make_folder(repository, ref)
+        target = repository.path(ref)
+        with LockFile(repository.private, target, content, timeout=timeout, durable=durable, recycle=True) as lock:
+            name, current = _resolve(repository, ref)
+            if name == ref:
+                if current != expected:
+                    raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
+                with _logged(repository, ref, current, new, who, note):
+                    lock.replace()
+                return
+        ref = name
 
 
 def create(repository: Repository, ref: str, new: ObjectId, *, timeout: float = 10.0) -> None:
@@ -309,9 +312,8 @@ def _make_way(repository: Repository, ref: str) -> None:
 
 def _make_folder(repository: Repository, ref: str) -> None:
     """Make the folder of a ref, durably, if it is not there: git removes that of refs that it packs."""
-    if not os.path.isdir(
-        os.path.dirname(repository.path(ref))
-    ):  # asked by every save: a path of pathlib's takes longer
+    # Asked by every save: a path of pathlib's takes longer.
+    if not os.path.isdir(os.path.dirname(repository.path(ref))):
         target = repository.common_dir / ref
         target.parent.mkdir(parents=True, exist_ok=True)
         for folder in target.relative_to(repository.common_dir).parents:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dulwich.config import ConfigFile
 
 from gitstate.engine import configtext, files, refs, settings
-from gitstate.engine.repository import Repository, is_branch_name, read_configuration
+from gitstate.engine.repository import REMOTES, SEEN, Repository, configuration, is_branch_name
 from gitstate.engine.settings import remote_names
 from gitstate.engine.wire import addresses
 from gitstate.engine.wire.usersettings import UserSettings
@@ -35,7 +35,7 @@ class Remote(NamedTuple):
 
 def tracking(name: str) -> tuple[str, str]:
     """Return the prefixes of the refs that say where a remote was when it was seen last."""
-    return f"refs/remotes/{name}/", f"refs/gitstate/remotes/{name}/"
+    return f"{REMOTES}{name}/", f"{SEEN}{name}/"
 
 
 def all_remotes(repository: Repository) -> list[Remote]:
@@ -175,16 +175,16 @@ def _remove_refs(repository: Repository, name: str, others: list[str]) -> None:
 
 
 def _unknown(name: str, known: set[str]) -> NotFoundError:
-    told = f"there are {', '.join(sorted(known))}" if known else "there are none"
     return NotFoundError(
-        f"there is no remote {name!r}: {told}", hint="`gitstate remote add` makes one; an address can stand for one"
+        f"there is no remote {name!r}",
+        hint=f"the remotes: {', '.join(sorted(known)) or 'none'}; `gitstate remote add` makes one, and an address or "
+        "a path can stand for one",
     )
 
 
 def _read(repository: Repository) -> ConfigFile:
-    path = repository.common_dir / "config"
-    with files.storage_errors(path):
-        return read_configuration(path) if path.exists() else ConfigFile()
+    with files.storage_errors(repository.common_dir / "config"):
+        return configuration(repository)
 
 
 def _values(config: ConfigFile, name: str, key: bytes) -> list[str]:

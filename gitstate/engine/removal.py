@@ -76,19 +76,21 @@ def _tainted(
 ) -> set[bytes]:
     """Return those of the lost objects that hold what was erased, or lead to one that goes."""
     reader = ObjectReader(repository)
-    tainted, leads = set(going), dict[bytes, list[bytes]]()
+    tainted, named_by = set(going), dict[bytes, list[bytes]]()
     try:
         for key in lost:
             kind, body = reader.any(key.hex())
-            leads[key] = roots.leads_to(kind, body)
+            for named in roots.leads_to(kind, body):
+                named_by.setdefault(named, []).append(key)
             if kind != "tree" and erased(body) != body:
                 tainted.add(key)
     finally:
         reader.close()
-    size = -1
-    while size != len(tainted):
-        size = len(tainted)
-        tainted |= {key for key, named in leads.items() if not tainted.isdisjoint(named)}
+    pending = list(tainted)
+    while pending:
+        above = [key for key in named_by.pop(pending.pop(), ()) if key not in tainted]
+        tainted.update(above)
+        pending += above
     return tainted
 
 

@@ -20,19 +20,35 @@ from gitstate.engine import files
 from gitstate.errors import InvalidInputError, StoreNotFoundError, UnsupportedError
 
 __all__ = [
+    "BRANCHES",
     "DEFAULT_BRANCH",
+    "OURS",
+    "REMOTES",
+    "SEEN",
+    "TAGS",
     "Repository",
+    "configuration",
     "find_store",
     "is_branch_name",
+    "is_true",
     "locate",
     "open_repository",
     "read_configuration",
+    "setting",
     "user_configuration",
 ]
 
 
 DEFAULT_BRANCH = "main"
 """The branch of a folder that is a store and nothing else."""
+
+# What the full names of refs begin with.
+BRANCHES = "refs/heads/"
+TAGS = "refs/tags/"
+REMOTES = "refs/remotes/"
+OURS = "refs/gitstate/"
+SEEN = f"{OURS}remotes/"
+"""Those of ours that remotes have, as they were seen there last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,7 @@ class Repository:
     @property
     def ref(self) -> str:
         """The branch's full name."""
-        return f"refs/heads/{self.branch}"
+        return BRANCHES + self.branch
 
     @property
     def objects(self) -> Path:
@@ -94,7 +110,7 @@ def open_repository(path: Path, *, branch: str = DEFAULT_BRANCH, create: bool = 
     if "\0" in str(path) or not _can_be_encoded(str(path)):
         raise InvalidInputError(f"{str(path)!r} cannot be a path", hint="name an ordinary folder")
     if not is_branch_name(branch):
-        short = str(branch).removeprefix("refs/heads/")
+        short = str(branch).removeprefix(BRANCHES)
         hint = f"try `{short if is_branch_name(short) else DEFAULT_BRANCH}`"
         raise InvalidInputError(f"{branch!r} cannot be the name of a branch", hint=hint)
     path = path.absolute()
@@ -116,7 +132,7 @@ def is_branch_name(name: str) -> bool:
         and _can_be_encoded(name)
         and name != "HEAD"
         and not name.startswith(("-", "refs/"))
-        and check_ref_format(Ref(b"refs/heads/" + os.fsencode(name)))
+        and check_ref_format(Ref(os.fsencode(BRANCHES + name)))
     )
 
 
@@ -225,7 +241,7 @@ def _write_layout(git_dir: Path, branch: str, bare: bool) -> None:
     _write_atomically(git_dir / "config", config.encode())
     for folder in ("objects", "refs", ""):
         files.sync_directory(git_dir / folder)
-    _write_atomically(git_dir / "HEAD", b"ref: refs/heads/" + os.fsencode(branch) + b"\n")
+    _write_atomically(git_dir / "HEAD", b"ref: " + os.fsencode(BRANCHES + branch) + b"\n")
     files.sync_directory(git_dir)
 
 
@@ -240,6 +256,8 @@ def _adopt_if_empty(repository: Repository) -> None:
     """Let an empty repository's ``HEAD`` point to our branch, so that plain git shows what will be there."""
     from gitstate.engine import refs  # it needs this module's Repository
 
+    if os.path.exists(repository.path(repository.ref)):
+        return
     if repository.git_dir == repository.common_dir and refs.any_ref(repository) is None:
         wanted = repository.ref
         if refs.read_head(repository) != wanted and not _is_a_beginning(repository):
@@ -256,7 +274,7 @@ def _is_a_beginning(repository: Repository) -> bool:
 
 
 _MOST_CONFIGURATION = 1 << 24  # bytes of a file
-_TRUE = {b"true", b"1", b"yes", b"on"}
+_FALSE = (b"false", b"no", b"off", b"0", b"")
 _EXTENSIONS = {
     b"noop": None,
     b"worktreeconfig": None,
@@ -269,12 +287,8 @@ _EXTENSIONS = {
 def _check_configuration(repository: Repository) -> Repository:
     """Refuse the kinds of repositories in which we would lose or miss something; learn whether it is bare."""
     where = repository.worktree or repository.git_dir
-    path = repository.common_dir / "config"
-    try:
-        config = read_configuration(path)
-    except FileNotFoundError:
-        return repository
-    version = _get(config, (b"core",), b"repositoryformatversion", b"0")
+    config = configuration(repository)
+    version = setting(config, (b"core",), b"repositoryformatversion", b"0")
     if version not in {b"0", b"1"}:
         raise UnsupportedError(f"{where} has repository format version {version.decode()}", hint="upgrade gitstate")
     for name, value in config.items((b"extensions",)):
@@ -283,33 +297,28 @@ def _check_configuration(repository: Repository) -> Repository:
         wanted = _EXTENSIONS.get(name.lower(), b"")
         if wanted is not None and wanted != value.lower():
             what = f"{name.decode('utf-8', 'replace')} = {value.decode('utf-8', 'replace')}"
-            raise UnsupportedError(f"{where} uses git's extension {what}", hint="use a repository without it")
+            raise UnsupportedError(
+                f"{where} uses git's extension {what}, which gitstate does not know", hint="use a repository without it"
+            )
     for section in config.sections():
-        if section[0] == b"remote" and _get(config, section, b"promisor", b"").lower() in _TRUE:
+        if section[0] == b"remote" and is_true(setting(config, section, b"promisor")):
             _refuse_partial(where)
     shallow = repository.common_dir / "shallow"
     if shallow.exists() and shallow.stat().st_size:
         raise UnsupportedError(f"{where} is a shallow clone", hint="`git fetch --unshallow` makes it whole")
-    work = _get(config, (b"core",), b"worktree", b"")
+    work = setting(config, (b"core",), b"worktree")
     there = os.path.realpath(repository.git_dir / os.fsdecode(work))
     linked = repository.git_dir != repository.common_dir  # git does not ask for core.worktree and core.bare then
     if work and not linked and there != os.path.realpath(where):
         hint = f"open {there}" if os.path.isdir(there) else "mend core.worktree if the folder was moved"
         raise UnsupportedError(f"{where} has its worktree elsewhere (core.worktree): {there}", hint=hint)
-    if not linked and _get(config, (b"core",), b"bare", b"").lower() in _TRUE:
+    if not linked and is_true(setting(config, (b"core",), b"bare")):
         return replace(repository, worktree=None)
     return repository
 
 
 def _refuse_partial(where: Path) -> None:
     raise UnsupportedError(f"{where} is a partial clone", hint="clone it anew, without --filter")
-
-
-def _get(config: ConfigFile, section: tuple[bytes, ...], name: bytes, default: bytes) -> bytes:
-    try:
-        return config.get(section, name)
-    except KeyError:
-        return default
 
 
 def _check_owner(repository: Repository, path: Path) -> None:
@@ -355,6 +364,27 @@ def read_configuration(path: Path) -> ConfigFile:
         raise UnsupportedError(
             f"{path} cannot be read: {error}", hint="mend it; `git config --list` says where"
         ) from None
+
+
+def configuration(repository: Repository) -> ConfigFile:
+    """Read a repository's own configuration, without which git works too. Raises as :func:`read_configuration` does."""
+    try:
+        return read_configuration(repository.common_dir / "config")
+    except FileNotFoundError:
+        return ConfigFile()
+
+
+def setting(config: ConfigFile, section: tuple[bytes, ...], name: bytes, default: bytes = b"") -> bytes:
+    """Return what a configuration says last of something, else the default."""
+    try:
+        return config.get(section, name)
+    except KeyError:
+        return default
+
+
+def is_true(value: bytes) -> bool:
+    """Whether a value means yes, as git has it."""
+    return value.lower() not in _FALSE
 
 
 def _open_configuration(path: str | os.PathLike[str]) -> BinaryIO:

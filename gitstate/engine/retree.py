@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from gitstate.engine.base import Engine
-from gitstate.engine.objects import GitObject, ObjectId
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, GitObject, ObjectId, raw_entries
 from gitstate.errors import CorruptionError
 
 __all__ = ["Sink", "TreeRewriter"]
@@ -17,9 +17,6 @@ __all__ = ["Sink", "TreeRewriter"]
 Sink: TypeAlias = Callable[[str, bytes], object]
 """Takes a new object: its kind and its body."""
 
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
-_DIRECTORY = (b"40000", b"040000")
-_SUBMODULE = b"160000"
 _READ_AT_ONCE = 2000  # trees
 
 
@@ -56,8 +53,10 @@ class TreeRewriter:
     def body(self, tree_id: ObjectId) -> bytes:
         """Return the body of a tree, which may be a new root tree, or a new one of the chunk."""
         key = bytes.fromhex(tree_id)
-        found = self._made.get(key) or self._made_roots.get(key) or self._read.get(key)
-        return self._engine.read(tree_id, "tree") if found is None else found
+        for known in (self._made, self._made_roots, self._read):
+            if key in known:
+                return known[key]
+        return self._engine.read(tree_id, "tree")
 
     def is_changed(self, tree_id: ObjectId) -> bool:
         """Whether a tree that was met does not stay as it is."""
@@ -104,7 +103,7 @@ class TreeRewriter:
                 key: bytes | None = bytes.fromhex(root)
                 for name in way:
                     entry = None if key is None else _find(self.body(key.hex()), _name(name))
-                    key = entry[3] if entry is not None and entry[1] in _DIRECTORY else None
+                    key = entry[3] if entry is not None and entry[1] in RAW_DIRECTORIES else None
                 if key is not None:
                     yield key.hex()
 
@@ -125,7 +124,7 @@ class TreeRewriter:
         """Return what a tree is without a path; None: nothing is left of it."""
         body = self.body(tree.hex())
         entry = _find(body, path[0])
-        if entry is None or (len(path) > 1 and entry[1] not in _DIRECTORY):
+        if entry is None or (len(path) > 1 and entry[1] not in RAW_DIRECTORIES):
             return tree
         inner = None if len(path) == 1 else self._without(entry[3], path[1:])
         if inner == entry[3]:
@@ -166,15 +165,15 @@ class TreeRewriter:
         """Return the trees and files in a tree that may change, and note those of which it is not known."""
         found = []
         same = self._same
-        for mode, name, key in _ENTRY.findall(self.body(tree.hex())):
+        for mode, name, key in raw_entries(self.body(tree.hex())):
             if name not in self._names:
                 self._look_at_name(name, path)
-            if key in same or mode == _SUBMODULE:
+            if key in same or mode == RAW_SUBMODULE:
                 continue
             found.append(key)
             if key not in self._new:
-                (below if mode in _DIRECTORY else blobs).setdefault(
-                    key, path + name.decode("utf-8", "replace") + ("/" if mode in _DIRECTORY else "")
+                (below if mode in RAW_DIRECTORIES else blobs).setdefault(
+                    key, path + name.decode("utf-8", "replace") + ("/" if mode in RAW_DIRECTORIES else "")
                 )
         return found
 
@@ -206,8 +205,8 @@ class TreeRewriter:
             return
         old = self.body(tree.hex())
         pieces = [
-            b"%s %s\0%s" % (mode, name, key if mode == _SUBMODULE else self._new.get(key, key))
-            for mode, name, key in _ENTRY.findall(old)
+            b"%s %s\0%s" % (mode, name, key if mode == RAW_SUBMODULE else self._new.get(key, key))
+            for mode, name, key in raw_entries(old)
         ]
         body = b"".join(pieces)
         if len(body) != len(old):

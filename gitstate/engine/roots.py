@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gitstate.engine import cgit, files, folding, gitindex, packindex, upkeep
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, raw_entries
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError
@@ -22,7 +22,6 @@ __all__ = [
     "packed",
     "pseudo_refs",
     "reached",
-    "rooted",
     "tips",
     "unfinished",
     "worktrees",
@@ -35,7 +34,6 @@ _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _PSEUDO = re.compile(r"[A-Z_]+HEAD|AUTO_MERGE")
 _WORK = ("rebase-merge", "rebase-apply", "sequencer")
 _UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", *_WORK)
-_ENTRY = re.compile(rb"[0-7]+ [^\0]*\0(.{20})", re.DOTALL)
 _PARENT = re.compile(rb"^parent ([0-9a-f]{40})$", re.MULTILINE)
 _LEADS = re.compile(rb"^(?:tree|parent|object) ([0-9a-f]{40})$", re.MULTILINE)
 
@@ -49,6 +47,8 @@ def worktrees(repository: Repository) -> Iterator[tuple[Path, Path | None]]:
     yield common, repository.worktree if repository.git_dir == common else first
     linked = common / "worktrees"
     for name in sorted(os.listdir(linked)) if linked.is_dir() else []:
+        if not (linked / name).is_dir():
+            continue  # what file managers leave
         folder = None
         with suppress(OSError):
             back = os.fsdecode(files.read(linked / name / "gitdir").strip())
@@ -74,7 +74,7 @@ def logs(repository: Repository) -> Iterator[Path]:
         yield from _files(git_dir / "logs")
 
 
-def rooted(repository: Repository) -> set[ObjectId]:
+def _rooted(repository: Repository) -> set[ObjectId]:
     """Return the objects that must stay, with all that they lead to: commits, tags, trees and files.
 
     Raises:
@@ -147,7 +147,7 @@ def lost(repository: Repository) -> set[bytes]:
         OSError: The disk refused.
     """
     there = here(repository, folding.packs_in(repository.objects / "pack"))
-    return there - reached(repository, rooted(repository))
+    return there - reached(repository, _rooted(repository))
 
 
 def reached(repository: Repository, roots: Iterable[ObjectId]) -> frozenset[bytes]:
@@ -180,7 +180,7 @@ def _walked(repository: Repository, roots: Iterable[ObjectId]) -> set[bytes]:
 def leads_to(kind: str, body: bytes) -> list[bytes]:
     """Return the ids of the objects that one names."""
     if kind == "tree":
-        return list(_ENTRY.findall(body))
+        return [object_id for _, _, object_id in raw_entries(body)]
     header = body.partition(b"\n\n")[0] if kind in ("commit", "tag") else b""
     return [bytes.fromhex(found.decode("ascii")) for found in _LEADS.findall(header)]
 

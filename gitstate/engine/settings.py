@@ -14,7 +14,7 @@ from dulwich.config import ConfigFile
 
 from gitstate.engine import files
 from gitstate.engine.locks import LockFile
-from gitstate.engine.repository import Repository, locate, read_configuration
+from gitstate.engine.repository import Repository, configuration, is_true, locate, read_configuration, setting
 from gitstate.errors import StorageError
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
 
 _SECTION = (b"gitstate",)
 _KEY = b"branch"
-_FALSE = (b"false", b"no", b"off", b"0", b"")  # as git has it
 _PATIENCE = 10.0  # seconds to wait for a living git that holds the file
 _OURS = re.compile(rb"(?<!\\\n)^(\[gitstate\]\n\tbranch = )(?:[^\n\\]|\\[^\n])*\n", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
@@ -52,10 +51,7 @@ def redacts(folder: Path) -> bool:
     ``gitstate.redact = false``. Raises as :func:`branch_named` does.
     """
     config = _ours(folder)
-    try:
-        return config is None or config.get(_SECTION, b"redact").lower() not in _FALSE
-    except KeyError:
-        return True
+    return config is None or is_true(setting(config, _SECTION, b"redact", b"true"))
 
 
 def _ours(folder: Path) -> ConfigFile | None:
@@ -64,14 +60,10 @@ def _ours(folder: Path) -> ConfigFile | None:
         repository = locate(folder.absolute(), "")
         if repository is None:
             return None
-        path = repository.common_dir / "config"
-        try:
-            content = files.read(path)
-        except FileNotFoundError:
-            return None
-        if _SECTION[0] not in content.lower():
+        content = files.read_if_there(repository.common_dir / "config")
+        if not any(word in content.lower() for word in (_SECTION[0], b"include")):
             return None  # nearly always, and dulwich need not be read
-        return read_configuration(path)
+        return configuration(repository)
 
 
 def name_branch(repository: Repository) -> None:
@@ -83,8 +75,7 @@ def name_branch(repository: Repository) -> None:
         UnsupportedError: The file cannot be read as git's configuration.
         OSError: The disk refused; the file is as it was.
     """
-    path = repository.common_dir / "config"
-    if path.exists() and _branch(read_configuration(path)) == repository.branch:
+    if _branch(configuration(repository)) == repository.branch:
         return
     rewrite(
         repository,
@@ -123,7 +114,7 @@ def rewrite(
 
 def remotes(repository: Repository) -> list[str]:
     """Return the names of the remotes that a repository's configuration has."""
-    return sorted(remote_names(_configuration(repository)))
+    return sorted(remote_names(configuration(repository)))
 
 
 def remote_names(config: ConfigFile) -> set[str]:
@@ -135,25 +126,14 @@ def addresses(repository: Repository) -> dict[str, str]:
     """Return the addresses of the remotes by their names, as they may be shown."""
     from gitstate.engine.wire.addresses import shown  # not at start-up
 
-    config, found = _configuration(repository), {}
+    config, found = configuration(repository), {}
     for name in sorted(remote_names(config)):
-        try:
-            found[name] = shown(os.fsdecode(config.get((b"remote", os.fsencode(name)), b"url")))
-        except KeyError:
-            found[name] = ""
+        found[name] = shown(os.fsdecode(setting(config, (b"remote", os.fsencode(name)), b"url")))
     return found
 
 
-def _configuration(repository: Repository) -> ConfigFile:
-    path = repository.common_dir / "config"
-    return read_configuration(path) if path.exists() else ConfigFile()
-
-
 def _branch(config: ConfigFile) -> str | None:
-    try:
-        return os.fsdecode(config.get(_SECTION, _KEY)) or None
-    except KeyError:
-        return None
+    return os.fsdecode(setting(config, _SECTION, _KEY)) or None
 
 
 def _with_branch(content: bytes, branch: str) -> bytes:

@@ -24,7 +24,6 @@ __all__ = ["DAMAGED", "settle"]
 
 _log = logging.getLogger("gitstate")
 
-_SUBMODULE = 0o160000
 _FAR = 2000  # so many commits are looked at before older ones are believed
 _SHORTEST_INDEX = 32  # bytes; with core.skipHash zeros stand in the place of its checksum
 _SLACK = 60.0  # seconds that clocks of files may be behind
@@ -159,7 +158,7 @@ def _read_added(source: Source, commit_id: ObjectId) -> Sequence[ObjectId] | Non
         commit = graph.read(source, commit_id)
         before = graph.read(source, commit.parents[0]).tree if commit.parents else None
         for change in trees.diff(source, before, commit.tree):
-            if change.after is not None and change.after.mode != _SUBMODULE:
+            if change.after is not None and not change.after.is_submodule:
                 source.read(change.after.id, "blob")
     except CorruptionError:
         return None
@@ -182,10 +181,9 @@ def _ancestors(source: Source, start: ObjectId | None) -> set[ObjectId]:
 def _set_damaged_aside(folder: Path, aside: Path, since: float) -> None:
     """Move packs that were written ``since`` then and did not reach the disk whole out of git's way."""
     for base in _packs_since(folder, since):
-        pack, index = _read(base + ".pack"), _read(base + ".idx")
-        if files.is_sound(pack) and files.is_sound(index):
+        if packs.is_sound(base):
             continue
-        if files.is_sound(pack) and packs.kind_of(base) == "plain":
+        if packs.kind_of(base) == "plain" and files.is_sound(pack := files.read_if_there(base + ".pack")):
             packs.place(folder, packs.read(pack))  # only the index was lost
             continue
         aside.mkdir(exist_ok=True)
@@ -200,7 +198,7 @@ def _settle_index(repository: Repository, source: Source) -> None:
     """Make git's index good, which nobody syncs: it may be torn, or name files that did not reach the disk."""
     path = repository.git_dir / "index"
     files.remove(f"{path}.lock")  # whoever held it is dead
-    content = _read(os.fspath(path))
+    content = files.read_if_there(path)
     if path.exists() and not (files.is_sound(content) or (len(content) > _SHORTEST_INDEX and not any(content[-20:]))):
         aside = repository.private / DAMAGED
         aside.mkdir(exist_ok=True)
@@ -226,7 +224,7 @@ def _take_lost_out(repository: Repository, path: Path, source: Source) -> None:
     there = dict(trees.files(source, graph.read(source, head).tree))
     for name, staged in list(index.items()):
         entry, target = staged.entry, there.get(name)
-        if entry == target or entry.mode == _SUBMODULE or _can_read(source, entry.id):
+        if entry == target or entry.is_submodule or _can_read(source, entry.id):
             continue
         if target is None:
             index.remove(name)
@@ -260,10 +258,3 @@ def _changed(entry: "os.DirEntry[str]") -> float:
         return entry.stat().st_mtime
     except FileNotFoundError:  # somebody's git repacks
         return 0.0
-
-
-def _read(path: str) -> bytes:
-    try:
-        return files.read(path)
-    except FileNotFoundError:
-        return b""

@@ -8,11 +8,11 @@ loaded. Serializers and validators of the model's own may change values as they 
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
@@ -25,7 +25,7 @@ from gitstate.format.pieces import piecewise_fields
 from gitstate.format.shapes import forgets, shape_of
 from gitstate.format.surrogates import mask, mask_text, translate
 from gitstate.values import canonical, pointer
-from gitstate.values.canonical import Value
+from gitstate.values.canonical import Shape, Value
 
 if TYPE_CHECKING:
     from gitstate.format.secrets import Redactor
@@ -61,14 +61,20 @@ _NOTHING = Encoded(BaseModel, {}, {})
 
 
 class Codec(Generic[Model]):
-    """Encodes the instances of one model class. ``shape`` is the shape of their values; ``forgets`` is whether what the
-    model does not know is not there any more once a value was decoded.
-    """
+    """Encodes the instances of one model class."""
 
     def __init__(self, model: type[Model]) -> None:
         self.model = model
-        self.shape = shape_of(model)
-        self.forgets = forgets(model)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape of their values; only who writes asks for it."""
+        return shape_of(self.model)
+
+    @cached_property
+    def forgets(self) -> bool:
+        """Whether what the model does not know is not there any more once a value was decoded."""
+        return forgets(self.model)
 
     def encode(self, instance: Model) -> Value:
         """Return an instance as a value, which shares nothing with it.
@@ -251,13 +257,13 @@ def _dump_masked(instance: BaseModel) -> Any:
 
 def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
     """Return the value of ``item``, which pydantic dumped and then loaded ``back``; refuse what it lost on the way."""
-    kind = type(item)
+    kind: Any = type(item)
     if kind in _SCALARS:
         return dumped  # type: ignore[no-any-return]  # what json.dumps took is a value
     if isinstance(item, float):
         if not isfinite(item):
             _refuse(place, f"JSON has no {float(item)!r}")
-    elif isinstance(item, RootModel):
+    elif _is_root(kind):
         return _settle(item.root, dumped, back.root if isinstance(back, RootModel) else back, place)
     elif isinstance(dumped, dict):
         if isinstance(item, Mapping):
@@ -272,8 +278,10 @@ def _settle(item: Any, dumped: Any, back: Any, place: pointer.Parts) -> Value:
 
 def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
     backs = back if isinstance(back, dict) else _fields(back) or {}
-    optional: frozenset[str] = _none_by_default(type(back)) if isinstance(back, BaseModel) else frozenset()
-    plain_enums = isinstance(back, BaseModel) and back.model_config.get("use_enum_values", False)
+    kind: Any = type(back)
+    is_model = isinstance(back, BaseModel)  # each time it is asked, it takes as long as a field
+    optional: frozenset[str] = _none_by_default(kind) if is_model else frozenset()
+    plain_enums = is_model and back.model_config.get("use_enum_values", False)
     value: dict[str, Value] = {}
     for name, entry in dumped.items():
         item = named.get(name, _UNKNOWN)
@@ -286,9 +294,9 @@ def _settle_fields(named: Mapping[str, Any], dumped: dict[str, Any], back: Any, 
 
 def _settle_mapping(item: Mapping[Any, Any], dumped: dict[str, Any], back: Any, place: pointer.Parts) -> Value:
     if len(item) != len(dumped):
-        texts = [next(iter(to_jsonable_python({key: None}))) for key in item]
-        for text in texts:
-            if texts.count(text) > 1:
+        texts = Counter(next(iter(to_jsonable_python({key: None}))) for key in item)
+        for text, count in texts.items():
+            if count > 1:
                 _refuse((*place, text), "two keys of the dictionary are the same as text")
         return dumped  # a serializer of the model's own chose other entries
     backs = back if isinstance(back, Mapping) else {}
@@ -334,6 +342,11 @@ def _fields(item: Any) -> dict[str, Any] | None:
     if is_dataclass(item) and not isinstance(item, type):
         return {field.name: getattr(item, field.name, None) for field in fields(item)}
     return None
+
+
+@cache
+def _is_root(kind: type) -> bool:
+    return issubclass(kind, RootModel)
 
 
 @cache

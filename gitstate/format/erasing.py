@@ -6,6 +6,7 @@ is not found where it was compressed, encrypted, cut in two or written in anothe
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring  # in C
@@ -106,12 +107,13 @@ class Eraser:
         """Return a value without it, in which every key is there once."""
         if isinstance(value, _Pairs):
             keys = [key for key, _ in value]
+            there, numbers = set(keys), Counter[str]()
             told: dict[str, Any] = {}
             for key, item in value:
-                name, number = self.replace(key), 1
-                while name in told or (name != key and name in keys):
-                    number += 1
-                    name = f"{self.replace(key)} {number}"
+                name = replaced = self.replace(key)
+                while name in told or (name != key and name in there):
+                    numbers[replaced] += 1
+                    name = f"{replaced} {numbers[replaced] + 1}"
                 told[name] = self._renamed(item)
             return dict(sorted(told.items())) if keys == sorted(keys) else told
         if isinstance(value, list):

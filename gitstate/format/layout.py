@@ -9,19 +9,20 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import islice
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
 from gitstate.format import names
 from gitstate.values import canonical
 from gitstate.values.canonical import ANY, Shape, Value
+from gitstate.values.pointer import to_text
 
 __all__ = ["Layout", "Part"]
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
-_MANY = 1_000_000  # entries: a list that names more is somebody's joke
+_MANY = 1_000_000  # entries of a part: a list that names more is somebody's joke
 _KEPT = 4096  # paths of entries
+_UNKNOWN = object()  # no entry is this
 _KEY_MARK = "="  # begins the file name of an entry whose key is no number; no encoded key holds it
 
 
@@ -118,7 +119,7 @@ class Layout:
 
         Raises:
             InvalidInputError: The value is no object.
-            UnstorableError: JSON cannot keep it exactly; ``pointer`` names the place.
+            UnstorableError: JSON cannot keep it exactly, or a part has very many entries; ``pointer`` names the place.
         """
         files = {path: data for path, data in self.changes(value, {}).items() if data is not None}
         return {self.root: canonical.dumps({}), **files}
@@ -146,10 +147,7 @@ class Layout:
         for part in self.parts:
             listing = root.get(part.field)
             if isinstance(listing, dict) and listing:
-                keys = list(islice(self._listed(part, listing), _MANY + 1))
-                if len(keys) > _MANY:
-                    raise CorruptionError(f"{self.root}: {part.field} names more than {_MANY} files")
-                opened[part.field] = dict.fromkeys(keys, True)
+                opened[part.field] = dict.fromkeys(self._listed(part, listing), True)
         return opened
 
     def closed(self, opened: Mapping[str, Value]) -> dict[str, Value]:
@@ -169,10 +167,10 @@ class Layout:
         """Return the keys of the entries that the list of a part names, as the root file has it; none without a list.
 
         Raises:
-            CorruptionError: It is no list of files.
+            CorruptionError: It is no list of files, or a very long one.
         """
         listing = root.get(part.field)
-        return list(islice(self._listed(part, listing), _MANY)) if isinstance(listing, dict) and listing else []
+        return list(self._listed(part, listing)) if isinstance(listing, dict) and listing else []
 
     def listing(self, keys: Sequence[str]) -> dict[str, Value]:
         """Return the list that names the entries of a part, as the root file has it."""
@@ -190,10 +188,13 @@ class Layout:
         changes: dict[str, bytes | None] = {}
         for part in self.parts:
             entries, before = _entries(value, part), _entries(known, part)
+            if len(entries) > _MANY:
+                place = to_text((part.field,))
+                raise UnstorableError(f"{place} has more than {_MANY} entries, each a file", pointer=place)
             shape = self.value_shape.entry(part.field)
-            for key, entry in entries.items():
-                old = before.get(key)
-                if (old is not entry and not canonical.equal(old, entry)) or (entry is None and key not in before):
+            for key in [key for key, entry in entries.items() if before.get(key, _UNKNOWN) is not entry]:
+                entry = entries[key]
+                if key not in before or not canonical.equal(before[key], entry):
                     changes[part.path_of(key)] = canonical.dumps(entry, shape.entry(key))
             changes |= {part.path_of(key): None for key in before.keys() - entries.keys()}
             if entries:
@@ -233,7 +234,7 @@ class Layout:
                     path = part.path_of(key)
                     if only is not None and path not in only:
                         continue
-                    entries[key] = self._read(files, path, loads)  # the first missing file ends even the widest range
+                    entries[key] = self._read(files, path, loads)  # the first missing file ends a wide range
                     wanted.add(path)
                 value[part.field] = entries
         surplus = sorted(path for path in files if path not in wanted and self.owns(path))
@@ -264,12 +265,12 @@ class Layout:
             raise CorruptionError(f"{path}: {error.message}") from error
 
     def _listed(self, part: Part, listing: dict[str, Value]) -> Iterator[str]:
-        """Yield the keys that a part's list names."""
+        """Yield the keys that a part's list names, as far as these are not more than anybody has."""
         wrong = CorruptionError(f"{self.root}: {part.field} holds no list of files as the format has it")
         numbers, keys = listing.get("numbers", ""), listing.get("keys", [])
         if listing.keys() - {"numbers", "keys"} or not isinstance(numbers, str) or not isinstance(keys, list):
             raise wrong
-        last = -1
+        last, count = -1, 0
         for text in numbers.split(",") if numbers else ():
             match = _RANGE.fullmatch(text)
             if match is None or int(match[1]) <= last:
@@ -277,7 +278,10 @@ class Layout:
             first, last = int(match[1]), int(match[2] or match[1])
             if last < first:
                 raise wrong
-            yield from map(str, range(first, last + 1))
+            yield from map(str, range(first, min(last + 1, first + _MANY - count)))
+            count += last - first + 1
+            if count > _MANY:
+                raise CorruptionError(f"{self.root}: {part.field} names more than {_MANY} files")
         for key in keys:
             if not isinstance(key, str) or _NUMBER.fullmatch(key):
                 raise wrong

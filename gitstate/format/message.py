@@ -7,6 +7,7 @@ line. Their values are ASCII; what is not plain printable ASCII is written as a 
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -299,10 +300,6 @@ def _trailers(lines: list[str]) -> tuple[tuple[str, str], ...]:
 
 def _read(text: str) -> str:
     if text.startswith('"'):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return text
-        if isinstance(value, str):
-            return value
+        with suppress(ValueError):
+            return str(json.loads(text))
     return text

@@ -20,6 +20,7 @@ _HASH_DIGITS = 40
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ESCAPES = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
+_TAME = re.compile(rf"[A-Za-z0-9_-]{{1,{_LIMIT}}}")  # an id that is its own name
 _INNER_DOT = re.compile(r"(?<=.)%2E(?=.)")
 
 
@@ -32,6 +33,8 @@ def encode(document_id: str) -> str:
     Raises:
         InvalidInputError: The id is empty or no text.
     """
+    if type(document_id) is str and _TAME.fullmatch(document_id):
+        return document_id
     data = _bytes(document_id)
     name = "".join([_ESCAPES[byte] for byte in data])
     # An escaped dot can only have come from a dot: a "%" of the id itself is "%25" by now.
@@ -72,7 +75,7 @@ def fan(document_id: str, levels: int) -> str:
 
     Two levels give ``3/f``, none the empty text.
     """
-    return "/".join(sha256(_bytes(document_id)).hexdigest()[:levels])
+    return "/".join(sha256(_bytes(document_id)).hexdigest()[:levels]) if levels else ""
 
 
 def _unquoted(name: str) -> str | None:

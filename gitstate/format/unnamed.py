@@ -12,6 +12,7 @@ __all__ = ["Unnamed", "unnamed"]
 
 _OURS = re.compile(r"Gitstate-", re.IGNORECASE)
 _KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:")
+_GAP = re.compile(r"\n\s*\n")  # between two paragraphs: programs on Windows leave white space in the line
 _CUT = 59  # so many characters of an id stand in a subject before it is cut, as backends/subjects.py has it
 
 
@@ -43,11 +44,13 @@ def unnamed(data: bytes, key: str, documents: Collection[str]) -> Unnamed:
     gone = {each for each in (*about, origin) if each in documents}
     if not gone:
         return Unnamed(data, frozenset(), bool(others))
-    text = data.decode("utf-8", "surrogateescape").rstrip("\n")
-    head, _, block = text.rpartition("\n\n")
-    kept = [line for line in _trailers(block) if _stays(line, key, documents, alone=bool(about) and not others)]
+    text = data.decode("utf-8", "surrogateescape").rstrip()
+    start, end = ([(0, 0)] + [gap.span() for gap in _GAP.finditer(text)])[-1]
+    head, block = text[:start], text[end:]
+    alone = bool(about) and not others
+    kept = [_told(line, gone) for line in _trailers(block) if _stays(line, key, documents, alone=alone)]
     subject, break_, body = head.partition("\n")
-    subject = MARK if about and not others else _without(subject, gone)
+    subject = MARK if alone else _without(subject, gone)
     told = "\n\n".join(part for part in (subject + break_ + _without(body, gone), "\n".join(kept)) if part)
     made = (told + "\n").encode("utf-8", "surrogateescape")
     fork = others[0] if others and origin in documents else ""
@@ -76,6 +79,15 @@ def _stays(line: str, key: str, documents: Collection[str], *, alone: bool) -> b
     if match[1] == message.ORIGIN and value.rpartition("@")[0] in documents:
         return False
     return not alone or match[1] == message.CODE
+
+
+def _told(line: str, gone: Collection[str]) -> str:
+    """Return a trailer that stays; what people wrote in one of theirs without the ids."""
+    if _OURS.match(line):
+        return line
+    key = _KEY.match(line)
+    value = key.end() if key is not None else 0
+    return line[:value] + _without(line[value:], gone)
 
 
 def _without(text: str, gone: Collection[str]) -> str:

@@ -92,6 +92,7 @@ class Answers(ABC):
         key: str | None = None,
         value: str | None = None,
         limit: int | None = None,
+        attached: bool = False,
     ) -> Iterator[Revision]:
         """Yield the revisions of a document, newest first, its deletions and earlier lives too.
 
@@ -103,9 +104,12 @@ class Answers(ABC):
             key: Only revisions with such a trailer.
             value: And with that value.
             limit: How many are needed as a rule; all are yielded to who goes on.
+            attached: Whether :attr:`Revision.attached` is of use.
         """
         start = self.resolve(at, collection, document)
-        return history.revisions(self._reader, Trail(collection, document, start, until, key, value, limit))
+        return history.revisions(
+            self._reader, Trail(collection, document, start, until, key, value, limit, attached=attached)
+        )
 
     def life(self, collection: Collection, document: str, start: ObjectId, *keys: str) -> Life | None:
         """Return the last life that a document had at a commit, None if it had none; and what its revisions that have

@@ -81,18 +81,15 @@ class Batch:
     def write(self, collection: Collection, document: str, edit: Edit) -> Revision | None:
         """Run a document's edit on what the writes before it made, and commit its draft."""
         tip, root = self._root()
-        current = self.reader.snapshot_in(collection, document, tip, root)
+        folder = self.reader.folder(root, collection, document)
+        standing = trees.find(self._staging, root, folder)  # others' files may be there without a document
+        tree = standing.id if standing is not None and standing.is_directory else None
+        current = self.reader.snapshot_if(collection, document, tip, tree)
         draft = edit(current)
         if draft is None:
             return None
         value = draft.value.value if isinstance(draft.value, Content) else deepcopy(draft.value)
-        folder = self.reader.folder(root, collection, document)
-        standing = trees.find(self._staging, root, folder)  # others' files may be there without a document
-        edited = trees.edit(
-            self._staging,
-            standing.id if standing is not None and standing.is_directory else None,
-            _changes(collection, current, draft, value),
-        )
+        edited = trees.edit(self._staging, tree, _changes(collection, current, draft, value))
         empty = edited.id == trees.EMPTY
         grafted = trees.graft(self._staging, root, folder, None if empty else edited.id)
         objects = grafted.objects if empty else edited.objects + grafted.objects
@@ -217,7 +214,7 @@ class Batch:
     def _root(self) -> tuple[ObjectId, ObjectId]:
         """Return the commit that the next one follows, and its tree."""
         tip = self.tip
-        return tip, graph.read(self._staging, tip).tree
+        return tip, graph.root(self._staging, tip)
 
 
 def _changes(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitstate.engine import files, graph, refs, settings, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
+from gitstate.engine.repository import BRANCHES, DEFAULT_BRANCH, REMOTES, Repository, open_repository
 from gitstate.errors import GitStateError, UnsupportedError
 from gitstate.store.reader import FORMAT_FILE, Reader
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["hint", "project", "take_over"]
 
-_HEADS = "refs/heads/"
-_REMOTES = "refs/remotes/"
 _USUAL = "gitstate"  # as the documentation names it
 _LOOKED_AT = 50  # branches: a hint must not take long
 
@@ -50,20 +48,24 @@ def take_over(repository: Repository, engine: Engine, reader: Reader) -> str | N
 
 
 def hint(repository: Repository, engine: Engine) -> str:
-    """Return what to do where the branch is no store, if another branch is one, or the same on a remote; else ""."""
+    """Return what to do where the branch is no store: another branch is one, or the same on a remote, or the repository
+    is a project's; else "".
+    """
     with suppress(GitStateError, OSError):
         if engine.head() is None and (there := _on_remotes(repository, engine)):
             name = next(iter(there))
             ours = "gitstate init" + (f" --branch {repository.branch}" if repository.branch != DEFAULT_BRANCH else "")
             return f"it is on a remote: `git branch {repository.branch} {name}` or `{ours}` makes it here"
-        names = dict.fromkeys([_HEADS + _USUAL, *islice(refs.names(repository, _HEADS), _LOOKED_AT)])
+        names = dict.fromkeys([BRANCHES + _USUAL, *islice(refs.names(repository, BRANCHES), _LOOKED_AT)])
         for name in names:
             if name != repository.ref and _is_store(engine, engine.ref(name)):
-                branch = name.removeprefix(_HEADS)
+                branch = name.removeprefix(BRANCHES)
                 return f"the branch {branch} holds one: choose it with --branch, or git config gitstate.branch {branch}"
         for remote in settings.remotes(repository):
-            if repository.branch != _USUAL and _is_store(engine, engine.ref(f"{_REMOTES}{remote}/{_USUAL}")):
+            if repository.branch != _USUAL and _is_store(engine, engine.ref(f"{REMOTES}{remote}/{_USUAL}")):
                 return f"{remote}/{_USUAL} holds one: `gitstate init --branch {_USUAL}` makes that branch here"
+        if engine.head() is None and refs.any_ref(repository) is not None:
+            return refs.BESIDE
     return ""
 
 
@@ -93,7 +95,7 @@ def _on_remotes(repository: Repository, engine: Engine) -> dict[str, ObjectId]:
     found = {}
     with files.storage_errors(repository.common_dir):
         for remote in settings.remotes(repository):
-            commit_id = engine.ref(f"{_REMOTES}{remote}/{repository.branch}")
+            commit_id = engine.ref(f"{REMOTES}{remote}/{repository.branch}")
             if commit_id is not None:
                 found[f"{remote}/{repository.branch}"] = commit_id
     return found

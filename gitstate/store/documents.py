@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from gitstate import clock
 from gitstate.engine import trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import FILE, Commit, ObjectId, TreeEntry
+from gitstate.engine.objects import Commit, ObjectId, TreeEntry
 from gitstate.errors import CorruptionError, StateCorruptionError
 from gitstate.format import names
 from gitstate.format.layout import Layout
@@ -23,7 +23,6 @@ from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
 __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
 
-_EXECUTABLE = 0o100755  # a file that somebody made executable is still a file
 _CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 
 
@@ -194,17 +193,13 @@ class Snapshot:
         entry = trees.find(self.source, self.tree, path)
         return None if entry is None or entry.is_directory else self.source.read(entry.id, "blob")
 
-    def read_in(self, folder: str, names: Sequence[str]) -> list[bytes | None]:
-        """Return the bytes of some files in one of the document's folders, None for each that is not there.
-
-        Raises:
-            CorruptionError: The bytes are missing or damaged.
-        """
+    def files_in(self, folder: str, names: Sequence[str]) -> list[TreeEntry | None]:
+        """Return some files in one of the document's folders, None for each that is not there."""
         entry = trees.find(self.source, self.tree, folder)
         if entry is None or not entry.is_directory:
             return [None] * len(names)
         found = map(trees.read(self.source, entry.id).get, names)
-        return [None if each is None or each.is_directory else self.source.read(each.id, "blob") for each in found]
+        return [None if each is None or each.is_directory else each for each in found]
 
     @cached_property
     def entries(self) -> Sequence[tuple[str, TreeEntry]]:
@@ -222,16 +217,22 @@ class Snapshot:
     def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
         """Return the files of the value by path, or those with some paths and the root file."""
         layout = self.collection.layout
-        contents: dict[str, bytes] = {}
+        wanted: dict[str, ObjectId] = {}
         for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
-                if entry.mode not in (FILE, _EXECUTABLE):
-                    raise CorruptionError(f"{path} is a link and not a file")
-                try:
-                    contents[path] = self.source.read(entry.id, "blob")
-                except CorruptionError as error:
-                    raise CorruptionError(f"{path}: {error.message}") from error
-        return contents
+                if not entry.is_file:
+                    raise CorruptionError(f"{path} is a link or a submodule, and no file")
+                wanted[path] = entry.id
+        try:
+            return dict(zip(wanted, self.source.read_all([*wanted.values()], "blob"), strict=True))
+        except CorruptionError:
+            return {path: self._blob(path, object_id) for path, object_id in wanted.items()}
+
+    def _blob(self, path: str, object_id: ObjectId) -> bytes:
+        try:
+            return self.source.read(object_id, "blob")
+        except CorruptionError as error:
+            raise CorruptionError(f"{path}: {error.message}") from error
 
     def _join(
         self,
@@ -284,7 +285,9 @@ Edit: TypeAlias = Callable[[Snapshot | None], Draft | None]
 class Revision:
     """A commit in the history of a document: its id and parents, who, when, why.
 
-    ``removed`` says whether the document is not there after it, None where nobody looked.
+    ``removed`` says whether the document is not there after it, None where nobody looked. ``tree`` is the document's
+    own tree after it, where that is known, which :meth:`Store.after` reads; ``attached`` are files beside its value
+    that this commit made what they are, by path, those of them that are known.
     """
 
     id: ObjectId
@@ -294,12 +297,22 @@ class Revision:
     time: datetime
     message: Message
     removed: bool | None = None
+    tree: ObjectId | None = field(default=None, compare=False)
+    attached: Mapping[str, ObjectId] | None = field(default=None, compare=False)
 
     @classmethod
     def of(
-        cls, commit_id: ObjectId, commit: Commit, message: Message | None = None, *, removed: bool | None = None
+        cls,
+        commit_id: ObjectId,
+        commit: Commit,
+        message: Message | None = None,
+        *,
+        removed: bool | None = None,
+        tree: ObjectId | None = None,
+        attached: Mapping[str, ObjectId] | None = None,
     ) -> "Revision":
         """Return what a commit says; its time is the committer's, in UTC, or the nearest one that Python knows."""
         time = clock.moment(commit.committer.time)
         message = message or Message.parse(commit.message)
-        return cls(commit_id, commit.parents, commit.author.name, commit.author.email, time, message, removed)
+        who = commit.author
+        return cls(commit_id, commit.parents, who.name, who.email, time, message, removed, tree, attached)

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from shutil import rmtree
 
-from gitstate.engine import graph, trees
+from gitstate.engine import files, graph, trees
 from gitstate.engine.objects import GitObject, ObjectId, TreeEntry
-from gitstate.errors import ConflictError, CorruptionError, GitStateError, InvalidInputError
+from gitstate.errors import ConflictError, CorruptionError, GitStateError, InvalidInputError, ReadOnlyError
 from gitstate.format import message, names
 from gitstate.format.message import Event, Message
 from gitstate.format.version import FormatVersion
@@ -77,23 +76,30 @@ def look(reader: Reader, worktree: Worktree | None, collection: Collection) -> F
     """
     if worktree is None:
         return FolderState(None)
-    pending = ""
+    pending, is_left = "", False
     try:
-        pending = worktree.refresh().pending
-    except (GitStateError, OSError) as error:
-        pending = str(error)
+        with files.storage_errors(worktree.path):
+            pending = worktree.refresh().pending
+    except ReadOnlyError:
+        is_left = True
+    except GitStateError as error:
+        pending = error.message
     head = reader.head()
     root = graph.read(reader.source, head).tree
     places = _Places(reader, collection, root)
     found = worktree.edits([collection.name], places.owns)
-    documents, files, others = places.sorted(found.edits)
+    documents, others, strangers = places.sorted(found.edits)
+    # Who may not write finds no record in a clone of somebody else's: the edits were told from the head then.
+    behind = _behind(reader, head, found.shown or (root if is_left and not found.pending else None))
+    if is_left and behind:
+        pending = "it cannot be written"
     return FolderState(
         worktree.path,
-        _behind(reader, head, found.shown),
+        behind,
         found.pending or pending,
         documents,
-        files,
-        tuple(sorted([*found.others, *others])),
+        others,
+        tuple(sorted([*found.others, *strangers])),
     )
 
 
@@ -271,7 +277,8 @@ def put_aside(private: Path, edits: Iterable[Edit], read: Callable[[TreeEntry], 
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-    for old in islice(sorted((each for each in top.iterdir() if each.is_dir()), reverse=True), _KEPT, None):
+    others = sorted((each for each in top.iterdir() if each.is_dir() and each != folder), reverse=True)
+    for old in others[_KEPT - 1 :]:  # of these, for a clock that was put back makes the last one look like the oldest
         rmtree(old, ignore_errors=True)
     return folder
 

@@ -13,14 +13,12 @@ from stat import S_ISDIR
 from gitstate.engine import gitindex, graph, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
-from gitstate.engine.objects import FILE, ObjectId, TreeEntry
-from gitstate.store.folder import EXECUTABLE, LINK, Folder, is_beside
+from gitstate.engine.objects import LINK, ObjectId, TreeEntry
+from gitstate.store.folder import Folder, is_beside
 from gitstate.store.view_record import ViewRecord
 from gitstate.store.worktree import UNFINISHED_MERGE, fold, folds_case, is_one_of
 
 __all__ = ["Edit", "Edits", "find"]
-
-_FILES = (FILE, EXECUTABLE)
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ class _Look:
             return None
         if not gitindex.is_safe(path) or (old is not None and old.skips_worktree):
             return None
-        if want is not None and want.mode not in _FILES:
+        if want is not None and not want.is_file:
             return None  # links and submodules are not shown
         found, data = self.folder.read(path)
         odd = found.odd or (state is None and path in self.folders)

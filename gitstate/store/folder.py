@@ -16,12 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gitstate.engine.objects import FILE, GitObject, TreeEntry
+from gitstate.engine.objects import EXECUTABLE, FILE, LINK, GitObject, TreeEntry
 
-__all__ = ["EXECUTABLE", "LINK", "Folder", "Found", "Moved", "is_beside"]
-
-EXECUTABLE = 0o100755
-LINK = 0o120000
+__all__ = ["Folder", "Found", "Moved", "is_beside"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,9 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from gitstate import clock
-from gitstate.engine import graph
+from gitstate.engine import files, graph
 from gitstate.engine.objects import TreeEntry
-from gitstate.errors import StorageError
 from gitstate.store import edited
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.edited import FolderState
@@ -51,10 +50,8 @@ class FolderEdits:
             UnsupportedError: git's index is of a kind that only C git reads, and there is none.
             StorageError: The disk refused.
         """
-        try:
+        with files.storage_errors("the folder" if self._worktree is None else self._worktree.path):
             return edited.look(self._reader, self._worktree, collection)
-        except OSError as error:
-            raise StorageError(f"the folder cannot be looked at: {error}", cause=error) from error
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep all others who commit or drop edits out while the block runs. Raises BusyError: it took too long."""
@@ -83,10 +80,8 @@ class FolderEdits:
         """
         if self._private is None:
             return None
-        try:
+        with files.storage_errors(self._private):
             return edited.put_aside(self._private, edits, self._read, clock.now())
-        except OSError as error:
-            raise StorageError(f"what was edited could not be kept: {error}", cause=error) from error
 
     def take(self, edits: Iterable[Edit]) -> None:
         """Bring edited files to the head: what stands in them was committed, or put aside. One that changed since

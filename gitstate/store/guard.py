@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, cast
 from gitstate.engine import beyond, graph, trees
 from gitstate.engine.check import Problem, Severity
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.objects import FILE, ObjectId
+from gitstate.engine.objects import ObjectId
 from gitstate.engine.onlooker import Onlooker, is_conflicted, staged
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, StateCorruptionError, UnsupportedError
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.verify import DocumentCheck, Validate
 
@@ -177,6 +176,7 @@ class _Judge(DocumentCheck):
         self._source = source
         self._redactor = redactor
         self._author = ""
+        self._faulty: set[tuple[str, str]] = set()  # files at revisions of which something was said
 
     def judged(self) -> Judged:
         """Return what came of it."""
@@ -226,9 +226,9 @@ class _Judge(DocumentCheck):
                 continue
             if not is_safe(path):
                 self.say("tree", path, revision, "no file can have this name", "rename it")
-            elif path.startswith(tops) and after.mode not in (FILE, EXECUTABLE):
+            elif path.startswith(tops) and not after.is_file:
                 self.say("place", path, revision, "it is a link or a submodule, and no file", "put a file in its place")
-            elif self._redactor is not None and after.mode in (FILE, EXECUTABLE):
+            elif self._redactor is not None and after.is_file:
                 self._look_for_secrets(self._redactor, revision, path, after.id)
 
     def _look_for_secrets(self, redactor: "Redactor", revision: str, path: str, blob: ObjectId) -> None:
@@ -270,10 +270,8 @@ class _Judge(DocumentCheck):
     ) -> None:
         place = f"{path} {pointer}" if pointer else path
         place += f" at revision {revision[:12]} by {self._author}" if revision else ""
-        known = any(
-            isinstance(each, Fault) and (each.file, each.revision) == (path, revision) for each in self.problems
-        )
-        if not known or severity == "error":
+        if (path, revision) not in self._faulty or severity == "error":
+            self._faulty.add((path, revision))
             author = self._author if revision else ""
             fault = Fault(
                 kind, place, what, hint, severity, revision=revision, author=author, file=path, pointer=pointer

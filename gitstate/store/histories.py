@@ -20,6 +20,7 @@ from gitstate.store.joining import DocumentOutcome, Loser, SettledMerge
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.since import Since
 from gitstate.values.merge import Conflict, Side
+from gitstate.words import several
 
 __all__ = ["DocumentConflict", "DocumentOutcome", "JoinedHistories", "Loser", "OnConflict", "join", "told"]
 
@@ -129,24 +130,19 @@ def told(joined: JoinedHistories) -> tuple[str, tuple[tuple[str, str], ...]]:
     if len(decided) > _TOLD:
         lines.append(f"and {len(decided) - _TOLD} more")
     if joined.clashes:
-        more = ", ..." if len(joined.clashes) > _LISTED else ""
-        lines.append(f"Files that both sides had changed, taken from the later one: {_listed(joined.clashes)}{more}")
+        files = several(joined.clashes, _LISTED)
+        lines.append(f"Files that both sides had changed, taken from the later one: {files}")
     trailers = tuple((each.collection.trailer, each.document) for each in decided)
     body = "\n".join(" ".join(line.split())[:_LONGEST] for line in lines)
     return body, (*message.fitting(trailers), (message.EVENT, Event.MERGED.value))
 
 
 def _line(outcome: DocumentOutcome) -> str:
-    places = _listed([each.pointer or "the whole" for each in outcome.conflicts])
-    more = ", ..." if len(outcome.conflicts) > _LISTED else ""
-    at = f" at {places}{more}" if places else ""
+    places = several([each.pointer or "the whole" for each in outcome.conflicts], _LISTED)
+    at = f" at {places}" if places else ""
     detail = f": {outcome.detail}" if outcome.detail else ""
     by = f" ({outcome.revision[:_SHORT_ID]} of {outcome.author})" if outcome.revision else ""
     return f"{outcome.document[:_NAMED]}: {outcome.result}{at}{detail}{by}"
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return ", ".join(list(texts)[:_LISTED])
 
 
 def _refuse(outcomes: Iterable[DocumentOutcome], clashes: Iterable[str]) -> None:
@@ -159,10 +155,9 @@ def _refuse(outcomes: Iterable[DocumentOutcome], clashes: Iterable[str]) -> None
     places = [f"{each.document!r} at {each.pointer or 'the top'}" for each in conflicts] + list(clashes)
     if not places:
         return
-    listed = ", ".join(places[:_LISTED]) + (", ..." if len(places) > _LISTED else "")
     files = [DocumentConflict("", None, None, None, "", path) for path in clashes]
     raise ConflictError(
-        f"both sides changed {listed}; nothing was merged",
+        f"both sides changed {several(places, _LISTED)}; nothing was merged",
         conflicts=[*conflicts, *files],
         hint="let the later change win and keep the other one aside (park), or choose ours or theirs",
     )

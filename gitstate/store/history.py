@@ -91,7 +91,7 @@ def _of_part(reader: Reader, trail: Trail, found: Iterator[Revision], part: Part
     """Yield those of some revisions, each of which follows from the one after it, that changed a part."""
 
     def told(revision: Revision) -> str | None:
-        snapshot = reader.snapshot(trail.collection, trail.document, revision.id)
+        snapshot = reader.after(trail.collection, trail.document, revision)
         return None if snapshot is None else part(snapshot)
 
     newer: Revision | None = None

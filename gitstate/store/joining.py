@@ -23,6 +23,7 @@ from gitstate.store.pairs import SIDES, Decided, Pair
 from gitstate.store.since import Since
 from gitstate.values.canonical import Value, loads
 from gitstate.values.merge import ABSENT, Conflict, Side, Slot
+from gitstate.words import counted
 
 __all__ = ["DocumentOutcome", "Loser", "Result", "SettledMerge"]
 
@@ -208,7 +209,8 @@ class SettledMerge(RootMerge):
             self._lose(side, pair.of(side), decided.conflicts)
         last = self.heads[losing[0]].last(pair.of(losing[0]))
         kept = "it was put aside whole" if len(losing) == 1 else "both were put aside whole"
-        detail = decided.detail or f"{' and '.join(losing)} lost at {len(decided.conflicts)} places; {kept}"
+        places = counted(len(decided.conflicts), "place")
+        detail = decided.detail or f"{' and '.join(losing)} lost at {places}; {kept}"
         self.tell(collection, document, "parked", detail, decided.conflicts, last)
 
     def flaw(self, snapshot: Snapshot) -> str | None:

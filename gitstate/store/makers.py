@@ -26,7 +26,7 @@ def maker(reader: Reader, snapshot: Snapshot) -> Revision | None:
                 snapshot.source.read(entry.id, "blob")
         trail = Trail(snapshot.collection, snapshot.document, snapshot.revision)
         for revision in islice(history.revisions(reader, trail), _FAR):
-            then = reader.snapshot(snapshot.collection, snapshot.document, revision.id)
+            then = reader.after(snapshot.collection, snapshot.document, revision)
             if then is None or then.value_id != snapshot.value_id:
                 break
             found = revision

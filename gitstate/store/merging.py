@@ -17,7 +17,7 @@ from gitstate.store.reader import Reader
 from gitstate.values.canonical import Value
 from gitstate.values.merge import ABSENT, Conflict, Side, Slot, merge3
 
-__all__ = ["MergedDocument", "MergedRoots", "RootMerge", "made_on", "merge_roots", "rewritten", "value_of"]
+__all__ = ["MergedDocument", "MergedRoots", "RootMerge", "merge_roots", "rewritten", "value_of"]
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ def merge_roots(
         UnsupportedError: One of the trees is no store's.
     """
     collections = list(collections)
-    merge = RootMerge(reader, base, ours, theirs, onto=made_on(reader, base, ours, theirs))
+    merge = RootMerge(reader, base, ours, theirs, onto=_made_on(reader, base, ours, theirs))
     documents = [merged for collection in collections for merged in merge.documents(collection)]
     files, clashes = merge.files(collections)
     return MergedRoots(merge.root(merge.onto), tuple(documents), files, tuple(clashes))
 
 
-def made_on(reader: Reader, base: ObjectId, ours: ObjectId, theirs: ObjectId) -> Side:
+def _made_on(reader: Reader, base: ObjectId, ours: ObjectId, theirs: ObjectId) -> Side:
     """Return the side on whose tree a merge is made: ours, but theirs when only they moved all documents."""
     formats = [reader.format(root) for root in (base, ours, theirs)]
     return "theirs" if formats[1] == formats[0] != formats[2] else "ours"

@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+from gitstate import clock
+
 __all__ = ["moment"]
 
 _ISO = re.compile(r"[0-9]{4}-(?:[0-9]{2}-[0-9]{2}|W[0-9]{2}(?:-[0-9])?)(?:[T ].+)?", re.DOTALL)
@@ -58,8 +60,7 @@ def moment(text: str, now: datetime) -> datetime | None:
 
 def _iso(text: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return clock.aware(datetime.fromisoformat(text)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

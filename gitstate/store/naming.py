@@ -15,13 +15,14 @@ from itertools import islice
 from gitstate import clock
 from gitstate.engine import graph
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import TAGS
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, RevisionNotFoundError
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.history import revisions
 from gitstate.store.moments import moment
-from gitstate.store.pins import TAGS, Pins
+from gitstate.store.pins import Pins
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.trails import Trail
 
@@ -34,6 +35,7 @@ _ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 _PREFIX = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _BACK = re.compile(r"(.*?)~([0-9]{0,9})", re.DOTALL)
 _TAG = re.compile(r"[^\s\0-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")  # what git refuses in a name is none
+_LONGEST = 300  # characters: a tag may have two thirds of them
 _LISTED = 4  # so many candidates are named in an error
 _FORMS = "name it by the first digits of its commit id, ~1 for the one before, a pin, a time, or @deleted"
 _STORE_FORMS = "name it by the first digits of its commit id, a tag, or a time"
@@ -162,7 +164,9 @@ class Names:
                 hint="look at its name again",
             )
         there = "; ".join(listed)
-        return RevisionNotFoundError(f"there is no revision {name!r} of {self._document!r}: {there}", hint=_FORMS)
+        return RevisionNotFoundError(
+            f"there is no revision {name!r} of {self._document!r}; there are {there}", hint=_FORMS
+        )
 
 
 def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | None:
@@ -206,3 +210,5 @@ def _told(revision: Revision) -> str:
 def _check(name: str) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidInputError(f"a revision is named by a text, not by {name!r}", hint=_FORMS)
+    if len(name) > _LONGEST:
+        raise RevisionNotFoundError(f"there is no revision whose name has {len(name):,} characters", hint=_FORMS)

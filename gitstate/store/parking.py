@@ -19,6 +19,7 @@ from gitstate.store.documents import Collection
 from gitstate.store.reader import Reader
 from gitstate.store.rescues import INVALID, PARKED, Rescue, Rescues, named, place, trailers
 from gitstate.store.trails import Trail
+from gitstate.words import several
 
 __all__ = ["Losing", "Parked", "keep_losers"]
 
@@ -103,9 +104,7 @@ def _own(reader: Reader, loser: Losing, revision: ObjectId) -> ObjectId:
 def _why(reason: str, pointers: list[str]) -> str:
     if reason == INVALID:
         return "it is no state"
-    places = ", ".join(each or "the whole" for each in pointers[:_LISTED]) + (
-        ", ..." if len(pointers) > _LISTED else ""
-    )
+    places = several([each or "the whole" for each in pointers], _LISTED)
     return f"it lost at {places}" if places else "it lost"
 
 

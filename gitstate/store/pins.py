@@ -10,14 +10,13 @@ from urllib.parse import unquote_to_bytes
 from gitstate import clock
 from gitstate.engine.base import Engine
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import TAGS
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, StaleError
 from gitstate.format import names
 from gitstate.store.documents import Collection
 from gitstate.store.moments import moment
 
-__all__ = ["TAGS", "Pin", "Pins", "folder"]
-
-TAGS = "refs/tags/"
+__all__ = ["Pin", "Pins", "folder"]
 
 _LONGEST = 60  # bytes of a name: written in a tag, each may take three
 _ID_LIKE = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)

@@ -10,7 +10,7 @@ from gitstate.engine import graph
 from gitstate.engine.base import Engine
 from gitstate.engine.beyond import beyond, meeting
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import is_branch_name
+from gitstate.engine.repository import BRANCHES, REMOTES, is_branch_name
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, StaleError, UnsupportedError
 from gitstate.store.documents import Revision
 from gitstate.store.reader import Reader
@@ -20,8 +20,6 @@ __all__ = ["FOLDER", "ProposalBranch", "Proposals", "Standing", "checked_name"]
 FOLDER = "proposals/"
 """What the names of the branches begin with."""
 
-_BRANCHES = "refs/heads/"
-_REMOTES = "refs/remotes/"
 _LISTED = 10  # so many proposals are named in an error
 
 
@@ -56,12 +54,10 @@ class Proposals:
 
     def all(self) -> list[ProposalBranch]:
         """Return the proposals, by name; then those of remotes that are not here as well."""
-        below = f"{_BRANCHES}{FOLDER}"
+        below = f"{BRANCHES}{FOLDER}"
         named = [(ref.removeprefix(below), ref, True) for ref in sorted(set(self._engine.refs(below)))]
-        distant = [
-            ref for ref in sorted(set(self._engine.refs(_REMOTES))) if f"/{FOLDER}" in ref.removeprefix(_REMOTES)
-        ]
-        named += [(ref.removeprefix(_REMOTES), ref, False) for ref in distant]
+        distant = [ref for ref in sorted(set(self._engine.refs(REMOTES))) if f"/{FOLDER}" in ref.removeprefix(REMOTES)]
+        named += [(ref.removeprefix(REMOTES), ref, False) for ref in distant]
         found = [
             ProposalBranch(name, ref, tip, ours)
             for name, ref, ours in named
@@ -79,9 +75,9 @@ class Proposals:
         """
         name = checked_name(name)
         places = (
-            (f"{_BRANCHES}{FOLDER}{name}", name, True),
-            (f"{_BRANCHES}{name}", name, False),
-            (f"{_REMOTES}{name}", name, False),
+            (f"{BRANCHES}{FOLDER}{name}", name, True),
+            (f"{BRANCHES}{name}", name, False),
+            (f"{REMOTES}{name}", name, False),
         )
         for ref, called, ours in places:
             tip = self._engine.ref(ref)
@@ -99,7 +95,7 @@ class Proposals:
             BusyError: Another process did not let go of the store in time.
         """
         name = checked_name(name)
-        ref = f"{_BRANCHES}{FOLDER}{name}"
+        ref = f"{BRANCHES}{FOLDER}{name}"
         self.refuse_if_there(name)
         try:
             self._engine.create_ref(ref, at, note=f"branch: Created from {at[:10]}")
@@ -114,7 +110,7 @@ class Proposals:
 
     def refuse_if_there(self, name: str) -> None:
         """Raise ExistsError if there is a proposal of this name."""
-        standing = self._engine.ref(f"{_BRANCHES}{FOLDER}{checked_name(name)}")
+        standing = self._engine.ref(f"{BRANCHES}{FOLDER}{checked_name(name)}")
         if standing is not None:
             raise ExistsError(
                 f"there is a proposal {name!r}, at {standing[:12]}; it was not touched",
@@ -154,7 +150,7 @@ def checked_name(name: str) -> str:
     Raises:
         InvalidInputError: No branch can be named so.
     """
-    short = name.removeprefix(_BRANCHES).removeprefix(FOLDER) if isinstance(name, str) else ""
+    short = name.removeprefix(BRANCHES).removeprefix(FOLDER) if isinstance(name, str) else ""
     if not short or short.startswith("-") or not is_branch_name(f"{FOLDER}{short}"):
         raise InvalidInputError(
             f"a proposal cannot be named {name!r}", hint="its name becomes that of a branch: try rerun-sheet-3"

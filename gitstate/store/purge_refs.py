@@ -10,24 +10,19 @@ from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import GitObject, ObjectId
 from gitstate.engine.purging import RefMove
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository
+from gitstate.engine.repository import BRANCHES, OURS, REMOTES, SEEN, TAGS, Repository
 from gitstate.engine.rewriting import Rewriting
 from gitstate.errors import InvalidInputError
 from gitstate.format import names
-from gitstate.store import pins
+from gitstate.store import pins, rescues
 from gitstate.store.proposals import FOLDER
 from gitstate.store.purge_plan import HeldBy, RemoteHolder, Wanted
 from gitstate.store.purge_rules import is_named
 
 __all__ = ["PurgedRefs"]
 
-_BRANCHES = "refs/heads/"
-_TAGS = "refs/tags/"
-_REMOTES = "refs/remotes/"
-_OURS = "refs/gitstate/"
-_RESCUES = "refs/gitstate/rescue/"
 _NOTES = "refs/notes/"
-_SEEN = "refs/gitstate/remotes/"
+_ID = re.compile("[0-9a-f]{40}")
 _SIGNATURE = re.compile(rb"^-----BEGIN [A-Z ]*(?:SIGNATURE|MESSAGE)-----$.*", re.DOTALL | re.MULTILINE)
 _MANY = 1 << 20  # bytes of a file that is looked into
 _LOOKED_AT = ("objects", "refs", "logs", "gitstate", "index", "packed-refs", "worktrees", "info/refs")
@@ -68,15 +63,15 @@ class PurgedRefs:
         for name, standing in known.items():
             if self._goes(name):
                 self.moves.append(RefMove(name, standing, None))
-            elif name.startswith((f"{_BRANCHES}{FOLDER}", _TAGS, _OURS)) and not name.startswith(_SEEN):
+            elif name.startswith((f"{BRANCHES}{FOLDER}", TAGS, OURS)) and not name.startswith(SEEN):
                 self._rewrite(name, standing)
             else:
                 later.append((name, standing))
         held = [(name, standing) for name, standing in later if self._holds(name)]
-        self.moves += [RefMove(name, at, None) for name, at in held if name.startswith((_REMOTES, _SEEN))]
-        self.remotes = tuple(self._remotes([name for name, _ in held if name.startswith(_REMOTES)]))
+        self.moves += [RefMove(name, at, None) for name, at in held if name.startswith((REMOTES, SEEN))]
+        self.remotes = tuple(self._remotes([name for name, _ in held if name.startswith(REMOTES)]))
         for name, _ in held:
-            if not name.startswith((_REMOTES, _SEEN)):
+            if not name.startswith((REMOTES, SEEN)):
                 self.held.append(HeldBy(name, "delete it, or move it to what is rewritten, and purge once more"))
         noted = [name for name, standing in later if name.startswith(_NOTES) and self._is_noted(standing)]
         self.held += [HeldBy(name, "delete it with `git update-ref -d`, and purge once more") for name in noted]
@@ -103,7 +98,7 @@ class PurgedRefs:
         """Whether a ref is about a document that goes."""
         if name.startswith(self._pins):
             return True
-        for below in (_RESCUES, _SEEN):
+        for below in (rescues.FOLDER, SEEN):
             if name.startswith(below) and not self._gone.isdisjoint(name.removeprefix(below).split("/")[:-1]):
                 return True
         return False
@@ -117,7 +112,7 @@ class PurgedRefs:
         if after == standing:
             return
         folder, _, last = name.rpartition("/")
-        if name.startswith(_RESCUES) and last == standing:  # it bears the name of its commit
+        if name.startswith(rescues.FOLDER) and last == standing:  # it bears the name of its commit
             self.moves += [RefMove(name, standing, None), RefMove(f"{folder}/{after}", None, after)]
         else:
             self.moves.append(RefMove(name, standing, after))
@@ -164,7 +159,7 @@ class PurgedRefs:
         told = settings.addresses(self._repository)
         branches: dict[str, list[str]] = {name: [] for name in told}
         for ref in tracking:
-            short = ref.removeprefix(_REMOTES)
+            short = ref.removeprefix(REMOTES)
             name = max((each for each in told if short.startswith(f"{each}/")), key=len, default=short.split("/")[0])
             branches.setdefault(name, []).append(short[len(name) + 1 :])
         for name in sorted(branches, key=lambda name: (not branches[name], name)):
@@ -173,8 +168,8 @@ class PurgedRefs:
     def _elsewhere(self) -> Iterator[HeldBy]:
         """Yield what else in the repository still holds what is purged."""
         for git_dir, folder in roots.worktrees(self._repository):
-            head = files.read(git_dir / "HEAD").strip().decode("ascii", "replace")
-            if not head.startswith("ref: ") and self._rewriting.meets(head) and self._is_rewritten(head):
+            head = files.read_if_there(git_dir / "HEAD").strip().decode("ascii", "replace")
+            if _ID.fullmatch(head) and self._rewriting.meets(head) and self._is_rewritten(head):
                 yield HeldBy(f"the worktree {folder or git_dir}, at {head[:12]}", "`git switch` it to a branch")
         if (self._repository.objects / "info" / "alternates").exists():
             yield HeldBy("a repository that this one borrows objects from", "purge there as well")

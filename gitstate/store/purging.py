@@ -20,6 +20,7 @@ from gitstate.engine.locks import alone
 from gitstate.engine.objects import FILE, Commit, GitObject, ObjectId, TreeEntry, parse_commit, parse_tree
 from gitstate.engine.packfile import PackFile
 from gitstate.engine.purging import RefMove
+from gitstate.engine.repository import BRANCHES
 from gitstate.engine.rewriting import Rewriting
 from gitstate.errors import (
     BusyError,
@@ -40,6 +41,7 @@ from gitstate.store.purge_plan import HeldBy, Progress, PurgePlan, PurgeReport, 
 from gitstate.store.purge_refs import PurgedRefs
 from gitstate.store.purge_rules import PurgeRules
 from gitstate.store.worktree import Worktree
+from gitstate.words import counted
 
 if TYPE_CHECKING:
     from gitstate.engine.base import Engine
@@ -215,7 +217,7 @@ class Purging:
         who = last.committer
         if eraser is not None:
             who = replace(who, name=eraser.replace(who.name), email=eraser.replace(who.email))
-        parts = [f"{len(documents)} job{'' if len(documents) == 1 else 's'}"] if documents else []
+        parts = [counted(len(documents), "job")] if documents else []
         what = " and ".join([*parts, *(["a value"] if eraser is not None else [])])
         told = Message(
             f"purged {what or 'what others had purged'}",
@@ -344,9 +346,9 @@ class Purging:
         views = [view for view in self._views.each() if view.is_shown]
         try:
             for ref in (move.ref for move in moves[1:] if move.after is not None):
-                if not ref.startswith("refs/heads/") or refs.checked_out(self._repository, ref) is None:
+                if not ref.startswith(BRANCHES) or refs.checked_out(self._repository, ref) is None:
                     continue
-                repository = replace(self._repository, branch=ref.removeprefix("refs/heads/"))
+                repository = replace(self._repository, branch=ref.removeprefix(BRANCHES))
                 engines.append(engine := GitEngine(repository))
                 if repository.worktree is not None and refs.read_head(repository) == ref:
                     views.append(Worktree(repository, engine))

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,11 +10,12 @@ from itertools import islice
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
 from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.refs import BESIDE
 from gitstate.errors import CorruptionError, StoreNotFoundError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.version import FormatVersion
 from gitstate.store.content import ContentCache
-from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.documents import Collection, Revision, Snapshot
 from gitstate.store.trails import Known
 from gitstate.values import canonical
 
@@ -25,11 +27,12 @@ _AT_ONCE = 1000  # folders whose trees are read in bulk
 
 @dataclass
 class _Met:
-    """What was read before: formats by the ids of their files, and the last head that was found to be a store's, with
-    its root tree.
+    """What was read before: formats by the ids of their files, that of the root tree that was asked for last (None: it
+    is no store's), and the last head that was found to be a store's, with its root tree.
     """
 
     formats: dict[ObjectId, FormatVersion] = field(default_factory=dict)
+    last: tuple[ObjectId, FormatVersion | None] = ("", None)
     head: tuple[ObjectId, ObjectId] = ("", "")
 
 
@@ -64,7 +67,7 @@ class Reader:
                 hint="`git reflog` of the branch shows where it stood; put it back, or choose a new folder",
             )
         if head != self._met.head[0]:
-            root = graph.read(self.source, head).tree
+            root = graph.root(self.source, head)
             self.format(root)
             self._met.head = head, root
         return head
@@ -84,15 +87,19 @@ class Reader:
         if found is None:
             raise UnsupportedError(
                 f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
-                hint="choose an empty folder, or name a branch to keep state on, such as gitstate",
+                hint=BESIDE,
             )
         return found
 
     def _format(self, root: ObjectId) -> FormatVersion | None:
-        entry = trees.find(self.source, root, FORMAT_FILE)
-        if entry is not None and entry.id not in self._met.formats:
-            self._met.formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
-        return None if entry is None else self._met.formats[entry.id]
+        known, version = self._met.last
+        if known != root:
+            entry = trees.find(self.source, root, FORMAT_FILE)
+            if entry is not None and entry.id not in self._met.formats:
+                self._met.formats[entry.id] = FormatVersion.parse(self.source.read(entry.id, "blob"))
+            version = None if entry is None else self._met.formats[entry.id]
+            self._met.last = root, version
+        return version
 
     def folder(self, root: ObjectId, collection: Collection, document: str) -> str:
         """Return the path of a document's folder in a root tree, whether it is there or not."""
@@ -110,12 +117,30 @@ class Reader:
         """Return a document as it stands in a commit, or None."""
         return self.snapshot_in(collection, document, commit_id, self.root(commit_id))
 
+    def after(self, collection: Collection, document: str, revision: Revision) -> Snapshot | None:
+        """Return a document as it stood after one of its revisions, without a look at all that stood beside it where it
+        is known which tree it was. That is a hint: where there is no such tree, the way to it is gone.
+        """
+        if revision.tree is not None:
+            with suppress(CorruptionError):
+                trees.read(self.source, revision.tree)
+                return self.snapshot_of(collection, document, revision.id, revision.tree)
+        return self.snapshot(collection, document, revision.id)
+
     def snapshot_in(
         self, collection: Collection, document: str, commit_id: ObjectId, root: ObjectId
     ) -> Snapshot | None:
         """Return a document as it stands in a commit whose root tree is known, or None."""
         tree = self.locate(root, collection, document)
         return None if tree is None else self.snapshot_of(collection, document, commit_id, tree)
+
+    def snapshot_if(
+        self, collection: Collection, document: str, commit_id: ObjectId, tree: ObjectId | None
+    ) -> Snapshot | None:
+        """Return a document whose folder is this tree; None: there is no folder, or no document in it."""
+        if tree is None or not self._holds_document(collection, tree):
+            return None
+        return self.snapshot_of(collection, document, commit_id, tree)
 
     def snapshot_of(self, collection: Collection, document: str, commit_id: ObjectId, tree: ObjectId) -> Snapshot:
         """Return a document whose own tree is known."""

@@ -18,6 +18,7 @@ from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
 from gitstate.engine.check import Problem
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import OURS
 from gitstate.errors import CorruptionError, InvalidInputError, NotFoundError, StaleError, UnsupportedError
 from gitstate.format import message, names
 from gitstate.format.message import Event, Message
@@ -41,7 +42,7 @@ __all__ = [
     "well_named",
 ]
 
-FOLDER = "refs/gitstate/rescue/"
+FOLDER = f"{OURS}rescue/"
 """What the names of the refs begin with."""
 
 REFUSED = "refused"

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Arrival, Engine
 from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.repository import BRANCHES, OURS
 from gitstate.errors import CorruptionError
 from gitstate.format import names
 from gitstate.format.secrets import Redactor, excerpt
@@ -25,9 +26,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many files and messages were looked at, and of how many."""
 
 _AT_ONCE = 50_000  # objects whose ids are asked for at once
-_OUR_REFS = "refs/gitstate/"
 _JSON = ".json"
-_SUBMODULE = 0o16  # the kind of its mode
 _STEP = 500  # so many objects are looked into between two looks at the bar
 
 
@@ -89,7 +88,7 @@ class _Trace:
 
 def tips_of(engine: Engine, collections: Iterable[Collection], head: ObjectId, *, everything: bool) -> list[ObjectId]:
     """Return the commits that a store keeps: the head, where pins, proposals and our own refs stand; or all refs."""
-    below = [_OUR_REFS, f"refs/heads/{FOLDER}", *(pins.folder(collection) for collection in collections)]
+    below = [OURS, BRANCHES + FOLDER, *(pins.folder(collection) for collection in collections)]
     found = (engine.ref(ref) for prefix in (["refs/"] if everything else below) for ref in engine.refs(prefix))
     return list(dict.fromkeys([head, *(commit_id for commit_id in found if commit_id is not None)]))
 
@@ -144,7 +143,7 @@ def _standing(engine: Engine, commit_id: ObjectId) -> _Wanted:
     """Return what :func:`_kinds` does of what stands at one commit."""
     wanted: _Wanted = {commit_id: ("commit", "")}
     for path, entry in trees.files(engine, graph.root(engine, commit_id)):
-        if entry.mode >> 12 != _SUBMODULE:
+        if not entry.is_submodule:
             wanted[entry.id] = "blob", path
     return wanted
 
@@ -200,9 +199,11 @@ def hits_in(redactor: Redactor, path: str, data: bytes) -> Iterator[Hit]:
         for kind, place, secret in redactor.find_in_value(value):
             yield _hit(kind, secret, _line_of(data, secret), pointer.to_text(place))
         return
+    line, at = 1, 0
     for kind, start, end in redactor.find(data):
         secret = data[start:end].decode("utf-8", "replace")
-        yield _hit(kind, secret, data.count(b"\n", 0, start) + 1, "")
+        line, at = line + data.count(b"\n", at, start), start
+        yield _hit(kind, secret, line, "")
 
 
 def _hit(kind: str, secret: str, line: int | None, place: str) -> Hit:

@@ -1,11 +1,14 @@
 """Which documents are asked for by what they say of themselves, and what is told of each."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from gitstate.values.canonical import Value
 
-__all__ = ["ORDERS", "Selected", "Selection", "Summary"]
+__all__ = ["ORDERS", "Selected", "Selection", "Summary", "facts_of"]
 
 ORDERS = ("saved", "created", "name", "id")
 """By what documents can be sorted: by a time the newest comes first, by a text it is as in a dictionary."""
@@ -64,8 +67,20 @@ class Selection:
 
 
 class Selected(NamedTuple):
-    """A document that was asked for; ``place`` is where it stands in the order."""
+    """A document that was asked for: what it says of itself, as JSON text, and where it stands in the order."""
 
     document: str
-    facts: dict[str, Value]
+    text: str
     place: tuple[float | str, str]
+
+    @property
+    def facts(self) -> Mapping[str, Value]:
+        """What it says of itself; nobody may change that."""
+        return facts_of(self.text)
+
+
+@lru_cache(maxsize=4096)  # a dashboard asks again and again, and of most documents nothing has changed
+def facts_of(text: str) -> Mapping[str, Value]:
+    """Return the facts that a text says. They belong to all who ask for them."""
+    facts: dict[str, Value] = json.loads(text)
+    return facts

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -133,8 +134,9 @@ class Store(SyncingStore):
     def _make_or_check(self, create: bool) -> None:
         if self._engine.head() is None:
             if not create:
+                where, _, branch = self.identity.rpartition(":")
                 raise StoreNotFoundError(
-                    f"there is no store on the branch of {self.identity}: it has no commits",
+                    f"there is no store on the branch {branch} of {where}: it has no commits",
                     hint=self._hint() or "`gitstate init` makes one",
                 )
             self._make()
@@ -173,6 +175,10 @@ class Store(SyncingStore):
     def stamp_with(self, stamp: Stamp) -> None:
         """Let every commit from now on carry some trailers more; see :data:`gitstate.store.writer.Stamp`."""
         self._writer.stamp = stamp
+
+    def when_answered(self, call: Callable[[], None]) -> None:
+        """Let something be called in the writer's thread each time that the futures of a batch are done."""
+        self._writer.answered.append(call)
 
     def submit(
         self, collection: Collection, document: str, edit: Edit, refused: Refused | None = None

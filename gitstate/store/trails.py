@@ -15,7 +15,7 @@ class Trail(NamedTuple):
 
     With a ``key`` only those whose message has such a trailer of the document, with that ``value`` if there is one.
     ``limit`` says how many are needed as a rule; None: all. With ``is_line`` they are only of use if each of them
-    follows from the one after it.
+    follows from the one after it. ``attached`` asks as well for the files beside the value that each changed.
     """
 
     collection: Collection
@@ -26,6 +26,7 @@ class Trail(NamedTuple):
     value: str | None = None
     limit: int | None = None
     is_line: bool = False
+    attached: bool = False
 
     def holds(self, said: Message) -> bool:
         """Whether a message is one of those that are asked for."""

@@ -8,21 +8,19 @@ from gitstate.engine import graph, purging, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.check import ObjectCheck, Problem, Severity, pack_problems
 from gitstate.engine.git import GitEngine
-from gitstate.engine.objects import FILE, ObjectId, TreeEntry
-from gitstate.engine.repository import Repository
+from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.repository import OURS, SEEN, Repository
 from gitstate.errors import CorruptionError, GitStateError, ReadOnlyError
 from gitstate.format import names
 from gitstate.format.version import MAX_FANOUT
 from gitstate.store import makers, pins, purge, rescues
 from gitstate.store.documents import Collection, Snapshot
-from gitstate.store.folder import EXECUTABLE
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.worktree import Worktree
 
 __all__ = ["DocumentCheck", "Problem", "Report", "Validate", "check", "check_repository"]
 
-_OUR_REFS = "refs/gitstate/"
-_ASIDE = (rescues.FOLDER, f"{_OUR_REFS}remotes/")
+_ASIDE = (rescues.FOLDER, SEEN)
 """Where states are kept aside that may be none, here and as they were seen on remotes last."""
 
 Validate: TypeAlias = Callable[[Snapshot], object]
@@ -100,7 +98,7 @@ def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
     """
     found: dict[str, ObjectId] = {}
     problems: list[Problem] = []
-    for ref in [repository.ref, *sorted(set(refs.names(repository, _OUR_REFS)))]:
+    for ref in [repository.ref, *sorted(set(refs.names(repository, OURS)))]:
         if ref.startswith(_ASIDE):
             continue
         try:
@@ -115,18 +113,27 @@ def _heads(repository: Repository) -> tuple[dict[str, ObjectId], list[Problem]]:
     return found, problems
 
 
-def _pinned(engine: GitEngine, collections: Sequence[Collection]) -> tuple[dict[str, ObjectId], list[Problem]]:
+def _pinned(engine: Engine, collections: Sequence[Collection]) -> tuple[dict[str, ObjectId], list[Problem]]:
     """Return where the pins stand, and what is wrong with those that stand at no commit."""
+    return _standing(engine, [pins.folder(collection) for collection in collections], "pin")
+
+
+def _aside(engine: Engine) -> tuple[dict[str, ObjectId], list[Problem]]:
+    """Return where states are kept aside, and what is wrong with the refs that stand at no commit."""
+    return _standing(engine, _ASIDE, "rescue")
+
+
+def _standing(engine: Engine, below: Sequence[str], kind: str) -> tuple[dict[str, ObjectId], list[Problem]]:
     found: dict[str, ObjectId] = {}
     problems: list[Problem] = []
-    for ref in (ref for collection in collections for ref in engine.refs(pins.folder(collection))):
+    for ref in (ref for prefix in below for ref in engine.refs(prefix)):
         try:
             commit_id = engine.ref(ref)
         except CorruptionError as error:
-            problems.append(Problem("pin", ref, error.message, error.hint))
+            problems.append(Problem(kind, ref, error.message, error.hint))
         else:
             if commit_id is None:
-                problems.append(Problem("pin", ref, "it stands at no commit", severity="warning"))
+                problems.append(Problem(kind, ref, "it stands at no commit", severity="warning"))
             else:
                 found[ref] = commit_id
     return found, problems
@@ -161,23 +168,6 @@ def check(
     count, odd = rescues.problems(reader, collections, [ref for ref in aside if ref.startswith(rescues.FOLDER)])
     problems = (*objects.problems, *documents.problems, *lost, *odd, *dict.fromkeys(back))
     return Report(objects.commits, objects.objects, len(documents.seen), problems, count)
-
-
-def _aside(engine: Engine) -> tuple[dict[str, ObjectId], list[Problem]]:
-    """Return where states are kept aside, and what is wrong with the refs that stand at no commit."""
-    found: dict[str, ObjectId] = {}
-    problems: list[Problem] = []
-    for ref in (ref for below in _ASIDE for ref in engine.refs(below)):
-        try:
-            commit_id = engine.ref(ref)
-        except CorruptionError as error:
-            problems.append(Problem("rescue", ref, error.message, error.hint))
-        else:
-            if commit_id is None:
-                problems.append(Problem("rescue", ref, "it stands at no commit", severity="warning"))
-            else:
-                found[ref] = commit_id
-    return found, problems
 
 
 class _Place(NamedTuple):
@@ -222,8 +212,8 @@ class DocumentCheck:
         entries = trees.read(self._source, root)
         try:
             fanout = self._reader.format(root).fanout
-            if not _is_file(entries[FORMAT_FILE]):
-                raise CorruptionError("it is a link and not a file")
+            if not entries[FORMAT_FILE].is_file:
+                raise CorruptionError("it is a link or a submodule, and no file")
         except GitStateError as error:
             self.say("format", FORMAT_FILE, commit_id, error.message, error.hint)
             return
@@ -284,7 +274,7 @@ class DocumentCheck:
         path = "/".join((place.collection.name, *fan, name))
         fits = names.fan(document, len(fan)) == "/".join(fan)  # with some fanout; else it may be anybody's
         if not entry.is_directory:
-            if fits and len(fan) == place.fanout and not _is_file(entry):
+            if fits and len(fan) == place.fanout and not entry.is_file:
                 self.say("place", path, place.commit_id, "it is neither a folder nor a file", severity="warning")
         elif fits != (len(fan) == place.fanout) and self._has_root(place, entry):
             hint = f"its place would be {place.collection.folder(document, place.fanout)}"
@@ -300,8 +290,8 @@ class DocumentCheck:
                 raise snapshot.corrupt(f"{folder} is not where its folder is")
             self._validate(snapshot)
             for path, entry in snapshot.files().items():
-                if layout.attached(path + "/") and not _is_file(entry):
-                    raise snapshot.corrupt(f"{path} is a link and not a file")
+                if layout.attached(path + "/") and not entry.is_file:
+                    raise snapshot.corrupt(f"{path} is a link or a submodule, and no file")
         except CorruptionError as error:
             self.say_unfit(folder, snapshot, error)
 
@@ -318,7 +308,3 @@ class DocumentCheck:
     ) -> None:
         """Note what is wrong with something at a revision."""
         self.problems.append(Problem(kind, f"{path} at revision {commit_id[:12]}", what, hint, severity))
-
-
-def _is_file(entry: TreeEntry) -> bool:
-    return entry.mode in (FILE, EXECUTABLE)

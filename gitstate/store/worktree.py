@@ -9,7 +9,7 @@ what differs between the recorded trees and the head is looked at.
 import os
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +18,11 @@ from gitstate.engine import files, gitindex, graph, loose, reflog, refs, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.locks import LockFile, StoreLock, is_of_ours
-from gitstate.engine.objects import FILE, GitObject, ObjectId, TreeEntry
+from gitstate.engine.objects import GitObject, ObjectId, TreeEntry
 from gitstate.engine.reflog import Move
 from gitstate.engine.repository import Repository
-from gitstate.errors import BusyError, CorruptionError, UnsupportedError
-from gitstate.store.folder import EXECUTABLE, Folder, Found, Moved
+from gitstate.errors import BusyError, CorruptionError, ReadOnlyError, UnsupportedError
+from gitstate.store.folder import Folder, Found, Moved
 from gitstate.store.origins import Difference, Origins, signs
 from gitstate.store.view_record import Sight, ViewRecord, has_moved
 
@@ -114,7 +114,6 @@ class Worktree:
             loose.keep(self._repository.objects, data)
 
     def _bring(self, taken: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool]) -> Refreshed:
-        self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone():
                 if taken:  # first: a refresh that git keeps from its work must not forget it
@@ -148,14 +147,8 @@ class Worktree:
             BusyError: Another process did not let go in time.
             StorageError: The disk refused.
         """
-        lock = StoreLock(self._private / "editing" / "lock")
-        with files.storage_errors(self._private):
-            lock.acquire(_TURN)
-        try:
+        with self._holding(StoreLock(self._private / "editing" / "lock")):
             yield
-        finally:
-            lock.release()
-            lock.close()
 
     @property
     def git_dir(self) -> Path:
@@ -194,7 +187,8 @@ class Worktree:
         """
         from gitstate.store import edits
 
-        self._private.mkdir(parents=True, exist_ok=True)
+        with suppress(ReadOnlyError), files.storage_errors(self._private):  # who may only read is told all the same
+            self._private.mkdir(parents=True, exist_ok=True)
         if refs.read_head(self._repository) != self._repository.ref:
             return edits.Edits(None, pending=f"another branch than {self._repository.branch} is checked out")
         return edits.find(self._engine, self.path, self._git_dir, self._private, tops, is_ours)
@@ -225,14 +219,22 @@ class Worktree:
             self.refresh()
         return [Problem("view", "index", what, "--repair makes a new one of the head", "warning", repaired=repair)]
 
+    def _alone(self) -> AbstractContextManager[None]:
+        return self._holding(self._lock)
+
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self._lock.acquire(_TURN)
+    def _holding(self, lock: StoreLock) -> Iterator[None]:
+        try:
+            with files.storage_errors(self._private):
+                self._private.mkdir(parents=True, exist_ok=True)
+                lock.acquire(_TURN)
+        except ReadOnlyError as error:
+            raise files.only_read(self._git_dir, error) from error
         try:
             yield
         finally:
-            self._lock.release()
-            self._lock.close()
+            lock.release()
+            lock.close()
 
     def _index_lock(self) -> LockFile:
         # Not durable: a view can be made anew, and file systems with a journal keep the names in the order of making.
@@ -336,7 +338,7 @@ class _Checkout:
             self.done.skipped.append(path)
         elif entry not in ours or (target is not None and old is None and not self._index.has_room(path)):
             self.done.kept.append(path)  # staged: git's index and the file are the person's
-        elif (target is not None and target.mode not in (FILE, EXECUTABLE)) or self._has_twin(path):
+        elif (target is not None and not target.is_file) or self._has_twin(path):
             self.done.skipped.append(path)
             self._enter(path, target, None)
         elif old is not None and old.skips_worktree:

@@ -90,6 +90,7 @@ class Writer:
         self._tip: ObjectId | None = None  # where the branch stood when we left it
         self.stamp: Stamp = lambda: ()
         self.redact: Redact = lambda message: message
+        self.answered: list[Callable[[], None]] = []  # are called in the writer's thread when a batch was answered
         self._tops = tops
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
@@ -210,10 +211,12 @@ class Writer:
                 refused.append((request, answer))  # the others need not wait for what is done about it
             else:
                 request.answer(answer)
-        for told in self._published:
+        for told in (*self.answered, *self._published):
             told()
         for request, conflict in refused:
             request.refuse(conflict)
+            for told in self.answered:
+                told()
 
     def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""

@@ -6,6 +6,7 @@ surrogate, which UTF-8 cannot say, is written as ``\\udXXX``. The grammar is tha
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from json.encoder import encode_basestring  # in C
 from math import isfinite
@@ -96,9 +97,7 @@ def equal(a: Value, b: Value) -> bool:
         return True
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(equal, a, b))
-    if isinstance(a, float) and isinstance(b, float):
-        return a.hex() == b.hex()
-    return False
+    return isinstance(a, float) and isinstance(b, float) and a.hex() == b.hex()
 
 
 def _float_text(value: float) -> str:
@@ -176,8 +175,7 @@ def _scalar_flaw(value: object) -> str | None:
 def _unique(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {twice!r} stands there twice in one object")
     return value
 

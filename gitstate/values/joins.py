@@ -5,9 +5,10 @@ All are symmetric: swapping the sides gives the same value.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeAlias
 
+from gitstate import clock
 from gitstate.values.canonical import Value, dumps
 from gitstate.values.merge import ABSENT, NO_RULES, Merge, Place, Rule, Side, Slot
 
@@ -22,10 +23,9 @@ def instant(value: Slot) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        return clock.aware(datetime.fromisoformat(value))
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def number(value: Slot) -> int | float | None:

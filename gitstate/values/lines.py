@@ -14,7 +14,7 @@ from gitstate.values.pointer import Parts, to_text
 
 __all__ = ["lines"]
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]")  # begins a number, or what looks like one
 _WORDS = ("null", "true", "false")
 

@@ -44,13 +44,11 @@ def _order(objects: Sequence[dict[str, Value]], preferred: list[str]) -> list[st
         followers[before].append(after)
         awaited[after] += 1
     order: list[str] = []
-    left = dict.fromkeys(preferred)
+    left, rest = set(preferred), iter(preferred)
     free = [rank[key] for key in preferred if not awaited[key]]  # sorted, so it is a heap
     while left:
-        key = preferred[heappop(free)] if free else next(iter(left))  # in a circle none is free
-        if key not in left:
-            continue
-        del left[key]
+        key = preferred[heappop(free)] if free else next(key for key in rest if key in left)  # in a circle none is free
+        left.remove(key)
         order.append(key)
         for after in followers[key]:
             awaited[after] -= 1

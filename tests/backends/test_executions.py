@@ -1,5 +1,6 @@
 """Executions: what is recorded comes back exactly, and git shows it."""
 
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gitstate import (
     SheetStatus,
 )
 from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.payloads import Payloads
 from gitstate.backends.rewind import RewindBackend
 from gitstate.errors import StaleError
 from gitstate.format.codec import Codec
@@ -352,6 +354,23 @@ async def test_git_shows_how_an_attempt_differs_from_the_last_one(tmp_path: Path
         "Gitstate-Prompt-Bytes",
         "Gitstate-Output-Bytes",
     ]
+
+
+async def test_texts_that_were_read_lately_stay_in_memory_but_not_all(backend: RewindBackend) -> None:
+    await backend.save(job())
+    kept = backend._payloads = Payloads(backend.store, backend._jobs, limit=5000)
+    for number in range(20):
+        await backend.record_execution("nightly", 1, number + 1, f"{number}" * 200, "the same" * 10)
+    await backend.record_execution("nightly", 1, 21, "large" * 1000, "the same" * 10)
+    first, again = [await backend.get_execution_history("nightly") for _ in range(2)]
+    assert first == again
+    assert [each["prompt"] for each in first] == [
+        "large" * 1000,
+        *(f"{number}" * 200 for number in reversed(range(20))),
+    ]
+    assert 3000 < sum(map(sys.getsizeof, kept._texts.values())) == kept._size <= 5000
+    kept.clear()
+    assert (await backend.get_execution_history("nightly"), kept._size <= 5000) == (first, True)
 
 
 async def test_a_limit_beyond_counting_is_none(backend: RewindBackend) -> None:

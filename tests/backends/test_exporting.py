@@ -16,7 +16,7 @@ import pytest
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, SheetStatus
 from gitstate.backends.exchange import ExchangeBackend
 from gitstate.backends.exporting import ExportReport, beside
-from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError, StorageError
+from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError, NotFoundError
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft
 from tests.git import git
@@ -149,7 +149,7 @@ async def test_a_file_that_is_there_is_replaced_only_by_force(backend: ExchangeB
     assert target.read_text() == ""
     with pytest.raises(InvalidInputError, match="is no file"):
         await backend.export(os.devnull, force=True)
-    with pytest.raises(StorageError, match="none"):
+    with pytest.raises(NotFoundError, match=r"there is no folder .*none"):
         await backend.export(tmp_path / "none" / "out.jsonl")
 
 

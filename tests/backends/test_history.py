@@ -431,3 +431,21 @@ async def test_checkpoints_are_found_by_what_their_trailers_say(backend: RewindB
     for wrong in ("", "two words", ": 3", "é"):
         with pytest.raises(errors.InvalidInputError, match="is no trailer"):
             await subjects(wrong)
+
+
+async def test_a_job_is_found_by_the_beginning_of_its_id(backend: RewindBackend) -> None:
+    for job_id in ("nightly", "night", "weekly", "a@b"):
+        await save(backend, job_id)
+    await backend.delete("weekly")
+    meant = {"nightly": "nightly", "nightl": "nightly", "night": "night", "w": "weekly", "a@b": "a@b", "a@": "a@b"}
+    assert {name: await backend.find_job(name) for name in meant} == meant
+    for name, hint in (
+        ("ni", "it may be 'night', 'nightly'"),
+        ("nigthly", "it may be 'nightly', 'night'"),
+        ("nightly~1", "it may be 'nightly'; its revision is named apart from it"),
+        ("nightly@~1", "it may be 'nightly'; its revision is named apart from it"),
+        ("xyz", "`gitstate list` shows which there are"),
+    ):
+        with pytest.raises(errors.JobNotFoundError) as caught:
+            await backend.find_job(name)
+        assert caught.value.hint == hint

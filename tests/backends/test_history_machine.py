@@ -270,7 +270,7 @@ def told_progress(entry: Entry) -> str | None:
 
 
 TestHistoryInMemory = HistoryMachine.TestCase
-TestHistoryInMemory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestHistoryInMemory.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 TestHistoryOnGit = GitHistoryMachine.TestCase
 TestHistoryOnGit.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 

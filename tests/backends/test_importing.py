@@ -16,7 +16,7 @@ from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, Job
 from gitstate.backends import import_sources
 from gitstate.backends.exchange import ExchangeBackend
 from gitstate.backends.importing import ImportReport
-from gitstate.errors import InvalidInputError, StorageError
+from gitstate.errors import ClosedError, InvalidInputError, NotFoundError, StorageError
 from tests.backends.exchange_sources import NIGHTLY, folder
 from tests.values.strategies import KEYS, VALUES
 
@@ -206,7 +206,7 @@ async def test_a_state_that_cannot_be_read_is_replaced_only_if_asked_for(tmp_pat
 
 
 async def test_a_path_that_holds_nothing_of_the_kind_is_an_error(backend: ExchangeBackend, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="none"):
+    with pytest.raises(NotFoundError, match=r"there is nothing at .*none"):
         await backend.import_from(tmp_path / "none")
     (tmp_path / "loop").symlink_to("loop")
     for refused in (tmp_path / "loop", tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "y"):
@@ -217,7 +217,11 @@ async def test_a_path_that_holds_nothing_of_the_kind_is_an_error(backend: Exchan
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InvalidInputError, match="neither a file nor a folder"):
         await backend.import_from(tmp_path / "pipe")
-    assert (await backend.import_from(folder(tmp_path / "empty", {}))).jobs == ()
+    empty = folder(tmp_path / "empty", {})
+    assert (await backend.import_from(empty)).jobs == ()
+    await backend.close()
+    with pytest.raises(ClosedError):
+        await backend.import_from(empty)
 
 
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis's way

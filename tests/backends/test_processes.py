@@ -67,8 +67,12 @@ async def attempts(folder: Path, job_id: str) -> list[int]:
         return [state.sheets[number].attempt_count for number in sorted(state.sheets)]
 
 
-def test_marks_of_one_job_from_eight_processes_all_survive(tmp_path: Path) -> None:
-    folder, sheets, marks = tmp_path / "state", 5, 100
+MARKS = pytest.mark.parametrize("marks", [40, pytest.param(400, marks=pytest.mark.long)])
+
+
+@MARKS
+def test_marks_of_one_job_from_eight_processes_all_survive(tmp_path: Path, marks: int) -> None:
+    folder, sheets = tmp_path / "state", 5
     asyncio.run(prepare(folder, ["one"], sheets))
     before = commits(folder)
     finish([fork(partial(mark, folder, "one", sheets, marks)) for _ in range(8)])
@@ -77,8 +81,9 @@ def test_marks_of_one_job_from_eight_processes_all_survive(tmp_path: Path) -> No
     fsck(folder)
 
 
-def test_marks_of_many_jobs_from_eight_processes_all_survive(tmp_path: Path) -> None:
-    folder, sheets, marks = tmp_path / "state", 5, 100
+@MARKS
+def test_marks_of_many_jobs_from_eight_processes_all_survive(tmp_path: Path, marks: int) -> None:
+    folder, sheets = tmp_path / "state", 5
     jobs = [f"job-{number}" for number in range(8)]
     asyncio.run(prepare(folder, jobs, sheets))
     before = commits(folder)
@@ -149,7 +154,7 @@ def check_after_kills(folder: Path) -> None:
 
 
 def test_a_killed_writer_loses_nothing_and_blocks_nobody(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path / "state", kills=50, seed=1)
+    kill_at_random_moments(tmp_path / "state", kills=25, seed=1)
     check_after_kills(tmp_path / "state")
 
 

@@ -397,7 +397,7 @@ async def test_a_link_is_named_and_not_brought_in_unseen(store: Path, tmp_path: 
         sheet.unlink()
         sheet.symlink_to("/etc/hostname")
         git(tmp_path / "x", "commit", "-qam", "another one")
-        with pytest.raises(InvalidInputError, match="is a link and not a file"):
+        with pytest.raises(InvalidInputError, match="is a link or a submodule, and no file"):
             await backend.apply_proposal("x", force=True)
         review = await backend.review_proposal("x", texts=True)
         assert (review.state, review.unread) == ("invalid", ("nightly",))

@@ -262,6 +262,8 @@ async def test_linked_worktrees_show_the_new_history(store: Path, tmp_path: Path
     git(store, "rm", "-qrf", ".")
     git(store, "branch", "-qD", "elsewhere")
     git(tmp_path / "linked", "commit", "-q", "--allow-empty", "-m", f"about {SECRET}")
+    (store / ".git/worktrees/.DS_Store").write_bytes(b"\0")
+    (store / ".git/worktrees/broken").mkdir()
     await purge(store, NAME, value=SECRET)
     clean(store)
     for folder in ("linked", "proposal"):

@@ -30,6 +30,11 @@ async def _exported(backend: GitStateBackend) -> object:
     return [record async for record in backend.executions("nightly")]
 
 
+async def _edited(backend: GitStateBackend) -> object:
+    found = await backend.edits()
+    return found.behind, found.pending, found.jobs, found.files, found.others
+
+
 READS: dict[str, Call] = {
     "load": lambda b: b.load("nightly"),
     "load at": lambda b: b.load("nightly", at="~1"),
@@ -44,6 +49,7 @@ READS: dict[str, Call] = {
     "verify": lambda b: b.verify(),
     "watch": _watched,
     "export": _exported,
+    "edits": _edited,
     "flush": lambda b: b.flush(),
 }
 WRITES: dict[str, Call] = {
@@ -59,7 +65,7 @@ WRITES: dict[str, Call] = {
 COMMANDS = [
     *("list", "show nightly", "log nightly", "log nightly --graph", "next nightly", "diff nightly", "verify"),
     *("attempts nightly", "blame nightly /metadata/n", "forks nightly", "export", "pin nightly", "top"),
-    *("watch --since ~1 -n 1 nightly", "bisect nightly metadata.n>1"),
+    *("watch --since ~1 -n 1 nightly", "bisect nightly metadata.n>1", "status"),
 ]
 
 
@@ -159,8 +165,15 @@ def test_edits_of_a_folder_that_cannot_be_written_stay(tmp_path: Path, monkeypat
     job = store / "jobs/nightly/job.json"
     job.write_text(job.read_text().replace('"n": 2', '"n": 7'))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    commit: Call = lambda backend: backend.commit_edits("nightly")  # noqa: E731
+    calls: dict[str, Call] = {
+        "commit": lambda backend: backend.commit_edits("nightly"),
+        "discard": lambda backend: backend.discard_edits("nightly"),
+        "edits": _edited,
+    }
     with READ_ONLY["permissions"](store) as place:
-        said = asyncio.run(_answers(place, {"commit": commit, "edits": lambda backend: backend.edits()}))
-    assert isinstance(said["commit"], ReadOnlyError) and said["commit"].hint
+        said = asyncio.run(_answers(place, calls))
+    found: Any = said.pop("edits")
+    assert found[:2] == (0, "") and [each.job_id for each in found[2]] == ["nightly"]
+    for error in said.values():
+        assert isinstance(error, ReadOnlyError) and "can be read, but not written" in str(error) and error.hint
     assert '"n": 7' in job.read_text()

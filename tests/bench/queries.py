@@ -2,11 +2,14 @@
 
 import asyncio
 import sqlite3
+import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import aiosqlite
 
@@ -25,7 +28,9 @@ KEEPING = "index kept up, a save"
 SQL = "SQL"
 """The peer: one query by aiosqlite on an open connection."""
 
-_CALLS = 30
+Call: TypeAlias = Callable[[], Awaitable[object]]
+
+_STRETCH = 0.01  # seconds
 _BUILDS = 2  # rounds in which the index is made, which takes most of the time
 _JOB = "job-0003"
 _QUERIES = {
@@ -46,8 +51,7 @@ def measure(run: Run) -> None:
     for turn in run.rounds("queries", share=2):
         if turn < _BUILDS:
             _measure_building(run, turn, folder)
-        for peer in run.rotated((_measure_index, _measure_sql), turn):
-            asyncio.run(peer(run, turn, folder, tables))
+        asyncio.run(_measure_answers(run, turn, folder, tables))
         asyncio.run(_measure_keeping(run, turn))
 
 
@@ -66,7 +70,7 @@ async def _copy(folder: Path, tables: Path) -> None:
 
 
 def _measure_building(run: Run, turn: int, folder: Path) -> None:
-    form = ["--first-parent", "-m", "--name-status", "--no-renames", "-z", "--format=%H%n%B"]
+    form = ["--first-parent", "-m", "--raw", "-t", "--no-abbrev", "--no-renames", "-z", "--format=%H%n%B"]
     begin = time.perf_counter()
     subprocess.run(["git", "log", *form, "main"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     run.results.add(BUILD, "git log", turn, [time.perf_counter() - begin])
@@ -80,32 +84,45 @@ async def _ask_once(folder: Path) -> float:
         return await timed(backend.history(_JOB, 1))
 
 
-async def _measure_index(run: Run, turn: int, folder: Path, _: Path) -> None:
-    async with GitStateBackend(folder, create=False) as backend:
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
+async def _measure_answers(run: Run, turn: int, folder: Path, tables: Path) -> None:
+    """Let both answer by turns, stretch by stretch, so that what else the machine does meets both alike."""
+    async with GitStateBackend(folder, create=False) as backend, aiosqlite.connect(tables) as database:
+        answers: dict[str, Call] = {
             "history of a job": lambda: backend.history(_JOB),
             "count of executions": lambda: backend.get_execution_history_count(_JOB),
             "statistics": lambda: backend.get_job_statistics(_JOB),
             "query of 50 jobs": lambda: backend.query_jobs("running"),
             "list of all jobs": lambda: backend.job_page(None),
             PAGE: lambda: backend.get_execution_history(stores.LARGE),
+            FIRST_PAGE: lambda: backend.get_execution_history(stores.LARGE),
         }
-        for work, call in calls.items():
-            await call()
-            run.results.add(work, "gitstate", turn, [await timed(call()) for _ in range(_CALLS)])
-        for _ in range(_CALLS):
-            backend.store._engine._reader._files.clear()
-            run.results.add(FIRST_PAGE, "gitstate", turn, [await timed(calls[PAGE]())])
+        for work, answer in answers.items():
+            forget = partial(_forget, backend) if work == FIRST_PAGE else None
+            peers: dict[str, Call] = {
+                "gitstate": answer,
+                SQL: partial(database.execute_fetchall, _QUERIES[PAGE if work == FIRST_PAGE else work]),
+            }
+            for call in peers.values():
+                await call()
+            for stretch in range(run.sizes.stretches):
+                for peer in run.rotated(tuple(peers), stretch):
+                    run.results.add(work, peer, turn, [await _stretch(peers[peer], forget)])
 
 
-async def _measure_sql(run: Run, turn: int, _: Path, tables: Path) -> None:
-    async with aiosqlite.connect(tables) as database:
-        for work, query in _QUERIES.items():
-            await database.execute_fetchall(query)
-            taken = [await timed(database.execute_fetchall(query)) for _ in range(_CALLS)]
-            run.results.add(work, SQL, turn, taken)
-            if work == PAGE:
-                run.results.add(FIRST_PAGE, SQL, turn, taken)
+async def _stretch(call: Call, forget: Callable[[], None] | None) -> float:
+    """Return the seconds of a call, the median of as many as take a while: now and then one is interrupted."""
+    taken: list[float] = []
+    while sum(taken) < _STRETCH:
+        if forget is not None:
+            forget()
+        taken.append(await timed(call()))
+    return statistics.median(taken)
+
+
+def _forget(backend: GitStateBackend) -> None:
+    """Let go of all that was read of the history: texts, trees and commits."""
+    backend._payloads.clear()
+    backend.store._engine._reader._known.clear()
 
 
 async def _measure_keeping(run: Run, turn: int) -> None:

@@ -40,6 +40,7 @@ class Sizes:
     jobs_of_history: int  # in that store
     queried: int  # commits in the store whose index is asked
     jobs_of_queries: int  # in that store
+    stretches: int  # of questions to the index, in a round
     kept_up: int  # saves that are new to the index
     viewed: Sequence[int]  # files in the worktrees
     refreshes: int  # of a worktree
@@ -67,6 +68,7 @@ FULL = Sizes(
     jobs_of_history=200,
     queried=100_000,
     jobs_of_queries=1_000,
+    stretches=30,
     kept_up=300,
     viewed=(2_000, 200_000),
     refreshes=5,
@@ -88,6 +90,7 @@ TINY = Sizes(
     jobs_of_history=8,
     queried=200,
     jobs_of_queries=8,
+    stretches=2,
     kept_up=5,
     viewed=(40, 80),
     refreshes=2,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
-from gitstate.engine import openpacks
+from gitstate.engine import openpacks, packfolder
 from gitstate.engine.git import GitEngine
 from tests.bench.work import change, state_of
 from tests.budgets.work import LINES, still
@@ -27,8 +27,7 @@ async def test_saves_leave_nothing_in_memory(tmp_path: Path, monkeypatch: pytest
     still(monkeypatch, tmp_path / "home")
     async with GitStateBackend(tmp_path / "state") as backend:
         engine = backend.store._engine
-        for cache in (engine._reader._known, engine._reader._files):  # type: ignore[attr-defined]  # it is one of git
-            cache._limit = 1 << 16  # else these are full after some thousand saves
+        engine._reader._known._limit = 1 << 16  # type: ignore[attr-defined]  # it is git's; full after some 1,000 saves
         backend._checked._limit = 32
         state, turns = state_of("nightly", 6, LINES), cycle(range(6))
         tracemalloc.start()
@@ -64,13 +63,13 @@ async def test_what_saves_and_checkpoints_leave_open_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     still(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(openpacks, "_MOST", _MAPPED)
+    for module in (openpacks, packfolder):
+        monkeypatch.setattr(module, "_MOST", _MAPPED)
     folder = os.fspath(tmp_path / "state")
     async with GitStateBackend(folder, durability="normal") as backend:
         engine = backend.store._engine
         assert isinstance(engine, GitEngine)
-        for cache in (engine._reader._known, engine._reader._files):
-            cache._limit = 1 << 12  # so that packs are read all the time
+        engine._reader._known._limit = 1 << 12  # so that packs are read all the time
         backend.store._reader.contents._limit = 1
         states, turns = [state_of(f"job-{number}", 6, LINES) for number in range(10)], cycle(range(6))
         for _ in range(_CHECKPOINTS):
@@ -81,8 +80,9 @@ async def test_what_saves_and_checkpoints_leave_open_is_bounded(
             engine._tidy(False)
             packs = [name for name in os.listdir(engine._packs) if name.endswith(".pack")]
             assert not [path for path in _open_below(folder) if path.endswith("(deleted)")]
-            # A pack has two files, an object store has each open and mapped once, and there are two stores.
-            assert len([path for path in _open_below(folder) if "/pack/" in path]) <= 8 * len(packs)
+            # A pack has two files; we have each open and mapped once, and so have two object stores of dulwich.
+            assert len([path for path in _open_below(folder) if "/pack/" in path]) <= 12 * len(packs)
+            assert engine._reader._packs._touched <= _MAPPED
             assert all(store._touched <= _MAPPED for store in engine._reader._idle)
             assert len(engine._reader._idle) <= 2
 

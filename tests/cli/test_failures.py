@@ -1,5 +1,6 @@
 """Every error ends as a line, a hint and an exit status of its class."""
 
+import errno
 import inspect
 
 import click
@@ -50,3 +51,20 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unexpected_error_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert failures.report(KeyError("x"), debug=False) == 1
     assert capsys.readouterr().err.startswith("error: unexpected KeyError: 'x'\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "full"),
+            "error: it could not be written or read: No space left on device\nhint: make room where the output goes\n",
+        ),
+        (OSError(errno.EIO, "odd"), "error: it could not be written or read: Input/output error\n"),
+        (OSError("odd"), "error: it could not be written or read: odd\n"),
+        (FileNotFoundError(errno.ENOENT, "gone", "a.txt"), "error: a.txt: No such file or directory\n"),
+    ],
+)
+def test_an_error_of_the_system_is_told_in_words(error: OSError, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert failures.report(error, debug=False) == 10
+    assert capsys.readouterr().err == said

@@ -384,6 +384,17 @@ def test_an_edited_hook_is_not_overwritten_and_an_old_one_is_renewed(gitstate: G
     assert hook.read_text() == "#!/bin/sh\n"
 
 
+def test_an_installation_that_was_killed_in_the_middle_is_done_again(gitstate: Gitstate, store: Path) -> None:
+    hook = store / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    hook.with_name("pre-commit.before-gitstate").hardlink_to(hook)  # it has its second name, and ours is not there yet
+    assert gitstate("hooks", "install", "--store", store).status == 0
+    assert hook.with_name("pre-commit.before-gitstate").read_text() == "#!/bin/sh\n" != hook.read_text()
+    assert gitstate("hooks", "remove", "--store", store).status == 0
+    assert hook.read_text() == "#!/bin/sh\n"
+
+
 @pytest.mark.parametrize("place", ["../everywhere", ".githooks", ".husky/_"])
 def test_where_hooks_lie_in_another_folder_it_refuses(gitstate: Gitstate, store: Path, place: str) -> None:
     git(store, "config", "core.hooksPath", place)

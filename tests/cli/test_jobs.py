@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_show_at_a_revision(gitstate: Gitstate, store: Path) -> None:
         (["delete", "none"], 3, "there is no job 'none'"),
         (["show", "nightly", "--at", "0123456789"], 3, "0123456789"),
         (["show", "nightly", "--at", "yesterday"], 3, "'nightly' is younger than"),
-        (["show", "nightly", "--at", "last-week"], 3, "'last-week' of 'nightly': "),
+        (["show", "nightly", "--at", "last-week"], 3, "'last-week' of 'nightly'; there are "),
         (["show", "nihgtly"], 3, "it may be 'nightly'"),
         (["list", "--at", "~1"], 2, "'~1' counts the revisions of one document"),
         (["list", "--at", "now", "--deleted"], 2, "takes no --at"),
@@ -178,6 +179,17 @@ def test_a_dry_run_of_delete_deletes_nothing(gitstate: Gitstate, store: Path) ->
     assert git(store, "rev-parse", "HEAD") == head
 
 
+def test_a_job_that_runs_is_deleted_by_force_alone(gitstate: Gitstate, tmp_path: Path) -> None:
+    store = tmp_path / "state"
+    asyncio.run(_save_running(store))
+    ran = gitstate("delete", "nightly", "--store", store)
+    assert ran.status == 7 and f"process {os.getpid()} of this host is alive" in ran.err and "--force" in ran.err
+    assert gitstate("delete", "nightly", "--dry-run", "--store", store).status == 0
+    assert (store / "jobs/nightly").exists()
+    assert gitstate("delete", "nightly", "--force", "--store", store).status == 0
+    assert not (store / "jobs/nightly").exists()
+
+
 def test_a_job_that_cannot_be_read_can_be_deleted(gitstate: Gitstate, store: Path) -> None:
     (store / "jobs/nightly/job.json").write_text("{")
     git(store, "commit", "-qam", "Break it")
@@ -191,3 +203,11 @@ def test_a_job_that_cannot_be_read_can_be_deleted(gitstate: Gitstate, store: Pat
 async def _save_hostile(path: Path, job_id: str, *, worktree: bool = True) -> None:
     async with GitStateBackend(path, worktree=worktree) as backend:
         await backend.save(CheckpointState(job_id=job_id, job_name=job_id, total_sheets=1, error_message=job_id))
+
+
+async def _save_running(path: Path) -> None:
+    async with GitStateBackend(path) as backend:
+        state = CheckpointState(job_id="nightly", job_name="Nightly", total_sheets=1)
+        state.mark_sheet_started(1)
+        state.set_running_pid()
+        await backend.save(state)

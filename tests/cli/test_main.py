@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,28 @@ def test_ctrl_c_ends_with_130_and_leaves_no_job_behind(tmp_path: Path) -> None:
     while _group_lives(process.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not _group_lives(process.pid)
+
+
+def test_ctrl_c_while_it_is_being_read_ends_it_quietly() -> None:
+    code = (
+        "import sys\n"
+        "class Person:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'gitstate.cli.failures':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Person())\n"
+        "from gitstate.cli import start\n"
+        "start()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
+def test_it_runs_as_a_module_and_by_its_name(store: Path) -> None:
+    ran = subprocess.run([sys.executable, "-m", "gitstate", "--store", store, "list"], capture_output=True, text=True)
+    assert ran.returncode == 0 and "nightly" in ran.stdout
+    [command] = (each for each in entry_points(group="console_scripts") if each.name == "gitstate")
+    assert callable(command.load())
 
 
 def _group_lives(group: int) -> bool:

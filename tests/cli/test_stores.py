@@ -38,6 +38,17 @@ def test_init_on_another_branch(gitstate: Gitstate, tmp_path: Path) -> None:
     assert gitstate("list", "--store", "here", "--branch", "main").status == 3
 
 
+def test_a_new_store_is_where_store_says(gitstate: Gitstate, tmp_path: Path) -> None:
+    assert gitstate("--store", "here", "init").status == 0
+    assert (tmp_path / "here/gitstate.json").is_file() and not (tmp_path / "gitstate.json").exists()
+    assert gitstate("--store", "twin", "clone", "here").status == 0
+    assert (tmp_path / "twin/gitstate.json").is_file()
+    for words in (["init", "there"], ["clone", "here", "there"]):
+        ran = gitstate("--store", "here", *words)
+        assert ran.status == 2 and "'there'" in ran.err and "'here'" in ran.err
+    assert not (tmp_path / "there").exists()
+
+
 def test_init_as_json_says_what_is_there_now(gitstate: Gitstate, tmp_path: Path) -> None:
     ran = gitstate("init", "--bare", "--branch", "state", "--json", "state.git")
     assert (ran.status, ran.err) == (0, "")
@@ -103,6 +114,8 @@ def test_init_in_a_project(gitstate: Gitstate, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(project / "src")
     ran = gitstate("init", "..")
     assert ran.status == 9 and "such as gitstate" in ran.err
+    ran = gitstate("list", "--store", "..", "--branch", "none")
+    assert ran.status == 3 and "`gitstate init --branch gitstate`" in ran.err
     ran = gitstate("init", "..", "--branch", "gitstate")
     assert (ran.status, ran.err) == (0, f"Made a store in {project}\n")
     assert (project / ".git/config").read_text() == config + "[gitstate]\n\tbranch = gitstate\n"

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from unittest import mock
 
@@ -92,6 +93,18 @@ def test_top_in_a_pipe_prints_the_jobs_that_run_once(gitstate: Gitstate, store: 
     assert deploy[5:] == [f"{os.getpid()}@{socket.gethostname()}", "created, 2 sheets changed"]
     ran = gitstate("top", "--all", "--store", store)
     assert [line.split()[0] for line in ran.out.splitlines()[1:]] == ["deploy", "weekly", "nightly"]
+
+
+def test_top_as_json_is_an_array_printed_once(gitstate: Gitstate, store: Path) -> None:
+    running(store, "deploy")
+    deploy, nightly = json.loads(gitstate("top", "--json", "--store", store).out)
+    assert (deploy["id"], deploy["status"], deploy["current_sheet"]) == ("deploy", "running", 2)
+    assert (deploy["completed_sheets"], deploy["total_sheets"]) == (1, 4)
+    assert (deploy["pid"], deploy["host"]) == (os.getpid(), socket.gethostname())
+    assert deploy["last"] | {"pins": []} == json.loads(gitstate("log", "deploy", "--json", "--store", store).out)[0]
+    assert datetime.fromisoformat(deploy["updated_at"]) and nightly["pid"] is None
+    everyone = json.loads(gitstate("top", "--all", "--json", "--store", store).out)
+    assert [job["id"] for job in everyone] == ["deploy", "weekly", "nightly"]
 
 
 def test_top_says_when_nothing_runs(gitstate: Gitstate, tmp_path: Path) -> None:

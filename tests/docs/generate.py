@@ -1,11 +1,14 @@
-"""Writes, with ``make docs``, what is generated: cli.md, trailers.md and secret-formats.md in docs/reference from the
-program itself; measured.md there, and a table of the README, from what was measured.
+"""Writes, with ``make docs``, what is generated: cli.md, errors.md, trailers.md and secret-formats.md in docs/reference
+from the program itself; measured.md there, and a table of the README, from what was measured.
 """
 
+import inspect
 from collections.abc import Iterator
 
 import click
 
+from gitstate import errors
+from gitstate.cli.failures import exit_status
 from gitstate.cli.main import cli
 from gitstate.format import message, secret_formats
 from tests.docs import measured
@@ -123,7 +126,60 @@ def secrets() -> str:
     return "\n".join(tables)
 
 
+_ERRORS = """\
+# Errors
+
+Generated from the program by `make docs`; a test fails when it is out of date.
+
+What gitstate raises on purpose is a `GitStateError`. Its `message` names the thing, its `hint` says what to do or is
+empty, and its `code` is a word that stays the same from release to release. The tree says what its catcher would do:
+
+```python
+from gitstate import CheckpointState, GitStateBackend, errors
+
+async def saved(backend: GitStateBackend, state: CheckpointState) -> str:
+    try:
+        await backend.save(state)
+    except errors.ConflictError as error:
+        return f"not saved: {error.message}; it is kept as {error.rescue}"
+    except errors.GitStateError as error:
+        return f"{error.code}: {error.message} ({error.hint})"
+    return "saved"
+```
+
+`gitstate.errors` has all of them, and `gitstate` itself those that are caught most. On the command line an error is one
+line and a hint, and `gitstate` ends with the exit status of its branch; [all exit statuses](cli.md#gitstate).
+
+"""
+
+_EACH_ERROR = """
+## What each one says
+
+`help(gitstate.errors)` says what the last column holds.
+
+| error | exit status | what happened | what it has beside message, hint and code |
+|---|---|---|---|
+"""
+
+
+def all_errors() -> str:
+    """Return the page of the errors."""
+    told = inspect.cleandoc(errors.__doc__ or "").partition("::\n\n")[2]
+    tree = inspect.cleandoc(told)
+    rows = [_row(getattr(errors, line.lstrip(" │├└─").split(" ")[0])) for line in tree.splitlines()]
+    return f"{_ERRORS}```text\n{tree}\n```\n{_EACH_ERROR}{''.join(rows)}"
+
+
+def _row(error: type[errors.GitStateError]) -> str:
+    said = inspect.cleandoc(error.__doc__ or "").splitlines()[0]
+    more = [name for name in inspect.signature(error).parameters if name not in ("message", "hint")]
+    more = ["errno", "filename"] if more == ["cause"] else more
+    status = exit_status(error("")) if error is not errors.GitStateError else "that of its branch"
+    return f"| `{error.__name__}` | {status} | {said} | {', '.join(f'`{name}`' for name in more)} |\n"
+
+
 PAGES = {
+    REFERENCE / "errors.md": all_errors,
     REFERENCE / "cli.md": commands,
     REFERENCE / "trailers.md": trailers,
     REFERENCE / "secret-formats.md": secrets,

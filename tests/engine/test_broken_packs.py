@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+def one_object(entry: bytes) -> bytes:
+    """Return a pack whose only object is written so."""
+    data = b"PACK\0\0\0\2\0\0\0\1" + entry
+    return data + hashlib.sha1(data).digest()
+
+
 def broken_packs() -> dict[str, bytes]:
     """Return packs that are none."""
     base = b"base " * 100
@@ -50,7 +57,13 @@ def broken_packs() -> dict[str, bytes]:
         "junk behind": good + b"junk",
         "an object that is longer": pack_of([Item("blob", b"12345", size=3)]),
         "an object that is shorter": pack_of([Item("blob", b"12345", size=7)]),
-        "an object without a size": b"PACK\0\0\0\2\0\0\0\1" + b"\xbf" * 30,
+        "an object without a size": one_object(b"\xbf" * 30),
+        "an object of no kind": one_object(b"\x05" + zlib.compress(b"12345")),
+        "an object of a kind that nobody has": one_object(b"\x55" + zlib.compress(b"12345")),
+        "a delta of what is far before the pack": one_object(
+            b"\x65" + b"\xff" * 12 + b"\x01" + zlib.compress(b"12345")
+        ),
+        "a delta of a size that nothing has": pack_of([Item("blob", base), Delta(1, b"\xff" * 12 + b"\1")]),
         "a delta of nothing": pack_of([Delta("12" * 20, delta(base, base + b"x"))]),
         "a delta of itself": pack_of([Delta(0, delta(base, base))]),
         "a delta of what is before the pack": pack_of([Item("blob", base), Delta(9, delta(base, base))]),

@@ -10,6 +10,7 @@ from gitstate.engine.check import ObjectCheck
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import GitObject
 from gitstate.engine.repository import open_repository
+from tests.engine.conftest import save
 
 BLOB = GitObject("blob", b"a file\n")
 
@@ -131,4 +132,20 @@ def test_an_object_of_another_kind_than_its_entry_says_is_a_problem(folder: Path
     found = ObjectCheck(engine)
     found.reach(commit.id, "here")
     assert [problem.place for problem in found.problems] == [f"g at revision {commit.id[:12]}"]
+    engine.close()
+
+
+def test_an_index_without_its_pack_is_told_and_one_that_went_with_it_is_not(folder: Path) -> None:
+    engine = GitEngine(open_repository(folder))
+    save(engine, {"a": b"1"})
+    (pack,) = (folder / ".git/objects/pack").glob("pack-*.pack")
+    index = pack.with_suffix(".idx")
+    assert list(check.pack_problems(folder / ".git/objects/pack")) == []
+    aside = pack.rename(folder / "aside")
+    (problem,) = check.pack_problems(folder / ".git/objects/pack")
+    assert (problem.kind, problem.place) == ("pack", f"objects/pack/{pack.name}")
+    assert "missing" in problem.what
+    index.unlink()
+    assert list(check.pack_problems(folder / ".git/objects/pack")) == []
+    aside.unlink()
     engine.close()

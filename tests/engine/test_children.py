@@ -214,3 +214,18 @@ def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         there.push(lambda refs: None)
     with pytest.raises(NoRepositoryError):
         Transport(str(tmp_path / "none")).refs()
+
+
+def test_an_ssh_that_the_shell_would_not_read_is_none_that_we_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "ssh -o 'unfinished")
+    assert command("host:a")[:3] == ["sh", "-c", 'ssh -o \'unfinished "$@"']
+
+
+def test_an_ssh_that_does_not_answer_takes_no_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_PROBE", 0.2)
+    slow = program(tmp_path / "slow-one", "exec sleep 5")
+    monkeypatch.setenv("GIT_SSH", str(slow))
+    assert command("host:a") == [str(slow), "host", "git-upload-pack 'a'"]
+    monkeypatch.setenv("GIT_SSH", str(tmp_path / "none-at-all"))
+    with pytest.raises(SyncError, match="cannot be run: No such file"):
+        Transport("ssh://host/a").refs()

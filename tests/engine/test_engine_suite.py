@@ -1,13 +1,15 @@
 """What every engine promises."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
+from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, GitObject, parse_commit
-from gitstate.errors import CorruptionError, StaleError, UnsupportedError
+from gitstate.errors import BusyError, CorruptionError, StaleError, UnsupportedError
 from tests.engine.conftest import content, save, save_locked
 
 
@@ -149,3 +151,12 @@ def test_close_may_be_called_twice(engine: Engine) -> None:
     save(engine, {"a": b"1"})
     engine.close()
     engine.close()
+
+
+def test_in_memory_a_thread_that_waits_too_long_is_told() -> None:
+    engine = MemoryEngine(lock_timeout=0.05)
+    with engine.lock(), ThreadPoolExecutor(1) as pool, pytest.raises(BusyError, match=r"for more than 0\.05 s"):
+        pool.submit(save, engine, {"a": b"1"}).result()
+    assert save(engine, {"a": b"1"}) == engine.head()
+    assert "nothing to pack" in str(engine.gc())
+    assert engine.checked_out("refs/heads/main") is None

@@ -371,3 +371,24 @@ def test_names_that_are_no_unicode_stay(tmp_path: Path) -> None:
     assert [path for path, _ in GitIndex.parse(index.to_bytes()).racy()] == ["odd\udcff"]
     write(tmp_path, index)
     assert list(listed(tmp_path)) == ["odd\udcff"]
+
+
+def test_an_index_that_a_cut_of_the_power_emptied_has_no_entries(repository: Path) -> None:
+    for content in (b"", bytes(512)):
+        (repository / ".git" / "index").write_bytes(content)
+        assert len(read(repository)) == 0
+
+
+def test_an_index_of_a_later_git_is_not_guessed_at(repository: Path) -> None:
+    data = bytearray((repository / ".git" / "index").read_bytes()[:-20])
+    data[7] = 5
+    with pytest.raises(UnsupportedError, match="version 5"):
+        GitIndex.parse(bytes(data) + hashlib.sha1(data).digest())
+
+
+@pytest.mark.parametrize("tree", [b"", b"\0", b"\x001 0\n", b"\x001 1\n" + bytes(20), b"\x001 0\n" + bytes(25)])
+def test_cached_trees_that_git_does_not_write_are_left_out(repository: Path, tree: bytes) -> None:
+    entries = (repository / ".git" / "index").read_bytes()[:-20].partition(b"TREE")[0]
+    body = entries + b"TREE" + len(tree).to_bytes(4, "big") + tree
+    index = GitIndex.parse(body + hashlib.sha1(body).digest())
+    assert len(index) == 5 and index.cached_trees() == []

@@ -10,13 +10,14 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine.wire import conversation, pktlines
-from gitstate.engine.wire.channel import HungUpError
+from gitstate.engine.wire import conversation, pktlines, sessions
+from gitstate.engine.wire.channel import Channel, HungUpError
 from gitstate.engine.wire.conversation import BELOW
 from gitstate.engine.wire.pktlines import SpeechError, line
 from gitstate.engine.wire.remote_words import RemoteFailedError, Said, of_words, visible
@@ -143,6 +144,11 @@ def test_garbage_for_a_report(said: bytes) -> None:
         (line(b"unpack ok\n") + line(b"ng refs/heads/main a\x1b]0;x\x07b\n"), "ab"),
         (line(b"unpack ok\n") + line(b"ng refs/heads/main no\n") + line(b"ok refs/heads/main\n"), "no"),
         (line(b"unpack bad\n") + line(b"ok refs/heads/main\n"), "the objects were not taken: bad"),
+        (
+            line(b"unpack no room\n") + line(b"ng refs/heads/main unpacker error\n"),
+            "the objects were not taken: no room",
+        ),
+        (line(b"unpack bad\n") + line(b"ng refs/heads/main closed today\n"), "closed today"),
         (line(b"ok refs/heads/main\n"), "the objects were not taken: it did not say what became of the objects"),
     ],
 )
@@ -427,3 +433,51 @@ def test_text_has_an_end() -> None:
     assert len(said.lines) == 200 and max(map(len, said.lines)) == 1000
     list(said.hear(b"y" * 10_000_000))
     assert len(of_words("x", "z" * 100_000).message) < 1200
+
+
+def test_what_packs_a_remote_takes_is_known_when_a_push_is_planned() -> None:
+    for more, takes_thin in (("", True), (" no-thin", False)):
+        said = advertisement((ID, "refs/heads/main"), abilities=ABILITIES + more)
+        with saying(answering(said)) as port:
+            there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=2.0)
+            seen: list[bool] = []
+
+            def plan(_: object, there: Transport = there, seen: list[bool] = seen) -> None:
+                seen.append(there.takes_thin)
+
+            there.push(plan)
+            assert seen == [takes_thin]
+
+
+def test_a_connection_on_which_nothing_can_be_asked_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Channel] = []
+
+    class Broken(Channel):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+        def sendall(self, data: object) -> None:
+            raise UnreachableError("takes nothing")
+
+    monkeypatch.setattr(sessions, "Channel", Broken)
+    with saying(answering()) as port, pytest.raises(UnreachableError):
+        Transport(f"git://127.0.0.1:{port}/a.git", timeout=2.0).refs()
+    [channel] = made
+    assert channel.closed
+
+
+def test_a_remote_that_lets_nobody_remove_refs() -> None:
+    said = advertisement((ID, "refs/heads/main"), (ID, "refs/heads/other"), abilities="report-status")
+    with saying(said) as port:
+        there = Transport(f"git://127.0.0.1:{port}/a.git", timeout=2)
+        update = RefUpdate("refs/heads/other", ID, None)
+        assert there.push(lambda refs: Outgoing([update], None)).rejected == {
+            "refs/heads/other": "the remote lets nobody remove refs"
+        }
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_to_wait_is_some_seconds(timeout: float) -> None:
+    with pytest.raises(InvalidInputError, match="no number of seconds to wait"):
+        Transport("host:a", timeout=timeout)

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -56,3 +57,13 @@ def test_no_name_breaks_a_commit(open_engine: OpenEngine, tmp_path: Path, monkey
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", "a>b\nc")
     save(open_engine(), {"a": b"1"})
     assert git(tmp_path / "store", "log", "--format=%an|%ae") == "Evil  x@y parent of none|a b c\n"
+
+
+def test_a_user_without_a_name_is_unknown(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run with a number of its own."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME", "EMAIL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError("uid not found")))
+    assert who(repository)[0] == "unknown"
+    assert who(repository)[1].startswith("unknown@")

@@ -24,7 +24,7 @@ from gitstate.engine.transfer.outgoing import beyond_pack
 from gitstate.errors import CorruptionError, StorageError, StorageFullError, UntrustedError
 from tests.engine.arriving import WAYS, choose, everything, owned, take_in
 from tests.engine.conftest import OpenEngine, fake_git, git, real_git, save
-from tests.engine.histories import History, pack_of, random_history, store, tag, write
+from tests.engine.histories import History, Item, pack_of, random_history, store, tag, write
 
 
 @pytest.fixture
@@ -83,6 +83,34 @@ def test_packs_of_git_arrive(repository: Repository, tmp_path: Path, way: str, t
     git(repository.git_dir, "fsck", "--strict", "--full")
     kinds = {packs.kind_of(str(path)[:-5]) for path in (repository.objects / "pack").glob("*.pack")}
     assert kinds == ({"plain"} if way == "few" else {"deltas"})
+
+
+def test_deltas_of_what_is_here_arrive(repository: Repository, tmp_path: Path, way: str) -> None:
+    work, draw = tmp_path / "sender", random.Random(1)
+    git(tmp_path, "init", "-q", str(work))
+    packed, made = [], []
+    for number in range(3):
+        (work / "large").write_bytes(draw.randbytes(4000) if not number else (work / "large").read_bytes() + b"more")
+        git(work, "add", ".")
+        git(work, "commit", "-q", "-m", str(number))
+        made.append(git(work, "rev-parse", "HEAD").strip())
+        command = ["git", "-C", str(work), "pack-objects", "--revs", "--stdout", "--thin", "-q"]
+        wanted = f"{made[-1]}\n" + "".join(f"^{each}\n" for each in made[:-1])
+        packed.append(subprocess.run(command, input=wanted.encode(), check=True, capture_output=True).stdout)
+        take_in(repository, packed[-1], made[-1:], made[:-1])
+    assert len(packed[0]) > 4000 > 10 * len(packed[2]), "it says how the file differs"
+    git(repository.git_dir, "update-ref", "refs/heads/main", made[-1])
+    git(repository.git_dir, "fsck", "--strict", "--full")
+    assert git(repository.git_dir, "cat-file", "-s", "main:large") == "4008\n"
+
+
+def test_an_object_that_comes_twice_is_no_pack_of_git_s(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose("no git", monkeypatch)
+    with pytest.raises(UntrustedError, match="twice"):
+        take_in(repository, pack_of([Item("blob", b"same")] * 2), [])
+    assert not list((repository.objects / "pack").iterdir())
 
 
 def test_readers_see_it_when_it_is_admitted_and_not_before(repository: Repository, way: str) -> None:

@@ -1,8 +1,10 @@
 """Records come back as they were written, up to the first that did not reach the disk."""
 
+import errno
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -287,3 +289,34 @@ def test_a_journal_whose_headers_are_damaged_begins_anew_with_the_next_record(tm
     again = opened(tmp_path)
     assert (again.is_damaged, again.records) == (False, [new])
     assert again.is_of_another_boot is False
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_where_there_is_no_room_for_a_journal_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.files, "create", refuse)
+        journal = opened(tmp_path)
+        if code == errno.EIO:
+            with pytest.raises(OSError, match=os.strerror(code)):
+                journal.append(record())
+        else:
+            assert not journal.append(record())
+    assert not (tmp_path / "journal").exists()
+    assert journal.append(record())
+
+
+@pytest.mark.parametrize("text", [b"{}", b"[1]", b'{"generation": 1, "nobody": "knows"}', b"7", b""])
+def test_a_header_that_says_something_else_is_none(tmp_path: Path, text: bytes) -> None:
+    opened(tmp_path).append(record())
+    header = journal_module._MAGIC + text + b"\n%x" % zlib.crc32(text)
+    with (tmp_path / "journal").open("r+b") as file:
+        for slot in range(2):
+            file.seek(4096 * slot)
+            file.write(header.ljust(4096, b"\0"))
+    assert opened(tmp_path).records == []
+    assert opened(tmp_path).append(record())

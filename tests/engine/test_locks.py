@@ -1,6 +1,8 @@
 """The store's lock, and lock files of the living and the dead."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -199,6 +201,39 @@ def test_a_dead_process_s_target_is_never_taken_for_a_lock(repository: Repositor
     assert os.listdir(repository.private) == []
 
 
+_KILLED = """
+import os, sys
+from pathlib import Path
+os.getpid = lambda: 7  # as in a container, where a program may have one number each time that it is started
+from gitstate.engine.locks import LockFile
+private, target = map(Path, sys.argv[1:])
+with LockFile(private, target, b"x") as lock:
+    [own] = private.glob("own-*")
+    lock.replace()
+    os.link(target, own)  # killed after the rename
+    os._exit(7)
+"""
+
+
+def test_no_file_of_the_dead_is_in_the_way_of_a_process_with_the_same_number(repository: Repository) -> None:
+    for target in ("one", "other"):
+        words = [sys.executable, "-c", _KILLED, repository.private, repository.common_dir / target]
+        assert subprocess.run(words, check=False).returncode == 7
+        (repository.common_dir / target).rename(repository.common_dir / f"{target}.kept")
+        [own] = repository.private.glob("own-*")
+        own.rename(repository.common_dir / own.name)
+    made = {path.name for path in repository.common_dir.glob("own-*")}
+    assert len(made) == 2, "the second one would have found its name taken"
+
+
+def test_a_lock_file_that_a_person_removes_hides_no_error(repository: Repository) -> None:
+    target = repository.common_dir / "index"
+    with pytest.raises(KeyError, match="what went wrong"), LockFile(repository.private, target, b""):
+        Path(f"{target}.lock").unlink()
+        raise KeyError("what went wrong")
+    assert os.listdir(repository.private) == []
+
+
 def test_a_ref_s_file_is_used_again_only_when_nothing_else_has_it(repository: Repository, tmp_path: Path) -> None:
     target = repository.common_dir / repository.ref
     refs.swap(repository, repository.ref, expected=None, new=ONE, who=WHO, note="")
@@ -217,6 +252,38 @@ def test_a_ref_s_file_is_used_again_only_when_nothing_else_has_it(repository: Re
     refs.swap(repository, repository.ref, expected=before, new=after, who=WHO, note="")
     with held:
         assert held.read() == before + "\n"
+
+
+def test_files_of_a_ref_are_used_by_turns_and_whoever_changed_it_is_noticed(repository: Repository) -> None:
+    target, private = repository.common_dir / repository.ref, repository.private
+
+    def change(before: str | None, after: str) -> str:
+        refs.swap(repository, repository.ref, expected=before, new=after, who=WHO, note="")
+        return next(path.name for path in private.glob("ring-*") if path.samefile(target))
+
+    change(None, ONE)
+    used = [change(before, after) for before, after in [(ONE, TWO), (TWO, ONE)] * 8]
+    assert used[8:] == used[:8]
+    assert len(set(used)) == 8
+    before, last = target.stat().st_ino, used[-1]
+    copy = private / "copy"
+    copy.write_text(ONE + "\n")
+    os.replace(copy, target)  # as git does
+    oldest = min(private.glob("ring-*"), key=lambda path: path.stat().st_mtime_ns)
+    assert change(ONE, TWO) == oldest.name
+    assert target.stat().st_ino != before
+    assert (private / last).read_text() == ONE + "\n"  # whoever opened it reads what was there
+
+
+def test_a_symbolic_branch_moves_what_it_points_to(repository: Repository) -> None:
+    refs.swap(repository, "refs/heads/real", expected=None, new=ONE, who=WHO, note="")
+    link = repository.common_dir / "refs/heads/link"
+    for number, points_to in enumerate(["refs/heads/real", "refs/heads/new/one"]):
+        link.write_text(f"ref: {points_to}\n")
+        refs.swap(repository, "refs/heads/link", expected=None if number else ONE, new=TWO, who=WHO, note="")
+        assert link.read_text() == f"ref: {points_to}\n"
+        assert refs.read(repository, points_to) == TWO
+    assert not list((repository.common_dir / "refs").rglob("*.lock"))
 
 
 def test_a_living_git_s_lock_file_is_waited_for_and_named(open_engine: OpenEngine, tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from gitstate.engine.objects import GitObject
 from gitstate.engine.onlooker import Onlooker, is_conflicted, staged
 from gitstate.engine.repository import open_repository
 from gitstate.errors import CorruptionError, GitStateError, RevisionNotFoundError
 from tests.git import git
+
+EMPTY = GitObject("tree", b"").id
 
 
 @pytest.fixture
@@ -63,6 +66,12 @@ def test_a_merge_that_is_not_decided(folder: Path, onlooker: Onlooker) -> None:
     assert is_conflicted(onlooker.index()) == ["file"]
 
 
+def test_a_name_without_end_is_none(onlooker: Onlooker) -> None:
+    for name in ("HEAD" + "^" * 5000, "HEAD~" + "1" * 5000):
+        with pytest.raises(RevisionNotFoundError, match="characters"):
+            onlooker.resolve(name)
+
+
 def test_names_mean_what_they_mean_to_git(folder: Path, onlooker: Onlooker) -> None:
     assert onlooker.checked_out() is None and onlooker.branch() is None
     with pytest.raises(RevisionNotFoundError):
@@ -99,3 +108,27 @@ def test_names_mean_what_they_mean_to_git(folder: Path, onlooker: Onlooker) -> N
             onlooker.resolve(name)
     git(folder, "checkout", "-q", "--detach", "a")
     assert onlooker.resolve("HEAD") == onlooker.resolve("a")
+
+
+def test_a_name_that_several_commits_begin_with_is_refused_with_all_of_them(folder: Path, onlooker: Onlooker) -> None:
+    who = "A <a@b> 1700000000 +0000"
+    by_digits: dict[str, GitObject] = {}
+    for number in range(5000):
+        item = GitObject("commit", f"tree {EMPTY}\nauthor {who}\ncommitter {who}\n\n{number}\n".encode())
+        other = by_digits.setdefault(item.id[:4], item)
+        if other is not item:
+            break
+    for each in (item, other):
+        command = ["git", "hash-object", "-w", "-t", "commit", "--stdin"]
+        subprocess.run(command, cwd=folder, input=each.body, check=True, capture_output=True)
+    with pytest.raises(RevisionNotFoundError, match="ambiguous") as told:
+        onlooker.resolve(item.id[:4])
+    assert item.id in told.value.message and other.id in told.value.message
+    assert onlooker.resolve(item.id) == item.id
+
+
+def test_a_head_that_is_no_id_is_damage(folder: Path, onlooker: Onlooker) -> None:
+    git(folder, "commit", "-q", "--allow-empty", "-m", "one")
+    (folder / ".git/HEAD").write_text("somewhere\n")
+    with pytest.raises(CorruptionError, match="HEAD holds no object id"):
+        onlooker.checked_out()

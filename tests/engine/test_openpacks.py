@@ -8,8 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from dulwich.objects import ObjectID
 
-from gitstate.engine import openpacks, packs, upkeep
+from gitstate.engine import openpacks, packfolder, packs, upkeep
 from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
@@ -74,7 +75,7 @@ def test_packs_that_were_joined_are_closed(repository: Repository, reader: Objec
             reader.tidy()
             left = open_files(repository)
             assert not [path for path in left if path.endswith("(deleted)")]
-            assert len(left) <= 2 * 2 * len(list((repository.objects / "pack").glob("*.pack")))
+            assert len(left) <= 3 * 2 * len(list((repository.objects / "pack").glob("*.pack")))
 
 
 class reader_in_two:  # noqa: N801 - it reads as a function
@@ -112,42 +113,64 @@ def test_what_nobody_reads_any_more_is_closed(repository: Repository, reader: Ob
     write(repository, blobs(0, 3))
     reader.read(blobs(0, 1)[0].id, "blob")
     assert len(open_files(repository)) == 2  # a pack and its index, once each
-    for _ in range(openpacks._UNUSED):
-        reader.tidy()
-        assert len(open_files(repository)) == 2
+    reader.tidy()
+    assert len(open_files(repository)) == 2
     reader.tidy()
     assert not open_files(repository)
     assert reader.read(blobs(1, 1)[0].id, "blob") == blobs(1, 1)[0].body
 
 
 @needs_proc
+def test_dulwich_has_a_file_open_once_and_closes_it_in_the_end(repository: Repository, reader: ObjectReader) -> None:
+    write(repository, items := blobs(0, 3))
+    store = reader._borrow()
+    store.get_raw(ObjectID(items[0].id.encode()))
+    reader._give_back(store)
+    for _ in range(openpacks._UNUSED):
+        assert len(open_files(repository)) == 2
+        reader.tidy()
+    reader.tidy()
+    assert not open_files(repository)
+
+
+@needs_proc
+@pytest.mark.parametrize("by_dulwich", [False, True])
 def test_of_a_large_pack_little_stays_in_memory(
-    repository: Repository, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch, by_dulwich: bool
 ) -> None:
-    monkeypatch.setattr(openpacks, "_MOST", 1 << 20)
+    for module in (openpacks, packfolder):
+        monkeypatch.setattr(module, "_MOST", 1 << 20)
     write(repository, items := blobs(0, 400, 20_000))
     most = 0
     for item in items:
-        assert reader.read(item.id, "blob") == item.body
+        if by_dulwich:
+            store = reader._borrow()
+            assert store.get_raw(ObjectID(item.id.encode()))[1] == item.body
+            reader._give_back(store)
+        else:
+            assert reader.read(item.id, "blob") == item.body
         most = max(most, mapped(repository))
-    assert most < 3 << 20  # of 8 MB
+    assert 0 < most < 3 << 20  # of 8 MB
 
 
 def test_of_objects_that_others_are_made_of_little_is_kept(
     repository: Repository, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(packfolder, "_HELD", 1 << 17)
     monkeypatch.setattr(openpacks, "_MOST", 1 << 20)
     monkeypatch.setattr(openpacks, "_BASES", 1 << 17)
     monkeypatch.setattr(openpacks, "_ALL_BASES", 1 << 17)
     assert repository.worktree is not None
     text = random.Random(1).randbytes(20_000)
-    items = [[GitObject("blob", text + b"%d %d" % (pack, n)) for n in range(20)] for pack in range(4)]
-    for group in items:
-        write(repository, group)
-        git(repository.worktree, "repack", "-d", "-q", "--window=10", "--geometric=1")
-    kept = 0
-    for item in (item for group in items for item in group):
+    write(repository, items := [GitObject("blob", text + b"%d" % n) for n in range(80)])
+    git(repository.worktree, "repack", "-a", "-d", "-q", "-f", "--keep-unreachable")
+    kept = held = 0
+    for item in items:
         assert reader.read(item.id, "blob") == item.body
-        (store,) = reader._idle
+        held = max(held, *(pack._held for pack in reader._packs._packs))
+        store = reader._borrow()
+        assert store.get_raw(ObjectID(item.id.encode()))[1] == item.body
+        reader._give_back(store)
         kept = max(kept, sum(p._data._offset_cache._value_size for p in store._pack_cache.values() if p._data))
-    assert kept <= 1 << 18
+    assert 0 < held <= 1 << 17
+    assert 0 < kept <= 1 << 18

@@ -164,6 +164,29 @@ def test_submodules_and_links_of_ours_are_sent_as_they_are(repository: Repositor
     reader.close()
 
 
+@pytest.mark.parametrize("thin", [True, False])
+def test_a_pack_has_all_that_its_deltas_are_of_where_the_remote_asks_for_that(tmp_path: Path, thin: bool) -> None:
+    folder = tmp_path / "work"
+    git(tmp_path, "init", "-q", "work")
+    commits = []
+    for number in range(2):
+        (folder / "file").write_text("".join(f"line {line} of a file\n" for line in range(number, 500)))
+        git(folder, "add", "-A")
+        git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", f"{number}")
+        commits.append(git(folder, "rev-parse", "HEAD").strip())
+    repository = open_repository(folder, create=False)
+    reader = ObjectReader(repository)
+    search = outgoing._Search(repository, reader, thin=thin)
+    source = search._packed(commits[1:], commits[:1])
+    assert source is not None
+    git(tmp_path, "init", "-q", "--bare", "apart.git")
+    with source:
+        words = ["git", "-C", str(tmp_path / "apart.git"), "index-pack", "--stdin"]
+        taken = subprocess.run(words, input=b"".join(source.chunks()), capture_output=True)
+    reader.close()
+    assert (taken.returncode == 0) == (not thin), taken.stderr
+
+
 def test_without_git_a_long_history_is_walked(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     history, commits = random_history(5, 30)
     store(repository, history)

@@ -91,6 +91,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
         git(project, "config", "core.fileMode", "false"),
         (project / "a.txt").chmod(0o755),
     ),
+    "modes do not count, said with an empty value": lambda project: (
+        git(project, "config", "core.fileMode", ""),
+        (project / "a.txt").chmod(0o755),
+    ),
     "another link": lambda project: ((project / "link").unlink(), (project / "link").symlink_to("b.txt")),
     "a file for a link": lambda project: ((project / "link").unlink(), (project / "link").write_text("a.txt")),
     "staged": lambda project: ((project / "new").write_text("new"), git(project, "add", "new")),

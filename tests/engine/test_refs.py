@@ -276,6 +276,16 @@ def test_a_ref_moves_whose_folder_git_removed_when_it_packed_it(open_engine: Ope
         branch.close()
 
 
+def test_what_file_systems_leave_among_refs_is_none(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    folder = tmp_path / "store/.git/refs/heads"
+    for name in (".nfs000000000001", ".DS_Store"):
+        (folder / name).write_bytes(b"\0\0")
+    assert engine.refs("refs/") == ["refs/heads/main"]
+    open_engine().close()
+
+
 def test_it_is_known_where_a_branch_is_checked_out(open_engine: OpenEngine, tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "state")
     save(engine, {"a": b"1"})
@@ -292,3 +302,23 @@ def test_it_is_known_where_a_branch_is_checked_out(open_engine: OpenEngine, tmp_
     (tmp_path / "away").rename(tmp_path / "x")
     git(tmp_path / "x", "checkout", "-q", "--detach")
     assert engine.checked_out(BRANCH) is None
+
+
+def test_a_ref_that_moved_is_not_removed(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    engine.create_ref(GOOD, one)
+    repository = open_repository(tmp_path / "store")
+    for expected in (two, None):
+        with engine.lock(), pytest.raises(StaleError, match=f"is at {one}, not at"):
+            refs.delete(repository, GOOD, expected=expected)
+    assert engine.ref(GOOD) == one
+
+
+def test_a_list_of_refs_that_is_none_is_named(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(check=False)
+    save(engine, {"a": b"1"})
+    (tmp_path / "store/.git/packed-refs").write_text("# pack-refs with: peeled\nno ref at all\n")
+    with pytest.raises(CorruptionError, match="packed-refs has a line that is no ref") as told:
+        engine.refs("refs/tags/")
+    assert "git fsck" in told.value.hint

@@ -136,7 +136,7 @@ def test_one_is_found_by_name_address_or_path(repository: Repository, monkeypatc
     monkeypatch.chdir(folder(repository).parent)
     os.mkdir("there.git")
     assert remotes.find(repository, "there.git").url == str(Path("there.git").absolute())
-    with pytest.raises(NotFoundError, match=r"'upstream': there are origin"):
+    with pytest.raises(NotFoundError, match=r"'upstream' .the remotes: origin;"):
         remotes.find(repository, "upstream")
 
 
@@ -175,7 +175,7 @@ def test_one_is_removed_as_git_does_it(repository: Repository, tmp_path: Path) -
     left = git(where, "for-each-ref", "--format=%(refname)").split()
     assert left == ["refs/heads/main", "refs/heads/two", "refs/remotes/other/main"]
     git(where, "fsck", "--strict")
-    with locked(repository), pytest.raises(NotFoundError, match="there are other"):
+    with locked(repository), pytest.raises(NotFoundError, match="the remotes: other;"):
         remotes.remove(repository, "origin")
 
 
@@ -238,3 +238,13 @@ def test_a_remote_is_told_without_its_password() -> None:
     assert repr(Remote("x", "https://ann:secret@host/a", "https://secret@host/a")) == (
         "Remote('x', 'https://host/a', 'https://host/a')"
     )
+
+
+def test_one_without_an_address_or_with_a_program_is_none_of_ours(repository: Repository) -> None:
+    git(folder(repository), "config", "remote.bare.fetch", "+refs/heads/*:refs/remotes/bare/*")
+    with pytest.raises(NotFoundError, match="'bare' has no address"):
+        remotes.find(repository, "bare")
+    git(folder(repository), "remote", "add", "hg", "/tmp/a")
+    git(folder(repository), "config", "remote.hg.vcs", "hg")
+    with pytest.raises(UnsupportedError, match="helper program"):
+        remotes.find(repository, "hg")

@@ -277,3 +277,27 @@ def test_a_disk_that_takes_nothing_is_read_only(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(module.Path, "mkdir", refuse)
     with pytest.raises(ReadOnlyError, match="store: Read-only"):
         open_repository(tmp_path / "store")
+
+
+def test_a_file_in_the_place_of_git_s_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/.git").write_text("some notes\n")
+    with pytest.raises(UnsupportedError, match=r"\.git is no file of git's"):
+        open_repository(tmp_path / "store")
+    assert (tmp_path / "store/.git").read_text() == "some notes\n"
+
+
+def test_a_configuration_of_the_user_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("[user\nname = A\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    with pytest.raises(UnsupportedError, match="git's configuration cannot be read") as told:
+        save_one(tmp_path / "store")
+    assert "git config --list" in told.value.hint
+
+
+def save_one(folder: Path) -> None:
+    engine = GitEngine(open_repository(folder))
+    try:
+        save(engine, {"a": b"1"})
+    finally:
+        engine.close()

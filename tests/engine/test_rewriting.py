@@ -129,6 +129,18 @@ def test_values_go_from_files_messages_names_and_signatures_do_not_outlive_them(
     assert rewriting.trees.changed == {"sub/deep/file": 1}
 
 
+def test_a_commit_of_which_nothing_stays_has_the_empty_tree(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "only")
+    path = tmp_path / "only"
+    commit(path, "alone", secret="1")
+    commit(path, "more", secret="1", kept="SECRET")
+    engine = GitEngine(open_repository(path, create=False))
+    head = new(rewritten(engine, path, without("secret", text=True)), path)
+    engine.close()
+    assert git(path, "ls-tree", f"{head}~1") == ""
+    assert git(path, "show", f"{head}:kept") == "[x]"
+
+
 def test_merges_stay_unless_one_line_is_gone(engine: GitEngine, folder: Path) -> None:
     for name, files in {"kept": {"other": "1"}, "gone": {"sub__secret": "9"}}.items():
         git(folder, "checkout", "-q", "-b", name, "HEAD")

@@ -149,3 +149,10 @@ def test_whether_credentials_are_replaced(tmp_path: Path, line: str, expected: b
         config.write(f"[gitstate]\n\t{line}\n" if line else "")
     assert settings.redacts(tmp_path) is expected
     assert settings.redacts(tmp_path / "nothing") is True
+
+
+def test_what_is_included_counts(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / ".git/ours").write_text("[gitstate]\n\tbranch = state\n\tredact = no\n")
+    git(tmp_path, "config", "include.path", "ours")
+    assert (settings.branch_named(tmp_path), settings.redacts(tmp_path)) == ("state", False)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -261,3 +262,53 @@ def test_a_pack_that_is_lost_on_the_same_boot_comes_out_of_the_journal(open_engi
     again = open_engine()
     assert again.head() == made[-1]
     assert content(again, "a") == b"4"
+
+
+def test_a_pack_of_which_only_the_index_was_lost_gets_it_back(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    _, made = crashed(open_engine, durable=False)
+    (folder / ".git/gitstate/journal").write_bytes((folder / ".git/gitstate/journal").read_bytes()[:8192])
+    for path in sorted(packs_of(folder), key=lambda path: path.stat().st_mtime_ns)[-2:]:
+        path.with_suffix(".idx").chmod(0o644)
+        path.with_suffix(".idx").write_bytes(b"")
+    reboot()
+    again = open_engine()
+    assert again.head() == made[-1]
+    assert not (folder / ".git/gitstate/damaged").exists()
+    assert content(again, "a") == b"4"
+
+
+def test_an_index_of_git_that_is_torn_is_put_aside(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
+    engine = open_engine(durable=False)
+    made = save(engine, {"a": b"1"})
+    git(folder, "reset", "--quiet", "--hard")
+    whole = (folder / ".git/index").read_bytes()
+    (folder / ".git/index").write_bytes(whole[:60])
+    reboot()
+    again = open_engine()
+    assert again.head() == made
+    assert not (folder / ".git/index").exists()
+    assert (folder / ".git/gitstate/damaged/index").read_bytes() == whole[:60]
+    git(folder, "reset", "--quiet")
+    assert git(folder, "status", "--porcelain") == ""
+
+
+def test_an_index_of_git_in_the_middle_of_a_merge_is_left_as_it_is(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    engine = open_engine(durable=False)
+    save(engine, {"a": b"base"})
+    git(folder, "reset", "--quiet", "--hard")
+    git(folder, "checkout", "--quiet", "-b", "other")
+    (folder / "a").write_bytes(b"theirs")
+    git(folder, "commit", "--quiet", "-am", "theirs")
+    git(folder, "checkout", "--quiet", "main")
+    made = save(engine, {"a": b"ours"})
+    git(folder, "reset", "--quiet", "--hard")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(folder, "merge", "other")
+    unmerged = git(folder, "ls-files", "--unmerged")
+    reboot()
+    assert open_engine().head() == made
+    assert git(folder, "ls-files", "--unmerged") == unmerged and unmerged

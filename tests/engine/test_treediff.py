@@ -75,7 +75,7 @@ def test_many_differences_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch
     assert listing(old).replaced(listing(new)) is None
     assert len(compare(listing(new), listing(old))[0]) == len(old)
     one = old | {b"00777": ("100644", b"x" * 20)}
-    monkeypatch.setattr(treediff, "_ENTRY", None)  # nothing is read but what differs
+    monkeypatch.setattr(treediff, "raw_entries", None)  # nothing is read but what differs
     before = listing(old)
     before._starts = range(0, 50_001 * 33, 33)
     assert before.replaced(listing(one)) == [(b"100644", b"00777", b"x" * 20, old[b"00777"][1])]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitstate.engine import packs, upkeep
+from gitstate.engine import cgit, packs, upkeep
 from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import GitObject
@@ -405,3 +405,32 @@ def test_a_death_in_the_middle_blocks_nobody_and_leaves_nothing(repository: Repo
     upkeep.gc(repository, nullcontext)
     assert len(sizes_of(repository)) == 1
     check_whole(repository, *bodies)
+
+
+def test_a_git_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_git(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    found = cgit.find(timeout=0.2)
+    assert found is not None
+    with pytest.raises(StorageError, match=r"`git pack-objects` took more than 0\.2 s"):
+        found.pack_objects(tmp_path, [])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo none", "kill -9 $$"])
+def test_a_git_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cgit.find(timeout=1) is None
+
+
+def test_a_graph_in_parts_is_left_to_those_who_keep_it(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    for number in range(3):
+        save(engine, {"a": b"%d" % number})
+    git(tmp_path / "store", "commit-graph", "write", "--reachable", "--split")
+    parts = tmp_path / "store/.git/objects/info/commit-graphs"
+    before = {path.name: path.read_bytes() for path in parts.iterdir()}
+    assert any("which is in parts" in what for what in engine.gc().done)
+    assert {path.name: path.read_bytes() for path in parts.iterdir()} == before

@@ -16,6 +16,7 @@ from gitstate.engine.wire.credentials import Credentials
 from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
 from gitstate.errors import (
     AccessDeniedError,
+    InvalidInputError,
     NoRepositoryError,
     SyncError,
     TooLargeError,
@@ -99,6 +100,12 @@ def test_a_token_goes_over_no_open_network(root: Path, home: Path, monkeypatch: 
             with pytest.raises(AccessDeniedError, match="not sent over http"):
                 Transport(f"http://{host}/a.git", timeout=10).refs()
         assert sent(server) == ["", ""]
+
+
+def test_a_token_goes_to_this_machine(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
+    with web(root, bearer="t0ken") as server:
+        assert Transport(f"http://localhost:{server.port}/a.git", timeout=10).refs()
 
 
 def test_netrc(root: Path, home: Path) -> None:
@@ -202,6 +209,23 @@ def test_a_header_of_the_user(root: Path, home: Path) -> None:
         assert at(server).refs()
 
 
+def test_a_header_of_the_user_gives_way_to_who_the_address_names(root: Path, home: Path) -> None:
+    with web(root, user="ann", password="secret") as server:
+        git(home, "config", "--global", "http.extraHeader", "Authorization: Bearer of somebody else")
+        git(home, "config", "--global", "--add", "http.extraHeader", "X-Team:  state ")
+        assert at(server, login="ann:secret").refs()
+        assert sent(server) == [basic("ann", "secret")]
+        assert server.requests[0][2]["x-team"] == "state"
+
+
+def test_a_header_of_the_user_is_one_line(root: Path, home: Path) -> None:
+    with web(root) as server:
+        git(home, "config", "--global", "http.extraHeader", "X-Team: a\nX-Other: b")
+        with pytest.raises(InvalidInputError, match="break of line"):
+            at(server).refs()
+        assert server.requests == []
+
+
 def test_a_push_is_authorized(root: Path, home: Path) -> None:
     origin, work = make(root, "pushed")
     old = git(work, "rev-parse", "HEAD").strip()
@@ -218,6 +242,7 @@ def test_a_push_is_authorized(root: Path, home: Path) -> None:
     ("status", "headers", "body", "error", "words"),
     [
         (403, {}, b"Permission to a/a.git denied to ann.", AccessDeniedError, "denied to ann"),
+        (403, {"Content-Type": "text/html"}, b"<h1>Forbidden</h1>", AccessDeniedError, r"\(HTTP 403\)"),
         (404, {}, b"", NoRepositoryError, "none that you may see"),
         (410, {}, b"", NoRepositoryError, "HTTP 410"),
         (413, {}, b"", TooLargeError, "no pack of this size"),
@@ -384,6 +409,24 @@ def test_a_proxy(root: Path, home: Path, tls: Authority, monkeypatch: pytest.Mon
                 with pytest.raises(SyncError, match=r"the proxy .* is not spoken to") as failed:
                     at(server).refs()
                 assert "secret" not in str(failed.value)
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"HTTP/1.1 nonsense\r\n\r\n"])
+def test_a_proxy_that_is_none(home: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    with saying(said or (lambda client: None)) as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with pytest.raises(UnreachableError, match="does not answer as a proxy does"):
+            Transport("https://forge.example/a.git", timeout=5).refs()
+
+
+def test_a_key_with_a_passphrase_asks_nobody(root: Path, home: Path, tls: Authority, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=ann", "-passout", "pass:secret"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    git(home, "config", "--global", "http.sslCert", str(certificate))
+    git(home, "config", "--global", "http.sslKey", str(key))
+    with web(root, tls=tls) as server, pytest.raises(SyncError, match=r"key\.pem cannot be used: .*passphrase"):
+        at(server).refs()
 
 
 def test_a_proxy_of_plain_http(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

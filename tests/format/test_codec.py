@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar
 from uuid import UUID
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
     RootModel,
     SecretStr,
@@ -304,6 +307,25 @@ def test_models_with_serializers_and_validators_of_their_own() -> None:
     assert Codec(State).decode({"tags": "a,b"}) == State(tags=["a", "b"])
 
 
+def test_an_object_that_is_no_model_but_is_dumped_as_one() -> None:
+    class State(BaseModel):
+        model_config = ConfigDict(arbitrary_types_allowed=True)
+        at: Annotated[
+            Fraction,
+            PlainSerializer(lambda at: {"over": at.numerator, "under": at.denominator}),
+            BeforeValidator(lambda at: Fraction(at["over"], at["under"]) if isinstance(at, dict) else at),
+        ] = Fraction(1)
+        odd: list[int] = []
+
+        @field_serializer("odd")
+        def only_odd(self, numbers: list[int]) -> list[int]:
+            return [number for number in numbers if number % 2]
+
+    state = State(at=Fraction(2, 3), odd=[1, 2, 3])
+    assert Codec(State).encode(state) == {"at": {"over": 2, "under": 3}, "odd": [1, 3]}
+    assert round_trip(state) == State(at=Fraction(2, 3), odd=[1, 3])
+
+
 def test_a_model_that_dumps_itself() -> None:
     class State(BaseModel):
         a: int = 1
@@ -339,6 +361,7 @@ class Loose(BaseModel):
         ({"inner": Loose(free={"a/b": b"\xff"})}, "/inner/free/a~1b"),
         ({"free": b"text"}, "/free"),
         ({"free": object()}, "/free"),
+        ({"free": [1, {"b/c": (0, object())}]}, "/free/1/b~1c/1"),
         ({"secret": SecretStr("a")}, "/secret"),
         ({"free": SecretStr("a")}, "/free"),
         ({"keys": {1: "a", "1": "b"}}, "/keys/1"),

@@ -119,6 +119,12 @@ def test_keys_that_become_one_are_told_apart_and_stand_in_order() -> None:
     assert canonical.dumps(canonical.loads(made)) == made
 
 
+def test_thousands_of_keys_become_one_without_a_look_at_all_of_them_for_each() -> None:
+    text = canonical.dumps({f"SECRET{number}": number for number in range(10_000)})
+    made = canonical.loads(erasing.of_pattern(r"SECRET\d+").file(text))
+    assert isinstance(made, dict) and len(made) == 10_000 and f"{MARK} 10000" in made
+
+
 def test_a_message_keeps_its_trailers() -> None:
     said = Message("a: SECRETé", "It said SECRETé.", (("Gitstate-Job", "a"), ("X-Note", 'é "SECRETé"')))
     made = erasing.of_value("SECRETé").message(said.to_bytes())
@@ -148,3 +154,18 @@ def test_values_that_stand_everywhere_are_refused(value: str) -> None:
 def test_patterns_that_match_nothing_or_the_mark_are_refused(pattern: str) -> None:
     with pytest.raises(InvalidInputError):
         erasing.of_pattern(pattern)
+
+
+def test_numbers_go_too_where_several_are_erased() -> None:
+    text = b'{"a": "key=1", "pin": 12345, "zip": 54321}'
+    eraser = erasing.of_redactor(lambda data: data.replace(b"key=1", b"key=[purged]"))
+    both = erasing.joined([eraser, erasing.of_value("12345")])
+    assert both is not None
+    assert both.file(text) == b'{"a": "key=[purged]", "pin": "[purged]", "zip": 54321}'
+    assert eraser.file(text) == b'{"a": "key=[purged]", "pin": 12345, "zip": 54321}'
+    assert both.in_text("12345") and not both.in_text("1234")
+
+
+def test_a_message_that_cannot_hold_it_is_the_very_same() -> None:
+    said = Message("a: fine", trailers=(("X-Note", 'é "b"'),)).to_bytes()
+    assert erasing.of_value("SECRET").message(said) is said

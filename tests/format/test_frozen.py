@@ -230,3 +230,10 @@ def test_another_class_or_another_object() -> None:
     assert not same(picture, Node(first=2))
     assert not same(picture, Node.__new__(Node))
     assert same(freeze([1]), copy([1])) is False
+
+
+def test_a_model_that_was_never_made_to_the_end_is_another() -> None:
+    picture = freeze(Node(first=1))
+    bare = Node.__new__(Node)
+    object.__setattr__(bare, "__dict__", dict.fromkeys(picture.names or ()))
+    assert not same(picture, bare)

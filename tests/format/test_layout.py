@@ -1,12 +1,14 @@
 """Layouts: a value and its files are the same thing, and a file that is lost is noticed."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
+from gitstate.format import layout
 from gitstate.format.layout import Layout, Part
 from gitstate.values import canonical
 from gitstate.values.canonical import Shape, Value
@@ -67,9 +69,27 @@ def test_a_place_and_its_file_name_each_other(value: dict[str, Value]) -> None:
         assert opened["sheets"] == dict.fromkeys(value["sheets"], True)  # type: ignore[arg-type]  # a dict, as asked
 
 
-def test_a_list_that_names_millions_of_files_is_not_opened() -> None:
-    with pytest.raises(CorruptionError, match="more than"):
-        JOBS.opened({"sheets": {"numbers": "1-99999999999"}})
+def test_a_list_that_names_millions_of_files_is_not_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_MANY", 1000)
+    root: dict[str, Value] = {"sheets": {"numbers": "1-999999999999999999"}}
+    files = {"job.json": canonical.dumps(root)}
+    reads: list[Callable[[], object]] = [
+        lambda: JOBS.opened(root),
+        lambda: JOBS.join(files, only=()),  # which had no end
+        lambda: JOBS.listed(JOBS.parts[0], root),
+    ]
+    for read in reads:
+        with pytest.raises(CorruptionError, match="more than"):
+            read()
+
+
+def test_more_entries_than_can_be_read_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_MANY", 3)
+    value: dict[str, Value] = {"sheets": {str(number): number for number in (1, 2, 3)}}
+    assert JOBS.join(JOBS.split(value)) == value
+    with pytest.raises(UnstorableError, match="more than 3 entries") as caught:
+        JOBS.split({"sheets": {"1": 1, "2": 2, "3": 3, "x": 4}})
+    assert caught.value.pointer == "/sheets"
 
 
 @given(JOB_VALUES, JOB_VALUES, st.data())
@@ -175,3 +195,20 @@ def test_what_cannot_be_split_names_the_place() -> None:
         JOBS.split({"sheets": {1: {}}})  # type: ignore[dict-item]  # the mistake that is tested
     with pytest.raises(InvalidInputError, match="object"):
         JOBS.split([])
+
+
+def test_a_place_that_lies_in_no_part_is_in_the_root_file() -> None:
+    assert JOBS.path_of(["status"]) == "job.json"
+    assert JOBS.path_of(["other", "1"]) == "job.json"
+    assert JOBS.path_of(["sheets"]) == "job.json", "which sheets there are is told there"
+    assert JOBS.path_of(["sheets", "1", "status"]) == "sheets/0001.json"
+
+
+def test_changes_that_cannot_be_stored_name_the_place() -> None:
+    known: Value = {"sheets": {"1": {}}}
+    assert isinstance(known, dict)
+    with pytest.raises(UnstorableError) as caught:
+        JOBS.changes({"sheets": {"1": {}, "2": {"a": [float("inf")]}}}, known)
+    assert caught.value.pointer == "/sheets/2/a/0"
+    with pytest.raises(InvalidInputError, match="object, not list"):
+        JOBS.changes([], known)

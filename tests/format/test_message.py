@@ -122,3 +122,15 @@ def test_a_key_may_stand_several_times() -> None:
     said = Message("a", trailers=((message.ENDED, "1 1 failed"), (message.JOB, "j"), (message.ENDED, "2 1 failed")))
     assert Message.parse(said.to_bytes()).all(message.ENDED) == ["1 1 failed", "2 1 failed"]
     assert (said.get(message.ENDED), said.all(message.EVENT)) == ("1 1 failed", [])
+
+
+def test_a_trailer_that_goes_on_in_further_lines_is_one() -> None:
+    said = Message.parse(b"a\n\nGitstate-Job: nightly\nReviewed-by: Ada\n  Lovelace\n\t<ada@example.org>\nNote: x\n")
+    assert said.get("Reviewed-by") == "Ada Lovelace <ada@example.org>"
+    assert (said.get(message.JOB), said.get("Note")) == ("nightly", "x")
+    assert Message.parse(b"a\n\n  Lovelace\nReviewed-by: Ada\n").trailers == ()
+
+
+@pytest.mark.parametrize("text", ['"a', '"a" b', '"\\x"', '"', '"a"b"'])
+def test_what_is_not_quoted_to_its_end_is_told_as_it_stands(text: str) -> None:
+    assert Message.parse(f"a\n\nGitstate-Job: {text}\n".encode()).get(message.JOB) == text

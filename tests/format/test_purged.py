@@ -77,6 +77,13 @@ def test_a_message_about_a_job_alone_says_nothing_more() -> None:
     assert told.message == said("[purged]", "We know.", Code="c" * 40)
 
 
+@pytest.mark.parametrize("gap", ["\r\n\r\n", "\n \t\n", "\n\n\n"])
+def test_paragraphs_may_be_parted_by_any_white_space(gap: str) -> None:
+    before = gap.join(["nightly: done", "of nightly", "Gitstate-Job: nightly\nX-Note: y"]) + "\r\n"
+    told = unnamed(before.encode(), "Gitstate-Job", ["nightly"])
+    assert b"nightly" not in told.message and told.message.endswith(b"\n\nX-Note: y\n")
+
+
 def test_one_that_is_about_others_too_keeps_what_is_said_of_them() -> None:
     trailers = (("Gitstate-Job", "a.b"), ("Gitstate-Job", "weekly"), ("Gitstate-Event", "merged"))
     before = Message("a.b, weekly and a.bc: from origin", "a.b: moved. x.a.b stays.", trailers).to_bytes()
@@ -95,3 +102,15 @@ def test_a_fork_no_longer_says_what_it_was_forked_from() -> None:
 @pytest.mark.parametrize("text", [b"", b"nightly\n", b"nightly: x\n\nnightly\n\nGitstate-Job: weekly\n", b"\xff\n\nx"])
 def test_others_stay_as_they_are(text: bytes) -> None:
     assert unnamed(text, "Gitstate-Job", ["nightly"]).message == text
+
+
+def test_trailers_of_others_stay_and_no_longer_name_it() -> None:
+    before = (
+        b"nightly: saved\n\nGitstate-Job: nightly\nGitstate-Event: saved\nReviewed-by: Ada\n  of nightly, and more\n"
+        b"nightly: seen by nightly, not by x.nightly\n(cherry picked from commit 1234)\nGitstate-Code: abc\n"
+    )
+    told = unnamed(before, "Gitstate-Job", ["nightly"])
+    assert told.message == (
+        b"[purged]\n\nReviewed-by: Ada\n  of [purged], and more\n"
+        b"nightly: seen by [purged], not by x.nightly\n(cherry picked from commit 1234)\nGitstate-Code: abc\n"
+    )

@@ -6,6 +6,7 @@ import re
 import string
 import time
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,13 @@ from hypothesis import strategies as st
 
 from gitstate.errors import InvalidInputError
 from gitstate.format.secret_formats import FORMATS
+from gitstate.format.secret_spans import encoded
+from gitstate.format.secret_values import Page
 from gitstate.format.secrets import KINDS, Found, Redactor, find_in, mark
+from gitstate.values.canonical import Value
 from tests import credentials
 from tests.credentials import credential, every_token, harmless, in_context, key_block, ordinary, putty_key, web_token
+from tests.values.strategies import VALUES
 
 REDACTOR = Redactor()
 ANY = st.integers(0, 2**32)
@@ -106,6 +111,13 @@ def test_places_count_characters_in_a_text_and_bytes_in_bytes() -> None:
     assert find_in(f"ä {token}".encode()) == [Found("github-token", 3, 3 + len(token))]
 
 
+@given(st.sampled_from(sorted(KINDS)), st.binary(max_size=40), st.binary(max_size=40))
+def test_every_kind_is_found_among_any_bytes(kind: str, before: bytes, after: bytes) -> None:
+    text, _ = credential(kind, 1)
+    found = REDACTOR.find(before + b"\n\n" + text.encode() + b"\n\n" + after)
+    assert kind in [each.kind for each in found]
+
+
 def test_placeholders_are_no_credentials() -> None:
     for text in (
         "ghp_" + "x" * 36,
@@ -135,7 +147,9 @@ def test_a_checksum_tells_a_token_in_the_middle_of_a_word() -> None:
         assert REDACTOR.text(wrong) == wrong
 
 
-@pytest.mark.parametrize("kind", ["github-token", "jwt", "telegram-token", "url-password", "private-key"])
+@pytest.mark.parametrize(
+    "kind", ["github-token", "jwt", "telegram-token", "url-password", "private-key", "authorization", "password"]
+)
 def test_large_texts_are_looked_into_everywhere(kind: str) -> None:
     text, secret = credential(kind, 1)
     for place in (2**20 - 3, 2**20 - len(text), 2**20 - 64, 2**21 + 1):
@@ -362,3 +376,55 @@ def _took(data: bytes) -> float:
     start = time.process_time()
     REDACTOR.data(data)
     return time.process_time() - start
+
+
+def test_the_secret_of_an_aws_key_is_found_beside_its_id() -> None:
+    secret = credentials.credential("aws-secret-key", 4)[1]
+    key_id = credentials.credential("aws-access-key-id", 4)[1]
+    for text in (
+        f"{key_id} {secret}",
+        f"{key_id},\n{secret}\n",
+        f"{secret}:{key_id}",
+        f"[{key_id}]{'.' * 200}{secret}",
+    ):
+        found = [text[start:end] for kind, start, end in find_in(text) if kind == "aws-secret-key"]
+        assert found == [secret], text
+    for text in (f"{key_id}{' ' * 300}{secret}", f"{key_id} {'deadbeef' * 5}", f"{key_id} {secret}x", secret):
+        assert "aws-secret-key" not in [found.kind for found in find_in(text)], text
+
+
+def test_a_key_block_that_is_longer_than_any_loses_what_may_be_a_key() -> None:
+    block = key_block(random.Random(1))
+    begin, *lines, end = block.splitlines()
+    text = "\n".join([begin, *lines, "", "not a key any more: " + "words, " * 10_000, end])
+    redacted = REDACTOR.text(text)
+    assert lines[0] not in redacted and lines[-1] not in redacted
+    assert redacted.startswith(mark("private-key")) and "words, words" in redacted
+
+
+@pytest.mark.parametrize("value", ["YWRhbG92ZWxhY2U", "nodelim=", "A=======", "x.y.z.1.2.3"])
+def test_a_basic_header_without_a_password_stays_as_it_is(value: str) -> None:
+    assert REDACTOR.find(f"Authorization: Basic {value}") == []
+
+
+@given(VALUES)
+def test_a_page_is_made_of_its_lines(value: Value) -> None:
+    """What is searched, and what tells where something lies, are gathered in two ways."""
+    page = Page(value, ())
+    place = 0
+    for number, (line, after) in enumerate(pairwise([*page.lines, None])):
+        assert line is not None
+        text = encoded(line.text)
+        assert page.data[place : place + len(text)] == text
+        assert page.touched(place, place + len(text)) == ([number] if text else [])
+        is_named = line.is_key and after is not None and not after.is_key and after.place == line.place
+        place += len(text)
+        assert page.data[place : place + (2 if is_named else 1)] == (b": " if is_named else b"\n")
+        place += 2 if is_named else 1
+    assert place == len(page.data)
+
+
+def test_a_pattern_hides_the_group_that_it_names_secret_if_that_took_part() -> None:
+    redactor = Redactor(patterns=[("acme-pin", re.compile("pin (?:(?P<secret>[0-9]+)|none)"))])
+    assert redactor.text("pin 1234, pin none, pin 77") == f"pin {mark('acme-pin')}, pin none, pin {mark('acme-pin')}"
+    assert redactor.data(b"\xff pin 1234") == b"\xff pin " + mark("acme-pin").encode()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, Signature
 from gitstate.format.version import FormatVersion
 from gitstate.store import history
-from gitstate.store.documents import Collection
+from gitstate.store.documents import Collection, Revision
 from gitstate.store.index import database, indexes, line, revisions, rows
 from gitstate.store.index.indexes import Index
 from gitstate.store.reader import Reader
@@ -55,17 +56,27 @@ def spans(lives: list[Life]) -> list[tuple[str, str, bool]]:
     return [(life.end, life.began.id, life.ended) for life in lives]
 
 
+def stand(reader: Reader, document: str, revision: Revision) -> None:
+    """Compare what the index says that a revision made of a document with what is there."""
+    there = reader.snapshot(NOTES, document, revision.id)
+    assert revision.tree == (None if there is None else there.tree)
+    files = {} if there is None else there.files()
+    assert revision.attached is not None
+    assert dict(revision.attached) == {path: files[path].id for path in revision.attached}
+
+
 def agree(store: Store, *documents: str, starts: list[str] | None = None) -> int:
     """Compare what the index says with a walk; return how often it said anything."""
     answers = 0
     for start in starts or [store.head()]:
         for document in documents:
-            found = store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, document, start))
+            found = store._indexes.of(NOTES).revisions.revisions(Trail(NOTES, document, start, attached=True))
             if found is not None:
-                told = [(each.id, each.removed) for each in found]
-                assert [commit_id for commit_id, _ in told] == walked(store._reader, document, start)
-                gone = [store.snapshot(NOTES, document, commit_id) is None for commit_id, _ in told]
-                assert [removed for _, removed in told] == gone
+                told = list(found)
+                assert [each.id for each in told] == walked(store._reader, document, start)
+                for each in told:
+                    assert each.removed is (store.snapshot(NOTES, document, each.id) is None)
+                    stand(store._reader, document, each)
                 answers += 1
             assert [each.id for each in store.history(NOTES, document, start)] == walked(store._reader, document, start)
             plain, trail = Reader(store._reader.engine), Trail(NOTES, document, start)
@@ -118,6 +129,7 @@ def test_it_says_what_a_look_at_every_commit_says(
         fanout = reader.format(_tree(engine, made[-1])).fanout
         folder = NOTES.folder(document, fanout)
         files: dict[str, bytes | None] = {f"{folder}/job.json": None if text is None else b'{"n": %d}' % text}
+        files[f"{folder}/executions/0001/output.txt"] = b"%d" % (other // 2) if other % 3 else None
         if way == "foreign":
             files = {f"{folder}/README": b"%d" % number}
         elif way == "nothing":
@@ -138,10 +150,13 @@ def test_it_says_what_a_look_at_every_commit_says(
 def _compare(reader: Reader, known: Index, starts: list[str]) -> None:
     for start in starts:
         for document in ("a", "b/c", "nobody's", "never"):
-            found = known.revisions.revisions(Trail(NOTES, document, start))
+            found = known.revisions.revisions(Trail(NOTES, document, start, attached=True))
             assert found is not None or start != reader.head()
             if found is not None:
-                assert [revision.id for revision in found] == _exact(reader, document, start)
+                told = list(found)
+                assert [revision.id for revision in told] == _exact(reader, document, start)
+                for revision in told:
+                    stand(reader, document, revision)
                 _compare_trailers(reader, known, document, start, [*starts, reader.head()])
     known_gone = known.revisions.deleted()
     if known_gone is not None:
@@ -230,6 +245,8 @@ def test_executions_deletions_moves_and_other_people_s_files(store: Store, tmp_p
     folder = tmp_path / "store"
     fill(store)
     assert agree(store, *DOCUMENTS, "never") == 4
+    attached = [each.attached for each in store.history(NOTES, "b/c", key="Gitstate-Event", attached=True)]
+    assert sum(map(bool, attached)) == 1, "as many as executions"
     put(store, None, "a", None, "deleted")
     fill(store)
     store.reshard(2, NOTES)
@@ -610,6 +627,17 @@ def test_a_document_that_went_with_a_change_of_the_format_file(store: Store, tmp
         git(folder, "add", ".")
         git(folder, "commit", "-qm", "by hand")
     assert agree(store, *DOCUMENTS) == 3
+
+
+@pytest.mark.parametrize("hint", ["0" * 40, "a blob"])
+def test_where_the_tree_that_it_names_is_none_the_way_to_it_is_gone(store: Store, tmp_path: Path, hint: str) -> None:
+    fill(store)
+    blob = git(tmp_path / "store", "rev-parse", "HEAD:gitstate.json").strip()
+    newest = next(store.history(NOTES, "a"))
+    assert newest.tree is not None
+    lying = replace(newest, tree=blob if hint == "a blob" else hint)
+    there = store.snapshot(NOTES, "a", newest.id)
+    assert store.after(NOTES, "a", newest) == store.after(NOTES, "a", lying) == there is not None
 
 
 def test_a_store_that_is_closed_tells_of_no_deleted_documents(store: Store) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,10 +17,14 @@ from typing import Any
 import pytest
 
 from gitstate import errors
+from gitstate.engine.git import GitEngine
+from gitstate.engine.transfer.incoming import Incoming
+from gitstate.engine.wire.transport import Transport
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft
-from gitstate.store.remote import companions
+from gitstate.store.remote import cloning, companions, links, sync
 from gitstate.store.remote.cloning import clone, folder_for
+from gitstate.store.remote.links import Link
 from gitstate.store.remote.outcomes import SyncReport
 from gitstate.store.store import Store
 from tests import servers
@@ -89,46 +95,50 @@ def test_sync_goes_over_every_transport(tmp_path: Path, hub: Path, transport: st
         assert head(hub) == head(tmp_path / "one") == head(tmp_path / "other")
 
 
-KILLED = """
-import os, sys
-from gitstate.engine import git
-from gitstate.engine.transfer import incoming
-from gitstate.engine.wire import transport
-from gitstate.store import parking, store, writer
-from gitstate.store.remote import links, sync
-from tests.store.test_sync import NOTES
-
-def die(where, name, after):
-    work = getattr(where, name)
-    def dying(*words, **options):
-        if after:
-            work(*words, **options)
-        os._exit(9)
-    setattr(where, name, dying)
-
-die(eval(sys.argv[2]), sys.argv[3], sys.argv[4] == "after")
-opened = store.Store.open(sys.argv[1], create=False)
-opened.serve(NOTES)
-opened.remotes.sync()
-os._exit(3)
-"""
-
-MOMENTS = [
-    ("transport.Transport", "push", "before"),
-    ("incoming.Incoming", "index", "after"),
-    ("incoming.Incoming", "check", "after"),
-    ("incoming.Incoming", "admit", "after"),
-    ("git.GitEngine", "move_ref", "before"),
-    ("git.GitEngine", "move_ref", "after"),
-    ("sync", "keep_losers", "after"),
-    ("git.GitEngine", "publish", "before"),
-    ("git.GitEngine", "publish", "after"),
-    ("links.Link", "pause", "before"),
+MOMENTS: list[tuple[Any, str, str]] = [
+    (Transport, "push", "before"),
+    (Incoming, "index", "after"),
+    (Incoming, "check", "after"),
+    (Incoming, "admit", "after"),
+    (GitEngine, "move_ref", "before"),
+    (GitEngine, "move_ref", "after"),
+    (sync, "keep_losers", "after"),
+    (GitEngine, "publish", "before"),
+    (GitEngine, "publish", "after"),
+    (Link, "pause", "before"),
 ]
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: "-".join(moment))
-def test_a_sync_that_is_killed_is_gone_on_with(tmp_path: Path, hub: Path, moment: tuple[str, str, str]) -> None:
+def sync_and_die(folder: Path, where: Any, name: str, when: str) -> int:
+    """Sync in a process that dies at a moment, and return how it ended: 9, as one that was killed.
+
+    It is a fork of this one: to start Python again takes longer than all the rest.
+    """
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        try:
+            work = getattr(where, name)
+
+            def dying(*words: Any, **options: Any) -> None:
+                if when == "after":
+                    work(*words, **options)
+                os._exit(9)
+
+            setattr(where, name, dying)
+            store = Store.open(folder, create=False)
+            store.serve(NOTES)
+            store.remotes.sync()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"{moment[0].__name__}-{moment[1]}-{moment[2]}")
+def test_a_sync_that_is_killed_is_gone_on_with(tmp_path: Path, hub: Path, moment: tuple[Any, str, str]) -> None:
     with cloned(hub, tmp_path / "other") as other:
         save(other, "shared", n=1)
         save(other, "of-the-other", n=1)
@@ -136,9 +146,7 @@ def test_a_sync_that_is_killed_is_gone_on_with(tmp_path: Path, hub: Path, moment
         with opened(tmp_path / "one") as one:
             save(one, "shared", n=2)
             save(one, "of-one", n=1)
-        command = [sys.executable, "-c", KILLED, str(tmp_path / "one"), *moment]
-        done = subprocess.run(command, capture_output=True, timeout=60)
-        assert done.returncode == 9, done.stderr.decode()
+        assert sync_and_die(tmp_path / "one", *moment) == 9
         with opened(tmp_path / "one") as one:
             assert value_of(one, "of-one") == {"id": "of-one", "n": 1}
             one.remotes.sync()
@@ -412,3 +420,25 @@ def test_threads_take_turns(tmp_path: Path, hub: Path) -> None:
             thread.join(60)
         assert len(reports) == 4 and sum(report.pushed for report in reports) == 4
         assert head(hub) == head(tmp_path / "one")
+
+
+def test_a_clone_that_fails_removes_nothing_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "new/folder/state"
+    with pytest.raises(KeyError), cloning._vacated(path):
+        path.mkdir(parents=True)
+        (path / "file").write_text("ours")
+        (tmp_path / "new/theirs").write_text("of another clone")
+        raise KeyError
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["theirs"]
+
+
+def test_who_interrupts_a_call_ends_what_talks_to_the_remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(links, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        links.attended(lambda: ended.wait(30), threading.Event(), ended.set)
+    assert ended.is_set() and "gitstate-remote" not in {thread.name for thread in threading.enumerate()}

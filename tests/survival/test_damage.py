@@ -93,7 +93,7 @@ def prepared(tmp_path: Path) -> tuple[Path, list[str]]:
 
 
 def test_damage_is_told_or_does_not_matter(prepared: tuple[Path, list[str]], scratch: Path) -> None:
-    assert damage_and_ask(prepared[0], scratch, prepared[1], count=150, seed=1) > 5
+    assert damage_and_ask(prepared[0], scratch, prepared[1], count=80, seed=1) > 5
 
 
 @pytest.mark.long

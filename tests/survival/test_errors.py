@@ -19,15 +19,27 @@ CODES = [errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EROFS]
 
 
 class Refusal(Fate):
-    """Refuses the ``number``-th change of a file, or takes half of what that call writes (code 0)."""
+    """Refuses the ``number``-th change of a file, or takes half of what that call writes (code 0).
 
-    def __init__(self, number: int, code: int) -> None:
+    ``plausible``: only calls count that a system refuses with this code. A full disk still gives what it has, and files
+    that are open do not become too many by a write.
+    """
+
+    def __init__(self, number: int, code: int, *, plausible: bool) -> None:
         self._left = number
         self._code = code
+        self._opens = {errno.ENOSPC: False, errno.EMFILE: True}.get(code) if plausible else None
         self.kinds: list[str] = []
 
-    def before(self, call: Call) -> int | None:
+    def _counts(self, call: Call) -> bool:
         if call.name == "flock" or (not self._code and call.size < 2):
+            return False
+        if self._opens is None or call.name == "create":
+            return True
+        return self._opens == (call.name == "open")
+
+    def before(self, call: Call) -> int | None:
+        if not self._counts(call):
             return None
         self.kinds.append(call.kind)
         self._left -= 1
@@ -59,7 +71,7 @@ async def save_twice(folder: Path) -> tuple[list[str], int]:
 
 def refuse(prepared: Path, scratch: Path, code: int, *, everywhere: bool) -> int:
     """Refuse the calls of two saves in turn, each time on a fresh copy; return how often that was told."""
-    healthy = Refusal(0, code)
+    healthy = Refusal(0, code, plausible=not everywhere)
     folder = fresh(prepared, scratch / "healthy")
     with Calls(scratch, healthy):
         asyncio.run(save_twice(folder))
@@ -67,7 +79,7 @@ def refuse(prepared: Path, scratch: Path, code: int, *, everywhere: bool) -> int
     told = 0
     for number in numbers:
         folder = fresh(prepared, scratch / str(number))
-        with Calls(scratch, Refusal(number, code)):
+        with Calls(scratch, Refusal(number, code, plausible=not everywhere)):
             acknowledged, refused = asyncio.run(save_twice(folder))
         told += refused
         survived(folder, acknowledged)

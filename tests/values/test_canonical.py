@@ -2,6 +2,7 @@ import json
 import math
 import sys
 from enum import StrEnum
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -73,6 +74,7 @@ def test_a_lone_surrogate_is_escaped_and_other_text_is_utf_8() -> None:
         ({"a": {1: "x", "b": 2}}, "/a", "the key 1 is no text"),
         ({"a": (1, 2)}, "/a", "tuple"),
         ({"a": {1, 2}}, "/a", "set"),
+        ([{"a": [1], "b": None}, {"c": {}}, {"d": ()}], "/2/d", "tuple"),
         ({"a": b"x"}, "/a", "bytes"),
         ({"a": Colour.RED}, "/a", "Colour"),
         ([0, 10 ** (sys.get_int_max_str_digits() + 1)], "/1", "too many digits"),
@@ -113,8 +115,10 @@ def test_an_error_about_a_surrogate_can_be_printed() -> None:
         (b"[-Infinity]", "-Infinity"),
         (b"[1e999]", "out of range"),
         (b'{"a": {"b": 1, "b": 1}}', "'b' stands there twice"),
+        (b'{"a": 1, "c": 2, "b": 3, "c": 4}', "'c' stands there twice"),
         (b"1" * 5000, "not a value"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested deeper"),
+        (b'{"a":' * MAX_DEPTH + b"[]" + b"}" * MAX_DEPTH, "nested deeper"),
         (b"[" * 100_000, "nested deeper|not JSON"),
     ],
 )
@@ -123,11 +127,21 @@ def test_what_is_not_exactly_json_is_corrupt(data: bytes, reason: str) -> None:
         loads(data)
 
 
+def test_a_key_that_is_there_twice_among_very_many_is_found_at_once() -> None:
+    keys = ",".join(f'"{number}":1' for number in range(50_000))
+    with pytest.raises(CorruptionError, match="'49999' stands there twice"):  # it took minutes
+        loads(f'{{{keys},"49999":1}}'.encode())
+
+
 def test_the_deepest_value_that_is_written_is_read() -> None:
     value = nested(MAX_DEPTH)
     assert equal(loads(dumps(value)), value)
+    beside: Value = {"a": nested(MAX_DEPTH - 1), "b": [{}]}  # more brackets than levels
+    assert equal(loads(dumps(beside)), beside)
     wide: Value = [[] for _ in range(2 * MAX_DEPTH)]
     assert equal(loads(dumps(wide)), wide)
+    brackets = "[{" * MAX_DEPTH  # in a text they open nothing
+    assert loads(dumps({brackets: [brackets]})) == {brackets: [brackets]}
 
 
 @given(st.binary(max_size=30) | st.text('{}[]",:01e-.nul \\u', max_size=12).map(str.encode))
@@ -141,3 +155,10 @@ def test_any_bytes_are_a_value_or_corrupt(data: bytes) -> None:
     except UnstorableError:  # read escapes can make no pair, so nothing that is read is unstorable
         pytest.fail(f"{data!r} is read as {value!r} and cannot be written")
     assert equal(loads(written), value)
+
+
+@pytest.mark.parametrize("value", [1, 1.5, True, None, "a", [1], {"a": 1}])
+def test_what_is_no_value_equals_none(value: Value) -> None:
+    other: Any = (1,)
+    assert not equal(value, other)
+    assert not equal(other, value)

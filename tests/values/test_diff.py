@@ -72,6 +72,8 @@ def test_a_record_is_known_by_its_field_wherever_it_stands() -> None:
         Change(("log", "0"), ABSENT, {"id": 0}),
         Change(("log", "2", "n"), 2, 3),
     )
+    another = diff({"b": [{"id": 1, "n": 1}]}, {"b": [{"id": 2, "n": 1}]}, {"/log": "id", "/b/*": "id"})
+    assert another == (Change(("b", "0", "id"), 1, 2),), "another list has no such field"
     other = diff([{"id": 1, "n": 1}], [{"id": 2, "n": 1}], {"": "id"})
     assert other == (Change(("0",), {"id": 1, "n": 1}, ABSENT), Change(("0",), ABSENT, {"id": 2, "n": 1}))
 
@@ -161,3 +163,51 @@ def test_operations_of_a_patch() -> None:
             {"op": "add", "path": "/c~1d", "value": None},
         ]
     )
+
+
+def test_a_change_from_nothing_to_nothing_changes_nothing() -> None:
+    assert apply([Change(("0",), ABSENT, ABSENT)], [1]) == [1]
+    assert apply([Change(("a",), ABSENT, ABSENT)], {"b": 1}) == {"b": 1}
+
+
+@pytest.mark.parametrize("length", [59, 60, 61, 300])
+def test_a_refusal_shows_the_beginning_of_what_is_there(length: int) -> None:
+    text = "x" * (length - 2)  # and its quotes
+    with pytest.raises(InvalidInputError) as refused:
+        apply([Change(("a",), 1, 2)], {"a": text})
+    shown = f"'{text}'" if length <= 60 else f"'{'x' * 58}…"
+    assert f"there is {shown}, and not 1" in str(refused.value)
+
+
+def test_a_change_of_the_whole_may_be_followed_by_others() -> None:
+    assert apply([Change((), 1, {"a": 1}), Change(("b",), ABSENT, 2)], 1) == {"a": 1, "b": 2}
+
+
+def _kept_at_most(before: list[Value], after: list[Value]) -> int:
+    """Return how many items may stay, by the table that everybody knows."""
+    row = [0] * (len(after) + 1)
+    for item in before:
+        above = list(row)
+        for at, other in enumerate(after):
+            row[at + 1] = above[at] + 1 if equal(item, other) else max(above[at + 1], row[at])
+    return row[-1]
+
+
+@given(*[st.lists(st.integers(0, 9), unique=True, max_size=10)] * 2)
+def test_as_many_records_stay_as_can(before: list[int], after: list[int]) -> None:
+    old: list[Value] = [{"id": each} for each in before]
+    new: list[Value] = [{"id": each} for each in after]
+    changes = diff(old, new, {"": "id"})
+    assert len(changes) == len(old) + len(new) - 2 * _kept_at_most(old, new)
+    assert equal(apply(changes, old), new)
+
+
+def test_items_that_are_there_several_times_stay_several_times() -> None:
+    assert diff([0, 7, 7, 7, 1], [2, 7, 7, 7, 3]) == (Change(("0",), 0, 2), Change(("4",), 1, 3))
+    changes = diff([0, 7, 8, 7, 8, 7, 1], [2, 8, 7, 8, 7, 3])
+    assert [each.before for each in changes] == [7, 0, ABSENT, 1], "of the sevens and eights only one goes"
+
+
+@pytest.mark.parametrize(("before", "after"), [({"id": 1}, {"x": 1}), ({"x": 1}, {"id": 1}), (5, {"id": 1})])
+def test_a_record_and_what_is_none_are_never_the_same_item(before: Value, after: Value) -> None:
+    assert diff([before], [after], {"": "id"}) == (Change(("0",), before, ABSENT), Change(("0",), ABSENT, after))

@@ -390,3 +390,29 @@ def test_a_pointer_reads_any_place(parts: Parts, scalar: Value) -> None:
     expression = Expression.parse(f"{pointer} == /{'x' * 9} or count({pointer}) == 1")
     assert expression.places == (parts, ("x" * 9,))
     assert expression.holds(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("count(lists.*) == 2", True),  # two lists, and not the items of the first
+        ("count(lists.a) == 3", True),
+        ("lists.a.1 == 5", True),
+        ("X.y", False),
+        ("lists.a.*1 == 5", True),
+        ("lists.a.*0 == 5", False),
+        ("numbers contains 1000", True),
+        ("numbers contains -1000", False),
+    ],
+)
+def test_entries_of_lists_have_their_numbers_as_names(text: str, outcome: bool) -> None:
+    assert holds(text, {"lists": {"a": [4, 5, 6], "b": []}, "numbers": {"1000": 1}}) is outcome
+
+
+@pytest.mark.parametrize("length", [59, 60, 61, 200])
+def test_a_refusal_shows_the_beginning_of_an_expression(length: int) -> None:
+    text = "(" + "a" * (length - 1)
+    shown = repr(text) if length <= 60 else repr(text[:59] + "…")
+    with pytest.raises(InvalidInputError) as refused:
+        Expression.parse(text)
+    assert f"{shown} is no expression: " in refused.value.message

@@ -70,6 +70,12 @@ def test_a_sheet_reads_like_this() -> None:
     ]
 
 
+def test_a_time_in_digits_of_another_script_stands_as_it_is() -> None:
+    text = "２０２０-０１-０１T００:００:００"
+    assert [*lines(text)] == [f"= {text}"]
+    assert [*lines(text)] != [*lines(text.replace("T", " "))]
+
+
 def test_what_could_drive_a_terminal_is_escaped() -> None:
     assert list(lines({"a\x1b": "red\x1b[31m\u202e", "b": "1\n\x1b"})) == [
         r'"/a\u001b" = "red\u001b[31m\u202e"',

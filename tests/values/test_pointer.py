@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.errors import InvalidInputError
-from gitstate.values.pointer import Parts, get, parse, read, to_text
+from gitstate.values.pointer import Parts, fits, get, parse, read, to_text
 from gitstate.values.shape import ABSENT, Slot
 
 
@@ -80,3 +80,8 @@ def test_what_stands_at_a_place(text: str, found: Slot) -> None:
 def test_nothing_holds_nothing() -> None:
     assert get(ABSENT, ("a",)) is ABSENT
     assert get({"a": 1}, ()) == {"a": 1}
+
+
+def test_a_pattern_means_any_text_in_its_place() -> None:
+    assert fits("*", "") and fits("*", "a\nb") and fits("a*c", "a\nc") and fits("a*c", "ac")
+    assert not fits("a*c", "a\ncd") and not fits("a.c", "abc") and not fits("", "a")

@@ -19,6 +19,7 @@ def test_the_order_of_the_values_counts_and_a_known_shape_where_they_leave_a_cho
     assert order("zc", "za") == "zac"
     assert order("zc", "za", known=_KNOWN) == "zca"
     assert order("ca", "ba", known=_KNOWN) == "cba"
+    assert order("ac", "bc", known=_KNOWN) == "bac", "what comes after several waits for all of them"
     assert order("ab", "ba") == "ab", "in a circle the known order counts"
     assert order("ab", "ba", known=_KNOWN) == "ba"
     assert woven([ABSENT, None, 3, "text"]) is ANY
@@ -28,6 +29,9 @@ def test_it_goes_into_objects_and_lists() -> None:
     shape = woven([{"b": {"x": 1}, "l": [{"q": 1, "p": 2}]}, {"b": {"y": 1}, "l": [{"p": 1, "o": 1}]}], _KNOWN)
     assert shape.inner["b"].fields == ("y", "x")
     assert shape.inner["l"].each is not None and shape.inner["l"].each.fields == ("q", "p", "o")
+    known = Shape(inner={"l": Shape(each=Shape(fields=("q", "p")))})
+    each = woven([{"l": [{"p": 1}, {"q": 1}]}], known).inner["l"].each
+    assert each is not None and each.fields == ("q", "p"), "where items leave a choice too"
     assert b'"q": 3,\n      "p": 2,\n      "o": 1' in dumps({"l": [{"o": 1, "p": 2, "q": 3}]}, shape)
 
 

@@ -7,9 +7,9 @@ from gitstate.engine.check import Problem
 from gitstate.engine.objects import ObjectId
 from gitstate.errors import UntrustedError
 
-__all__ = ["HINT", "Findings", "text", "unreadable"]
+__all__ = ["Findings", "text", "unreadable"]
 
-HINT = "have it mended where it was made, or ask the author; nothing was taken in"
+_HINT = "have it mended where it was made, or ask the author; nothing was taken in"
 
 _LISTED = 20  # problems that are told one by one
 
@@ -29,7 +29,7 @@ class Findings:
         self._count += 1
         if len(self._listed) < _LISTED:
             self._listed.append(
-                Problem(kind, _shown(place), _shown(what), HINT, revision=revision, author=_shown(author))
+                Problem(kind, _shown(place), _shown(what), _HINT, revision=revision, author=_shown(author))
             )
 
     def add_file(self, kind: str, path: bytes, what: str, revision: ObjectId, author: str) -> None:
@@ -44,7 +44,7 @@ class Findings:
         raise UntrustedError(
             f"what the remote sent cannot be taken in: {first.place}: {first.what}{by}{more}",
             problems=self._listed,
-            hint=HINT,
+            hint=_HINT,
         )
 
 

@@ -11,13 +11,13 @@ from typing import Self, cast
 from gitstate.engine import cgit, files, packs
 from gitstate.engine.ancestry import Sketch, sketch
 from gitstate.engine.base import Source
-from gitstate.engine.objects import Kind, ObjectId
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.scratch import BORROWED, Scratch
 from gitstate.engine.transfer import unpacking
 from gitstate.engine.transfer.newcommits import TooManyError, near_commits, new_commits
-from gitstate.engine.transfer.treediff import DIRECTORY, Listing, compare
+from gitstate.engine.transfer.treediff import Listing, compare
 from gitstate.errors import CorruptionError, StorageError
 
 __all__ = ["PackSource", "beyond_pack"]
@@ -27,7 +27,6 @@ _NEAR = 64  # commits: so far from a tip what is known is looked for by name alo
 _FEW_COMMITS = 200  # for more C git is quicker, and finds deltas
 _FEW_OBJECTS = 1000
 _PATIENCE = 4 * 3600.0  # seconds that git may take for all of a history
-_SUBMODULE = b"160000"
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 
 
@@ -35,7 +34,7 @@ class PackSource:
     """A pack to be sent. Use it as a context: what lies on the disk for it goes at the end.
 
     It is either a number of objects, which are read when they are asked for, or a finished pack in a file. A finished
-    one is thin: it has deltas against objects that the receiver has.
+    one may be thin: it has deltas against objects that the receiver has.
 
     Args:
         count: How many objects it has.
@@ -102,7 +101,12 @@ class PackSource:
 
 
 def beyond_pack(
-    repository: Repository, source: Source, tips: Sequence[ObjectId], known: Sequence[ObjectId]
+    repository: Repository,
+    source: Source,
+    tips: Sequence[ObjectId],
+    known: Sequence[ObjectId],
+    *,
+    thin: bool = True,
 ) -> PackSource:
     """Return all objects that ``tips`` reach and ``known`` do not, and where that is quicker some more.
 
@@ -111,12 +115,13 @@ def beyond_pack(
         source: Reads them.
         tips: Commits, or tags of commits, which go with them.
         known: Commits and tags that the receiver has, with all that they reach; some may be unknown here.
+        thin: Whether the receiver takes deltas against objects that it has.
 
     Raises:
         CorruptionError: An object is missing or damaged; the message names it.
         StorageError: The disk refused.
     """
-    search = _Search(repository, source)
+    search = _Search(repository, source, thin=thin)
     try:
         return search.run(list(dict.fromkeys(tips)), known)
     except BaseException:
@@ -125,9 +130,10 @@ def beyond_pack(
 
 
 class _Search:
-    def __init__(self, repository: Repository, source: Source) -> None:
+    def __init__(self, repository: Repository, source: Source, *, thin: bool) -> None:
         self._repository = repository
         self._source = source
+        self._thin = thin
         self._reader: ObjectReader | None = None
         self._kinds: dict[ObjectId, str] = {}  # of what is to be sent
 
@@ -204,7 +210,7 @@ class _Search:
         if git is not None and git.can_pack:
             with suppress(StorageError), files.storage_errors(scratch.path):
                 git.prepare(scratch.path, BORROWED)
-                path = git.pack_revisions(scratch.path, tips, known)
+                path = git.pack_revisions(scratch.path, tips, known, thin=self._thin)
                 with path.open("rb") as pack:
                     count = unpacking.head(pack.read(12))
                 self.close()
@@ -241,9 +247,9 @@ class _Search:
             entries = old[0].replaced(listing) if len(old) == 1 else None
             for mode, name, object_id, was in entries or compare(listing, old[0] if old else None)[0]:
                 there = [was, *(base.get(mode, name) for base in old[1:])]
-                if object_id in there or mode == _SUBMODULE:
+                if object_id in there or mode == RAW_SUBMODULE:
                     continue
-                if mode in (DIRECTORY, b"0" + DIRECTORY):
+                if mode in RAW_DIRECTORIES:
                     pending.append((object_id, [each for each in there if each is not None]))
                 else:
                     self._kinds[object_id.hex()] = "blob"

@@ -4,13 +4,13 @@ Most trees differ from the one before by the id of one entry. Then everything bu
 rest of the bytes needs no reading: a folder of a thousand files costs little more than one of ten.
 """
 
-import re
 from collections.abc import Sequence
+
+from gitstate.engine.objects import RawEntry, raw_entries
 
 __all__ = ["DIRECTORY", "Entry", "Listing", "compare"]
 
 DIRECTORY = b"40000"
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 _ID = 20  # bytes of an id
 _FEW = 16  # differences: for more it is quicker to read both trees
 
@@ -37,7 +37,7 @@ class Listing:
         """Where each entry begins, and where the last one ends."""
         if self._starts is None:
             starts, place = [0], 0
-            for mode, name, _ in _ENTRY.findall(self.body):
+            for mode, name, _ in raw_entries(self.body):
                 place += len(mode) + len(name) + _ID + 2
                 starts.append(place)
             self._starts = starts
@@ -53,7 +53,7 @@ class Listing:
         if self._ids is None:
             if b"%s %s\0" % (mode, name) not in self.body:
                 return None
-            self._ids = {(m, n): i for m, n, i in _ENTRY.findall(self.body)}
+            self._ids = {(m, n): i for m, n, i in raw_entries(self.body)}
         return self._ids.get((mode, name))
 
     def replaced(self, new: "Listing") -> list[Entry] | None:
@@ -95,16 +95,16 @@ def compare(new: Listing, before: Listing | None) -> tuple[list[Entry], list[str
     Returns:
         The entries that the sound one has not, all where there is none; and what is wrong with how it is made.
     """
-    entries: list[tuple[bytes, bytes, bytes]] = _ENTRY.findall(new.body)
+    entries = raw_entries(new.body)
     faults = _faults(new, entries)
     if before is None:
         return [(mode, name, object_id, None) for mode, name, object_id in entries], faults
-    old = {(mode, name): object_id for mode, name, object_id in _ENTRY.findall(before.body)}
+    old = {(mode, name): object_id for mode, name, object_id in raw_entries(before.body)}
     changed = [(*each, old.get(each[:2])) for each in entries if old.get(each[:2]) != each[2]]
     return changed, faults
 
 
-def _faults(tree: Listing, entries: Sequence[tuple[bytes, bytes, bytes]]) -> list[str]:
+def _faults(tree: Listing, entries: Sequence[RawEntry]) -> list[str]:
     faults = []
     if not tree.is_tree:
         faults.append("its bytes are no tree")

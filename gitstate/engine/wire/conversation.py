@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gitstate.engine.objects import ObjectId
+from gitstate.engine.repository import BRANCHES, OURS, TAGS
 from gitstate.engine.wire import pktlines
 from gitstate.engine.wire.pktlines import FLUSH, Readable, Reporter, SpeechError
 from gitstate.engine.wire.remote_words import RemoteFailedError, Said, visible
@@ -28,7 +29,7 @@ __all__ = [
     "wants",
 ]
 
-BELOW = ("refs/heads/", "refs/tags/", "refs/gitstate/")
+BELOW = (BRANCHES, TAGS, OURS)
 """Where refs are looked at. Forges keep others by the hundred thousand, such as one or two for each pull request."""
 
 EMPTY_PACK = bytes.fromhex("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c823cfd3ed31e")
@@ -42,6 +43,7 @@ _MOST_REFS = 200_000
 _MOST_BYTES = 1 << 28  # of all that a server says before it is asked anything
 _MOST_ODD = 100
 _MOST_REPORT = 1 << 25
+_UNPACKER = "unpacker error"  # what git says of each ref where it did not take the objects
 _MOST_SHARED = 10_000  # lines that say which commits both sides have
 
 
@@ -198,7 +200,8 @@ def report(
     said.end()
     unpacked = outcomes.pop("", "it did not say what became of the objects")
     if unpacked:
-        return {name: outcomes.get(name) or f"the objects were not taken: {unpacked}" for name in names}
+        told = {name: reason for name, reason in outcomes.items() if reason != _UNPACKER}  # that tells no reason
+        return {name: told.get(name) or f"the objects were not taken: {unpacked}" for name in names}
     return {name: reason for name in names if (reason := outcomes.get(name, "it said nothing of this ref"))}
 
 

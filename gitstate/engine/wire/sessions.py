@@ -141,7 +141,11 @@ def open_session(address: Address, service: Service, credentials: Credentials, s
     if address.kind == "git":
         session = over(Connection(connect(address.host, address.port_number, stop, timeout, address.shown)))
         request = f"{service} {address.path}\0host={address.location}\0"
-        session.ask(lambda: [pktlines.line(request.encode("utf-8", "surrogateescape"))], None)
+        try:
+            session.ask(lambda: [pktlines.line(request.encode("utf-8", "surrogateescape"))], None)
+        except BaseException:
+            session.close(failed=True)
+            raise
         return session
     if address.kind == "ssh":
         command = ssh_command(address, service, timeout, UserSettings())

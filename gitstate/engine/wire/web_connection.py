@@ -110,9 +110,7 @@ class Response(http.client.HTTPResponse):
             super().begin()
         except (http.client.HTTPException, ValueError) as error:
             problem = error
-        if (
-            self._borrowed.ended
-        ):  # which is looked for only where a line has no end; to Python it is that of the headers
+        if self._borrowed.ended:  # a line has no end, which to Python is that of the headers
             raise HungUpError("the remote hung up") from problem
         if problem is not None:
             raise SpeechError(f"it does not speak HTTP ({type(problem).__name__})") from problem

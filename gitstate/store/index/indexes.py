@@ -21,7 +21,7 @@ __all__ = ["Index", "Indexes", "IndexesAtHand"]
 
 T = TypeVar("T")
 
-_VERSION = 7
+_VERSION = 8
 _DELAY = 1.0  # seconds from a write to when the indexes are brought to the head
 _AT_MOST = 2000  # commits that are new, in a fifth of a second; more are left to who asks
 

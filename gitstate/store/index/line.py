@@ -1,13 +1,15 @@
 """The line of first parents: the commits on it, what was merged into it, and which documents each of them touched."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice, takewhile
+from types import MappingProxyType
 from typing import NamedTuple
 
-from gitstate.engine import graph
+from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Step
 from gitstate.engine.objects import Commit, ObjectId, parse_commit
-from gitstate.errors import UnsupportedError
+from gitstate.errors import CorruptionError, UnsupportedError
 from gitstate.format import names
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection
@@ -15,6 +17,7 @@ from gitstate.store.reader import FORMAT_FILE, Reader
 
 __all__ = ["TooFar", "Touch", "chain", "followed", "lost", "own", "sides", "steps"]
 
+_ATTACHED = 8  # files of a commit that are known: an execution has two
 _ONE_BY_ONE = 64  # commits: to read in bulk takes 10 ms to begin, and then a tenth of the time
 
 
@@ -23,14 +26,21 @@ class TooFar(Exception):  # noqa: N818 - no error: there is more to do than the 
 
 
 class Touch(NamedTuple):
-    """What a commit did to a document: whether it is there no more, and whether anything of it is another than it was.
+    """What a commit did to a document: its own tree after that, None if it is there no more, whether anything of it is
+    another than it was, and some files attached to it that are, by path.
 
     One that did not change is one that the commit says it is about: an execution that left no files.
     """
 
     document: str
-    removed: bool
+    tree: ObjectId | None
     changed: bool
+    attached: Mapping[str, ObjectId] = MappingProxyType({})
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is there no more."""
+        return self.tree is None
 
 
 def steps(engine: Engine, head: ObjectId, known: ObjectId | None, at_most: int) -> list[Step] | None:
@@ -98,7 +108,7 @@ def sides(engine: Engine, line: list[Step], ends: Callable[[ObjectId], bool], at
 def _one_by_one(engine: Engine, commit_id: ObjectId | None, ends: Callable[[ObjectId], bool]) -> Iterator[Step]:
     while commit_id is not None and not ends(commit_id):
         body = engine.read(commit_id, "commit")
-        step = Step(commit_id, body, parse_commit(body), None)
+        step = Step(commit_id, body, parse_commit(body), None, {})
         yield step
         commit_id = next(iter(step.commit.parents), None)
 
@@ -159,13 +169,13 @@ class _Follower:
         self._last = step
         if before == commit.tree:
             return self._claimed(commit)
-        named = None if files is None or self._levels is None else self._named(commit, files, self._levels)
+        named = None if files is None or self._levels is None else self._named(step, files, self._levels)
         if named is not None:
             return named
         differing = list(self._reader.differing(self._collection, before, commit.tree))
         for document, _, _ in differing:
             self._there.pop(document, None)
-        return [Touch(document, now is None, changed=True) for document, _, now in differing]
+        return [self._touch(document, now, self._beside(was, now)) for document, was, now in differing]
 
     def _tree_before(self, commit: Commit) -> ObjectId | None:
         """Return the root tree of a commit's first parent."""
@@ -186,29 +196,44 @@ class _Follower:
         document = Message.parse(commit.message).get(self._collection.trailer)
         if not document or len(commit.parents) != 1:
             return []
-        return [Touch(document, self._is_gone(commit, document), changed=False)]
+        return [Touch(document, self._tree(commit, document), changed=False)]
 
-    def _named(self, commit: Commit, files: Mapping[str, bool], levels: int) -> list[Touch] | None:
+    def _named(self, step: Step, files: Mapping[str, ObjectId | None], levels: int) -> list[Touch] | None:
         """Return the documents to whose folders files belong; None: their names alone do not tell."""
         top, layout = f"{self._collection.name}/", self._collection.layout
-        folders: dict[str, dict[str, bool]] = {}
-        for path, there in files.items():
+        folders: dict[str, dict[str, ObjectId | None]] = {}
+        for path, blob in files.items():
             if path.startswith(top):
                 *above, rest = path.split("/", levels + 2)
                 if len(above) == levels + 2:
-                    folders.setdefault("/".join(above), {})[rest] = there
+                    folders.setdefault("/".join(above), {})[rest] = blob
         found: list[Touch] = []
         for folder, inner in folders.items():
             document = names.decode(folder.rpartition("/")[2])
             if document is None or self._collection.folder(document, levels) != folder:
                 return None
             if layout.root in inner:
-                self._there[document] = inner[layout.root]
+                self._there[document] = inner[layout.root] is not None
             is_there = self._there.get(document, False)
             if not is_there and not any(map(layout.owns, inner)):
                 return None  # files of others alone make no document
-            found.append(Touch(document, not is_there and self._is_gone(commit, document), changed=True))
+            tree = step.folders.get(folder) if is_there else None
+            found.append(self._touch(document, tree or self._tree(step.commit, document), inner.items()))
         return found
 
-    def _is_gone(self, commit: Commit, document: str) -> bool:
-        return self._reader.locate(commit.tree, self._collection, document) is None
+    def _touch(self, document: str, tree: ObjectId | None, files: Iterable[tuple[str, ObjectId | None]]) -> Touch:
+        """Return what became of a document in which some files changed."""
+        if tree is None:
+            return Touch(document, None, changed=True)
+        is_attached = self._collection.layout.attached
+        found = ((path, blob) for path, blob in files if blob is not None and is_attached(path))
+        return Touch(document, tree, changed=True, attached=dict(islice(found, _ATTACHED)))
+
+    def _beside(self, was: ObjectId | None, now: ObjectId | None) -> Iterator[tuple[str, ObjectId | None]]:
+        """Yield the files beside the value that differ between two trees of a document; fewer where one is damaged."""
+        with suppress(CorruptionError):
+            changes = trees.diff(self._reader.engine, was, now, leaving=self._collection.layout.top_names)
+            yield from ((each.path, None if each.after is None else each.after.id) for each in changes)
+
+    def _tree(self, commit: Commit, document: str) -> ObjectId | None:
+        return self._reader.locate(commit.tree, self._collection, document)

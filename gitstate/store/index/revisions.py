@@ -6,7 +6,7 @@ of a document from a commit on down, if all of that is in the history of the com
 
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import dropwhile, islice
@@ -40,28 +40,31 @@ SELECT coalesce((SELECT max(seq) FROM tangled WHERE document IN (:document, :fol
 (SELECT seq FROM revisions WHERE id = :start AND neck), (SELECT seq FROM revisions WHERE id = :until),
 EXISTS (SELECT 1 FROM merges)"""
 _REMOVED = """
-SELECT EXISTS (SELECT 1 FROM touched INDEXED BY removals WHERE document = :document AND gone AND seq <= :newest)
+SELECT EXISTS (SELECT 1 FROM touched INDEXED BY removals
+WHERE document = :document AND tree IS NULL AND seq <= :newest)
 OR EXISTS (SELECT 1 FROM tangled WHERE document = :document AND gone)"""
 _ALL = """
-SELECT seq, id, body, gone FROM touched JOIN revisions USING (seq)
+SELECT seq, id, body, tree FROM touched JOIN revisions USING (seq)
 WHERE document = :document AND seq BETWEEN :oldest AND :newest ORDER BY seq DESC LIMIT :limit"""
 _SAYING = """
-SELECT seq, id, body, gone FROM told JOIN touched USING (document, seq) JOIN revisions USING (seq)
+SELECT seq, id, body, tree FROM told JOIN touched USING (document, seq) JOIN revisions USING (seq)
 WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest
 AND CASE WHEN :value IS NULL THEN place = 0 ELSE value = :value END ORDER BY seq DESC LIMIT :limit"""
+_ATTACHED = "SELECT seq, path, id FROM attached WHERE document = ? AND seq BETWEEN ? AND ?"
 _SAID = """
 SELECT seq, value FROM told WHERE document = :document AND key = :key AND seq BETWEEN :oldest AND :newest
 AND place = 0 ORDER BY seq DESC LIMIT :limit"""
 _LIFE = """
-WITH last (seq) AS (SELECT max(seq) FROM touched WHERE document = :document AND seq <= :newest AND NOT gone),
+WITH last (seq) AS (SELECT max(seq) FROM touched WHERE document = :document AND seq <= :newest AND tree IS NOT NULL),
 ended (seq) AS (
 SELECT coalesce(max(seq), 0) FROM touched INDEXED BY removals
-WHERE document = :document AND gone AND seq < (SELECT seq FROM last)),
+WHERE document = :document AND tree IS NULL AND seq < (SELECT seq FROM last)),
 born (seq) AS (
 SELECT min(seq) FROM touched WHERE document = :document AND seq > (SELECT seq FROM ended))
-SELECT newest.id, newest.seq, oldest.seq, oldest.id, oldest.body,
+SELECT newest.id, newest.seq, oldest.seq, oldest.id, oldest.body, first.tree,
 EXISTS (SELECT 1 FROM touched WHERE document = :document AND seq > last.seq AND seq <= :newest)
-FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions AS oldest ON oldest.seq = born.seq"""
+FROM last JOIN revisions AS newest ON newest.seq = last.seq, born JOIN revisions AS oldest ON oldest.seq = born.seq
+JOIN touched AS first ON first.document = :document AND first.seq = born.seq"""
 _LAST = """
 SELECT body FROM latest JOIN revisions USING (seq)
 WHERE document = ? AND seq > coalesce((SELECT tangled.seq FROM tangled WHERE tangled.document = latest.document), 0)"""
@@ -72,8 +75,11 @@ _DELETED = """
 SELECT document, id, body FROM latest JOIN revisions USING (seq) WHERE gone ORDER BY seq DESC, document"""
 
 T = TypeVar("T")
-_Row: TypeAlias = tuple[int, str, bytes, int]  # its number, the id and the body of the commit, whether it removed
+_Row: TypeAlias = tuple[int, str, bytes, bytes | None]  # its number, the id and body of the commit, the document's tree
+_Files: TypeAlias = Mapping[int, Mapping[str, ObjectId]]  # attached to the document, by the number of the commit
+_Page: TypeAlias = tuple[list[_Row], _Files]
 _Parameters: TypeAlias = dict[str, object]
+_NONE: Mapping[str, ObjectId] = {}
 
 
 class Revisions:
@@ -98,12 +104,12 @@ class Revisions:
         limit = most if trail.limit is None else max(1, min(most, trail.limit))
 
         def first(connection: sqlite3.Connection, bounds: _Parameters) -> Iterator[Revision]:
-            rows = _page(connection, bounds, limit)
+            rows, files = _page(connection, bounds, limit, trail)
             if not self._database.may_be_written:
-                new = sum((commit_id, gone) not in _made for _, commit_id, _, gone in rows)
+                new = sum((commit_id, tree) not in _made for _, commit_id, _, tree in rows)
                 if new > _NEW or (trail.limit is None and len(rows) == most):
                     raise NotAtHandError("there are many revisions")
-            return self._pages(trail, bounds, rows, limit)
+            return self._pages(trail, bounds, rows, files, limit)
 
         return self._ask(trail, first, in_one_life=trail.until is not None)
 
@@ -117,12 +123,12 @@ class Revisions:
             found = connection.execute(_LIFE, bounds).fetchone()
             if found is None:
                 return []
-            newest_id, newest, oldest, commit_id, body, ended = found
+            newest_id, newest, oldest, commit_id, body, tree, ended = found
             if bounds["tangled"]:  # a merge may have taken from another side that it is gone
                 ended = self._reader.snapshot(trail.collection, trail.document, trail.start) is None
             end = newest_id if ended else trail.start
             said = self._said(connection, {**bounds, "newest": newest, "oldest": oldest}, keys) if keys else []
-            return [Life(end, _revision(commit_id, body, 0), bool(ended), said)]
+            return [Life(end, _revision(commit_id, body, tree), bool(ended), said)]
 
         return self._ask(trail, lives, in_one_life=True)
 
@@ -204,27 +210,29 @@ class Revisions:
     def _at_once(self) -> int:
         return _PAGE if self._database.may_be_written else _AT_HAND
 
-    def _pages(self, trail: Trail, bounds: _Parameters, rows: list[_Row], limit: int) -> Iterator[Revision]:
+    def _pages(
+        self, trail: Trail, bounds: _Parameters, rows: list[_Row], files: _Files, limit: int
+    ) -> Iterator[Revision]:
         while rows:
-            for _, commit_id, body, gone in rows:
-                yield _revision(commit_id, body, gone)
+            for number, commit_id, body, tree in rows:
+                yield _revision(commit_id, body, tree, files.get(number, _NONE) if trail.attached else None)
             if len(rows) < limit:
                 return
             seq, last = rows[-1][:2]
             limit = self._at_once
 
-            def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> list[_Row] | None:
+            def following(connection: sqlite3.Connection, seq: int = seq, last: str = last) -> _Page | None:
                 with reading(connection):
                     standing = connection.execute("SELECT id FROM revisions WHERE seq = ?", (seq,)).fetchone()
                     rest = bounds | {"newest": seq - 1}
-                    return _page(connection, rest, self._at_once) if standing == (last,) else None
+                    return _page(connection, rest, self._at_once, trail) if standing == (last,) else None
 
             found = self._database.ask(following)
             if found is None:  # it was made anew meanwhile, or woven, or is gone
                 walked = history.walked(self._reader, trail)
                 yield from islice(dropwhile(partial(_is_not, last), walked), 1, None)
                 return
-            rows = found
+            rows, files = found
 
     # Catching up
 
@@ -262,17 +270,20 @@ def _is_not(commit_id: ObjectId, revision: Revision) -> bool:
     return revision.id != commit_id
 
 
-_made: dict[tuple[ObjectId, int], Revision] = {}  # what is asked for again and again, as by a dashboard
+_made: dict[tuple[ObjectId, bytes | None], Revision] = {}  # what is asked for again and again, as by a dashboard
 _KEPT = 4096  # revisions there
 
 
-def _revision(commit_id: ObjectId, body: bytes, gone: int) -> Revision:
+def _revision(
+    commit_id: ObjectId, body: bytes, tree: bytes | None, attached: Mapping[str, ObjectId] | None = None
+) -> Revision:
     """Return a revision; one that was asked for before takes a hundredth of the time."""
-    found = _made.get((commit_id, gone))
-    if found is None:
-        found = Revision.of(commit_id, parse_commit(body), removed=bool(gone))
+    found = _made.get((commit_id, tree))
+    if found is None or (found.attached is None and attached is not None):
+        told = None if tree is None else tree.hex()
+        found = Revision.of(commit_id, parse_commit(body), removed=tree is None, tree=told, attached=attached)
         if len(body) < _SMALL:
-            _made[commit_id, gone] = found
+            _made[commit_id, tree] = found
             with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
                 while len(_made) > _KEPT:
                     del _made[next(iter(_made))]
@@ -306,9 +317,14 @@ def _folder(document: str) -> bytes:
     return names.encode(document).encode()
 
 
-def _page(connection: sqlite3.Connection, bounds: _Parameters, limit: int) -> list[_Row]:
+def _page(connection: sqlite3.Connection, bounds: _Parameters, limit: int, trail: Trail) -> _Page:
     query = _ALL if bounds["key"] is None else _SAYING
-    return connection.execute(query, {**bounds, "limit": limit}).fetchall()
+    rows: list[_Row] = connection.execute(query, {**bounds, "limit": limit}).fetchall()
+    files: dict[int, dict[str, ObjectId]] = {}
+    if trail.attached and rows:
+        for seq, path, blob in connection.execute(_ATTACHED, (bounds["document"], rows[-1][0], rows[0][0])):
+            files.setdefault(seq, {})[path.decode("utf-8", "surrogateescape")] = blob.hex()
+    return rows, files
 
 
 def _head(connection: sqlite3.Connection) -> ObjectId | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gitstate.engine.base import Step
+from gitstate.engine.objects import ObjectId
 from gitstate.format import names
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection
@@ -20,22 +21,27 @@ CREATE TABLE head (id TEXT, is_far INTEGER NOT NULL);
 CREATE TABLE revisions (
 seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL, on_line INTEGER NOT NULL, neck INTEGER NOT NULL);
 CREATE TABLE touched (
-document BLOB NOT NULL, seq INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (document, seq)) WITHOUT ROWID;
-CREATE INDEX removals ON touched (document, seq) WHERE gone;
+document BLOB NOT NULL, seq INTEGER NOT NULL, tree BLOB, PRIMARY KEY (document, seq)) WITHOUT ROWID;
+CREATE INDEX removals ON touched (document, seq) WHERE tree IS NULL;
 CREATE TABLE latest (document BLOB PRIMARY KEY, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE told (
 document BLOB NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, value BLOB NOT NULL,
 PRIMARY KEY (document, key, seq, place)) WITHOUT ROWID;
+CREATE TABLE attached (
+document BLOB NOT NULL, seq INTEGER NOT NULL, path BLOB NOT NULL, id BLOB NOT NULL,
+PRIMARY KEY (document, seq, path)) WITHOUT ROWID;
 CREATE TABLE merges (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE tangled (document BLOB PRIMARY KEY, seq INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID"""
 """Commits are numbered in the order of a walk, the oldest first. ``on_line`` are those on the line of first parents,
-``neck`` those whose history is all that comes before them, so that a walk from there goes through these rows.
+``neck`` those whose history is all that comes before them, so that a walk from there goes through these rows. ``tree``
+is the document's own tree after the commit, NULL where it is gone, and ``attached`` are files beside its value that the
+commit made what they are.
 ``latest`` is the commit on the line with which a document became another one, and ``tangled`` are documents that were
 touched beside the line, or by a merge, with the number of the last merge that brought that in, and whether one removed
 it because another side did not have it.
 """
 
-TABLES = ("revisions", "touched", "latest", "told", "merges", "tangled")
+TABLES = ("revisions", "touched", "latest", "told", "attached", "merges", "tangled")
 ALWAYS = 2**62  # the number at which a document is tangled of which its name does not tell which one it is
 _AT_ONCE = 2000  # revisions that are inserted at once
 
@@ -47,9 +53,10 @@ class Rows:
     """What is new, as rows of the tables."""
 
     revisions: list[tuple[int, str, bytes, bool, bool]] = field(default_factory=list)
-    touched: list[tuple[bytes, int, bool]] = field(default_factory=list)
+    touched: list[tuple[bytes, int, bytes | None]] = field(default_factory=list)
     latest: list[tuple[bytes, int, bool]] = field(default_factory=list)
     told: list[_Told] = field(default_factory=list)
+    attached: list[tuple[bytes, int, bytes, bytes]] = field(default_factory=list)
     merges: list[tuple[str]] = field(default_factory=list)
     tangled: list[tuple[bytes, int, bool]] = field(default_factory=list)
 
@@ -59,6 +66,7 @@ class Rows:
         connection.executemany("INSERT INTO touched VALUES (?, ?, ?)", self.touched)
         connection.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", self.latest)
         connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?)", self.told)
+        connection.executemany("INSERT INTO attached VALUES (?, ?, ?, ?)", self.attached)
         connection.executemany("INSERT OR IGNORE INTO merges VALUES (?)", self.merges)
         connection.executemany(
             "INSERT INTO tangled VALUES (?, ?, ?) "
@@ -69,8 +77,13 @@ class Rows:
     def add(self, collection: Collection, seq: int, step: Step, touches: Iterable[Touch]) -> None:
         """Add what a commit did to documents."""
         touches = list(touches)
-        self.touched += [(key_of(touch.document), seq, touch.removed) for touch in touches]
+        self.touched += [(key_of(touch.document), seq, _tree_key(touch.tree)) for touch in touches]
         self.told += told(collection, seq, step, touches)
+        self.attached += [
+            (key_of(touch.document), seq, _path_key(path), bytes.fromhex(blob))
+            for touch in touches
+            for path, blob in touch.attached.items()
+        ]
         # A folder whose name was cut, and whose file tells no id, comes by that name; who asks knows whose it is.
         self.tangled += [(key_of(touch.document), ALWAYS, False) for touch in touches if names.is_cut(touch.document)]
 
@@ -92,6 +105,14 @@ def append(connection: sqlite3.Connection, reader: Reader, collection: Collectio
         new.add(collection, seq, step, touches)
         new.follow(seq, touches)
     new.insert(connection)
+
+
+def _path_key(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _tree_key(tree: ObjectId | None) -> bytes | None:
+    return None if tree is None else bytes.fromhex(tree)
 
 
 def told(collection: Collection, seq: int, step: Step, touches: list[Touch]) -> Iterator[_Told]:

@@ -7,7 +7,7 @@ little as the collection's ``summarize`` needs.
 import json
 import re
 import sqlite3
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from gitstate.engine.base import NotAtHandError
@@ -18,12 +18,12 @@ from gitstate.store.documents import Collection, Snapshot
 from gitstate.store.index.database import attempt, key_of, reading, text_of, transaction
 from gitstate.store.index.revisions import Revisions
 from gitstate.store.reader import Reader
-from gitstate.store.selection import ORDERS, Selected, Selection, Summary
+from gitstate.store.selection import ORDERS, Selected, Selection, Summary, facts_of
 from gitstate.values.canonical import Value
 
 __all__ = ["SCHEMA", "Facts", "Summaries"]
 
-Facts: TypeAlias = dict[str, Value] | None
+Facts: TypeAlias = Mapping[str, Value] | None
 
 SCHEMA = """
 CREATE TABLE summarized (root TEXT NOT NULL);
@@ -87,7 +87,7 @@ class Summaries:
             ).fetchall()
         by_id = selection.order == "id"
         found = [
-            Selected(document := text_of(key), _facts(text), (document if by_id else place, document))
+            Selected(document := text_of(key), text, (document if by_id else place, document))
             for key, place, text in rows
         ]
         return found, [(text_of(key), error) for key, error in unreadable]
@@ -97,7 +97,7 @@ class Summaries:
         self._catch_up(connection)
         query = "SELECT facts FROM summaries WHERE document = ?"
         found = connection.execute(query, (key_of(document),)).fetchone()
-        facts: Facts = {} if found is None else None if found[0] is None else _facts(found[0])
+        facts: Facts = {} if found is None else None if found[0] is None else facts_of(found[0])
         return facts
 
     # Catching up
@@ -178,7 +178,7 @@ class Summaries:
         try:
             summary = None if snapshot is None else self._summary(snapshot, said)
         except StateCorruptionError as error:
-            row = (key, "", None, 0.0, 0.0, 0, _tame(str(error)), None)
+            row = (key, "", None, 0.0, 0.0, 0, _tame(error.message), None)
         else:
             if summary is None:
                 connection.execute("DELETE FROM summaries WHERE document = ?", (key,))
@@ -188,22 +188,6 @@ class Summaries:
             facts = json.dumps(summary.facts)
             row = (key, _tame(summary.name), state, summary.saved, summary.created, summary.failed, errors, facts)
         connection.execute("INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-
-
-def _facts(text: str) -> dict[str, Value]:
-    """Return facts, the caller's own."""
-    plain = _plain(text)
-    if plain is not None:
-        return plain.copy()
-    facts: dict[str, Value] = json.loads(text)
-    return facts
-
-
-@lru_cache(maxsize=4096)  # a dashboard asks again and again, and of most documents nothing has changed
-def _plain(text: str) -> dict[str, Value] | None:
-    """Return facts of which a copy is the caller's own; None: they hold lists or objects."""
-    facts: dict[str, Value] = json.loads(text)
-    return None if any(isinstance(each, list | dict) for each in facts.values()) else facts
 
 
 def _parameters(selection: Selection) -> dict[str, object]:

@@ -24,6 +24,7 @@ from gitstate.store.reader import Reader
 __all__ = ["follows", "weave"]
 
 _STANDING = "SELECT seq, neck FROM revisions WHERE id = ?"
+_ATTACHED = "SELECT * FROM attached WHERE document = ? AND seq > ?"
 _TOLD = "SELECT document, key, seq, place, value FROM told WHERE document = ? AND seq > ?"
 
 
@@ -142,21 +143,23 @@ class _Stretch:
             self.rows.revisions.append(self._row(commit_id, body))
         if not self.known:
             return
-        touched = connection.execute("SELECT document, seq, gone FROM touched WHERE seq > ?", above).fetchall()
+        touched = connection.execute("SELECT document, seq, tree FROM touched WHERE seq > ?", above).fetchall()
         documents = list(dict.fromkeys(row[0] for row in touched))
         for document in documents:
             rows = connection.execute(_TOLD, (document, self.floor))
             self.rows.told += [(key, name, self.known[seq], place, value) for key, name, seq, place, value in rows]
-        self.rows.touched += [(document, self.known[seq], gone) for document, seq, gone in touched]
+            files = connection.execute(_ATTACHED, (document, self.floor))
+            self.rows.attached += [(key, self.known[seq], path, blob) for key, seq, path, blob in files]
+        self.rows.touched += [(document, self.known[seq], tree) for document, seq, tree in touched]
         self.rows.latest += [
             (document, self.known[seq], gone)
             for document, seq, gone in connection.execute("SELECT document, seq, gone FROM latest WHERE seq > ?", above)
         ]
         tangled = connection.execute("SELECT * FROM tangled WHERE seq > ? AND seq < ?", (*above, ALWAYS))
         self.rows.tangled += [(document, self.known[seq], gone) for document, seq, gone in tangled]
-        for table in ("touched", "told"):
+        for table in ("touched", "told", "attached"):
             connection.executemany(
-                f"DELETE FROM {table} WHERE document = ? AND seq > ?",  # noqa: S608  # one of these two
+                f"DELETE FROM {table} WHERE document = ? AND seq > ?",  # noqa: S608  # one of these
                 [(document, self.floor) for document in documents],
             )
         connection.execute("DELETE FROM revisions WHERE seq > ?", above)

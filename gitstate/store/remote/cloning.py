@@ -11,7 +11,7 @@ from gitstate.engine import files, remotes
 from gitstate.engine.git import GitEngine
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.repository import DEFAULT_BRANCH, Repository, open_repository
+from gitstate.engine.repository import BRANCHES, DEFAULT_BRANCH, Repository, open_repository
 from gitstate.engine.wire import addresses
 from gitstate.engine.wire.addresses import shown
 from gitstate.engine.wire.transport import Progress, Transport
@@ -23,11 +23,11 @@ from gitstate.store.remote.links import Link, Parts, attended
 from gitstate.store.remote.remotes import DEFAULT_REMOTE, TIMEOUT
 from gitstate.store.store import Store
 from gitstate.store.writer import Writer
+from gitstate.words import several
 
 __all__ = ["clone", "folder_for"]
 
 _UNFINISHED = "clone-unfinished"  # a private file that is there, and locked, while a clone is made
-_HEADS = "refs/heads/"
 _USUAL = ("main", "gitstate")
 _LISTED = 10  # so many branches are named in an error
 
@@ -110,10 +110,10 @@ def _branch(there: Mapping[str, ObjectId], shown_there: str | None, url: str) ->
     """Return the branch that is meant if nobody says: the usual one, the one that is shown over there, or the only
     one.
     """
-    heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
+    heads = [ref.removeprefix(BRANCHES) for ref in there if ref.startswith(BRANCHES)]
     if not heads:
         return DEFAULT_BRANCH
-    usual = (*_USUAL, (shown_there or "").removeprefix(_HEADS), heads[0] if len(heads) == 1 else "")
+    usual = (*_USUAL, (shown_there or "").removeprefix(BRANCHES), heads[0] if len(heads) == 1 else "")
     found = next((name for name in usual if name in heads), None)
     if found is None:
         raise _no_branch(DEFAULT_BRANCH, heads, url)
@@ -121,10 +121,9 @@ def _branch(there: Mapping[str, ObjectId], shown_there: str | None, url: str) ->
 
 
 def _no_branch(branch: str, heads: Sequence[str], url: str) -> NotFoundError:
-    more = ", ..." if len(heads) > _LISTED else ""
     return NotFoundError(
         f"{shown(url)} has no branch {branch}",
-        hint=f"name one of its branches with --branch: {', '.join(heads[:_LISTED])}{more}",
+        hint=f"name one of its branches with --branch: {several(heads, _LISTED)}",
     )
 
 
@@ -138,7 +137,7 @@ def _fill(
     stop: threading.Event,
 ) -> None:
     """Fetch all into a new repository, and make its branch."""
-    heads = [ref.removeprefix(_HEADS) for ref in there if ref.startswith(_HEADS)]
+    heads = [ref.removeprefix(BRANCHES) for ref in there if ref.startswith(BRANCHES)]
     if heads and repository.branch not in heads:
         raise _no_branch(repository.branch, heads, url)
     engine = GitEngine(repository)
@@ -165,15 +164,15 @@ def _vacated(path: Path) -> Iterator[None]:
     with files.storage_errors(path):
         if path.is_dir() and os.listdir(path) and not _is_unfinished(path):
             raise ExistsError(f"{path} is not empty; nothing was changed there", hint="choose another folder")
-        made = next((each for each in reversed((path, *path.parents)) if not each.exists()), None)
+        made = [each for each in (path, *path.parents) if not each.exists()]
         _clear(path)
     try:
         yield
     except BaseException:
-        with suppress(OSError):
+        with suppress(OSError):  # somebody else put something into one of them
             _clear(path)
-            if made is not None:
-                shutil.rmtree(made)
+            for each in made:
+                each.rmdir()
         raise
 
 

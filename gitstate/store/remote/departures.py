@@ -119,7 +119,8 @@ class _Departure:
         tips = [update.new for update in self._updates if update.new is not None]
         if not self._updates:
             return None
-        pack = beyond_pack(link.parts.repository, engine, tips, known) if tips else None
+        thin = link.pushing.takes_thin
+        pack = beyond_pack(link.parts.repository, engine, tips, known, thin=thin) if tips else None
         return Outgoing(self._updates, pack)
 
     def _known(self, there: Mapping[str, ObjectId]) -> list[ObjectId]:

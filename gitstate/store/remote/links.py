@@ -11,7 +11,7 @@ from gitstate.engine import graph
 from gitstate.engine.base import Engine
 from gitstate.engine.beyond import is_in_history
 from gitstate.engine.objects import ObjectId
-from gitstate.engine.remotes import Remote
+from gitstate.engine.remotes import Remote, tracking
 from gitstate.engine.repository import Repository
 from gitstate.engine.wire.addresses import shown
 from gitstate.engine.wire.transport import Progress, Transport
@@ -59,7 +59,7 @@ class Link:
         self.ref = parts.repository.ref
         self.progress = progress
         self.companions = Companions(parts.engine, remote.name, parts.collections.values())
-        self._tracking = f"refs/remotes/{remote.name}/{parts.repository.branch}" if remote.name else ""
+        self._tracking = f"{tracking(remote.name)[0]}{parts.repository.branch}" if remote.name else ""
         self.fetching = Transport(remote.url, timeout=timeout)
         self.pushing = Transport(remote.push_url, timeout=timeout)
 
@@ -156,12 +156,15 @@ def attended(work: Callable[[], T], stop: threading.Event, end: Callable[[], Non
 
     thread = threading.Thread(target=run, name="gitstate-remote", daemon=True)
     thread.start()
-    while not done.done():
-        wait([done], _LOOK_EVERY)
-        if stop.is_set():
-            end()
-            thread.join(_LONGEST_END)
-            raise _stopped()
+    try:
+        while not done.done():
+            wait([done], _LOOK_EVERY)
+            if stop.is_set():
+                raise _stopped()
+    except BaseException:  # such as the KeyboardInterrupt of a program that goes on after it
+        end()
+        thread.join(_LONGEST_END)
+        raise
     return done.result()
 
 
