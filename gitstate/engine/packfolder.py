@@ -54,6 +54,7 @@ class PackFolder:
         self._lock = threading.Lock()
         self._is_in_use = False
         self._touched = 0  # bytes of files, about, that were brought into memory
+        self.has_news = False  # whether a look found other packs; whoever else has packs open resets it
 
     def read(self, object_id: ObjectId) -> Raw | None:
         """Return an object; None: it is in no pack, or cannot be read so."""
@@ -106,6 +107,7 @@ class PackFolder:
             there = {name[:-4] for name in names if name.endswith(".idx") and name[:-4] + ".pack" in names}
             known = [pack for pack in self._packs if pack.name in there]
             new = [MappedPack(self._folder, name) for name in there.difference([pack.name for pack in known])]
+            self.has_news = self.has_news or bool(new) or len(known) < len(self._packs)
             self._packs = tuple(sorted(known + new, key=lambda pack: -pack.age) if new else known)
             return bool(new)
 
