@@ -7,8 +7,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ settings.register_profile(
     "default",
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=40,  # the long profile has many more
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=500, derandomize=False)
@@ -39,6 +40,7 @@ GIT_CONFIG = "[user]\n\tname = A Tester\n\temail = tester@example.org\n[init]\n\
 
 
 _PYTHON = sys.executable
+_PROJECT = Path(__file__).parents[1]
 _IN_MEMORY = Path("/dev/shm")
 _ROOM = 2 << 30  # bytes; the folder of a test that passed goes at once
 _BEGINNING = "gitstate-tests-"
@@ -63,6 +65,23 @@ def pytest_xdist_auto_num_workers() -> int | None:
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Let each worker begin to import at another test module, if it is to import all: in a fresh clone they need to be
+    compiled for pytest, and else each worker would compile each of them.
+    """
+    told = getattr(session.config, "workerinput", {})
+    if told and session.config.args == session.config.getini("testpaths"):
+        names = sorted(path.relative_to(_PROJECT).with_suffix("") for path in Path(__file__).parent.rglob("test_*.py"))
+        first = len(names) * int(told["workerid"].removeprefix("gw")) // told["workercount"]
+        for name in (*names[first:], *names[:first]):
+            with suppress(Exception, pytest.skip.Exception):  # the collection meets it again, and tells
+                if (_PROJECT / name.parent / "conftest.py").exists():
+                    import_module(".".join((*name.parent.parts, "conftest")))  # it may register what is compiled too
+                import_module(".".join(name.parts))
+    return (yield)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

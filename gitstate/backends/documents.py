@@ -10,11 +10,10 @@ command that reads a history needs none (docs/design/0008-start-up.md).
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -35,6 +34,7 @@ from gitstate.backends.statuses import next_sheet
 from gitstate.backends.subjects import message_for
 from gitstate.backends.summaries import summarize
 from gitstate.engine.base import NotAtHandError
+from gitstate.engine.garbage import uncollected
 from gitstate.errors import CorruptionError, InvalidInputError, StateCorruptionError
 from gitstate.format.layout import Layout
 from gitstate.format.message import Event
@@ -162,7 +162,7 @@ class DocumentBackend(StateBackend):
 
     def _list(self, at: str | None) -> list[CheckpointState]:
         states: list[CheckpointState] = []
-        with _uncollected():
+        with uncollected():
             for snapshot in self._store.documents(self._jobs, at, whole=True):
                 try:
                     states.append(self._state(snapshot, based=at is None))
@@ -347,19 +347,6 @@ class DocumentBackend(StateBackend):
 
     async def _submit(self, job_id: str, edit: Edit) -> Revision | None:
         return await self._answering.wait(self._store.submit(self._jobs, job_id, edit))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector from looking for garbage among thousands of new states: it takes a third of the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def check_job_id(job_id: Any) -> str:

@@ -76,7 +76,10 @@ class PurgingBackend(RescuingBackend):
             As :meth:`plan_purge` does.
         """
         wanted = self._wanted(jobs, value, pattern, kinds, redact)
-        return await asyncio.to_thread(lambda: self._store.purging.purge(wanted, confirm, progress))
+        try:
+            return await asyncio.to_thread(lambda: self._store.purging.purge(wanted, confirm, progress))
+        finally:
+            self._payloads.clear()
 
     def _wanted(
         self,

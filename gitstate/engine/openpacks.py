@@ -22,6 +22,7 @@ __all__ = ["OpenPacks"]
 _MOST = 32 << 20  # bytes of large files that are brought into memory until they are let go
 _AROUND = 128 << 10  # bytes of them for each object, besides its own: the system maps what lies around, too
 _LARGE = 1 << 20
+_UNUSED = 12  # so many times it is tidied up, each time some seconds later, until all is closed
 _BASES = 16 << 20  # bytes of a pack's objects that dulwich keeps, to put others together from; by itself it keeps 96 MB
 _ALL_BASES = 2 * _BASES  # and so many of all packs
 
@@ -34,19 +35,20 @@ class OpenPacks(DiskObjectStore):
 
     _ages: Mapping[str, float] = MappingProxyType({})  # of the packs that were there at the last look
     _touched = 0  # bytes of files, about, that were brought into memory
-    is_in_use = False  # whether something was read since the last time that it was tidied up
+    unused = 0  # so many times it was tidied up since something was read
     lost_some = False  # whether a look found that packs were removed
 
     def __init__(self, path: Path, others: Sequence[str]) -> None:
         super().__init__(path, alternates=others, delta_base_cache_limit=_BASES)
 
     def tidy(self) -> None:
-        """Close packs that were removed; all of them if nothing was read since the last time."""
-        if self.is_in_use:
-            self._update_pack_cache()
-        else:
+        """Close packs that were removed; in the end all of them, if nothing is read any more."""
+        self.unused += 1
+        if self.unused > _UNUSED:
             self.close()
-        self.is_in_use = self.lost_some = False
+        elif self._pack_cache:
+            self._update_pack_cache()
+        self.lost_some = False
 
     def let_go(self) -> None:
         """Once much was read, take it out of memory; the system maps again what is asked for again."""

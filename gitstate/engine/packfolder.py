@@ -5,10 +5,11 @@ What is found is not checked against its id. Format: https://git-scm.com/docs/gi
 """
 
 import os
+import re
 import struct
 import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 
@@ -23,6 +24,7 @@ __all__ = ["MappedPack", "PackFolder", "Raw"]
 Raw = tuple[int, bytes]
 """The number of an object's kind, and its body."""
 
+_EACH_ID = re.compile(rb".{20}", re.DOTALL)
 _END = struct.Struct(">I")
 _ENDS = struct.Struct(">II")
 _KINDS = (1, 2, 3, 4)  # commit, tree, blob, tag
@@ -52,6 +54,7 @@ class PackFolder:
         self._lock = threading.Lock()
         self._is_in_use = False
         self._touched = 0  # bytes of files, about, that were brought into memory
+        self.has_news = False  # whether a look found other packs; whoever else has packs open resets it
 
     def read(self, object_id: ObjectId) -> Raw | None:
         """Return an object; None: it is in no pack, or cannot be read so."""
@@ -73,7 +76,7 @@ class PackFolder:
         found: dict[ObjectId, Raw] = {}
         for _ in range(_LOOKS):
             for pack in self._packs:
-                places, size = pack.places_of(wanted), 0
+                places, size = pack.places_of(wanted.keys()), 0
                 for place, name in places:
                     item = pack.read(place)
                     if item is not None:
@@ -104,6 +107,7 @@ class PackFolder:
             there = {name[:-4] for name in names if name.endswith(".idx") and name[:-4] + ".pack" in names}
             known = [pack for pack in self._packs if pack.name in there]
             new = [MappedPack(self._folder, name) for name in there.difference([pack.name for pack in known])]
+            self.has_news = self.has_news or bool(new) or len(known) < len(self._packs)
             self._packs = tuple(sorted(known + new, key=lambda pack: -pack.age) if new else known)
             return bool(new)
 
@@ -163,15 +167,16 @@ class MappedPack:
             at = ids.find(name, at + 1)
         return None if at < 0 else self._place(low + at // 20)
 
-    def places_of(self, names: Collection[bytes]) -> list[tuple[int, bytes]]:
+    def places_of(self, names: Set[bytes]) -> list[tuple[int, bytes]]:
         """Return where those of some objects begin that are here, in the order of their places."""
         index = self._open() if self._index is None else self._index
         if self._count > _FEW * len(names):
             found = [(place, name) for name in names if (place := self.place_of(name)) is not None]
         else:
-            ids = index[IDS : IDS + 20 * self._count]
-            each = enumerate(ids[at : at + 20] for at in range(0, len(ids), 20))
-            found = [(self._place(number), name) for number, name in each if name in names]
+            ids = _EACH_ID.findall(index[IDS : IDS + 20 * self._count])
+            if names.isdisjoint(ids):
+                return []
+            found = [(self._place(number), name) for number, name in enumerate(ids) if name in names]
         return sorted(found)
 
     def read(self, place: int) -> Raw | None:

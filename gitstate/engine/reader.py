@@ -163,7 +163,7 @@ class ObjectReader:
     def tidy(self) -> None:
         """Close packs that were removed, whose room the disk keeps until then, and those that nobody reads any more.
 
-        Call it now and then: what was read since the last time stays open.
+        Call it now and then: what was read lately stays open.
         """
         self._packs.tidy()
         self._with_idle(OpenPacks.tidy)
@@ -208,6 +208,9 @@ class ObjectReader:
         """Return the number of an object's kind and its body, unchecked."""
         self._check_open()
         found = self._packs.read(object_id)
+        if self._packs.has_news:  # dulwich may have some open that are gone, and not be asked for days
+            self._packs.has_news = False
+            self._with_idle(OpenPacks.tidy)
         if found is not None:
             return found
         name = ObjectID(object_id.encode("ascii"))
@@ -267,11 +270,11 @@ class ObjectReader:
                     self._put_back(store)
 
     def _give_back(self, store: OpenPacks) -> None:
-        store.is_in_use = True
+        store.unused = 0
         store.let_go()
         if store.lost_some:  # the other one has these open, and may not be asked for days
             store.lost_some = False
-            self._with_idle(OpenPacks.close)
+            self._with_idle(OpenPacks.tidy)
         self._put_back(store)
 
     def _put_back(self, store: OpenPacks) -> None:

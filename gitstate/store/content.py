@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
+from operator import is_not
 from threading import Lock
 from typing import TypeAlias
 
@@ -25,7 +27,8 @@ _Pieces: TypeAlias = tuple[tuple[str, ...], list[Value], list[str]]  # of the en
 _KEPT = 4  # so many contents of one document are kept: its last ones
 _SAMPLES = 4  # so many entries of a field are measured
 _TRUSTED = 16  # contents that follow one another are taken to be of one size, to measure one takes 0.1 ms
-_WEIGHT = 4  # so many times the length of its text does a value take in memory, with the text
+_WEIGHT = 2  # so many times the length of its text does a value take in memory, without the text
+_ALL = _WEIGHT + 2  # and with the text, and its pieces
 _NONE: list[Value] = []  # no entry is this object
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -33,7 +36,7 @@ _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 class Content:
     """The value of a document, and its JSON text; one is made of the other when somebody asks for it."""
 
-    __slots__ = ("_age", "_layout", "_pieces", "_size", "_text", "_value")
+    __slots__ = ("_age", "_apart", "_layout", "_pieces", "_size", "_text", "_value")
 
     def __init__(self, *, text: bytes | None = None, value: dict[str, Value] | None = None) -> None:
         self._text = text
@@ -42,6 +45,7 @@ class Content:
         self._pieces: Mapping[str, _Pieces] = {}
         self._size = 0  # not measured yet
         self._age = 0  # so many contents ago it was measured
+        self._apart = 0  # of that what the next content of the document does not share, once there is one
 
     @classmethod
     def of(cls, value: dict[str, Value], layout: Layout, known: "Content | None" = None) -> "Content":
@@ -104,9 +108,27 @@ class Content:
     def size(self) -> int:
         """About how many bytes of memory it takes."""
         if self._layout is None:
-            return len(self.text)
+            return len(self.text) * (1 if self._value is None else 1 + _WEIGHT)
         self._size = self._size or self._measure(self._layout)
         return self._size
+
+    def size_beside(self, following: "Content") -> int:
+        """About how many bytes it takes besides the content that came next; a state that was loaded shares nothing."""
+        if self._layout is None:
+            return self.size
+        if not self._apart:
+            whole = self.size // _ALL * (_WEIGHT if self._text is None else 1 + _WEIGHT)
+            self._apart = 1 + int(whole * self._share_apart(self._layout, following))
+        return self._apart
+
+    def _share_apart(self, layout: Layout, following: "Content") -> float:
+        count = other = 0
+        for part in layout.parts:
+            mine, theirs = self.value.get(part.field), (following._value or {}).get(part.field)
+            if isinstance(mine, dict) and isinstance(theirs, dict):
+                count += len(mine)
+                other += sum(map(is_not, mine.values(), map(theirs.get, mine)))
+        return other / count if count else 1.0
 
     def _measure(self, layout: Layout) -> int:
         root, length = dict(self.value), 0
@@ -116,7 +138,7 @@ class Content:
                 del root[part.field]
                 sample = list(entries.values())[:: -(-len(entries) // _SAMPLES)]
                 length += len(_to_json(sample)) * len(entries) // len(sample)
-        return _WEIGHT * (length + len(_to_json(root)))
+        return _ALL * (length + len(_to_json(root)))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _from_text, (self.text,)
@@ -165,7 +187,12 @@ def _from_text(text: bytes) -> Content:
 @dataclass
 class _Document:
     contents: OrderedDict[str, Content] = field(default_factory=OrderedDict)  # by the ids of their values
-    size: int = 0  # that of the newest: they share most of what they hold
+    size: int = 0  # of all of them
+
+    def measure(self) -> int:
+        """Return about how many bytes they take together: those that follow one another share what did not change."""
+        contents = list(self.contents.values())
+        return contents[-1].size + sum(older.size_beside(newer) for older, newer in pairwise(contents))
 
 
 class ContentCache:
@@ -190,13 +217,14 @@ class ContentCache:
     def put(self, key: Key, content: Content) -> None:
         """Keep a content, and let those go that were not asked for the longest."""
         collection, name, value_id = key
-        size = content.size
+        content.size  # noqa: B018 - what takes long is done before the lock is taken
         with self._lock:
             document = self._documents.setdefault((collection, name), _Document())
             self._documents.move_to_end((collection, name))
             document.contents[value_id] = content
             if len(document.contents) > _KEPT:
                 document.contents.popitem(last=False)
+            size = document.measure()
             self._size += size - document.size
             document.size = size
             while self._size > self._limit:

@@ -145,6 +145,15 @@ async def test_a_value_is_gone_wherever_it_stood(store: Path) -> None:
         assert (await backend.verify()).problems == ()
 
 
+async def test_no_text_of_an_execution_stays_in_memory(store: Path) -> None:
+    async with GitStateBackend(store) as backend:
+        await backend.get_execution_history("nightly")
+        assert any(SECRET in text for text in backend._payloads._texts.values())
+        plan = await backend.plan_purge(value=SECRET)
+        await backend.purge(value=SECRET, confirm=plan.token)
+        assert not backend._payloads._texts
+
+
 async def test_old_ids_are_mentioned_nowhere(store: Path) -> None:
     async with GitStateBackend(store) as backend:
         await backend.rollback("nightly", "~1")

@@ -58,6 +58,7 @@ class _Style(NamedTuple):
 # A peer has the style of the first of these that its name begins with.
 _STYLES = {
     "gitstate, durability normal": _Style("gitstate, durability normal", "#2f81f7", "o", "--"),
+    "gitstate, mapped files too": _Style("gitstate, mapped files too", "#2f81f7", "o", ":"),
     _OURS: _Style(_OURS, "#2f81f7", "o"),
     "JSON": _Style("JSON file", "#bf8700", "s"),
     "aiosqlite": _Style("aiosqlite", "#2da44e", "^"),

@@ -2,30 +2,38 @@
 
 import asyncio
 import multiprocessing
-import os
 import resource
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from gitstate import CheckpointState, GitStateBackend
 from tests.bench.results import Unit
 from tests.bench.rounds import Run
 from tests.bench.work import change, state_of
 
-__all__ = ["LARGE", "LINES", "SHEETS", "memory_after", "to_ask", "to_look_back_in"]
+__all__ = ["LARGE", "LATER", "LINES", "MAPPED", "MOST", "SHEETS", "memory_after", "to_ask", "to_look_back_in"]
 
 SHEETS = 20
 LINES = 2  # of output in a sheet, where there are 100,000 commits
 LARGE = "job-0000"
 """The job whose executions have large prompts and outputs, where there are 100,000 commits."""
 
+MAPPED = "gitstate, mapped files too"
+"""Who has what the system can take back at any time counted with what is the process's own."""
+LATER = "memory after later saves, at most"
+"""After the saves of each of the last five tenths."""
+MOST = "memory for a moment"
+"""The most that there ever was, mapped files too."""
+
 _LINES_TO_LOOK_AT = 8
 _CALLERS = 8
 _EVERY = 5  # so many commits of a job are an execution and the saves before it
 _PAYLOAD = 12 * 1024  # bytes of a prompt, and of an output
 _TENTHS = 10
+_KINDS = ("RssAnon:", "RssFile:", "RssShmem:")
 
 
 def to_look_back_in(run: Run) -> Path:
@@ -47,9 +55,14 @@ def to_ask(run: Run) -> Path:
     def make(folder: Path) -> None:
         # In a process of its own: what other parts left in this one is not measured.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            used = pool.submit(_fill_to_ask, folder, commits, jobs).result()
-        for tenth, size in enumerate(used, 1):
-            run.results.add(memory_after(commits * tenth // _TENTHS), "gitstate", 0, [size], Unit.MB)
+            *used, most = pool.submit(_fill_to_ask, folder, commits, jobs).result()
+        after = {memory_after(commits * tenth // _TENTHS): memory for tenth, memory in enumerate(used, 1)}
+        later = used[_TENTHS // 2 :]
+        after[LATER] = _Memory(max(memory.own for memory in later), max(memory.all for memory in later))
+        for name, memory in after.items():
+            run.results.add(name, "gitstate", 0, [memory.own], Unit.MB)
+            run.results.add(name, MAPPED, 0, [memory.all], Unit.MB)
+        run.results.add(MOST, MAPPED, 0, [most.all], Unit.MB)
 
     return run.once(f"a store of {commits:,} commits", make)
 
@@ -59,12 +72,19 @@ def memory_after(saves: int) -> str:
     return f"memory after {saves:,} saves"
 
 
-def _fill_to_ask(folder: Path, commits: int, jobs: int) -> list[int]:
-    """Make the store, and return the bytes in memory after each tenth of the saves."""
+class _Memory(NamedTuple):
+    """What is in memory of a process: bytes of its own, and with those of files that it has mapped."""
+
+    own: int
+    all: int
+
+
+def _fill_to_ask(folder: Path, commits: int, jobs: int) -> list[_Memory]:
+    """Make the store, and return what is in memory after each tenth of the saves, and the most that ever was."""
     return asyncio.run(_filled_to_ask(folder, commits // _CALLERS, jobs))
 
 
-async def _filled_to_ask(folder: Path, steps: int, jobs: int) -> list[int]:
+async def _filled_to_ask(folder: Path, steps: int, jobs: int) -> list[_Memory]:
     states = [state_of(f"job-{number:04d}", SHEETS, LINES) for number in range(jobs)]
     used = []
     async with GitStateBackend(folder, durability="normal", worktree=False) as backend:
@@ -72,6 +92,7 @@ async def _filled_to_ask(folder: Path, steps: int, jobs: int) -> list[int]:
             part = range(steps * tenth // _TENTHS, steps * (tenth + 1) // _TENTHS)
             await _advance(backend, states, part, LINES, executions=True)
             used.append(_memory())
+        used.append(_most_memory())
         text = "".join(chr(97 + number * number % 23) for number in range(_PAYLOAD))
         for number in range(100):
             await backend.record_execution(LARGE, 2, number + 1, f"{number}{text}", f"{text}{number}", 0, 1.0)
@@ -97,10 +118,18 @@ async def _advance(
     await asyncio.gather(*map(call, range(_CALLERS)))
 
 
-def _memory() -> int:
-    """Return the bytes of this process that are in memory; where the system does not tell, the most there ever were."""
+def _memory() -> _Memory:
+    """Return what is in memory of this process; where the system does not tell, the most that ever was."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+        sizes = {words[0]: int(words[1]) * 1024 for words in lines if words[0] in _KINDS}
     except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
+        return _most_memory()
+    return _Memory(sizes["RssAnon:"], sum(sizes.values()))
+
+
+def _most_memory() -> _Memory:
+    """Return the most that ever was; no system tells what of it was the process's own."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    most = most if sys.platform == "darwin" else most * 1024
+    return _Memory(most, most)

@@ -11,7 +11,8 @@ __all__ = ["targets"]
 
 def targets(sizes: Sizes) -> list[Target]:
     """Return the targets of a run."""
-    crowd, listed, half = callers.work(sizes.crowd), f"list of {sizes.listed:,} jobs", sizes.queried // 2
+    crowd, listed = callers.work(sizes.crowd), f"list of {sizes.listed:,} jobs"
+    begun = stores.memory_after(sizes.queried // 10)
     apart, together = processes.work(sizes.crowd), processes.together_in_one(sizes.crowd)
     few, *_, many = map(jobs.work, sizes.jobs)
     _, small, middle, large = (f"save, {sheets:,} sheets" for sheets in sizes.saves)
@@ -49,7 +50,8 @@ def targets(sizes: Sizes) -> list[Target]:
         *(_at_most(view.work(files), view.RESET, 1.0) for files in sizes.viewed),
         *(_at_most(f"git status, {files:,} files", view.AFTER, 1.1) for files in sizes.viewed),
         Target(Figure(starting.HELP), None, 100.0),
-        Target(Figure(stores.memory_after(sizes.queried)), Figure(stores.memory_after(half)), 1.1),
+        *(Target(Figure(stores.LATER, who), Figure(begun, who), 1.15) for who in ("gitstate", stores.MAPPED)),
+        Target(Figure(stores.MOST, stores.MAPPED), None, 256.0),
         Target(Figure("disk", statistic="mean"), None, 6.0),
         Target(Figure("disk after gc", statistic="mean"), None, 2.0),
     ]

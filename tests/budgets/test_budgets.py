@@ -19,20 +19,20 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems a
 _TABLE = """
                     calls    syncs  written     read  objects      raw   hashed  deflate  inflate      sql   python
 save: the record in the journal waits for the disk, and nothing else; what grows with the sheets is their folder's tree
-    20 sheets          52        1    5,372    8,370        7    2,480    5,596    1,563        -        -      859
-    1,000 sheets       52        1   77,910    8,370        7   38,755   78,138    1,578        -        -    2,813
-    1 job              52        1    5,588    8,370        9    2,536    5,804    1,563        -        -      939
-    10,000 jobs        52        1   10,438    8,370        9    4,960   10,657    1,563        -        -      939
+    20 sheets          52        1    5,364    8,370        7    2,480    5,592    1,563        -        -      865
+    1,000 sheets       52        1   77,914    8,370        7   38,755   78,140    1,578        -        -    2,825
+    1 job              52        1    5,594    8,370        9    2,536    5,807    1,563        -        -      951
+    10,000 jobs        52        1   10,440    8,370        9    4,960   10,658    1,563        -        -      951
 mark: a save of which only one file is encoded; the blob of the sheet, its folder, the job, and the way up to the root
-    20 sheets          52        1    5,020    8,370        7    1,865    4,803      948        -        -      799
-    1,000 sheets       52        1   77,564    8,370        7   38,140   77,348      963        -        -      793
-    1 job              52        1    5,248    8,370        9    1,921    5,017      948        -        -      879
-    10,000 jobs        52        1   10,098    8,370        9    4,345    9,870      948        -        -      884
+    20 sheets          52        1    5,026    8,370        7    1,865    4,806      948        -        -      805
+    1,000 sheets       52        1   77,572    8,370        7   38,140   77,352      963        -        -      805
+    1 job              52        1    5,250    8,370        9    1,921    5,018      948        -        -      896
+    10,000 jobs        52        1   10,096    8,370        9    4,345    9,869      948        -        -      896
 execution: two blobs of 24 KB together, and no sheet is looked into but to say how many are done
-    20 sheets          52        1   12,400    8,370        8   24,916   31,554   24,595        -        -      652
-    1,000 sheets       52        1   12,414    8,370        8   24,922   31,564   24,601        -        -      652
-    1 job              52        1   12,620    8,370       10   24,972   31,764   24,595        -        -      743
-    10,000 jobs        52        1   17,470    8,370       10   27,396   36,617   24,595        -        -      738
+    20 sheets          52        1   12,396    8,370        8   24,916   31,552   24,595        -        -      652
+    1,000 sheets       52        1   12,410    8,370        8   24,922   31,562   24,601        -        -      652
+    1 job              52        1   12,622    8,370       10   24,971   31,764   24,594        -        -      738
+    10,000 jobs        52        1   17,470    8,370       10   27,396   36,617   24,595        -        -      743
 load: known, so the branch is read and the state validated
     20 sheets           3        -        -       41        -        -        -        -        -        -      107
     1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,087
@@ -44,33 +44,33 @@ list: known to the index, so the branch is read and five statements are asked
     1 job               6        -        -       41        -        -        -        -        -        5       76
     10,000 jobs         6        -        -       41        -        -        -        -        -        5      282
 open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,725
-    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   23,283
-    1 job              76        -        -    8,419        -        -   16,007        -   15,749        -    1,759
-    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,746
+    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,772
+    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   24,306
+    1 job              76        -        -    8,419        -        -   16,006        -   15,748        -    1,802
+    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,793
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
     20 sheets           9        -        -       82        -        -        -        -        -       16      287
-    1,000 sheets        9        -        -       82        -        -        -        -        -       16      287
+    1,000 sheets        9        -        -       82        -        -        -        -        -       16      293
     1 job               9        -        -       82        -        -        -        -        -       16      343
-    10,000 jobs         9        -        -       82        -        -        -        -        -       16      348
+    10,000 jobs         9        -        -       82        -        -        -        -        -       16      343
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,299
-    1,000 sheets      115        -   97,242   98,195        -        -  231,670        -      608        -    1,346
+    20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,313
+    1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,348
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         232        9   20,261   49,716        -        -   40,626        -        -        -    1,769
-    1,000 sheets      232        9  311,126  339,819        -        -  621,594        -        -        -    1,781
-    1 job             229        9   21,351   50,743        -        -   42,716        -        -        -    1,853
-    10,000 jobs       229        9   40,751   70,146        -        -   81,519        -        -        -    1,853
+    20 sheets         232        9   20,253   49,702        -        -   40,604        -        -        -    1,895
+    1,000 sheets      232        9  311,137  339,830        -        -  621,616        -        -        -    1,901
+    1 job             229        9   21,362   50,760        -        -   42,744        -        -        -    2,005
+    10,000 jobs       229        9   40,751   70,146        -        -   81,519        -        -        -    2,005
 sync, nothing: one conversation, in which both say where they stand
-    20 sheets          39        -        -      205        -        -        -        -    1,077        -      904
-    1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      902
-    1 job              39        -        -      205        -        -        -        -    1,182        -      902
-    10,000 jobs        39        -        -      205        -        -        -        -    1,182        -      904
+    20 sheets          39        -        -      205        -        -        -        -    1,077        -      909
+    1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      905
+    1 job              39        -        -      205        -        -        -        -    1,182        -      905
+    10,000 jobs        39        -        -      205        -        -        -        -    1,182        -      905
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         160       10    4,360   25,150        7    2,575    3,125    1,621    2,698        -    1,650
-    1,000 sheets      163       10    4,360   25,339        7   38,793   39,354    1,579    2,644        -    1,658
-    1 job             160       10    4,360   25,150        9    1,969    2,403      959    2,141        -    1,707
-    10,000 jobs       160       10    4,360   25,150        9    4,393    4,830      959    2,141        -    1,738
+    20 sheets         160       10    4,360   25,150        7    2,575    3,123    1,621    2,698        -    1,671
+    1,000 sheets      163       10    4,360   25,339        7   38,793   39,354    1,579    2,644        -    1,679
+    1 job             160       10    4,360   25,150        9    1,969    2,408      959    2,141        -    1,704
+    10,000 jobs       160       10    4,360   25,150        9    4,393    4,829      959    2,141        -    1,716
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 

@@ -1,12 +1,13 @@
 """How many packs become few, and which are left alone."""
 
 import random
+import tracemalloc
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from gitstate.engine import packs, upkeep
+from gitstate.engine import folding, packs, upkeep
 from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
@@ -54,6 +55,64 @@ def test_folding_keeps_every_object_in_one_pack(repository: Repository) -> None:
         assert reader.read(item.id, "blob") == item.body
     reader.close()
     assert fold(repository) == 0
+
+
+def test_many_bytes_are_joined_like_few(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, made = folder_of(repository), []
+    for most in (1 << 20, 0):
+        monkeypatch.setattr(folding, "_IN_MEMORY", most)
+        for n in range(FOLD_AT):
+            write(folder, blobs(5 * n, 7, size=500))
+        assert fold(repository) == FOLD_AT - 1
+        (pack,) = folder.glob("*.pack")
+        made.append((pack.name, pack.read_bytes(), pack.stat().st_mode, pack.with_suffix(".idx").read_bytes()))
+        assert packs.is_sound(str(pack.with_suffix("")))
+        for path in list(folder.iterdir()):
+            path.unlink()
+    assert made[0] == made[1]
+
+
+def test_a_damaged_pack_is_not_joined_when_bytes_are_many(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "_IN_MEMORY", 0)
+    folder = folder_of(repository)
+    for n in range(FOLD_AT + 1):
+        write(folder, blobs(n, 1))
+    damaged = sorted(folder.glob("*.pack"))[0]
+    good = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(good[:20] + bytes([good[20] ^ 1]) + good[21:])
+    assert fold(repository) == FOLD_AT - 1
+    assert damaged.exists()
+    damaged.write_bytes(good)
+    reader = ObjectReader(repository)
+    for item in blobs(0, FOLD_AT + 1):
+        assert reader.read(item.id, "blob") == item.body
+    reader.close()
+
+
+def test_to_join_big_packs_takes_little_memory(repository: Repository) -> None:
+    folder = folder_of(repository)
+    for n in range(16):
+        write(folder, blobs(100 * n, 100, size=15_000))
+    tracemalloc.start()
+    try:
+        assert fold(repository) == 15
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20  # of 24 MB
+
+
+def test_so_many_bytes_are_joined_in_one_go(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "_AT_ONCE", 500)
+    folder = folder_of(repository)
+    for n in range(FOLD_AT):
+        write(folder, blobs(n, 1, size=200))
+    assert [len(tier.bases) for tier in folding.due(folder)] == [3]
+    assert fold(repository) == 2
+    assert not folding.due(folder)
 
 
 def test_big_packs_are_not_copied_again_with_small_ones(repository: Repository) -> None:

@@ -79,7 +79,7 @@ def test_what_is_no_object_is_none(data: bytes, place: int) -> None:
 def test_an_index_that_cannot_be_read_has_nothing(folder: Path, index: bytes) -> None:
     pack = put(folder, b"PACK", index)
     assert pack.place_of(bytes(20)) is None
-    assert pack.places_of([bytes(20)]) == []
+    assert pack.places_of({bytes(20)}) == []
 
 
 def entry(kind: int, body: bytes, size: int | None = None, between: bytes = b"") -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from copy import deepcopy
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,8 +65,8 @@ def test_what_was_only_read_gives_value_and_text() -> None:
     value: dict[str, Value] = {"b": [1, 1.0], "a": {"2": None, "1": "\ud800"}}
     for content in (Content(value=value), pickle.loads(pickle.dumps(Content(value=value)))):
         assert content.text == b'{"b":[1,1.0],"a":{"2":null,"1":"\\ud800"}}'
-        assert content.value == value
         assert content.size == len(content.text)
+        assert content.value == value
 
 
 def test_the_cache_keeps_what_was_asked_for_lately() -> None:
@@ -77,10 +78,10 @@ def test_the_cache_keeps_what_was_asked_for_lately() -> None:
         cache.put(("jobs", "one", str(number)), content(100))
     assert [number for number in range(10) if cache.get(("jobs", "one", str(number)))] == [6, 7, 8, 9]
     assert cache.get(("jobs", "two", "9")) is None
-    cache.put(("jobs", "two", "0"), content(400))
-    cache.put(("jobs", "three", "0"), content(500))
+    cache.put(("jobs", "two", "0"), content(200))
+    cache.put(("jobs", "three", "0"), content(300))
     assert cache.get(("jobs", "one", "9")) is not None
-    cache.put(("jobs", "three", "1"), content(501))
+    cache.put(("jobs", "three", "1"), content(300))  # those of one document share nothing when they were only read
     assert cache.get(("jobs", "two", "0")) is None
     assert cache.get(("jobs", "one", "9")) is not None
     assert cache.get(("jobs", "three", "0")) is not None
@@ -88,3 +89,28 @@ def test_the_cache_keeps_what_was_asked_for_lately() -> None:
     assert [cache.get(("jobs", name, "0")) for name in ("one", "two", "three", "four")] == [None] * 4
     cache.put(("jobs", "one", "9"), content(1000))
     assert cache.get(("jobs", "one", "9")) is not None
+
+
+def test_of_contents_that_follow_one_another_what_they_share_counts_once() -> None:
+    sheets: dict[str, Value] = {str(number): {"said": "x" * 100} for number in range(10)}
+
+    def sizes(share: bool) -> list[int]:
+        cache, content, found = ContentCache(), None, list[int]()
+        for turn in range(4):
+            value: dict[str, Value] = {"sheets": {**(sheets if share else deepcopy(sheets)), "3": {"said": str(turn)}}}
+            content = Content.of(value, JOBS, content)
+            cache.put(("jobs", "one", str(turn)), content)
+            found.append(cache._size)
+        return found
+
+    shared, copied = sizes(True), sizes(False)
+    assert shared[0] == copied[0]
+    assert shared[3] < 1.3 * shared[0]
+    assert copied[3] > 2.4 * copied[0]
+
+
+def test_a_text_whose_value_was_asked_for_counts_more() -> None:
+    content = Content(text=b'{"a": "%s"}' % (b"x" * 91))
+    assert content.size == 100
+    assert content.value
+    assert content.size == 300

@@ -167,7 +167,7 @@ def unexpected(told: dict[str, list[Any]]) -> list[Any]:
     return [line for lines in told.values() for line in lines if "unexpected" in line]
 
 
-@pytest.mark.parametrize("saves", [30, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("saves", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_machines_behind_connections_that_are_cut_and_servers_that_die(tmp_path: Path, saves: int) -> None:
     there = begin(tmp_path)
     random = Random(saves)
@@ -205,7 +205,7 @@ def _by_ssh(use: Callable[[Any], Any], scratch: Path, there: Path) -> str:
 
 
 @pytest.mark.skipif(not Networks.are_permitted(), reason="this needs the right to make network namespaces")
-@pytest.mark.parametrize("saves", [30, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("saves", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_machines_on_a_network_whose_links_go_down(tmp_path: Path, saves: int) -> None:
     there = begin(tmp_path)
     done = threading.Event()

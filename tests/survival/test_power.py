@@ -82,15 +82,15 @@ def moments(known: Record, count: int) -> list[int]:
 
 @pytest.mark.usefixtures("another_boot")
 def test_full_durability_loses_no_acknowledged_save(known: Record, scratch: Path) -> None:
-    found = list(cuts(known, moments(known, 30), singles=1, mixtures=1))
-    assert len(found) > 60
+    found = list(cuts(known, moments(known, 20), singles=1, mixtures=1))
+    assert len(found) > 40
     assert list(losses(known, found, scratch)) == []
 
 
 @pytest.mark.usefixtures("another_boot")
 def test_normal_durability_falls_back_to_a_whole_revision_and_says_so(known_normal: Record, scratch: Path) -> None:
-    found = list(cuts(known_normal, moments(known_normal, 30), singles=1, mixtures=1))
-    assert len(found) > 60
+    found = list(cuts(known_normal, moments(known_normal, 20), singles=1, mixtures=1))
+    assert len(found) > 40
     # What is lost may be named in more places than the branch, and only git looks at all of them.
     assert list(losses(known_normal, found, scratch, thorough=1, may_lose=True)) == []
 

@@ -182,17 +182,19 @@ def test_a_cut_of_the_power_takes_nothing_that_was_kept(
 
 
 WORKER = """
-import asyncio, json, sys, time
+import asyncio, json, sys
 from gitstate import ConflictError, GitStateBackend
 
-folder, who, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+folder, who, saves = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 async def main():
-    end, number = time.monotonic() + seconds, 0
     async with GitStateBackend(folder) as backend:
-        while time.monotonic() < end:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for number in range(saves):
             state = await backend.load("shared")
-            number += 1
+            if number % 2:
+                await asyncio.sleep(0.01)  # so that others come between
             mine = f"{who}-{number}"
             state.metadata["last"] = mine
             state.metadata[mine] = mine
@@ -216,13 +218,20 @@ def test_four_processes_whose_saves_conflict_lose_no_state(tmp_path: Path) -> No
     asyncio.run(prepare())
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(folder), str(who), "2"],
+            [sys.executable, "-c", WORKER, str(folder), str(who), "50"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for who in range(4)
     ]
+    for worker in workers:
+        assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
     told: list[tuple[str, str, str]] = []
     for worker in workers:
         said, errors = worker.communicate(timeout=60)

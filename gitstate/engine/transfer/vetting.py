@@ -4,13 +4,12 @@ What a commit has in common with its parents was looked at with them, so an unch
 ids: :mod:`gitstate.engine.transfer.folders` does that for a stretch of commits at a time.
 """
 
-import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from gitstate.engine.check import commit_faults
+from gitstate.engine.garbage import uncollected
 from gitstate.engine.limits import Limits
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.transfer.arrivals import Arrivals, Read
@@ -82,7 +81,7 @@ class _Vetting:
             what = reason if item is None else self._fault(item)
             self._findings.add("commit", place, what or reason, child or commit_id)
         for start in range(0, len(found.ids), _STRETCH):
-            with _uncollected():
+            with uncollected():
                 commits = list(self._commits(found.ids[start : start + _STRETCH]))
                 self._files(self._folders.judge(commits))
 
@@ -152,15 +151,3 @@ class _Vetting:
 
     def _say(self, file: _File, what: str) -> None:
         self._findings.add_file("file", file.path, what, file.commit.id, file.commit.author)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for garbage in circles, which is a quarter of the time, and here are none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -13,6 +13,7 @@ from itertools import dropwhile, islice
 from typing import TypeAlias, TypeVar
 
 from gitstate.engine.base import NotAtHandError
+from gitstate.engine.garbage import uncollected
 from gitstate.engine.objects import ObjectId, parse_commit
 from gitstate.format import names
 from gitstate.format.message import Message
@@ -242,7 +243,7 @@ class Revisions:
             return True
         if not self._database.may_be_written:
             raise NotAtHandError("the index is behind")
-        with transaction(connection):
+        with transaction(connection), uncollected():
             return self.bring(connection, at_most) is not None
 
     def bring(self, connection: sqlite3.Connection, at_most: int) -> ObjectId | None:
