@@ -67,6 +67,16 @@ coverage: $(VENV)/.dev   ## which branches of the core no test takes, half an ho
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m tests.covered
 
+.PHONY: mutation
+MUTANTS ?= *   # which, by a pattern of their names: gitstate.values.*, or *_mutmut_*7 for one in ten
+$(VENV)/.mutation: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[dev,mutation]'
+	@touch $@ $(VENV)/.runtime $(VENV)/.dev
+
+mutation: $(VENV)/.mutation   ## change the code a little, thousands of times: does a test notice? hours
+	$(BIN)/python -m mutmut run --max-children 1 '$(strip $(MUTANTS))'
+	$(BIN)/python -m mutmut results
+
 .PHONY: pictures site
 pictures: $(VENV)/.dev   ## draw docs/pictures anew, from a real run
 	$(BIN)/python -m tests.docs.pictures
@@ -83,4 +93,4 @@ $(BENCHES): bench-%: $(VENV)/.bench
 	$(BIN)/python -m tests.bench $* $(BENCH)
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist site .coverage*
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist site mutants .coverage*

@@ -25,6 +25,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=500, derandomize=False)
+# Thousands of runs, in one process, of the very same tests: see docs/design/0015-mutation.md.
+settings.register_profile(
+    "mutation",
+    settings.get_profile("default"),
+    max_examples=20,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile("default")
 
 GIT_CONFIG = "[user]\n\tname = A Tester\n\temail = tester@example.org\n[init]\n\tdefaultBranch = main\n"

@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_package_and_what_is_said_about_it(wheel: Path) -> N
     assert "gitstate/py.typed" in found
     assert set(about) == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert about["licenses/LICENSE"] == (PROJECT / "LICENSE").read_bytes()
-    assert b"gitstate = gitstate.cli.main:main" in about["entry_points.txt"]
+    assert b"gitstate = gitstate.cli:start" in about["entry_points.txt"]
     for name, content in about.items():
         assert str(PROJECT).encode() not in content, name
 

@@ -85,7 +85,8 @@ class GitStateBackend(FleetBackend):
         redact: bool | Redactor = True,
     ) -> None:
         Redaction(redact)  # first: what cannot be meant is refused before anything is made
-        job_rules(rules)
+        if rules is not None:
+            job_rules(rules)
         project = _project(code)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:

@@ -28,6 +28,10 @@ class Source(Protocol):
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
         """Return the body of an object, checked against its id; raises CorruptionError."""
 
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """Return the bodies of several objects of a kind, in their order; raises as :meth:`read` does."""
+        return [self.read(object_id, kind) for object_id in ids]
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """Return a tree; raises CorruptionError."""
 
@@ -105,6 +109,10 @@ class Engine(ABC):
         Raises:
             CorruptionError: The object is missing, damaged or of another kind; the message names it.
         """
+
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Source.read_all`."""
+        return [self.read(object_id, kind) for object_id in ids]
 
     @abstractmethod
     def tree(self, tree_id: ObjectId) -> Tree:

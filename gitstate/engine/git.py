@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitstate.engine import cgit, files, locks, packs, refs, scratch, settling, upkeep
@@ -57,8 +58,6 @@ class GitEngine(Engine):
         self._background = Background(self._tidy, "gitstate-background")
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
-        with files.storage_errors(repository.common_dir):
-            self._who = Identity(repository)
         self._clean = False  # whether leftovers of the dead were looked for
         self._keep = ""
         self._holder = 0  # the thread that holds the lock
@@ -85,6 +84,10 @@ class GitEngine(Engine):
     def read(self, object_id: ObjectId, kind: Kind) -> bytes:
         """See :meth:`Engine.read`."""
         return self._reader.read(object_id, kind)
+
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Engine.read_all`."""
+        return self._reader.read_all(ids, kind)
 
     def tree(self, tree_id: ObjectId) -> Tree:
         """See :meth:`Engine.tree`."""
@@ -283,6 +286,12 @@ class GitEngine(Engine):
     def signature(self) -> Signature:
         """See :meth:`Engine.signature`."""
         return self._who.signature()
+
+    @cached_property
+    def _who(self) -> Identity:
+        """Who commits, which takes a third of the time to open a store; who only reads need not know."""
+        with files.storage_errors(self._repository.common_dir):
+            return Identity(self._repository)
 
     def check(self, *, repair: bool = False) -> "list[Problem]":
         """Return what is wrong with all that is derived or transient, and mend it if asked to.

@@ -41,7 +41,7 @@ Kind = Literal["blob", "tree", "commit"]
 
 _HINT = "git itself would not have made it; `git fsck` tells more"
 
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0.{20}", re.DOTALL)  # of a tree
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0.{20}", re.DOTALL)  # of a tree: twice as quick without its id
 
 FILE = 0o100644
 EXECUTABLE = 0o100755
@@ -67,6 +67,13 @@ class GitObject:
     kind: Kind
     body: bytes
     tree: "Tree | None" = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def named(cls, object_id: ObjectId, kind: Kind, body: bytes) -> "GitObject":
+        """Return an object whose id is known."""
+        item = cls(kind, body)
+        item.__dict__["id"] = object_id
+        return item
 
     @cached_property
     def id(self) -> ObjectId:
@@ -145,7 +152,10 @@ class Tree(Mapping[str, TreeEntry]):
 
     def items(self) -> ItemsView[str, TreeEntry]:
         """Return all names and entries, read at once."""
-        return {name: self[name] for name in self._starts}.items()
+        found = [TreeEntry(int(mode, 8), each.hex()) for mode, _, each in raw_entries(self.body)]
+        if len(found) != len(self._starts):  # a name stands there twice
+            return {name: self[name] for name in self._starts}.items()
+        return dict(zip(self._starts, found, strict=True)).items()
 
     def __contains__(self, name: object) -> bool:
         return name in self._starts

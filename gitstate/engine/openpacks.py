@@ -15,10 +15,7 @@ from typing import Any, cast
 
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, RawObjectID
-from dulwich.pack import Pack, PackIndex2
-
-from gitstate.engine import packs
-from gitstate.engine.objects import ObjectId
+from dulwich.pack import Pack
 
 __all__ = ["OpenPacks"]
 
@@ -71,26 +68,6 @@ class OpenPacks(DiskObjectStore):
                 kept.clear()
         for other in self._alternates or ():
             other.close()
-
-    def plain(self, object_id: ObjectId) -> tuple[int, bytes] | None:
-        """Return the kind and the body of an object that lies as it is in an open pack, in half the time of dulwich.
-
-        None: it is a delta, or elsewhere. It fails as it may where a pack is damaged, or was just closed.
-        """
-        sha = bytes.fromhex(object_id)
-        for pack_hash, pack in self._pack_cache.items():
-            index, data = pack._idx, pack._data
-            if not isinstance(index, PackIndex2) or data is None or data._contents is None:
-                return None
-            place = packs.place_in(index._contents, index._fan_out_table, sha)
-            if place is None:
-                continue
-            found = packs.plain_object(data._contents, place)
-            if found is not None:
-                self._mark_pack_used(pack_hash)
-                self._touched += _AROUND + len(found[1])
-            return found
-        return None
 
     def get_raw(self, name: RawObjectID | ObjectID) -> tuple[int, bytes]:
         """See dulwich."""

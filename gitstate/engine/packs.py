@@ -9,15 +9,13 @@ import itertools
 import os
 import struct
 import zlib
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from mmap import mmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gitstate.engine import files, locks
+from gitstate.engine import files, locks, packindex
 from gitstate.engine.objects import GitObject, Kind
 from gitstate.errors import CorruptionError
 
@@ -42,8 +40,6 @@ __all__ = [
     "objects",
     "pack_name",
     "place",
-    "place_in",
-    "plain_object",
     "read",
     "read_entries",
     "remove_leftovers",
@@ -58,23 +54,16 @@ PackKind = Literal["plain", "deltas"]
 _SALTS: dict[PackKind, bytes] = {"plain": b"gitstate\0", "deltas": b"gitstate deltas\0"}
 _KINDS: dict[str, int] = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 _KIND_OF: dict[int, Kind] = {1: "commit", 2: "tree", 3: "blob"}
-_LARGE = 1 << 24  # bytes of an object that is not read in one piece
 _LEVEL = 1  # of zlib: 6 takes a third longer for 5 % less
 _WINDOW = 8192  # bytes, for objects that are not larger; to begin with zlib's 32 KB takes 50 us, with this one 5
 _MEMORY = 5  # of zlib, as little as fits that window
 _MINE = "gitstate"
 _KEEP_FOR = b"gitstate for "
 _PACK_HEADER = struct.Struct(">4sII")
-_INDEX_MAGIC = b"\377tOc\0\0\0\2"
-_FAN_OUT = struct.Struct(">256I")
-_IDS = len(_INDEX_MAGIC) + _FAN_OUT.size  # where they begin in an index
 _PLACE = struct.Struct(">I")
-_FAR_PLACE = struct.Struct(">Q")
 _STORED = b"\x78\x01"  # with which a stream of zlib begins, one of the fastest level
 _BLOCK = 0xFFFF  # bytes, of which a stored block has no more
 _BLOCK_HEADER = struct.Struct("<BHH")  # whether it is the last, its length, and the complement of that
-_NUMBERS = range(1 << 32)  # of objects in a pack
-_FAR = 1 << 31  # offsets from here on are in the index's table of 64-bit ones
 
 _numbers = itertools.count(1)
 
@@ -212,57 +201,6 @@ def _unpacked(data: bytes) -> Iterator[tuple[GitObject, bytes]]:
         start = end
 
 
-def plain_object(data: bytes | mmap, offset: int) -> tuple[int, bytes] | None:
-    """Return the number of the kind of the object at a place in a pack, and its body, unchecked.
-
-    None: it is a delta, large, or not whole.
-    """
-    try:
-        byte = data[offset]
-        kind, size, shift = byte >> 4 & 7, byte & 15, 4
-        while byte & 128 and size < _LARGE:
-            offset += 1
-            byte = data[offset]
-            size |= (byte & 127) << shift
-            shift += 7
-        if kind not in _KIND_OF or size >= _LARGE:
-            return None
-        longest = size + (size >> 3) + (size >> 6) + 32  # that zlib makes of so many bytes
-        inflater = zlib.decompressobj()
-        body = inflater.decompress(data[offset + 1 : offset + 1 + longest], size + 1)
-    except (IndexError, ValueError, zlib.error):
-        return None
-    return (kind, body) if inflater.eof and len(body) == size else None
-
-
-def place_in(index: bytes | mmap, fan_out: Sequence[int], object_id: bytes) -> int | None:
-    """Return where an object begins in a pack, None if it is not in it.
-
-    Args:
-        index: The pack's index, of version 2.
-        fan_out: How many ids in it begin with each byte or one before it.
-        object_id: The object's id.
-    """
-    first = object_id[0]
-    low, high = fan_out[first - 1] if first else 0, fan_out[first]
-    if low == high:  # most packs are small, and most objects in another one
-        return None
-    number = bisect_left(_NUMBERS, object_id, low, high, key=lambda n: index[_IDS + 20 * n : _IDS + 20 * n + 20])
-    start = _IDS + 20 * number
-    if number == high or index[start : start + 20] != object_id:
-        return None
-    return _place(index, fan_out[-1], number)
-
-
-def _place(index: bytes | mmap, count: int, number: int) -> int:
-    """Return where the object with a number begins, as the index of a pack of so many has it."""
-    places = _IDS + 24 * count
-    place: int = _PLACE.unpack_from(index, places + 4 * number)[0]
-    if place >= _FAR:
-        place = _FAR_PLACE.unpack_from(index, places + 4 * count + 8 * (place - _FAR))[0]
-    return place
-
-
 def is_sound(base: str) -> bool:
     """Whether a pack and its index are there and each byte is as it was written."""
     try:
@@ -296,8 +234,8 @@ def entries(base: str) -> Iterator[Entry]:
 
 def _stretches(index: bytes, size: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield where each object begins and ends in a pack of so many bytes, and its id, in the order of the pack."""
-    count = _FAN_OUT.unpack_from(index, len(_INDEX_MAGIC))[-1]
-    order = sorted((_place(index, count, n), index[_IDS + 20 * n : _IDS + 20 * n + 20]) for n in range(count))
+    count = packindex.count(index)
+    order = sorted((packindex.place(index, count, n), packindex.id_of(index, n)) for n in range(count))
     ends = itertools.chain((offset for offset, _ in order[1:]), [size - 20])
     return ((start, end, object_id) for (start, object_id), end in zip(order, ends, strict=True))
 
@@ -474,12 +412,12 @@ def index(rows: list[tuple[bytes, int, int]], checksum: bytes) -> bytes:
     rows.sort()
     firsts = [row[0][0] for row in rows]
     steps = enumerate(zip([0, *firsts], [*firsts, 256], strict=True))  # how many ids begin with less than each byte
-    far = [row[2] for row in rows if row[2] >= _FAR]
-    places = itertools.count(_FAR)
-    near = [row[2] if row[2] < _FAR else next(places) for row in rows]
+    far = [row[2] for row in rows if row[2] >= packindex.FAR]
+    places = itertools.count(packindex.FAR)
+    near = [row[2] if row[2] < packindex.FAR else next(places) for row in rows]
     content = b"".join(
         [
-            _INDEX_MAGIC,
+            packindex.MAGIC,
             *(_PLACE.pack(number) * (first - before) for number, (before, first) in steps),
             *(row[0] for row in rows),
             struct.pack(f">{len(rows)}I", *(row[1] for row in rows)),

@@ -1,4 +1,4 @@
-"""Reads objects, with dulwich, from packs and loose files that other processes move about meanwhile."""
+"""Reads objects from packs and loose files that other processes move about meanwhile."""
 
 import hashlib
 import os
@@ -16,6 +16,7 @@ from gitstate.engine import cgit, files
 from gitstate.engine.base import NotAtHandError, Source
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
 from gitstate.engine.openpacks import OpenPacks
+from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.repository import Repository
 from gitstate.errors import ClosedError, CorruptionError
 
@@ -23,19 +24,21 @@ __all__ = ["ObjectReader"]
 
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+_NOTHING = (0, b"")
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
 _MOVES = 10  # and so often may the pack that it was found in be gone before it was read, on a busy machine
-_FEW = 100  # objects: to begin to read in bulk takes as long as to read so many one by one
+_FEW = 1500  # objects: until git has begun to read, so many are read here
 _OPEN = 2  # object stores at a time, whatever the number of threads: each has two descriptors for every pack
 
 
 class ObjectReader:
     """Reads objects and checks them against their ids. Safe in any thread.
 
-    dulwich's stores must not be shared between threads, so each read borrows one of two. More would bring
-    nothing, since one thread runs at a time, and many descriptors.
+    Most objects lie in packs that are read without dulwich. It is asked for all others, loose ones and those of other
+    folders, and for what seems to be missing or damaged. Its stores must not be shared between threads, so each such
+    read borrows one of two. More would bring nothing, since one thread runs at a time, and many descriptors.
 
     ``others`` are more folders of objects, looked into for what the repository has not.
     """
@@ -45,6 +48,7 @@ class ObjectReader:
     ) -> None:
         self._path = repository.objects
         self._others = [os.fspath(folder) for folder in others]
+        self._packs = PackFolder(f"{os.fspath(self._path)}/pack")
         self._idle: list[OpenPacks] = []
         self._free = threading.Semaphore(_OPEN)
         self._known = _Objects(cache_bytes)  # trees and commits
@@ -65,6 +69,18 @@ class ObjectReader:
         if kind != "blob":  # few of these are read twice, and who does keeps what it made of them
             self._known.put(object_id, GitObject(kind, body))
         return body
+
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """Return the bodies of several objects, which are read together. Raises as :meth:`read` does."""
+        self._check_open()
+        raw = self._packs.read_all(ids)
+        bodies: list[bytes] = []
+        for object_id in ids:
+            number, body = raw.get(object_id, _NOTHING)
+            if _KINDS.get(number) != kind or _id(kind, body) != object_id:
+                body = self.read(object_id, kind)  # which knows where else it may be, or what is wrong
+            bodies.append(body)
+        return bodies
 
     def any(self, object_id: ObjectId) -> tuple[str, bytes]:
         """Return the kind of an object, which may be a tag, and its body. Raises as :meth:`read` does."""
@@ -103,6 +119,7 @@ class ObjectReader:
         """Return the ids of the commits that begin with ``prefix``, sorted."""
 
         def search(store: DiskObjectStore) -> list[ObjectId]:
+            self._packs.look()
             ids = sorted(store.iter_prefix(prefix.encode("ascii")))
             return [name.decode("ascii") for name in ids if store.get_raw(name)[0] == 1]
 
@@ -110,17 +127,24 @@ class ObjectReader:
             return self._attempt(search, f"an object {prefix}…")
 
     def bulk(self, ids: Iterable[ObjectId]) -> Iterator[GitObject]:
-        """See :meth:`gitstate.engine.base.Engine.bulk`; C git reads them, if there is one."""
+        """See :meth:`gitstate.engine.base.Engine.bulk`; C git reads them, if they are many and there is one."""
         wanted = self._known.missing(ids)
-        if len(wanted) < _FEW:
-            return
-        for object_id, (kind, body) in zip(wanted, cgit.read(self._path, wanted), strict=False):
-            item = GitObject(cast("Kind", kind), body)
-            if item.id != object_id:
+        found = self._in_packs(wanted) if len(wanted) < _FEW else cgit.read(self._path, wanted)
+        for object_id, (kind, body) in zip(wanted, found, strict=False):
+            if _id(kind, body) != object_id:
                 return
+            item = GitObject.named(object_id, cast("Kind", kind), body)
             if kind != "blob":
                 self._known.put(object_id, item)
             yield item
+
+    def _in_packs(self, ids: Iterable[ObjectId]) -> Iterator[tuple[str, bytes]]:
+        """Yield the kinds and bodies of objects, unchecked; it ends at one that cannot be read from a pack."""
+        for object_id in ids:
+            found = self._packs.read(object_id)
+            if found is None:
+                return
+            yield _KINDS[found[0]], found[1]
 
     def learn(self, objects: Iterable[GitObject]) -> None:
         """Keep trees and commits that were just written, which are read next."""
@@ -141,17 +165,20 @@ class ObjectReader:
 
         Call it now and then: what was read since the last time stays open.
         """
+        self._packs.tidy()
         self._with_idle(OpenPacks.tidy)
 
     def forget(self) -> None:
         """Forget all that was read: some of it is no longer there."""
         self._known.clear()
+        self._packs.close()
         while self._idle:
             self._forget(self._idle.pop())
 
     def close(self) -> None:
         """Close all files; a read that runs at this moment finishes. Idempotent."""
         self._closed = True
+        self._packs.close()
         while self._idle:
             self._idle.pop().close()
 
@@ -160,6 +187,7 @@ class ObjectReader:
         while self._idle:
             self._idle.pop().close()
         self._free = threading.Semaphore(_OPEN)
+        self._packs.forked()
         self._known.forked()
 
     def _of_kind(self, object_id: ObjectId, kind: Kind) -> bytes:
@@ -172,21 +200,14 @@ class ObjectReader:
         """Return the kind and the body of an object, checked against its id."""
         number, body = self._raw(object_id, what)
         kind = _KINDS.get(number, "unknown kind")
-        digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
-        digest.update(body)
-        if digest.hexdigest() != object_id:
+        if _id(kind, body) != object_id:
             raise CorruptionError(f"{what} {object_id} in {self._path} is damaged", hint=_HINT)
         return kind, body
 
     def _raw(self, object_id: ObjectId, what: str) -> tuple[int, bytes]:
         """Return the number of an object's kind and its body, unchecked."""
-        store = self._borrow()
-        try:
-            found = store.plain(object_id)
-        except Exception:  # noqa: BLE001 - dulwich knows more, also of what is wrong
-            found = None
-        finally:
-            self._give_back(store)
+        self._check_open()
+        found = self._packs.read(object_id)
         if found is not None:
             return found
         name = ObjectID(object_id.encode("ascii"))
@@ -217,9 +238,12 @@ class ObjectReader:
             raise CorruptionError(f"{what} is missing in {self._path}", hint=_HINT)
         raise CorruptionError(f"{what} in {self._path} is damaged ({reason})", hint=_HINT)
 
-    def _borrow(self) -> OpenPacks:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the repository is closed", hint="open it again")
+
+    def _borrow(self) -> OpenPacks:
+        self._check_open()
         self._free.acquire()
         try:
             return self._idle.pop() if self._idle else OpenPacks(self._path, self._others)
@@ -325,6 +349,12 @@ class _Objects:
 
     def forked(self) -> None:
         self._lock = threading.Lock()
+
+
+def _id(kind: str, body: bytes) -> ObjectId:
+    digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(body)), usedforsecurity=False)
+    digest.update(body)
+    return digest.hexdigest()
 
 
 def _size(item: GitObject) -> int:

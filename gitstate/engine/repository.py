@@ -256,6 +256,8 @@ def _adopt_if_empty(repository: Repository) -> None:
     """Let an empty repository's ``HEAD`` point to our branch, so that plain git shows what will be there."""
     from gitstate.engine import refs  # it needs this module's Repository
 
+    if os.path.exists(repository.path(repository.ref)):
+        return
     if repository.git_dir == repository.common_dir and refs.any_ref(repository) is None:
         wanted = repository.ref
         if refs.read_head(repository) != wanted and not _is_a_beginning(repository):

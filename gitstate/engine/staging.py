@@ -29,6 +29,13 @@ class Staging(Source):
         found = self._objects.get(object_id)
         return found.body if found is not None and found.kind == kind else self._below.read(object_id, kind)
 
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Source.read_all`."""
+        staged = {each for each in ids if (item := self._objects.get(each)) is not None and item.kind == kind}
+        below = [each for each in ids if each not in staged]
+        bodies = dict(zip(below, self._below.read_all(below, kind), strict=True)) if below else {}
+        return [self._objects[each].body if each in staged else bodies[each] for each in ids]
+
     def tree(self, tree_id: ObjectId) -> Tree:
         """See :meth:`Source.tree`."""
         found = self._objects.get(tree_id)

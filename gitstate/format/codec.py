@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
@@ -25,7 +25,7 @@ from gitstate.format.pieces import piecewise_fields
 from gitstate.format.shapes import forgets, shape_of
 from gitstate.format.surrogates import mask, mask_text, translate
 from gitstate.values import canonical, pointer
-from gitstate.values.canonical import Value
+from gitstate.values.canonical import Shape, Value
 
 if TYPE_CHECKING:
     from gitstate.format.secrets import Redactor
@@ -61,14 +61,20 @@ _NOTHING = Encoded(BaseModel, {}, {})
 
 
 class Codec(Generic[Model]):
-    """Encodes the instances of one model class. ``shape`` is the shape of their values; ``forgets`` is whether what the
-    model does not know is not there any more once a value was decoded.
-    """
+    """Encodes the instances of one model class."""
 
     def __init__(self, model: type[Model]) -> None:
         self.model = model
-        self.shape = shape_of(model)
-        self.forgets = forgets(model)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape of their values; only who writes asks for it."""
+        return shape_of(self.model)
+
+    @cached_property
+    def forgets(self) -> bool:
+        """Whether what the model does not know is not there any more once a value was decoded."""
+        return forgets(self.model)
 
     def encode(self, instance: Model) -> Value:
         """Return an instance as a value, which shares nothing with it.

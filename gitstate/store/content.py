@@ -7,6 +7,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import Lock
 from typing import TypeAlias
 
@@ -68,12 +69,12 @@ class Content:
         paths = {part.field: part.path_of for part in layout.parts}
         pieces: list[bytes] = []
         for name, item in value.items():
-            pieces += (b"," if pieces else b"{", _to_json(name).encode(), b":")
+            pieces += (b"," if pieces else b"{", _key(name))
             if name in paths and isinstance(item, dict) and item:
                 before = b"{"
-                for key, entry in item.items():
+                for key in item:
                     text = files[paths[name](key)]
-                    pieces += (before, _to_json(key).encode(), b":", _ascii(text, entry))
+                    pieces += (before, _key(key), text)
                     before = b","
                 pieces.append(b"}")
             else:
@@ -83,7 +84,7 @@ class Content:
 
     @property
     def text(self) -> bytes:
-        """The value as JSON text in ASCII, its keys in the order in which the files have them."""
+        """The value as JSON text in UTF-8, its keys in the order in which the files have them."""
         text = self._text
         if text is None:
             text = self._text = self._make_text().encode("ascii")
@@ -152,9 +153,9 @@ def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _P
     return keys, entries, texts
 
 
-def _ascii(data: bytes, value: Value) -> bytes:
-    """Return the JSON text of a value, its own if that is plain."""
-    return data if data.isascii() else _to_json(value).encode()
+@lru_cache(maxsize=2048)  # most documents have the same
+def _key(key: str) -> bytes:
+    return f"{_to_json(key)}:".encode()
 
 
 def _from_text(text: bytes) -> Content:

@@ -217,16 +217,22 @@ class Snapshot:
     def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
         """Return the files of the value by path, or those with some paths and the root file."""
         layout = self.collection.layout
-        contents: dict[str, bytes] = {}
+        wanted: dict[str, ObjectId] = {}
         for path, entry in self.entries:
             if layout.owns(path) and (only is None or path in only or path == layout.root):
                 if not entry.is_file:
                     raise CorruptionError(f"{path} is a link or a submodule, and no file")
-                try:
-                    contents[path] = self.source.read(entry.id, "blob")
-                except CorruptionError as error:
-                    raise CorruptionError(f"{path}: {error.message}") from error
-        return contents
+                wanted[path] = entry.id
+        try:
+            return dict(zip(wanted, self.source.read_all([*wanted.values()], "blob"), strict=True))
+        except CorruptionError:
+            return {path: self._blob(path, object_id) for path, object_id in wanted.items()}
+
+    def _blob(self, path: str, object_id: ObjectId) -> bytes:
+        try:
+            return self.source.read(object_id, "blob")
+        except CorruptionError as error:
+            raise CorruptionError(f"{path}: {error.message}") from error
 
     def _join(
         self,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadingStore"]
 
+_GIVEN = 1000  # documents
+
 
 class ReadingStore(Answers):
     """The half of :class:`gitstate.store.store.Store` that writes nothing."""
@@ -41,6 +43,7 @@ class ReadingStore(Answers):
         self._indexes: Indexes = Indexes(private, branch, self._reader)
         self._reader.index = self._indexes.revisions
         self._closed = ""
+        self._given: dict[str, Snapshot] = {}  # by at_hand, to who may ask again before anything is saved
         self.answers = AtHand(self, engine.at_hand(), self._indexes)
         """What it answers without waiting for anything."""
 
@@ -98,12 +101,19 @@ class ReadingStore(Answers):
         self._check_open()
         try:
             reader = self.answers.reader
-            found = reader.snapshot(collection, document, reader.head())
+            head = reader.head()
+            lately = self._given.get(document)
+            if lately is not None and lately.revision == head and lately.collection is collection:
+                return None if lately.known() is None else lately
+            found = reader.snapshot(collection, document, head)
             if found is None or found.known() is None:
                 return None
         except NotAtHandError:
             return None
-        return self._reader.snapshot_of(collection, document, found.revision, found.tree)
+        if len(self._given) >= _GIVEN:
+            self._given.clear()
+        self._given[document] = given = self._reader.snapshot_of(collection, document, head, found.tree)
+        return given
 
     def documents(self, collection: Collection, at: str | None = None, *, whole: bool = False) -> Iterator[Snapshot]:
         """Yield every document of a collection; ``whole`` says that what each holds will be asked for."""

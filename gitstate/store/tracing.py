@@ -4,14 +4,14 @@ Only the files that hold what is asked for are read, and each of their contents 
 """
 
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import Kind, ObjectId
 from gitstate.errors import StateCorruptionError
 from gitstate.format.layout import Layout
 from gitstate.store.documents import Collection, Revision, Snapshot
@@ -209,3 +209,7 @@ class _Remembering:
         self.read = _keeping(below.read)
         self.tree = below.tree
         self.commits = below.commits
+
+    def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
+        """See :meth:`Source.read_all`."""
+        return [self.read(object_id, kind) for object_id in ids]

@@ -9,7 +9,7 @@ what differs between the recorded trees and the head is looked at.
 import os
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,7 +114,6 @@ class Worktree:
             loose.keep(self._repository.objects, data)
 
     def _bring(self, taken: Mapping[str, TreeEntry | None], is_judged: Callable[[], bool]) -> Refreshed:
-        self._private.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone():
                 if taken:  # first: a refresh that git keeps from its work must not forget it
@@ -148,18 +147,8 @@ class Worktree:
             BusyError: Another process did not let go in time.
             StorageError: The disk refused.
         """
-        lock = StoreLock(self._private / "editing" / "lock")
-        try:
-            with files.storage_errors(self._private):
-                self._private.mkdir(parents=True, exist_ok=True)
-                lock.acquire(_TURN)
-        except ReadOnlyError as error:
-            raise files.only_read(self._git_dir, error) from error
-        try:
+        with self._holding(StoreLock(self._private / "editing" / "lock")):
             yield
-        finally:
-            lock.release()
-            lock.close()
 
     @property
     def git_dir(self) -> Path:
@@ -230,14 +219,22 @@ class Worktree:
             self.refresh()
         return [Problem("view", "index", what, "--repair makes a new one of the head", "warning", repaired=repair)]
 
+    def _alone(self) -> AbstractContextManager[None]:
+        return self._holding(self._lock)
+
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self._lock.acquire(_TURN)
+    def _holding(self, lock: StoreLock) -> Iterator[None]:
+        try:
+            with files.storage_errors(self._private):
+                self._private.mkdir(parents=True, exist_ok=True)
+                lock.acquire(_TURN)
+        except ReadOnlyError as error:
+            raise files.only_read(self._git_dir, error) from error
         try:
             yield
         finally:
-            self._lock.release()
-            self._lock.close()
+            lock.release()
+            lock.close()
 
     def _index_lock(self) -> LockFile:
         # Not durable: a view can be made anew, and file systems with a journal keep the names in the order of making.

@@ -85,3 +85,31 @@ def test_markers_are_as_git_asks_for_them() -> None:
     assert merge is not None
     assert merge.data == (b'{\n<<<<<<<<< HEAD\n  "n": 2,\n=========\n  "n": 3,\n>>>>>>>>> topic\n  "x": 1\n}\n')
     assert [each.pointer for each in merge.conflicts] == ["/n"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sides"),
+    [
+        ("notes.json", (b"{}", b'{"n": 1}', b"{}")),
+        ("jobs/a/job.json", (b"{}", b"no JSON", b"{}")),
+        ("jobs/a/job.json", (b"{}", b"[]", b"{}")),
+        ("jobs/a/sheets/0001.json", (b"{}", b"", b"{}")),
+    ],
+)
+def test_what_is_no_state_on_some_side_is_left_to_git(path: str, sides: tuple[bytes, bytes, bytes]) -> None:
+    assert merge_file(path, *sides) is None
+
+
+def test_a_file_that_each_side_made_is_merged_from_nothing() -> None:
+    merge = merge_file("jobs/a/job.json", b"", b'{"x": 1}', b'{"y": 2}')
+    assert merge is not None and json.loads(merge.data) == {"x": 1, "y": 2}
+
+
+def test_two_jobs_in_one_file_are_a_conflict_of_the_whole() -> None:
+    """As git sees a fork of a job that was deleted: for it the job was renamed."""
+    sides = [dumps({"job_id": name, "n": n}) for name, n in (("a", 1), ("b", 1), ("a", 2))]
+    merge = merge_file("jobs/a/job.json", sides[0], sides[1], sides[2])
+    assert merge is not None
+    assert [(each.pointer, each.ours, each.theirs) for each in merge.conflicts] == [("/job_id", "b", "a")]
+    kept = [_MARKED.sub(lambda found, side=side: found[side], merge.data) for side in (1, 2)]  # type: ignore[misc]
+    assert [json.loads(each) for each in kept] == [{"job_id": "b", "n": 1}, {"job_id": "a", "n": 2}]

@@ -259,6 +259,8 @@ async def test_a_job_that_can_be_read_again_comes_back(
 
         with monkeypatch.context() as patch:
             patch.setattr(engine, "read", damaged)
+            patch.setattr(engine, "read_all", lambda ids, kind: [damaged(each, kind) for each in ids])
+            patch.setattr(engine, "bulk", lambda _: iter(()))
             assert (await fresh.job_page()).jobs == []
             assert root in caplog.text
         assert ids((await fresh.job_page()).jobs) == ["nightly"]

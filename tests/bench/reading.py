@@ -1,17 +1,26 @@
-"""Loads of a job and lists of many, known to the process and cold."""
+"""Loads of a job and lists of many, known to the process and read for the first time."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitState, JsonFile, Peer, Sqlite
 from tests.bench.rounds import Run, timed
 from tests.bench.work import state_of
 
-__all__ = ["measure"]
+__all__ = ["FIRST", "KNOWN", "OPENED", "measure"]
+
+FIRST = "load, first of a state"
+"""In a store that is open and has loaded another one: files are found, read, checked and validated."""
+KNOWN = "load, known"
+OPENED = "open a store and load"
+"""What is done once, and takes most of the time of a process that looks at one job and ends."""
 
 _PEERS: tuple[type[Peer], ...] = (GitState, JsonFile, Sqlite, LangGraph)
 _SHEETS = 20
 _LOADS = 20
+_OPENINGS = 5  # in a round
+_FIRSTS = 10  # jobs that are loaded for the first time after each of them, all over the store
 
 
 def measure(run: Run) -> None:
@@ -32,11 +41,23 @@ async def _fill(peer: Peer, jobs: int) -> None:
 
 
 async def _read(run: Run, turn: int, peer: Peer) -> None:
-    """What is cold comes first after opening, and makes the same known."""
-    listing = f"list of {run.sizes.listed:,} jobs"
-    for work, call, cold, known in (("load", lambda: peer.load("job-0"), 5, _LOADS), (listing, peer.list_jobs, 1, 1)):
-        for _ in range(cold):
-            await peer.open()
-            run.results.add(f"{work}, cold", peer.name, turn, [await timed(call())])
-            run.results.add(f"{work}, known", peer.name, turn, [await timed(call()) for _ in range(known)])
-            await peer.close()
+    """What is read for the first time comes first after opening, and makes the same known."""
+
+    async def note(work: str, *calls: Awaitable[object]) -> None:
+        run.results.add(work, peer.name, turn, [await timed(call) for call in calls])
+
+    jobs = [f"job-{number}" for number in range(1, run.sizes.listed, -(-run.sizes.listed // _FIRSTS))]
+    for _ in range(_OPENINGS):
+        await note(OPENED, _open_and_load(peer, "job-0"))
+        await note(FIRST, *map(peer.load, jobs))
+        await note(KNOWN, *[peer.load("job-0") for _ in range(_LOADS)])
+        await peer.close()
+    await peer.open()
+    for which in ("cold", "known"):
+        await note(f"list of {run.sizes.listed:,} jobs, {which}", peer.list_jobs())
+    await peer.close()
+
+
+async def _open_and_load(peer: Peer, job: str) -> None:
+    await peer.open()
+    await peer.load(job)

@@ -1,6 +1,6 @@
 """What gitstate must reach, and how far it could go."""
 
-from tests.bench import callers, history, jobs, processes, queries, saving, starting, stores, syncing, view
+from tests.bench import callers, history, jobs, processes, queries, reading, saving, starting, stores, syncing, view
 from tests.bench.langgraph import LangGraph
 from tests.bench.peers import GitCommand, JsonFile, Sqlite
 from tests.bench.results import Figure, Target
@@ -32,8 +32,8 @@ def targets(sizes: Sizes) -> list[Target]:
         Target(Figure(f"save, {apart}", statistic="p99"), Figure(f"save, {apart}"), 20.0),
         Target(Figure(f"lost by {apart}", statistic="mean"), None, 0.0),
         Target(Figure(many), Figure(few), 1.3),
-        _at_most("load, known", JsonFile.name, 1.1),
-        _at_most("load, cold", JsonFile.name, 2.0),
+        _at_most(reading.KNOWN, JsonFile.name, 1.1),
+        _at_most(reading.FIRST, JsonFile.name, 2.0),
         _at_most(f"{listed}, known", JsonFile.name, 1.0),
         _at_most(f"{listed}, cold", JsonFile.name, 2.0),
         *(Target(Figure(work), Figure(work, history.ASKED), 3.0) for work in history.WORKS),

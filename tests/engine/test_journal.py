@@ -320,3 +320,31 @@ def test_a_header_that_says_something_else_is_none(tmp_path: Path, text: bytes) 
             file.write(header.ljust(4096, b"\0"))
     assert opened(tmp_path).records == []
     assert opened(tmp_path).append(record())
+
+
+def test_a_record_that_goes_on_at_the_start_takes_no_more_than_the_room_that_was_freed(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    records = [record(100_000) for _ in range(14)]
+    assert all(map(journal.append, records[:3]))
+    freed = journal.stretch()
+    assert all(map(journal.append, records[3:10])) and not journal.append(records[10])
+    journal.release(freed)
+    assert all(map(journal.append, records[10:13])), "just what three had"
+    assert not journal.append(records[13])
+    assert not journal.append(record(1))
+    assert records_in(tmp_path) == records[3:13]
+
+
+def test_one_that_waits_for_the_disk_waits_once_for_what_others_wrote_in_haste(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty, careful = opened(tmp_path, durable=False), opened(tmp_path)
+    assert careful.append(record())
+    synced: list[int] = []
+    monkeypatch.setattr(journal_module.files, "sync", synced.append)
+    assert careful.append(record()) and synced == [], "its own are on the disk when they are written"
+    hasty.refresh()
+    assert hasty.append(record()) and synced == []
+    careful.refresh()
+    assert careful.append(record()) and len(synced) == 1
+    assert careful.append(record()) and len(synced) == 1

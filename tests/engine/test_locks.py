@@ -254,6 +254,38 @@ def test_a_ref_s_file_is_used_again_only_when_nothing_else_has_it(repository: Re
         assert held.read() == before + "\n"
 
 
+def test_files_of_a_ref_are_used_by_turns_and_whoever_changed_it_is_noticed(repository: Repository) -> None:
+    target, private = repository.common_dir / repository.ref, repository.private
+
+    def change(before: str | None, after: str) -> str:
+        refs.swap(repository, repository.ref, expected=before, new=after, who=WHO, note="")
+        return next(path.name for path in private.glob("ring-*") if path.samefile(target))
+
+    change(None, ONE)
+    used = [change(before, after) for before, after in [(ONE, TWO), (TWO, ONE)] * 8]
+    assert used[8:] == used[:8]
+    assert len(set(used)) == 8
+    before, last = target.stat().st_ino, used[-1]
+    copy = private / "copy"
+    copy.write_text(ONE + "\n")
+    os.replace(copy, target)  # as git does
+    oldest = min(private.glob("ring-*"), key=lambda path: path.stat().st_mtime_ns)
+    assert change(ONE, TWO) == oldest.name
+    assert target.stat().st_ino != before
+    assert (private / last).read_text() == ONE + "\n"  # whoever opened it reads what was there
+
+
+def test_a_symbolic_branch_moves_what_it_points_to(repository: Repository) -> None:
+    refs.swap(repository, "refs/heads/real", expected=None, new=ONE, who=WHO, note="")
+    link = repository.common_dir / "refs/heads/link"
+    for number, points_to in enumerate(["refs/heads/real", "refs/heads/new/one"]):
+        link.write_text(f"ref: {points_to}\n")
+        refs.swap(repository, "refs/heads/link", expected=None if number else ONE, new=TWO, who=WHO, note="")
+        assert link.read_text() == f"ref: {points_to}\n"
+        assert refs.read(repository, points_to) == TWO
+    assert not list((repository.common_dir / "refs").rglob("*.lock"))
+
+
 def test_a_living_git_s_lock_file_is_waited_for_and_named(open_engine: OpenEngine, tmp_path: Path) -> None:
     engine = open_engine(ref_timeout=0.05)
     head = save(engine, {"a": b"1"})

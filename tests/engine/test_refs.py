@@ -322,3 +322,47 @@ def test_a_list_of_refs_that_is_none_is_named(open_engine: OpenEngine, tmp_path:
     with pytest.raises(CorruptionError, match="packed-refs has a line that is no ref") as told:
         engine.refs("refs/tags/")
     assert "git fsck" in told.value.hint
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_ref_is_not_made_where_others_lie_packed_or_not(
+    open_engine: OpenEngine, tmp_path: Path, packed: bool
+) -> None:
+    engine = open_engine()
+    one = save(engine, {"a": b"1"})
+    engine.create_ref("refs/tags/a/b", one)
+    if packed:
+        git(tmp_path / "store", "pack-refs", "--all")
+    for name in ("refs/tags/a", "refs/tags/a/b/c"):
+        with pytest.raises(UnsupportedError, match="choose another name"):
+            engine.create_ref(name, one)
+    for name in ("refs/tags/ab", "refs/tags/a/bc"):
+        engine.create_ref(name, one)
+    assert engine.refs("refs/tags/") == ["refs/tags/a/b", "refs/tags/a/bc", "refs/tags/ab"]
+
+
+@pytest.mark.parametrize("to", ["HEAD", "refs/../../secret", "/etc/passwd", "refs/heads/../../config"])
+def test_a_symbolic_ref_leads_to_refs_alone(open_engine: OpenEngine, tmp_path: Path, to: str) -> None:
+    engine = open_engine(check=False)
+    one = save(engine, {"a": b"1"})
+    link = tmp_path / "store/.git/refs/heads/link"
+    repository = open_repository(tmp_path / "store")
+    link.write_text("ref: refs/heads/main\n")
+    assert refs.read(repository, "refs/heads/link") == one
+    assert refs.target(repository, "refs/heads/link") == "refs/heads/main"
+    link.write_text(f"ref: {to}\n")
+    with pytest.raises(CorruptionError, match="which is no ref") as told:
+        refs.read(repository, "refs/heads/link")
+    assert "symbolic-ref" in told.value.hint
+    assert refs.target(repository, "refs/heads/link") == "refs/heads/link"
+
+
+def test_symbolic_refs_in_a_circle_are_damage(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine(check=False)
+    save(engine, {"a": b"1"})
+    for name, other in (("one", "two"), ("two", "one")):
+        (tmp_path / f"store/.git/refs/heads/{name}").write_text(f"ref: refs/heads/{other}\n")
+    repository = open_repository(tmp_path / "store")
+    with pytest.raises(CorruptionError, match="does not end"):
+        refs.read(repository, "refs/heads/one")
+    assert refs.target(repository, "refs/heads/one") in {"refs/heads/one", "refs/heads/two"}

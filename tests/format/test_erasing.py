@@ -169,3 +169,4 @@ def test_numbers_go_too_where_several_are_erased() -> None:
 def test_a_message_that_cannot_hold_it_is_the_very_same() -> None:
     said = Message("a: fine", trailers=(("X-Note", 'é "b"'),)).to_bytes()
     assert erasing.of_value("SECRET").message(said) is said
+    assert erasing.of_value("SECRET").message(b"a \xff SECRET\n") == b"a \xff [purged]\n"

@@ -92,6 +92,16 @@ def test_one_that_is_about_others_too_keeps_what_is_said_of_them() -> None:
     assert (told.message, told.others) == (wanted.to_bytes(), True)
 
 
+def test_longer_names_go_first_and_white_space_is_that_of_a_subject() -> None:
+    before = said("a b, a and c d: saved", "a b", Job="weekly", Event="merged")
+    before = before.replace(
+        b"Gitstate-Event", b"Gitstate-Job: a b\nGitstate-Job: a\nGitstate-Job: c  d\nGitstate-Event"
+    )
+    told = unnamed(before, "Gitstate-Job", ["a", "a b", "c  d"])
+    assert told.message == said("[purged], [purged] and [purged]: saved", "[purged]", Job="weekly", Event="merged")
+    assert told.named == {"a", "a b", "c  d"}
+
+
 def test_a_fork_no_longer_says_what_it_was_forked_from() -> None:
     before = said("new: forked from old at 1234567", Job="new", Event="forked", Origin=f"old@{'1' * 40}")
     told = unnamed(before, "Gitstate-Job", ["old"])

@@ -1,5 +1,6 @@
 """What is found, what is not, and that a mark is all that is left of it."""
 
+import base64
 import json
 import random
 import re
@@ -16,7 +17,7 @@ from gitstate.errors import InvalidInputError
 from gitstate.format.secret_formats import FORMATS
 from gitstate.format.secret_spans import encoded
 from gitstate.format.secret_values import Page
-from gitstate.format.secrets import KINDS, Found, Redactor, find_in, mark
+from gitstate.format.secrets import KINDS, Found, FoundIn, Redactor, find_in, mark
 from gitstate.values.canonical import Value
 from tests import credentials
 from tests.credentials import credential, every_token, harmless, in_context, key_block, ordinary, putty_key, web_token
@@ -303,6 +304,18 @@ class TestValues:
         }
         assert list(redacted["calls"].values()) == [3, 1, {"x": 2}]
 
+    def test_a_credential_is_found_where_it_stands(self) -> None:
+        token, secret = credential("github-token", 1)[0], credential("aws-secret-key", 1)[1]
+        value: Value = {"a": {"b": [1, f"x {token}"]}, "env": {"AWS_SECRET_ACCESS_KEY": secret}, "job_id": token}
+        assert REDACTOR.find_in_value(value, keep=("job_id",)) == [
+            FoundIn("github-token", ("a", "b", "1"), token),
+            FoundIn("aws-secret-key", ("env", "AWS_SECRET_ACCESS_KEY"), secret),
+        ]
+
+    def test_fields_keep_their_names(self) -> None:
+        token = credential("github-token", 1)[0]
+        assert REDACTOR.value({token: {token: 1}}) == {token: {"[redacted: github-token]": 1}}
+
     def test_a_text_that_was_cut_off(self) -> None:
         token = credential("github-token", 1)[0]
         value = {"error_message": "the request was refused, and this is what was sent: " + token[:20], "z": "more"}
@@ -400,6 +413,12 @@ def test_a_key_block_that_is_longer_than_any_loses_what_may_be_a_key() -> None:
     redacted = REDACTOR.text(text)
     assert lines[0] not in redacted and lines[-1] not in redacted
     assert redacted.startswith(mark("private-key")) and "words, words" in redacted
+
+
+def test_a_basic_header_has_its_password_wherever_the_colon_is() -> None:
+    for user in ("ann", "a" * 19, "a" * 21, "a" * 60):
+        value = base64.b64encode(f"{user}:b".encode()).decode()
+        assert REDACTOR.text(f"Authorization: Basic {value}") == f"Authorization: Basic {mark('authorization')}"
 
 
 @pytest.mark.parametrize("value", ["YWRhbG92ZWxhY2U", "nodelim=", "A=======", "x.y.z.1.2.3"])

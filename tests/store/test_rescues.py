@@ -365,3 +365,16 @@ def test_a_write_that_conflicts_is_told_of_before_its_caller(store: Store) -> No
     with pytest.raises(StorageError):
         store.submit(NOTES, "a", fail, told.append).result()
     assert len(told) == 1
+
+
+def test_a_ref_that_is_no_rescue_is_told_with_what_is_wrong(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "state") as store:
+        kept = keep(store, "a", {"n": 2}, put(store, "a", n=1))
+        for name, reason in ((f"b/{kept.commit}", "holds no document"), ("a/x", "name is not that of a rescue")):
+            git(tmp_path / "state", "update-ref", f"{FOLDER}{name}", kept.commit)
+            with pytest.raises(CorruptionError, match=f"{name} is no rescue: .*{reason}"):
+                store.rescues(NOTES).at(f"{FOLDER}{name}")
+            git(tmp_path / "state", "update-ref", "-d", f"{FOLDER}{name}")
+        with pytest.raises(CorruptionError, match="about no document of jobs/"):
+            store.rescues(JOBS).at(kept.ref)
+        assert store.rescues(NOTES).at(kept.ref) == kept

@@ -442,3 +442,32 @@ def test_who_interrupts_a_call_ends_what_talks_to_the_remote(monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         links.attended(lambda: ended.wait(30), threading.Event(), ended.set)
     assert ended.is_set() and "gitstate-remote" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("url", ["/", "..", "host:..", "/srv/a\x1b"])
+def test_an_address_that_names_no_folder_asks_for_one(url: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match="names no folder"):
+        folder_for(url)
+
+
+def test_a_clone_finds_the_branch_or_says_which_there_are(tmp_path: Path) -> None:
+    hub = servers.bare(tmp_path / "new.git")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(errors.InvalidInputError, match="is a file"):
+        clone(str(hub), tmp_path / "file", collections=[NOTES])
+    assert (tmp_path / "file").read_text() == "mine"
+    with cloned(hub, tmp_path / "first") as store:
+        save(store, "a", n=1)
+        made = store.head()
+    git(tmp_path / "first", "push", "-q", "origin", "main:team/one")
+    git(hub, "symbolic-ref", "HEAD", "refs/heads/elsewhere")
+    with cloned(hub, tmp_path / "only") as store:
+        assert store.head() == made, "the only branch that there is"
+    git(tmp_path / "first", "push", "-q", "origin", "main:team/two")
+    for branch in (None, "three"):
+        with pytest.raises(errors.NotFoundError, match=f"has no branch {branch or 'main'}") as told:
+            clone(str(hub), tmp_path / "none", collections=[NOTES], branch=branch)
+        assert "team/one" in str(told.value) and "team/two" in str(told.value)
+        assert not (tmp_path / "none").exists()
+    with clone(str(hub), tmp_path / "two", collections=[NOTES], branch="team/two") as store:
+        assert store.head() == made

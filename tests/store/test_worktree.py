@@ -839,3 +839,20 @@ def test_what_was_taken_gives_way_after_a_kill(shown: Desk, monkeypatch: pytest.
             shown.view.take({SHEET: entry(b"edited\n")})
     shown.refresh()
     shown.check_clean()
+
+
+def test_an_index_of_git_that_is_damaged_is_told_and_made_anew_when_asked_for(shown: Desk) -> None:
+    assert shown.view.check(repair=False) == []
+    index = shown.path / ".git/index"
+    damaged = index.read_bytes()[:-30]
+    index.write_bytes(damaged)
+    (problem,) = shown.view.check(repair=False)
+    assert (problem.kind, problem.place, problem.severity, problem.repaired) == ("view", "index", "warning", False)
+    assert index.read_bytes() == damaged
+    shown.put(JOB, b"edited\n")
+    (problem,) = shown.view.check(repair=True)
+    assert problem.repaired
+    (kept,) = shown.path.glob(".git/**/index.damaged")
+    assert kept.read_bytes() == damaged
+    assert shown.view.check(repair=False) == []
+    assert shown.status() == [f" M {JOB}"], "what was edited is an edit still"

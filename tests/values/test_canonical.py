@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitstate.errors import CorruptionError, UnstorableError
-from gitstate.values.canonical import MAX_DEPTH, Shape, Value, dumps, equal, loads
+from gitstate.values.canonical import MAX_DEPTH, Shape, Value, arranged, dumps, equal, loads
 
 from .strategies import SHAPES, VALUES
 
@@ -37,6 +37,11 @@ def test_what_is_written_is_read_back_to_the_bit(value: Value, shape: Shape) -> 
 @example({"a": 1, "b": 2}, {"b": 2, "a": 1}, Shape(("b",)))
 def test_values_are_equal_exactly_when_their_bytes_are(a: Value, b: Value, shape: Shape) -> None:
     assert equal(a, b) == (dumps(a, shape) == dumps(b, shape))
+
+
+@given(VALUES, SHAPES)
+def test_a_value_is_arranged_as_it_is_written(value: Value, shape: Shape) -> None:
+    assert json.dumps(arranged(value, shape)) == json.dumps(loads(dumps(value, shape)))
 
 
 @given(VALUES)
@@ -109,6 +114,7 @@ def test_an_error_about_a_surrogate_can_be_printed() -> None:
         (b"{} {}", "Extra data"),
         (b"\xef\xbb\xbf{}", "not JSON"),
         (b'{\n  "a": "\xff"}', "not UTF-8 at line 2"),
+        (b'\n{\n"a": "\xff",\n\n"b": 1}', "not UTF-8 at line 3, byte 9"),
         (b'"\xed\xa0\x80"', "not UTF-8"),
         (b'"a\nb"', "not JSON"),
         (b"[NaN]", "NaN"),

@@ -244,7 +244,8 @@ def test_what_is_no_expression_is_refused_with_its_trouble(text: str, told: str)
 
 def test_nesting_and_length_have_room() -> None:
     assert holds("(" * 25 + "not " * 24 + "stopped" + ")" * 25)
-    assert not holds("paused or " * 999 + "nothing")
+    longest = "paused or " * 999 + "n" * 10
+    assert len(longest) == 10_000 and not holds(longest)
 
 
 def test_the_places_are_found_in_order_and_once() -> None:

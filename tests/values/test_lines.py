@@ -85,6 +85,18 @@ def test_what_could_drive_a_terminal_is_escaped() -> None:
     ]
 
 
+def test_what_could_be_taken_for_something_else_is_quoted() -> None:
+    assert list(lines("ä b")) == ["= ä b"]
+    assert list(lines({"a": '"q"', "b": "{x", "c": "[x", "d": "é ", "e": "é"})) == [
+        r'/a = "\"q\""',
+        '/b = "{x"',
+        '/c = "[x"',
+        '/d = "é "',
+        "/e = é",
+    ]
+    assert list(lines({"a = b": 1, "a =": 2, "a=": 3})) == ['"/a = b" = 1', '"/a =" = 2', "/a= = 3"]
+
+
 @given(_VALUES, _VALUES)
 def test_different_values_have_different_lines(one: Value, other: Value) -> None:
     shown = [list(lines(canonical.arranged(value))) for value in (one, other)]
