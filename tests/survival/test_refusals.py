@@ -194,7 +194,7 @@ async def main():
         for number in range(saves):
             state = await backend.load("shared")
             if number % 2:
-                await asyncio.sleep(0.01)  # so that others come between
+                await asyncio.sleep(0.05)  # so that others come between, on a busy machine too
             mine = f"{who}-{number}"
             state.metadata["last"] = mine
             state.metadata[mine] = mine
