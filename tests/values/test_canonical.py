@@ -58,9 +58,11 @@ def test_known_fields_come_first_at_every_level() -> None:
         '{\n  "job_id": "n",\n  "sheets": {\n    "1": {\n      "sheet_num": 1,\n      "status": "x",\n      "a": []\n'
         '    }\n  },\n  "Z": {},\n  "a": 1\n}\n'
     )
+    assert json.dumps(arranged(value, shape)) == json.dumps(json.loads(dumps(value, shape)))
 
 
 def test_a_list_gives_its_items_a_shape() -> None:
+    assert json.dumps(arranged([{"a": 1, "b": 2}], Shape(each=Shape(("b",))))) == '[{"b": 2, "a": 1}]'
     assert dumps([{"a": 1, "b": 2}], Shape(each=Shape(("b",)))) == b'[\n  {\n    "b": 2,\n    "a": 1\n  }\n]\n'
 
 

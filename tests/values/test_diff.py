@@ -204,6 +204,7 @@ def test_as_many_records_stay_as_can(before: list[int], after: list[int]) -> Non
 
 def test_items_that_are_there_several_times_stay_several_times() -> None:
     assert diff([0, 7, 7, 7, 1], [2, 7, 7, 7, 3]) == (Change(("0",), 0, 2), Change(("4",), 1, 3))
+    assert [each.before for each in diff([0, 7, 7, 7, 7, 1], [2, 7, 7, 7, 3])].count(7) == 1
     changes = diff([0, 7, 8, 7, 8, 7, 1], [2, 8, 7, 8, 7, 3])
     assert [each.before for each in changes] == [7, 0, ABSENT, 1], "of the sevens and eights only one goes"
 
