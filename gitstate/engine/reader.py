@@ -272,9 +272,6 @@ class ObjectReader:
     def _give_back(self, store: OpenPacks) -> None:
         store.unused = 0
         store.let_go()
-        if store.lost_some:  # the other one has these open, and may not be asked for days
-            store.lost_some = False
-            self._with_idle(OpenPacks.tidy)
         self._put_back(store)
 
     def _put_back(self, store: OpenPacks) -> None:

@@ -159,7 +159,6 @@ def test_of_objects_that_others_are_made_of_little_is_kept(
     monkeypatch.setattr(packfolder, "_HELD", 1 << 17)
     monkeypatch.setattr(openpacks, "_MOST", 1 << 20)
     monkeypatch.setattr(openpacks, "_BASES", 1 << 17)
-    monkeypatch.setattr(openpacks, "_ALL_BASES", 1 << 17)
     assert repository.worktree is not None
     text = random.Random(1).randbytes(20_000)
     write(repository, items := [GitObject("blob", text + b"%d" % n) for n in range(80)])
