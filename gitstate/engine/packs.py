@@ -191,12 +191,15 @@ def _unpacked(data: bytes) -> Iterator[tuple[GitObject, bytes]]:
     start = _PACK_HEADER.size
     for _ in range(_PACK_HEADER.unpack_from(data)[2]):
         place = start
-        kind = body[place] >> 4 & 7
+        kind, size, shift = body[place] >> 4 & 7, body[place] & 15, 4
         while body[place] & 128:
             place += 1
+            size |= (body[place] & 127) << shift
+            shift += 7
+        piece = body[place + 1 : place + 1 + size + (size >> 3) + (size >> 6) + 32]  # more, zlib does not make of it
         inflater = zlib.decompressobj()
-        content = inflater.decompress(body[place + 1 :])
-        end = len(body) - len(inflater.unused_data)
+        content = inflater.decompress(piece)
+        end = place + 1 + len(piece) - len(inflater.unused_data)
         yield GitObject(_KIND_OF[kind], content), bytes(body[start:end])
         start = end
 

@@ -249,8 +249,8 @@ class ObjectReader:
         self._check_open()
         self._free.acquire()
         try:
-            return self._idle.pop() if self._idle else OpenPacks(self._path, self._others)
-        except IndexError:  # another thread took it
+            with suppress(IndexError):  # there is none, or another thread took it
+                return self._idle.pop()
             return OpenPacks(self._path, self._others)
         except BaseException:
             self._free.release()

@@ -5,6 +5,7 @@ is an item of a list is found whole.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import accumulate
@@ -152,13 +153,12 @@ def _rewritten(item: Value, place: tuple[str, ...], changes: Changes, within: Co
 def _renamed(item: dict[str, Value], place: tuple[str, ...], changes: Changes) -> dict[str, str]:
     """Return the new names of an object's keys."""
     names = {key: key for key in item if ((*place, key), True) not in changes}
-    taken = set(names)
+    taken, numbers = set(names), Counter[str]()
     for key in sorted(item.keys() - names.keys()):
         name = wanted = changes[(*place, key), True]
-        number = 1
         while name in taken:
-            number += 1
-            name = f"{wanted} ({number})"
+            numbers[wanted] += 1
+            name = f"{wanted} ({numbers[wanted] + 1})"
         taken.add(name)
         names[key] = name
     return names

@@ -212,11 +212,11 @@ class Writer:
             else:
                 request.answer(answer)
         for told in (*self.answered, *self._published):
-            told()
+            _tell(told)
         for request, conflict in refused:
             request.refuse(conflict)
             for told in self.answered:
-                told()
+                _tell(told)
 
     def _publish(self, requests: list[_Request], stamp: Sequence[tuple[str, str]]) -> list[Answer]:
         """Return what became of each request, once the commits of those that did not fail are there to stay."""
@@ -241,3 +241,11 @@ def _attempt(request: _Request, batch: Batch) -> Answer:
         return request.write(batch)
     except BaseException as error:  # noqa: BLE001 - whatever the edit raised belongs to its caller alone
         return error
+
+
+def _tell(told: Callable[[], None]) -> None:
+    """Call somebody who is told. What goes wrong with that, as where no thread can be started, must not end ours."""
+    try:
+        told()
+    except Exception:  # noqa: BLE001  # as it says
+        _log.exception("something that follows a write could not be done")

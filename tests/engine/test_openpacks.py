@@ -1,5 +1,6 @@
 """What a process that reads for weeks has open, and in memory, of packs that come and go."""
 
+import errno
 import os
 import random
 import sys
@@ -15,6 +16,7 @@ from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.errors import CorruptionError, StorageError
 from tests.engine.conftest import git
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")
@@ -173,3 +175,18 @@ def test_of_objects_that_others_are_made_of_little_is_kept(
         kept = max(kept, sum(p._data._offset_cache._value_size for p in store._pack_cache.values() if p._data))
     assert 0 < held <= 1 << 17
     assert 0 < kept <= 1 << 18
+
+
+def test_object_stores_that_could_not_be_opened_are_asked_for_again(
+    repository: Repository, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr("gitstate.engine.reader.OpenPacks", refuse)
+        for _ in range(3):  # more than are open at a time
+            with pytest.raises(StorageError):
+                reader.read("1" * 40, "blob")
+    with pytest.raises(CorruptionError, match="missing"):
+        reader.read("1" * 40, "blob")

@@ -178,6 +178,15 @@ def test_a_thread_that_the_system_refuses_is_asked_for_again(
         assert name in {thread.name for thread in threading.enumerate()}
 
 
+def test_who_is_told_of_writes_and_fails_ends_no_writer(store: Store) -> None:
+    def fail() -> None:
+        raise MemoryError("told")
+
+    store.when_answered(fail)
+    for number in (1, 2):
+        assert store.submit(NOTES, "a", write({"id": "a", "n": number})).result(10) is not None
+
+
 def test_our_private_folder_may_go_while_a_store_is_open(tmp_path: Path) -> None:
     with Store.open(tmp_path / "store") as store:
         store.submit(NOTES, "a", write({"id": "a", "n": 0})).result()
