@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 __all__ = [
     "BEGINNINGS",
+    "CUT_WORD",
     "FORMATS",
     "OTHERS",
     "Format",
@@ -169,6 +170,9 @@ _HEX_ONLY = re.compile(rb"[0-9a-fA-F]+")
 _MIXED = re.compile(rb"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]", re.DOTALL)
 _OF_TOKENS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-"
 _SHORTEST_CUT = 10
+CUT_WORD = "[A-Za-z0-9_./+-]{10}"
+"""Without one of these at its end, a text does not end in a token that was cut off."""
+
 _BEYOND = 120  # characters behind a word that may still be of a token in it
 _VAGUE = ("dapi", "key-", "sess-", "csk-")  # heads that begin other words too
 

@@ -1,10 +1,10 @@
 """Where credentials lie in a text, and the marks that take their places."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-__all__ = ["OPENING", "Span", "apart", "blanked", "decoded", "encoded", "joined", "mark", "replaced"]
+__all__ = ["OPENING", "Span", "apart", "blanked", "decoded", "encoded", "joined", "mark", "replaced", "searcher"]
 
 Span: TypeAlias = tuple[int, int, str]
 """Where a credential begins and ends, and its kind."""
@@ -77,3 +77,14 @@ def encoded(text: str) -> bytes:
 def decoded(data: bytes) -> str:
     """Return the text that was so encoded."""
     return data.decode("utf-8", "surrogatepass")
+
+
+def searcher(pattern: str) -> Callable[[str], bool]:
+    """Return what says whether an expression matches anywhere in a text without lone surrogates.
+
+    It is one of Rust's, which pydantic has: those look for many words at once, twenty times as fast as Python does.
+    """
+    from pydantic_core import SchemaValidator, core_schema
+
+    schema = core_schema.str_schema(strict=True, pattern=pattern, regex_engine="rust-regex")
+    return SchemaValidator(schema).isinstance_python

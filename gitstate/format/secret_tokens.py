@@ -13,14 +13,17 @@ from collections.abc import Container, Iterator
 from gitstate.format.secret_formats import BEGINNINGS, has_head_inside, looks_drawn, token_at, token_behind
 from gitstate.format.secret_spans import Span
 
-__all__ = ["tokens"]
+__all__ = ["LONG_WORD", "tokens"]
+
+LONG_WORD = "[A-Za-z0-9_-]{18}"
+"""Without one of these in a text there is nothing here to find in it."""
 
 _WORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _CLASSES = bytes(ord("w") if byte in _WORD else 0 for byte in range(256))
 _LONG = b"w" * 18
 _LOWER = b"abcdefghijklmnopqrstuvwxyz_-"  # in what is made of these alone no token begins
-_AT_ONCE = 1 << 20  # bytes whose classes are in memory at a time
-_OVERLAP = 64
+_NO_WORD = re.compile(rb"[^A-Za-z0-9_-]")
+_AT_ONCE = 1 << 13  # bytes whose classes are in memory at a time, in that of the processor
 _LONGEST_WORD = 512  # in longer ones, which are data, no token begins in the middle
 
 _VALUE = re.compile(rb"[A-Za-z0-9._~+/=-]+")
@@ -76,19 +79,29 @@ _DEVOPS = 84  # the length of a token of Azure DevOps
 def tokens(data: bytes, ends: Container[int]) -> list[Span]:
     """Return the tokens in a text, in their order. ``ends`` are the places at which it may have been cut."""
     spans: list[Span] = []
-    last = 0
+    for start, end in _long_words(data):
+        last = spans[-1][1] if spans else 0
+        if end > last and _may_hold_one(data, start, end):
+            spans += _in_word(data, max(start, last), end, ends)
+    return spans
+
+
+def _long_words(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each long word begins and ends."""
+    done = 0
     for offset in range(0, len(data), _AT_ONCE):
-        begin = max(0, offset - _OVERLAP)
+        begin = max(done, offset - len(_LONG) + 1)  # what of a long word lies before is not long, or was seen
         classes = data[begin : offset + _AT_ONCE].translate(_CLASSES)
         start = classes.find(_LONG)
         while start >= 0:
             end = classes.find(0, start)
-            end = len(classes) if end < 0 else end
-            if begin + end > last and _may_hold_one(data, begin + start, begin + end):
-                spans += _in_word(data, max(begin + start, last), begin + end, ends)
-                last = spans[-1][1] if spans else 0
+            if end < 0:
+                beyond = _NO_WORD.search(data, begin + len(classes))
+                done = len(data) if beyond is None else beyond.start()
+                yield begin + start, done
+                break
+            yield begin + start, begin + end
             start = classes.find(_LONG, end)
-    return spans
 
 
 def _may_hold_one(data: bytes, start: int, end: int) -> bool:

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import NamedTuple, TypeAlias
 
 from gitstate.format.secret_spans import Span, decoded, encoded, replaced
@@ -17,6 +17,8 @@ from gitstate.values.canonical import Value
 __all__ = ["CUT_AT_LEAST", "Changes", "Line", "Page", "rewritten"]
 
 _SHORTEST_KEY = 9  # characters of a key that is looked at for itself: no credential is shorter
+_BEHIND_KEY = ": "  # before the text that it names
+_BEHIND_LINE = "\n"
 
 CUT_AT_LEAST = 40
 """Characters of a text that may have been cut off."""
@@ -38,64 +40,83 @@ class Page:
 
     def __init__(self, value: Value, keep: Container[str]) -> None:
         self._value, self._keep = value, keep
-        texts: list[str] = []  # and what stands behind each
-        _gather(value, texts, keep)
-        whole = "".join(texts)
-        if whole.isascii():
-            self.data, lengths = whole.encode("ascii"), list(map(len, texts))
-        else:
-            parts = list(map(encoded, texts))
-            self.data, lengths = b"".join(parts), list(map(len, parts))
-        self._marks = list(accumulate(lengths))
-        self.ends = [end for end, length in zip(self._marks[::2], lengths[::2], strict=True) if length >= CUT_AT_LEAST]
+        parts: list[str] = []
+        long: list[tuple[int, int]] = []  # the number of a part, and how many of its characters may have been cut
+        _gather(value, parts, long, keep)
+        whole = "".join(parts)
+        self.data = whole.encode("ascii") if whole.isascii() else encoded(whole)
+        self.ends: list[int] = []
+        if long:
+            starts = [0, *accumulate(len(part) if part.isascii() else len(encoded(part)) for part in parts)]
+            self.ends = [starts[number] + len(encoded(parts[number][:length])) for number, length in long]
 
     @cached_property
     def lines(self) -> list[Line]:
         """The texts, each with its place."""
         return list(_lines(self._value, self._keep))
 
+    @cached_property
+    def _bounds(self) -> tuple[list[int], list[int]]:
+        """Where the lines begin, and where they end."""
+        starts, ends = [0], list[int]()
+        for line, after in zip_longest(self.lines, self.lines[1:]):
+            ends.append(starts[-1] + len(encoded(line.text)))
+            is_before_its_text = after is not None and after.place == line.place
+            starts.append(ends[-1] + len(_BEHIND_KEY if is_before_its_text else _BEHIND_LINE))
+        return starts[:-1], ends
+
     def touched(self, start: int, end: int) -> list[int]:
         """Return the numbers of the lines in which something lies."""
-        starts, ends = [0, *self._marks[1:-1:2]], self._marks[::2]
+        starts, ends = self._bounds
         return list(range(bisect_right(ends, start), bisect_left(starts, end)))
 
     def redacted(self, spans: Iterable[Span]) -> Iterator[tuple[Line, str]]:
         """Yield each line in which something is replaced, and its new text."""
-        starts, ends = [0, *self._marks[1:-1:2]], self._marks[::2]
         by_line: dict[int, list[Span]] = {}
         for start, end, kind in spans:
-            for number in range(bisect_right(ends, start), bisect_left(starts, end)):
-                first, last = starts[number], ends[number]
+            for number in self.touched(start, end):
+                first, last = (bounds[number] for bounds in self._bounds)
                 by_line.setdefault(number, []).append((max(start, first) - first, min(end, last) - first, kind))
         for number, inner in by_line.items():
-            yield self.lines[number], decoded(replaced(self.data[starts[number] : ends[number]], inner))
+            first, last = (bounds[number] for bounds in self._bounds)
+            yield self.lines[number], decoded(replaced(self.data[first:last], inner))
 
 
-def _gather(item: Value, texts: list[str], keep: Container[str] = ()) -> None:
-    """Add the texts that :func:`_lines` yields, each with what stands behind it."""
+def _gather(item: Value, parts: list[str], long: list[tuple[int, int]], keep: Container[str] = ()) -> None:
+    """Add the texts that :func:`_lines` yields, each with what stands behind it; a text is one part with its key."""
     nested: list[Value] = []
     if isinstance(item, dict):
         for key in sorted(item):
             entry = item[key]
             if key in keep:
                 continue
+            if len(key) >= CUT_AT_LEAST:
+                long.append((len(parts), len(key)))
             if isinstance(entry, str):
-                texts += (key, ": ", entry, "\n")
+                if len(entry) >= CUT_AT_LEAST:
+                    long.append((len(parts), len(key) + len(_BEHIND_KEY) + len(entry)))
+                parts.append(f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}")
                 continue
             if len(key) >= _SHORTEST_KEY:
-                texts += (key, "\n")
+                parts.append(key + _BEHIND_LINE)
             if entry and isinstance(entry, (dict, list)):
                 nested.append(entry)
     elif isinstance(item, list):
         for entry in item:
             if isinstance(entry, str):
-                texts += (entry, "\n")
+                _add(entry, parts, long)
             elif entry and isinstance(entry, (dict, list)):
                 nested.append(entry)
     elif isinstance(item, str):
-        texts += (item, "\n")
+        _add(item, parts, long)
     for entry in nested:
-        _gather(entry, texts)
+        _gather(entry, parts, long)
+
+
+def _add(text: str, parts: list[str], long: list[tuple[int, int]]) -> None:
+    if len(text) >= CUT_AT_LEAST:
+        long.append((len(parts), len(text)))
+    parts.append(text + _BEHIND_LINE)
 
 
 def _lines(item: Value, keep: Container[str] = (), place: tuple[str, ...] = ()) -> Iterator[Line]:

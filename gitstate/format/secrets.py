@@ -5,15 +5,27 @@ what was redacted once stays as it is. docs/concepts/secrets.md says what is fou
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from gitstate.errors import InvalidInputError
-from gitstate.format.secret_formats import FORMATS, OTHERS, cut_token
-from gitstate.format.secret_places import beside_ids, places
-from gitstate.format.secret_spans import OPENING, Span, apart, blanked, decoded, encoded, joined, mark, replaced
-from gitstate.format.secret_tokens import tokens
+from gitstate.format.secret_formats import CUT_WORD, FORMATS, OTHERS, cut_token
+from gitstate.format.secret_places import SIGNS, WORDS, beside_ids, may_stand_somewhere, places
+from gitstate.format.secret_spans import (
+    OPENING,
+    Span,
+    apart,
+    blanked,
+    decoded,
+    encoded,
+    joined,
+    mark,
+    replaced,
+    searcher,
+)
+from gitstate.format.secret_tokens import LONG_WORD, tokens
 from gitstate.format.secret_values import CUT_AT_LEAST, Page, rewritten
 from gitstate.values.canonical import Value
 
@@ -25,6 +37,7 @@ KINDS = {entry.kind: entry.says.partition(":")[0] for entry in FORMATS} | OTHERS
 _KIND = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ROUNDS = 10  # what stands beside a credential may be one itself, once that is a mark
 _TAIL = 300
+_SHORT = 1000  # characters of a text that is asked first whether there may be anything in it
 _SHOWN = 4  # characters of a credential that may be shown
 _PREFIXED = {entry.kind for entry in FORMATS} | {"jwt", "private-key"}  # they begin with what everybody knows
 
@@ -116,6 +129,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text with a mark in the place of each credential."""
+        if len(text) < _SHORT and not self.patterns and text.isascii() and not _may_hold_one()(text):
+            return text
         data = encoded(text)
         redacted = self.data(data)
         return text if redacted is data else decoded(redacted)
@@ -161,7 +176,8 @@ class Redactor:
         found = tokens(data, ends)
         if found:
             found += beside_ids(data, [span for span in found if span[2] == "aws-access-key-id"])
-        found += places(data)
+        if may_stand_somewhere(data):
+            found += places(data)
         found += list(_cut(data, ends, found)) if ends else ()
         if self.skip:
             found = [span for span in found if span[2] not in self.skip]
@@ -207,6 +223,12 @@ def find_in(text: str | bytes) -> list[Found]:
 def _end(data: bytes) -> tuple[int, ...]:
     """Return the end of a text if it may have been cut off there."""
     return (len(data),) if len(data) >= CUT_AT_LEAST else ()
+
+
+@cache
+def _may_hold_one() -> Callable[[str], bool]:
+    """Return what says whether a text of ASCII may hold a credential: without one of these it does not."""
+    return searcher(f"{LONG_WORD}|{CUT_WORD}$|{WORDS}|{SIGNS}")
 
 
 def _cut(data: bytes, ends: Sequence[int], found: list[Span]) -> Iterator[Span]:
