@@ -36,24 +36,39 @@ class Line(NamedTuple):
 
 
 class Page:
-    """The texts of a value as lines of one text: ``data``. Those that may have been cut end at ``ends``."""
+    """The texts of a value as lines of one: ``text``. Some of them ``may_be_cut``.
 
-    def __init__(self, value: Value, keep: Container[str]) -> None:
-        self._value, self._keep = value, keep
-        parts: list[str] = []
-        long: list[tuple[int, int]] = []  # the number of a part, and how many of its characters may have been cut
-        _gather(value, parts, long, keep)
-        whole = "".join(parts)
-        self.data = whole.encode("ascii") if whole.isascii() else encoded(whole)
-        self.ends: list[int] = []
-        if long:
-            starts = [0, *accumulate(len(part) if part.isascii() else len(encoded(part)) for part in parts)]
-            self.ends = [starts[number] + len(encoded(parts[number][:length])) for number, length in long]
+    Args:
+        value: The value.
+        keep: The fields at its top that are left out.
+        names: Whether the names of the others are looked at for themselves, and not only for what their texts are.
+    """
+
+    def __init__(self, value: Value, keep: Container[str], *, names: bool) -> None:
+        self._value, self._keep, self._names = value, keep, names
+        self._parts: list[str] = []
+        self._long: list[tuple[int, int]] = []  # the number of a part, and how many of its characters may have been cut
+        _gather(value, self._parts, self._long, keep, names=names)
+        self.text = "".join(self._parts)
+        self.may_be_cut = bool(self._long)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The text as bytes."""
+        return encoded(self.text)
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where in these the texts end that may have been cut."""
+        if not self._long:
+            return []
+        starts = [0, *accumulate(len(encoded(part)) for part in self._parts)]
+        return [starts[number] + len(encoded(self._parts[number][:length])) for number, length in self._long]
 
     @cached_property
     def lines(self) -> list[Line]:
         """The texts, each with its place."""
-        return list(_lines(self._value, self._keep))
+        return list(_lines(self._value, self._keep, names=self._names))
 
     @cached_property
     def _bounds(self) -> tuple[list[int], list[int]]:
@@ -82,7 +97,9 @@ class Page:
             yield self.lines[number], decoded(replaced(self.data[first:last], inner))
 
 
-def _gather(item: Value, parts: list[str], long: list[tuple[int, int]], keep: Container[str] = ()) -> None:
+def _gather(
+    item: Value, parts: list[str], long: list[tuple[int, int]], keep: Container[str] = (), *, names: bool = True
+) -> None:
     """Add the texts that :func:`_lines` yields, each with what stands behind it; a text is one part with its key."""
     nested: list[Value] = []
     if isinstance(item, dict):
@@ -90,15 +107,16 @@ def _gather(item: Value, parts: list[str], long: list[tuple[int, int]], keep: Co
             entry = item[key]
             if key in keep:
                 continue
-            if len(key) >= CUT_AT_LEAST:
-                long.append((len(parts), len(key)))
             if isinstance(entry, str):
+                line = f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}"
+                if len(key) >= CUT_AT_LEAST:
+                    long.append((len(parts), len(key)))
                 if len(entry) >= CUT_AT_LEAST:
-                    long.append((len(parts), len(key) + len(_BEHIND_KEY) + len(entry)))
-                parts.append(f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}")
+                    long.append((len(parts), len(line) - len(_BEHIND_LINE)))
+                parts.append(line)
                 continue
-            if len(key) >= _SHORTEST_KEY:
-                parts.append(key + _BEHIND_LINE)
+            if names and len(key) >= _SHORTEST_KEY:
+                _add(key, parts, long)
             if entry and isinstance(entry, (dict, list)):
                 nested.append(entry)
     elif isinstance(item, list):
@@ -119,7 +137,9 @@ def _add(text: str, parts: list[str], long: list[tuple[int, int]]) -> None:
     parts.append(text + _BEHIND_LINE)
 
 
-def _lines(item: Value, keep: Container[str] = (), place: tuple[str, ...] = ()) -> Iterator[Line]:
+def _lines(
+    item: Value, keep: Container[str] = (), place: tuple[str, ...] = (), *, names: bool = True
+) -> Iterator[Line]:
     """Yield the texts of a value; fields of ``keep`` at its top are left out. A key comes before what stands there.
 
     The order does not depend on that of the keys. Of an object, its own texts come before those of what it holds.
@@ -135,7 +155,7 @@ def _lines(item: Value, keep: Container[str] = (), place: tuple[str, ...] = ()) 
                 yield Line(spot, True, key)
                 yield Line(spot, False, entry)
                 continue
-            if len(key) >= _SHORTEST_KEY:
+            if names and len(key) >= _SHORTEST_KEY:
                 yield Line((*place, key), True, key)
             if entry and isinstance(entry, (dict, list)):
                 nested.append((key, entry))

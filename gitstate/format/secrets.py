@@ -129,7 +129,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text with a mark in the place of each credential."""
-        if len(text) < _SHORT and not self.patterns and text.isascii() and not _may_hold_one()(text):
+        if self._is_clean(text, may_be_cut=True):
             return text
         data = encoded(text)
         redacted = self.data(data)
@@ -144,7 +144,9 @@ class Redactor:
             fixed: The fields at its top whose keys are left alone, as those of the top are.
         """
         for _ in range(_ROUNDS):
-            page = Page(value, keep)
+            page = Page(value, keep, names=False)
+            if self._is_clean(page.text, may_be_cut=page.may_be_cut):
+                break
             spans = self._spans(page.data, page.ends)
             changes = {}
             for (place, is_key, _), redacted in page.redacted(spans):
@@ -157,12 +159,16 @@ class Redactor:
 
     def find_in_value(self, value: Value, *, keep: Container[str] = ()) -> list[FoundIn]:
         """Return the credentials in the texts and keys of a value."""
-        page = Page(value, keep)
+        page = Page(value, keep, names=True)
         return [
             FoundIn(kind, page.lines[number].place, decoded(page.data[start:end]))
             for start, end, kind in self._spans(page.data, page.ends)
             for number in page.touched(start, end)[:1]
         ]
+
+    def _is_clean(self, text: str, *, may_be_cut: bool) -> bool:
+        """Whether a short text holds no credential, as far as can be told at once."""
+        return len(text) < _SHORT and not self.patterns and text.isascii() and not _may_hold_one(may_be_cut)(text)
 
     def _spans(self, data: bytes, ends: Sequence[int]) -> list[Span]:
         """Return where credentials begin and end, in their order and apart from each other and from marks."""
@@ -226,9 +232,10 @@ def _end(data: bytes) -> tuple[int, ...]:
 
 
 @cache
-def _may_hold_one() -> Callable[[str], bool]:
+def _may_hold_one(may_be_cut: bool) -> Callable[[str], bool]:
     """Return what says whether a text of ASCII may hold a credential: without one of these it does not."""
-    return searcher(f"{LONG_WORD}|{CUT_WORD}$|{WORDS}|{SIGNS}")
+    found = f"{LONG_WORD}|{WORDS}|{SIGNS}"
+    return searcher(f"{found}|{CUT_WORD}(?:$|\n|: )" if may_be_cut else found)
 
 
 def _cut(data: bytes, ends: Sequence[int], found: list[Span]) -> Iterator[Span]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gitstate.errors import InvalidInputError
 from gitstate.format.secret_formats import FORMATS
 from gitstate.format.secret_spans import encoded
-from gitstate.format.secret_values import Page
+from gitstate.format.secret_values import CUT_AT_LEAST, Page
 from gitstate.format.secrets import KINDS, Found, FoundIn, Redactor, find_in, mark
 from gitstate.values.canonical import Value
 from tests import credentials
@@ -93,6 +93,21 @@ def test_any_bytes_come_back_as_they_were(data: bytes) -> None:
 def test_odd_pieces_of_formats_do_no_harm(text: str) -> None:
     redacted = REDACTOR.text(text)
     assert REDACTOR.text(redacted) == redacted
+
+
+@given(
+    st.sampled_from(sorted(KINDS)),
+    ANY,
+    st.integers(0, 60),
+    st.text(alphabet="aB1-_./ :\n", max_size=50),
+    st.sampled_from(["", "\n", " ", "x"]),
+)
+def test_a_quick_look_misses_nothing(kind: str, seed: int, length: int, before: str, after: str) -> None:
+    """Short texts are asked first whether there may be anything in them, also one that was cut off."""
+    text = before + credential(kind, seed)[0][:length] + after
+    whole = Redactor(patterns=[("none", "(?!)")])  # with a pattern of one's own there is no quick look
+    assert REDACTOR.text(text) == whole.text(text)
+    assert REDACTOR.value({"tail": text, "a": {text: 1}}) == whole.value({"tail": text, "a": {text: 1}})
 
 
 def test_an_address_of_which_the_user_is_one() -> None:
@@ -426,11 +441,12 @@ def test_a_basic_header_without_a_password_stays_as_it_is(value: str) -> None:
     assert REDACTOR.find(f"Authorization: Basic {value}") == []
 
 
-@given(VALUES)
-def test_a_page_is_made_of_its_lines(value: Value) -> None:
+@given(VALUES, st.booleans())
+def test_a_page_is_made_of_its_lines(value: Value, names: bool) -> None:
     """What is searched, and what tells where something lies, are gathered in two ways."""
-    page = Page(value, ())
+    page = Page(value, (), names=names)
     place = 0
+    ends: list[int] = []
     for number, (line, after) in enumerate(pairwise([*page.lines, None])):
         assert line is not None
         text = encoded(line.text)
@@ -438,9 +454,12 @@ def test_a_page_is_made_of_its_lines(value: Value) -> None:
         assert page.touched(place, place + len(text)) == ([number] if text else [])
         is_named = line.is_key and after is not None and not after.is_key and after.place == line.place
         place += len(text)
+        ends += [place] if len(line.text) >= CUT_AT_LEAST else []
         assert page.data[place : place + (2 if is_named else 1)] == (b": " if is_named else b"\n")
         place += 2 if is_named else 1
     assert place == len(page.data)
+    assert sorted(page.ends) == ends
+    assert page.may_be_cut == bool(ends)
 
 
 def test_a_pattern_hides_the_group_that_it_names_secret_if_that_took_part() -> None:
