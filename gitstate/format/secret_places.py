@@ -19,6 +19,7 @@ WORDS = "(?i:secret|passw|authorization)|PRIVATE KEY|Private-Lines"
 """Without one of these in a text, or one of :data:`SIGNS`, there is nothing here to find in it."""
 
 SIGNS = "@|Key=|sig="
+"""What addresses, and keys and signatures of Azure's, cannot be without."""
 
 _LONGEST_WORD = 13
 _AT_ONCE = 1 << 16  # bytes in which they are looked for at a time
