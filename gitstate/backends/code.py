@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint, own_revision
+from gitstate.engine import threads
 from gitstate.engine.objects import Commit, ObjectId
 from gitstate.engine.project import Project
 from gitstate.errors import GitStateError, InvalidInputError, NotFoundError
@@ -93,13 +94,12 @@ class CodeStamp:
     def _started(self, head: ObjectId) -> threading.Thread | None:
         """Return the thread that looks, started if none does."""
         if self._thread is None or not self._thread.is_alive():
-            thread = threading.Thread(target=self._judge, args=(head,), name="gitstate-code", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # there are as many threads as may be
-                _log.debug("the worktree of the project is not looked at: %s", error)
-                return None
-            self._thread = thread
+            self._thread = threads.started(
+                lambda: self._judge(head),
+                "gitstate-code",
+                "the worktree of the project is not looked at",
+                logging.DEBUG,
+            )
         return self._thread
 
     def _judge(self, head: ObjectId) -> None:

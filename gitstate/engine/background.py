@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
-from gitstate.engine import files, folding, packs, refs
+from gitstate.engine import files, folding, packs, refs, threads
 from gitstate.engine.folding import Lock
 from gitstate.engine.journal import Journal, Record
 from gitstate.engine.locks import alone
@@ -21,6 +21,8 @@ from gitstate.errors import GitStateError
 __all__ = ["Background", "checkpoint", "delay", "sync_records"]
 
 _log = logging.getLogger("gitstate")
+
+_LATER = "upkeep of the store waits for the next time"
 
 _RECORDS = 64  # each time that there are so many more records a checkpoint is due
 _SECONDS = 5.0  # and so long after the first one it is due in any case
@@ -119,7 +121,7 @@ class Background:
                 return
             self._due = time.monotonic() + seconds
             if self._thread is None:
-                self._thread = _started(self._run, self._name)
+                self._thread = threads.started(self._run, self._name, _LATER)
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -149,16 +151,6 @@ class Background:
         try:
             self._work(self.is_stopping)
         except (GitStateError, OSError, RuntimeError) as error:  # the last one: no thread was to be had
-            _log.warning("upkeep of the store waits for the next time: %s", error)
+            _log.warning("%s: %s", _LATER, error)
             return False
         return True
-
-
-def _started(work: Callable[[], None], name: str) -> threading.Thread | None:
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:  # there are as many threads as may be, or the program is about to end
-        _log.warning("upkeep of the store waits for the next time: %s", error)
-        return None
-    return thread

@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitstate.engine import cgit, files, folding, packindex, packs, refs
+from gitstate.engine import cgit, files, folding, packindex, packs, refs, threads
 from gitstate.engine.cgit import CGit
 from gitstate.engine.folding import Lock, Tier
 from gitstate.engine.locks import alone
@@ -132,9 +132,9 @@ class Packer:
         running = self._thread is not None and self._thread.is_alive()
         if running or self._stopping or time.monotonic() < self._not_before or not _big(self._repository):
             return
-        thread = threading.Thread(target=self._run, name="gitstate-packer", daemon=True)
-        thread.start()
-        self._thread = thread
+        self._thread = threads.started(
+            self._run, "gitstate-packer", f"packing {self._repository.objects} waits for the next time"
+        )
 
     def stop(self) -> None:
         """Give up what runs, and begin nothing more."""

@@ -14,6 +14,7 @@ from gitstate.engine import openpacks, packfolder
 from gitstate.engine.git import GitEngine
 from tests.bench.work import change, state_of
 from tests.budgets.work import LINES, still
+from tests.handles import open_below
 
 _STRETCHES = (150, 150)  # saves; with the first of them all fills that is bounded
 _GROWTH = 150_000  # bytes in the others: a kilobyte a save, where the state of one takes several
@@ -90,9 +91,4 @@ async def test_what_saves_and_checkpoints_leave_open_is_bounded(
 def _open_below(folder: str) -> list[str]:
     """Return the files below a folder that this process has open or mapped, those too that were removed."""
     found = [line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if folder in line]
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
-        except FileNotFoundError:
-            continue
-    return [path for path in found if path.startswith(folder)]
+    return [*(path for path in found if path.startswith(folder)), *open_below(folder)]

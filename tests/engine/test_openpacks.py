@@ -18,6 +18,7 @@ from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import CorruptionError, StorageError
 from tests.engine.conftest import git
+from tests.handles import open_below
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")
 
@@ -43,15 +44,7 @@ def write(repository: Repository, objects: list[GitObject]) -> None:
 
 
 def open_files(repository: Repository) -> list[str]:
-    """Return what this process has open below the folder of packs, files that were removed too."""
-    folder = os.fspath(repository.objects / "pack")
-    found = []
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
-        except FileNotFoundError:
-            continue
-    return [path for path in found if path.startswith(folder)]
+    return open_below(repository.objects / "pack")
 
 
 def mapped(repository: Repository) -> int:

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from gitstate.engine import threads
 from gitstate.errors import ClosedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -236,7 +237,8 @@ def _resolve(host: str, port: int, stop: Stop, end: float, name: str) -> list[tu
         answered.set()
 
     answered = threading.Event()
-    threading.Thread(target=ask, name="gitstate-resolve", daemon=True).start()
+    if threads.started(ask, "gitstate-resolve") is None:
+        ask()
     while not answered.wait(_LOOK_EVERY):
         if stop.is_set:
             raise ClosedError(f"connecting to {name} was stopped", hint="it was closed meanwhile")

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 from gitstate import clock
+from gitstate.engine import threads
 from gitstate.errors import GitStateError, InvalidInputError
 from gitstate.store.remote.pacing import Pace, Schedule
 
@@ -203,13 +205,11 @@ class Autosync:
     def _wake(self) -> None:
         """See to it that the thread is there and looks at what is due; under the condition."""
         if self._thread is None:
-            thread = threading.Thread(target=self._run, args=(self._keep(),), name="gitstate-sync", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # there are as many threads as may be, or the program is about to end
-                _log.warning("what was saved is synced with %s some other time: %s", self.remote, error)
-                return
-            self._thread = thread
+            self._thread = threads.started(
+                partial(self._run, self._keep()),
+                "gitstate-sync",
+                f"what was saved is synced with {self.remote} some other time",
+            )
         self._changed.notify_all()
 
     def _run(self, _: object) -> None:

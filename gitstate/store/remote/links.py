@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gitstate.engine import graph
+from gitstate.engine import graph, threads
 from gitstate.engine.base import Engine
 from gitstate.engine.beyond import is_in_history
 from gitstate.engine.objects import ObjectId
@@ -143,6 +143,8 @@ class Link:
 def attended(work: Callable[[], T], stop: threading.Event, end: Callable[[], None]) -> T:
     """Do what may wait for a remote, in a thread of its own; when somebody says stop it is ended, and left alone.
 
+    Where no thread is to be had, it is done in this one, and ends by itself.
+
     Raises:
         ClosedError: Somebody did. All other errors are those of the work.
     """
@@ -154,8 +156,9 @@ def attended(work: Callable[[], T], stop: threading.Event, end: Callable[[], Non
         except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the caller
             done.set_exception(error)
 
-    thread = threading.Thread(target=run, name="gitstate-remote", daemon=True)
-    thread.start()
+    thread = threads.started(run, "gitstate-remote")
+    if thread is None:
+        return work()
     try:
         while not done.done():
             wait([done], _LOOK_EVERY)
