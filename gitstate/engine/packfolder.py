@@ -15,7 +15,7 @@ from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 
 from dulwich.pack import apply_delta
 
-from gitstate.engine import packindex
+from gitstate.engine import packindex, packs
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.packindex import FAN_OUT, IDS, MAGIC
 
@@ -200,7 +200,7 @@ class MappedPack:
         deltas: list[bytes] = []
         ends: list[int] = []
         while (known := self._bases.get(place)) is None:
-            kind, size, start = _head(data, place)
+            kind, size, start = packs.object_header(data, place)
             if kind in _KINDS:
                 known = kind, _inflated(data, start, size)
                 break
@@ -266,24 +266,11 @@ def _mapped(path: str) -> mmap:
         os.close(fd)
 
 
-def _head(data: mmap | bytes, place: int) -> tuple[int, int, int]:
-    """Return the number of the kind of the object at a place, its size, and where it goes on."""
-    byte = data[place]
-    kind, size, shift = byte >> 4 & 7, byte & 15, 4
-    while byte & 128 and size < _LARGE:
-        place += 1
-        byte = data[place]
-        size |= (byte & 127) << shift
-        shift += 7
+def _inflated(data: mmap | bytes, start: int, size: int) -> bytes:
     if size >= _LARGE:
         raise ValueError
-    return kind, size, place + 1
-
-
-def _inflated(data: mmap | bytes, start: int, size: int) -> bytes:
-    longest = size + (size >> 3) + (size >> 6) + 32  # that zlib makes of so many bytes
     inflater = zlib.decompressobj()
-    body = inflater.decompress(data[start : start + longest], size + 1)
+    body = inflater.decompress(data[start : start + packs.deflated_at_most(size)], size + 1)
     if not inflater.eof or len(body) != size:
         raise ValueError
     return body
