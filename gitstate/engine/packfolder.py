@@ -60,13 +60,13 @@ class PackFolder:
         """Return an object; None: it is in no pack, or cannot be read so."""
         name = bytes.fromhex(object_id)
         for _ in range(_LOOKS):
-            for pack in self._packs:
+            for pack in (known := self._packs):
                 place = pack.place_of(name)
                 found = None if place is None else pack.read(place)
                 if place is not None and found is not None:
                     self._note(pack, [place], len(found[1]))
                     return found
-            if not self.look():
+            if not self._has_others(known):
                 break
         return None
 
@@ -75,7 +75,7 @@ class PackFolder:
         wanted = {bytes.fromhex(each): each for each in ids}
         found: dict[ObjectId, Raw] = {}
         for _ in range(_LOOKS):
-            for pack in self._packs:
+            for pack in (known := self._packs):
                 places, size = pack.places_of(wanted.keys()), 0
                 for place, name in places:
                     item = pack.read(place)
@@ -86,7 +86,7 @@ class PackFolder:
                     self._note(pack, [place for place, _ in places], size)
                 if not wanted:
                     return found
-            if not self.look():
+            if not self._has_others(known):
                 break
         return found
 
@@ -119,6 +119,10 @@ class PackFolder:
     def forked(self) -> None:
         """In a forked child: a thread that is not there may hold the lock. What is mapped is for reading alone."""
         self._lock = threading.Lock()
+
+    def _has_others(self, known: "tuple[MappedPack, ...]") -> bool:
+        """Look again, and return whether there are packs besides those, that another thread may have found just now."""
+        return self.look() or not set(known).issuperset(self._packs)
 
     def _note(self, pack: "MappedPack", places: list[int], size: int) -> None:
         """Note which pack was read, so that it is asked first, and where; take much out of memory again."""
