@@ -34,6 +34,8 @@ _EVERY = 5  # so many commits of a job are an execution and the saves before it
 _PAYLOAD = 12 * 1024  # bytes of a prompt, and of an output
 _TENTHS = 10
 _KINDS = ("RssAnon:", "RssFile:", "RssShmem:")
+_MOST = "VmHWM:"
+_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 def to_look_back_in(run: Run) -> Path:
@@ -120,16 +122,23 @@ async def _advance(
 
 def _memory() -> _Memory:
     """Return what is in memory of this process; where the system does not tell, the most that ever was."""
-    try:
-        lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
-        sizes = {words[0]: int(words[1]) * 1024 for words in lines if words[0] in _KINDS}
-    except OSError:
-        return _most_memory()
-    return _Memory(sizes["RssAnon:"], sum(sizes.values()))
+    sizes = _sizes()
+    return _Memory(sizes["RssAnon:"], sum(sizes[kind] for kind in _KINDS)) if sizes else _most_memory()
 
 
 def _most_memory() -> _Memory:
-    """Return the most that ever was; no system tells what of it was the process's own."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    most = most if sys.platform == "darwin" else most * 1024
+    """Return the most that ever was; no system tells what of it was the process's own.
+
+    Linux's own answer to this question begins with that of whoever started the process, so another one is asked.
+    """
+    most = _sizes().get(_MOST) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
     return _Memory(most, most)
+
+
+def _sizes() -> dict[str, int]:
+    """Return what the system tells of this process's memory, in bytes; nothing where it does not."""
+    try:
+        lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
+    except OSError:
+        return {}
+    return {words[0]: int(words[1]) * 1024 for words in lines if words[0] in (*_KINDS, _MOST)}

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,11 @@ async def test_who_writes_git_writes_what_git_takes_and_gives_it_back(tmp_path: 
     assert git(tmp_path, "rev-list", "--count", "HEAD") == "6\n"
     assert git(tmp_path, "show", "HEAD:jobs/two/executions/0002/output.txt") == "done"
     fsck(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is what the system says at once")
+def test_the_most_memory_is_not_that_of_who_started_the_process() -> None:
+    child = "from tests.bench import stores; print(stores._most_memory().all)"
+    parent = f"import subprocess, sys; b'x' * int(3e8); subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 1e6 < int(done.stdout) < 2e8
