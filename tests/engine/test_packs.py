@@ -1,5 +1,7 @@
 """Packs that real git accepts, and how many become few."""
 
+import errno
+import hashlib
 import os
 import random
 import threading
@@ -36,6 +38,10 @@ def write(folder: Path, objects: list[GitObject]) -> packs.NewPack:
 
 def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
     return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 @settings(max_examples=25)
@@ -140,6 +146,145 @@ def test_leftovers_of_ours_go_and_those_of_others_stay(repository: Repository) -
     assert sorted(os.listdir(folder)) == sorted(
         [base + ".idx", base + ".pack", "tmp_pack_AbCdEf", "pack-theirs.pack", "pack-theirs.keep"]
     )
+
+
+def test_a_pack_or_an_index_alone_is_a_leftover_if_it_is_ours(repository: Repository) -> None:
+    folder = folder_of(repository)
+    no_index, no_pack, torn, theirs = (write(folder, blobs(n, 2)) for n in range(0, 8, 2))
+    for pack in (no_index, no_pack, theirs):
+        pack.release()
+    for base, suffix in ((no_index.base, ".idx"), (no_pack.base, ".pack"), (torn.base, ".idx"), (theirs.base, ".idx")):
+        Path(base + suffix).unlink()
+    cut_short(torn.base + ".pack")  # by its checksum it is nobody's, but what keeps it is ours
+    os.rename(theirs.base + ".pack", folder / "pack-of-theirs.pack")
+    (folder / "pack-of-theirs-too.idx").write_bytes(Path(no_pack.base + ".idx").read_bytes())
+    names = [no_index.base + ".pack", no_pack.base + ".idx", torn.base + ".pack", torn.base + ".keep"]
+    found = packs.leftovers(folder)
+    assert sorted(found) == sorted(map(os.path.basename, names))
+    assert found[-1].endswith(".keep")
+    packs.remove_leftovers(folder)
+    assert names_in(folder) == ["pack-of-theirs-too.idx", "pack-of-theirs.pack"]
+
+
+def cut_short(path: str) -> None:
+    data = Path(path).read_bytes()
+    os.chmod(path, 0o644)
+    Path(path).write_bytes(data[: len(data) // 2])
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, suffix: str, error: BaseException) -> None:
+    """Let no file be given a name that ends so."""
+    rename = os.rename
+
+    def refuse(source: str, target: str) -> None:
+        if target.endswith(suffix):
+            raise error
+        rename(source, target)
+
+    monkeypatch.setattr(packs.os, "rename", refuse)
+
+
+@pytest.mark.parametrize(("existed", "killed_at"), [(False, ".idx"), (True, ".pack"), (True, ".idx")])
+def test_what_a_kill_leaves_of_a_pack_is_a_leftover(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, existed: bool, killed_at: str
+) -> None:
+    folder = folder_of(repository)
+    if existed:
+        write(folder, blobs(0, 3)).release()
+    before = names_in(folder)
+    with monkeypatch.context() as patch:
+        refusing(patch, killed_at, KeyboardInterrupt())
+        patch.setattr(packs.files, "remove", lambda path: None)
+        with pytest.raises(KeyboardInterrupt):
+            write(folder, blobs(0, 3))
+    assert names_in(folder) != before
+    packs.remove_leftovers(folder)
+    assert names_in(folder) == before
+
+
+@pytest.mark.parametrize("refused", [".pack", ".idx"])
+def test_a_pack_that_was_there_stays_when_it_cannot_be_written_anew(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    folder = folder_of(repository)
+    write(folder, blobs(0, 3)).release()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    refusing(monkeypatch, refused, OSError(errno.ENOSPC, "no room"))
+    with pytest.raises(OSError, match="no room"):
+        packs.place(folder, packs.build(blobs(0, 3)))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_of_a_pack_that_cannot_be_placed_nothing_is_left(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, ".idx", OSError(errno.ENOSPC, "no room"))
+    with pytest.raises(OSError, match="no room"):
+        write(folder_of(repository), blobs(0, 3))
+    assert names_in(folder_of(repository)) == []
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_each_file_is_on_the_disk_before_it_has_its_name_where_that_is_waited_for(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    folder, pack, waited = folder_of(repository), packs.build(blobs(0, 3)), list[object]()
+    monkeypatch.setattr(packs.files, "sync", lambda fd: waited.append(os.fstat(fd).st_size))
+    monkeypatch.setattr(packs.files, "sync_directory", waited.append)
+    expected: list[object] = [len(pack.data), len(pack.index), folder] if durable else []
+    for _ in range(2):  # what is there may be torn
+        packs.place(folder, pack, durable=durable)
+        assert waited == expected
+        waited.clear()
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
+
+
+def test_what_keeps_new_packs_is_one_file_that_is_made_again_if_it_is_another(tmp_path: Path) -> None:
+    path = packs.keeper(tmp_path)
+    assert (names_in(tmp_path), Path(path).read_bytes()) == (["keep"], packs.KEEP)
+    made = os.stat(path).st_ino
+    (tmp_path / "link").hardlink_to(path)
+    assert (packs.keeper(tmp_path), os.stat(path).st_ino) == (path, made)
+    Path(path).write_bytes(b"torn")
+    assert (packs.keeper(tmp_path), Path(path).read_bytes()) == (path, packs.KEEP)
+    assert (tmp_path / "link").read_bytes() == b"torn", "what is linked to a pack is not written to"
+
+
+def test_a_discarded_pack_takes_along_what_git_made_of_it(repository: Repository) -> None:
+    folder = folder_of(repository)
+    pack = write(folder, blobs(0, 1))
+    for suffix in (".rev", ".bitmap"):
+        Path(pack.base + suffix).touch()
+    pack.discard()
+    assert names_in(folder) == []
+
+
+def test_nothing_but_a_whole_pack_is_read() -> None:
+    good = packs.build(blobs(0, 2))
+    assert packs.read(good.data) == good
+
+    def signed(body: bytes) -> bytes:
+        return body + hashlib.sha1(body).digest()
+
+    flipped = [good.data[:at] + bytes([good.data[at] ^ 1]) + good.data[at + 1 :] for at in range(len(good.data))]
+    of_another_version = signed(good.data[:7] + b"\3" + good.data[8:-20])
+    for bad in (*flipped, b"", good.data[:-1], of_another_version, signed(packs.header(0))):
+        with pytest.raises(CorruptionError):
+            packs.read(bad)
+
+
+@pytest.mark.parametrize("missing", [".pack", ".idx"])
+def test_a_pack_of_which_a_file_is_gone_is_not_sound(repository: Repository, missing: str) -> None:
+    base = write(folder_of(repository), blobs(0, 1)).base
+    assert packs.is_sound(base)
+    Path(base + missing).unlink()
+    assert not packs.is_sound(base)
+    assert packs.read_entries(base) is None
+
+
+@given(st.binary(max_size=3000), st.integers(0, 9))
+def test_zlib_makes_no_more_of_bytes_than_is_said(data: bytes, level: int) -> None:
+    assert len(zlib.compress(data, level)) <= packs.deflated_at_most(len(data)) <= len(data) * 1.2 + 32
 
 
 def test_what_a_persons_git_takes_away_meanwhile_is_no_leftover(
