@@ -19,6 +19,7 @@ from gitstate.engine.packfile import PackFile
 from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.scratch import Scratch
 from gitstate.errors import CorruptionError
 from tests.engine.conftest import OpenEngine, git, packs_of, save
 
@@ -285,6 +286,25 @@ def test_a_pack_of_which_a_file_is_gone_is_not_sound(repository: Repository, mis
 @given(st.binary(max_size=3000), st.integers(0, 9))
 def test_zlib_makes_no_more_of_bytes_than_is_said(data: bytes, level: int) -> None:
     assert len(zlib.compress(data, level)) <= packs.deflated_at_most(len(data)) <= len(data) * 1.2 + 32
+
+
+def test_a_keep_for_work_that_ended_is_left_and_no_other_is(repository: Repository) -> None:
+    alive, ended = Scratch(repository, "incoming"), Scratch(repository, "incoming")
+    ended.close()
+    notes = {
+        "ended": packs.keep_note(ended.path.name),
+        "alive": packs.keep_note(alive.path.name),
+        "nobody": b"gitstate for \xff\n",
+        "elsewhere": packs.keep_note(f"../gitstate/{ended.path.name}"),
+        "publish": packs.KEEP,
+        "person": b"a person keeps this\n",
+    }
+    for name, note in notes.items():
+        (folder_of(repository) / f"{name}.keep").write_bytes(note)
+    assert [name for name in notes if packs.is_left_keep(f"{folder_of(repository)}/{name}.keep")] == ["ended", "nobody"]
+    assert sorted(packs.leftovers(folder_of(repository))) == ["ended.keep", "nobody.keep", "publish.keep"]
+    assert not packs.is_left_keep(f"{folder_of(repository)}/none.keep")
+    alive.close()
 
 
 def test_what_a_persons_git_takes_away_meanwhile_is_no_leftover(
