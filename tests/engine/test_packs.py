@@ -225,6 +225,28 @@ def test_of_a_pack_that_cannot_be_placed_nothing_is_left(
     assert names_in(folder_of(repository)) == []
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_file_that_git_cleans_away_before_it_has_its_name_is_written_again(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    rename, taken = os.rename, list[str]()
+
+    def clean_away(source: str, target: str) -> None:
+        if len(taken) < times:
+            taken.append(source)
+            os.unlink(source)
+        rename(source, target)
+
+    monkeypatch.setattr(packs.os, "rename", clean_away)
+    if times == 2:
+        assert packs.is_sound(write(folder_of(repository), blobs(0, 3)).base)
+    else:
+        with pytest.raises(FileNotFoundError):
+            write(folder_of(repository), blobs(0, 3))
+        assert names_in(folder_of(repository)) == []
+    assert len(taken) == times
+
+
 @pytest.mark.parametrize("durable", [False, True])
 def test_each_file_is_on_the_disk_before_it_has_its_name_where_that_is_waited_for(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, durable: bool
@@ -233,9 +255,13 @@ def test_each_file_is_on_the_disk_before_it_has_its_name_where_that_is_waited_fo
     monkeypatch.setattr(packs.files, "sync", lambda fd: waited.append(os.fstat(fd).st_size))
     monkeypatch.setattr(packs.files, "sync_directory", waited.append)
     expected: list[object] = [len(pack.data), len(pack.index), folder] if durable else []
-    for _ in range(2):  # what is there may be torn
+    for already in ("nothing", "all", "a pack that is torn"):
+        if already == "a pack that is torn":
+            (folder / f"{pack.name}.idx").unlink()  # comes last, so it is not there yet
+            cut_short(f"{folder}/{pack.name}.pack")
         packs.place(folder, pack, durable=durable)
-        assert waited == expected
+        assert waited == expected, already
+        assert packs.is_sound(f"{folder}/{pack.name}")
         waited.clear()
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
 
