@@ -124,7 +124,7 @@ def test_a_pack_that_was_there_is_not_discarded(repository: Repository) -> None:
     write(folder_of(repository), blobs(0, 3)).release()
     again = write(folder_of(repository), blobs(0, 3))
     again.discard()
-    again.release()
+    write(folder_of(repository), blobs(0, 3)).release()  # what kept it is still there, as after a kill
     assert repository.worktree is not None
     assert git(repository.worktree, "cat-file", "-t", blobs(0, 1)[0].id) == "blob\n"
 
@@ -262,8 +262,8 @@ def test_each_file_is_on_the_disk_before_it_has_its_name_where_that_is_waited_fo
         packs.place(folder, pack, durable=durable)
         assert waited == expected, already
         assert packs.is_sound(f"{folder}/{pack.name}")
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
         waited.clear()
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
 
 
 def test_what_keeps_new_packs_is_one_file_that_is_made_again_if_it_is_another(tmp_path: Path) -> None:
@@ -309,6 +309,17 @@ def test_a_pack_of_which_a_file_is_gone_is_not_sound(repository: Repository, mis
     assert packs.read_entries(base) is None
 
 
+def test_the_name_of_a_pack_says_of_what_kind_it_is(repository: Repository) -> None:
+    base = write(folder_of(repository), blobs(0, 1)).base
+    checksum = Path(base + ".pack").read_bytes()[-20:]
+    names = {kind: packs.pack_name(checksum, kind) for kind in ("plain", "deltas")}
+    assert len(set(names.values())) == 2
+    for name in (*names.values(), "pack-of-theirs"):
+        (folder_of(repository) / f"{name}.pack").write_bytes(b"PACK" + checksum)
+    found = [packs.kind_of(f"{folder_of(repository)}/{name}") for name in (*names.values(), "pack-of-theirs", "none")]
+    assert found == ["plain", "deltas", None, None]
+
+
 @given(st.binary(max_size=3000), st.integers(0, 9))
 def test_zlib_makes_no_more_of_bytes_than_is_said(data: bytes, level: int) -> None:
     assert len(zlib.compress(data, level)) <= packs.deflated_at_most(len(data)) <= len(data) * 1.2 + 32
@@ -327,8 +338,15 @@ def test_a_keep_for_work_that_ended_is_left_and_no_other_is(repository: Reposito
     }
     for name, note in notes.items():
         (folder_of(repository) / f"{name}.keep").write_bytes(note)
+    for name in ("ended", "alive"):
+        (folder_of(repository) / f"{name}.pack").write_bytes(b"on its way")
     assert [name for name in notes if packs.is_left_keep(f"{folder_of(repository)}/{name}.keep")] == ["ended", "nobody"]
-    assert sorted(packs.leftovers(folder_of(repository))) == ["ended.keep", "nobody.keep", "publish.keep"]
+    assert sorted(packs.leftovers(folder_of(repository))) == [
+        "ended.keep",
+        "ended.pack",
+        "nobody.keep",
+        "publish.keep",
+    ]
     assert not packs.is_left_keep(f"{folder_of(repository)}/none.keep")
     alive.close()
 
