@@ -12,6 +12,7 @@ from gitstate.engine.objects import GitObject, ObjectId
 from gitstate.errors import StorageError, TooLargeError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
+from gitstate.store import sizes
 from gitstate.store.batch import Batch, Joined, Onward
 from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Edit, Snapshot
@@ -253,14 +254,14 @@ def test_a_merge_follows_both_histories_and_one_that_goes_on_is_taken_as_it_is(e
     tree = graph.root(engine, their_revision.id)
 
     onward = Batch(engine, Reader(engine), base)
-    asked: list[ObjectId] = []
+    asked: list[object] = []
 
     def forward(reader: Reader, tip: ObjectId) -> Onward:
-        asked.append(tip)
+        asked.extend([reader, tip])
         return Onward(their_revision.id, "fast-forward")
 
     taken = onward.write_merge(forward)
-    assert (taken, onward.tip, asked) == (their_revision, their_revision.id, [base])
+    assert (taken, onward.tip, asked) == (their_revision, their_revision.id, [onward.reader, base])
     assert list(onward.objects) == []
 
     ours = batch.write(NOTES, "a", write({"id": "a"}, "ours"))
@@ -302,3 +303,12 @@ def test_what_no_fetch_would_take_is_refused_and_leaves_the_batch_as_it_was(batc
     known = Batch(batch._engine, batch.reader, batch.tip, tops=["others"])
     with pytest.raises(TooLargeError, match="levels deep"):
         known.write_root(rooted({"others/deeper.json": deep + b"["}), given=True)
+
+
+def test_what_a_merge_makes_too_large_is_refused(engine: Engine, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "DEFAULT", DEFAULT._replace(object_bytes=2000, document_bytes=2000))
+    tip = batch.tip
+    made = trees.edit(engine, graph.root(engine, tip), {"large": b"x" * 2001})
+    with pytest.raises(TooLargeError, match="large cannot be synced"):
+        batch.write_merge(lambda reader, tip: Joined(made.id, made.objects, Message("merge"), tip))
+    assert (batch.tip, list(batch.objects)) == (tip, [])

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from gitstate.engine import trees
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import GitObject, ObjectId
-from gitstate.errors import BusyError, ClosedError, ConflictError, StaleError
+from gitstate.errors import BusyError, ClosedError, ConflictError, StaleError, TooLargeError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
 from gitstate.store.batch import Batch
@@ -156,12 +157,22 @@ def test_a_conflict_is_kept_aside_before_its_caller_is_told_and_others_do_not_wa
     assert len(told) == 6  # with those of what held the writer up
 
 
-def test_what_goes_wrong_with_keeping_aside_does_not_hide_the_conflict(writer: Writer) -> None:
+def test_what_goes_wrong_with_keeping_aside_is_told_and_does_not_hide_the_conflict(
+    writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
     def cannot(error: ConflictError) -> None:
         raise OSError("the disk is full")
 
+    def fails() -> None:
+        raise RuntimeError("no thread")
+
     conflict = ConflictError("two edits")
     assert writer.submit(NOTES, "a", fail(conflict), cannot).exception(20) is conflict
+    assert "what was refused could not be kept aside" in caplog.messages
+    writer._published = [fails]
+    assert writer.submit(NOTES, "b", write("b")).result(20) is not None
+    writer.drain()
+    assert "something that follows a write could not be done" in caplog.messages
     assert writer.submit(NOTES, "a", write("a")).result(20) is not None
 
 
@@ -209,6 +220,27 @@ def test_what_fails_before_the_writes_run_is_told_to_all_of_them(engine: Engine,
     with engine.lock():
         assert isinstance(writer.submit(NOTES, "a", write("a")).exception(20), BusyError)
     assert writer.submit(NOTES, "a", write("a")).result(20) is not None
+
+
+def test_to_drain_is_to_wait_for_the_last_write(writer: Writer) -> None:
+    draining = threading.Thread(target=writer.drain)
+    with held(writer):
+        last = writer.submit(NOTES, "a", write("a"))
+        draining.start()
+        draining.join(0.05)
+        assert draining.is_alive()
+    draining.join(20)
+    assert last.done()
+    writer.drain()
+
+
+def test_files_that_somebody_gave_are_looked_at_and_our_own_are_not(writer: Writer) -> None:
+    def edit(reader: Reader, root: ObjectId) -> tuple[ObjectId, list[GitObject], Message]:
+        edited = trees.edit(reader.source, root, {"a\nb": b""})
+        return edited.id, edited.objects, Message("files")
+
+    assert isinstance(writer.submit_root(edit, given=True).exception(20), TooLargeError)
+    assert writer.submit_root(edit).result(20) is not None
 
 
 def test_a_writer_that_is_closed_ends_its_work_and_its_thread(engine: Engine, writer: Writer) -> None:
