@@ -173,6 +173,7 @@ def test_a_deletion_leaves_what_is_not_ours_and_no_empty_folder(batch: Batch) ->
     assert sorted(files_of(batch.reader.source, last.id)) == ["README", FORMAT_FILE, "notes/a/mine.txt"]
     assert trees.find(batch.reader.source, graph.root(batch.reader.source, last.id), "notes/b") is None
     assert shown(batch) is None
+    assert trees.EMPTY not in [item.id for item in batch.objects], "no tree is made that nothing holds"
 
 
 def test_where_a_file_of_somebody_has_the_name_of_the_folder_it_is_no_document(batch: Batch, engine: Engine) -> None:
@@ -312,3 +313,5 @@ def test_what_a_merge_makes_too_large_is_refused(engine: Engine, batch: Batch, m
     with pytest.raises(TooLargeError, match="large cannot be synced"):
         batch.write_merge(lambda reader, tip: Joined(made.id, made.objects, Message("merge"), tip))
     assert (batch.tip, list(batch.objects)) == (tip, [])
+    odd = trees.edit(engine, graph.root(engine, tip), {"a\nb": b"what came was judged before"})
+    assert batch.write_merge(lambda reader, tip: Joined(odd.id, odd.objects, Message("merge"), tip)) is not None

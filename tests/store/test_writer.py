@@ -14,7 +14,7 @@ from gitstate.engine.objects import GitObject, ObjectId
 from gitstate.errors import BusyError, ClosedError, ConflictError, StaleError, TooLargeError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
-from gitstate.store.batch import Batch
+from gitstate.store.batch import Batch, RootEdit
 from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.store.reader import Reader
 from gitstate.store.reconcile import Reconciler
@@ -223,24 +223,38 @@ def test_what_fails_before_the_writes_run_is_told_to_all_of_them(engine: Engine,
 
 
 def test_to_drain_is_to_wait_for_the_last_write(writer: Writer) -> None:
-    draining = threading.Thread(target=writer.drain)
+    draining, go_on = threading.Thread(target=writer.drain), threading.Event()
     with held(writer):
-        last = writer.submit(NOTES, "a", write("a"))
+        last = writer.submit(NOTES, "a", lambda _: assert_set(go_on))
         draining.start()
         draining.join(0.05)
         assert draining.is_alive()
+    draining.join(0.05)
+    assert draining.is_alive()
+    go_on.set()
     draining.join(20)
     assert last.done()
     writer.drain()
 
 
-def test_files_that_somebody_gave_are_looked_at_and_our_own_are_not(writer: Writer) -> None:
-    def edit(reader: Reader, root: ObjectId) -> tuple[ObjectId, list[GitObject], Message]:
-        edited = trees.edit(reader.source, root, {"a\nb": b""})
-        return edited.id, edited.objects, Message("files")
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(20)
 
-    assert isinstance(writer.submit_root(edit, given=True).exception(20), TooLargeError)
-    assert writer.submit_root(edit).result(20) is not None
+
+def test_files_that_somebody_gave_are_looked_at_and_our_own_are_not(writer: Writer) -> None:
+    def edit(path: str, content: bytes) -> RootEdit:
+        def edited(reader: Reader, root: ObjectId) -> tuple[ObjectId, list[GitObject], Message]:
+            made = trees.edit(reader.source, root, {path: content})
+            return made.id, made.objects, Message("files")
+
+        return edited
+
+    assert isinstance(writer.submit_root(edit("a\nb", b""), given=True).exception(20), TooLargeError)
+    assert writer.submit_root(edit("a\nb", b"")).result(20) is not None
+    deep = edit("others/deep.json", b"[" * 1001)
+    among_documents = Writer(writer._engine, writer._reader, [], tops=lambda: ["others"])
+    assert isinstance(among_documents.submit_root(deep, given=True).exception(20), TooLargeError)
+    assert writer.submit_root(deep, given=True).result(20) is not None
 
 
 def test_a_writer_that_is_closed_ends_its_work_and_its_thread(engine: Engine, writer: Writer) -> None:
