@@ -291,6 +291,8 @@ def test_what_no_fetch_would_take_is_refused_and_leaves_the_batch_as_it_was(batc
             batch.write(NOTES, "a", write({"id": "a"}, attachments=attachments))
     with pytest.raises(TooLargeError, match="of 'a' cannot be synced"):
         batch.write(NOTES, "a", lambda _: Draft(Message("write", long), value={"id": "a"}))
+    with pytest.raises(TooLargeError, match=r"^the message of the commit cannot be synced"):
+        batch.commit(trees.EMPTY, [], Message("write", long))
     with pytest.raises(TooLargeError, match="control character"):
         batch.write_root(rooted({"a\nb": b""}), given=True)
     assert (batch.tip, list(batch.objects)) == (tip, [])
