@@ -124,6 +124,7 @@ def test_a_pack_that_was_there_is_not_discarded(repository: Repository) -> None:
     write(folder_of(repository), blobs(0, 3)).release()
     again = write(folder_of(repository), blobs(0, 3))
     again.discard()
+    assert packs.is_sound(again.base)
     write(folder_of(repository), blobs(0, 3)).release()  # what kept it is still there, as after a kill
     assert repository.worktree is not None
     assert git(repository.worktree, "cat-file", "-t", blobs(0, 1)[0].id) == "blob\n"
@@ -338,15 +339,13 @@ def test_a_keep_for_work_that_ended_is_left_and_no_other_is(repository: Reposito
     }
     for name, note in notes.items():
         (folder_of(repository) / f"{name}.keep").write_bytes(note)
-    for name in ("ended", "alive"):
-        (folder_of(repository) / f"{name}.pack").write_bytes(b"on its way")
+    (folder_of(repository) / "ended.pack").write_bytes(b"on its way")
+    for pack, work in ((packs.build(blobs(0, 1)), alive), (packs.build(blobs(1, 1)), ended)):
+        (folder_of(repository) / f"{pack.name}.keep").write_bytes(packs.keep_note(work.path.name))
+        (folder_of(repository) / f"{pack.name}.pack").write_bytes(pack.data)
     assert [name for name in notes if packs.is_left_keep(f"{folder_of(repository)}/{name}.keep")] == ["ended", "nobody"]
-    assert sorted(packs.leftovers(folder_of(repository))) == [
-        "ended.keep",
-        "ended.pack",
-        "nobody.keep",
-        "publish.keep",
-    ]
+    left = {f"{pack.name}.keep", f"{pack.name}.pack", "ended.keep", "ended.pack", "nobody.keep", "publish.keep"}
+    assert set(packs.leftovers(folder_of(repository))) == left
     assert not packs.is_left_keep(f"{folder_of(repository)}/none.keep")
     alive.close()
 
