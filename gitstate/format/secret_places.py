@@ -13,14 +13,9 @@ from functools import cache
 from gitstate.format.secret_formats import is_random, looks_drawn
 from gitstate.format.secret_spans import Span, searcher
 
-__all__ = ["SIGNS", "WORDS", "beside_ids", "may_stand_somewhere", "places"]
+__all__ = ["beside_ids", "may_stand_somewhere", "places"]
 
-WORDS = "(?i:secret|passw|authorization)|PRIVATE KEY|Private-Lines"
-"""Without one of these in a text, or one of :data:`SIGNS`, there is nothing here to find in it."""
-
-SIGNS = "@|Key=|sig="
-"""What addresses, and keys and signatures of Azure's, cannot be without."""
-
+_WORDS = "(?i:secret|passw|authorization)|PRIVATE KEY|Private-Lines"
 _LONGEST_WORD = 13
 _AT_ONCE = 1 << 16  # bytes in which they are looked for at a time
 
@@ -117,7 +112,7 @@ def _has_word(data: bytes) -> bool:
 
 @cache
 def _is_word_in() -> Callable[[str], bool]:
-    return searcher(WORDS)
+    return searcher(_WORDS)
 
 
 def _beside_words(data: bytes) -> Iterator[Span]:

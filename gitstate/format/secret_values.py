@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
 
 class Page:
-    """The texts of a value as lines of one: ``text``. Some of them ``may_be_cut``.
+    """The texts of a value as lines of one.
 
     Args:
         value: The value.
@@ -49,21 +49,15 @@ class Page:
         self._parts: list[str] = []
         self._long: list[tuple[int, int]] = []  # the number of a part, and how many of its characters may have been cut
         _gather(value, self._parts, self._long, keep, names=names)
-        self.text = "".join(self._parts)
-        self.may_be_cut = bool(self._long)
-
-    @cached_property
-    def data(self) -> bytes:
-        """The text as bytes."""
-        return encoded(self.text)
+        self.data = encoded("".join(self._parts))
 
     @cached_property
     def ends(self) -> list[int]:
-        """Where in these the texts end that may have been cut."""
+        """Where in the data the texts end that may have been cut."""
         if not self._long:
             return []
-        starts = [0, *accumulate(len(encoded(part)) for part in self._parts)]
-        return [starts[number] + len(encoded(self._parts[number][:length])) for number, length in self._long]
+        starts = [0, *accumulate(map(_size, self._parts))]
+        return [starts[number] + _size(self._parts[number][:length]) for number, length in self._long]
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -95,6 +89,11 @@ class Page:
         for number, inner in by_line.items():
             first, last = (bounds[number] for bounds in self._bounds)
             yield self.lines[number], decoded(replaced(self.data[first:last], inner))
+
+
+def _size(text: str) -> int:
+    """Return how many bytes a text takes."""
+    return len(text) if text.isascii() else len(encoded(text))
 
 
 def _gather(
