@@ -24,7 +24,7 @@ from gitstate.format.secret_spans import (
     replaced,
 )
 from gitstate.format.secret_tokens import tokens
-from gitstate.format.secret_values import CUT_AT_LEAST, Page, rewritten
+from gitstate.format.secret_values import CUT_AT_LEAST, Page, may_hold_credential, rewritten
 from gitstate.values.canonical import Value
 
 __all__ = ["KINDS", "Found", "FoundIn", "Redactor", "excerpt", "find_in", "mark"]
@@ -137,8 +137,10 @@ class Redactor:
             keep: The fields at its top that are left alone.
             fixed: The fields at its top whose keys are left alone, as those of the top are.
         """
+        if not self.patterns and not may_hold_credential(value, names=False):
+            return value
         for _ in range(_ROUNDS):
-            page = Page(value, keep, names=False)
+            page = Page(value, keep)
             spans = self._spans(page.data, page.ends)
             changes = {}
             for (place, is_key, _), redacted in page.redacted(spans):
@@ -151,7 +153,9 @@ class Redactor:
 
     def find_in_value(self, value: Value, *, keep: Container[str] = ()) -> list[FoundIn]:
         """Return the credentials in the texts and keys of a value."""
-        page = Page(value, keep, names=True)
+        if not self.patterns and not may_hold_credential(value):
+            return []
+        page = Page(value, keep)
         return [
             FoundIn(kind, page.lines[number].place, decoded(page.data[start:end]))
             for start, end, kind in self._spans(page.data, page.ends)
