@@ -112,7 +112,7 @@ def _add(item: Value, lines: list[str], long: list[str], *, names: bool = True) 
             if entry and isinstance(entry, (dict, list)):
                 nested.append(entry)
     elif isinstance(item, list):
-        nested = item
+        nested = [entry for entry in item if isinstance(entry, (str, dict, list))]
     elif isinstance(item, str):
         lines.append(item + _BEHIND_LINE)
         if len(item) >= CUT_AT_LEAST:
