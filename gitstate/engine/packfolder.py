@@ -182,8 +182,9 @@ class MappedPack:
     def read(self, place: int) -> Raw | None:
         """Return the object that begins at a place; None: it cannot be read here."""
         try:
-            data = _mapped(self._path + ".pack") if self._data is None else self._data
-            self._data = data
+            data = self._data
+            if data is None:
+                data = self._data = _mapped(self._path + ".pack")
             return self._read(data, place)
         except Exception:  # noqa: BLE001 - of what is wrong others know more
             self._data = None  # somebody may mend it
@@ -197,25 +198,22 @@ class MappedPack:
                 part.madvise(MADV_DONTNEED)
 
     def _read(self, data: mmap | bytes, place: int) -> Raw | None:
-        deltas: list[bytes] = []
-        ends: list[int] = []
+        deltas: list[tuple[int, bytes]] = []
         while (known := self._bases.get(place)) is None:
             kind, size, start = packs.object_header(data, place)
             if kind in _KINDS:
                 known = kind, _inflated(data, start, size)
+                if deltas:
+                    self._hold(place, known)
                 break
             if len(deltas) == _CHAIN:
                 return None
             base, start = self._base(data, kind, place, start)
-            deltas.append(_inflated(data, start, size))
-            ends.append(place)
+            deltas.append((place, _inflated(data, start, size)))
             place = base
-        if deltas:
+        for place, delta in reversed(deltas):
+            known = known[0], _patched(known[1], delta)
             self._hold(place, known)
-        while deltas:
-            body = _patched(known[1], deltas.pop())
-            known = known[0], body
-            self._hold(ends.pop(), known)
         return known
 
     def _base(self, data: mmap | bytes, kind: int, place: int, start: int) -> tuple[int, int]:
@@ -279,14 +277,15 @@ def _inflated(data: mmap | bytes, start: int, size: int) -> bytes:
 def _patched(base: bytes, delta: bytes) -> bytes:
     """Return what a delta makes of its base."""
     at = 0
-    for _ in range(2):  # the sizes of the base and of what is made of it; the latter shall not be large
-        size = shift = 0
-        more = True
-        while more:
-            size |= (delta[at] & 127) << shift
-            more = delta[at] > 127
-            shift += 7
-            at += 1
+    while delta[at] > 127:  # the size of the base
+        at += 1
+    size = shift = 0
+    more = True
+    while more:  # the size of what is made of it
+        at += 1
+        size |= (delta[at] & 127) << shift
+        more = delta[at] > 127
+        shift += 7
     if size >= _LARGE:
         raise ValueError
     return b"".join(apply_delta(base, delta))
