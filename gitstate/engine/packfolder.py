@@ -60,13 +60,14 @@ class PackFolder:
         """Return an object; None: it is in no pack, or cannot be read so."""
         name = bytes.fromhex(object_id)
         for _ in range(_LOOKS):
-            for pack in self._packs:
+            asked = self._packs
+            for pack in asked:
                 place = pack.place_of(name)
                 found = None if place is None else pack.read(place)
                 if place is not None and found is not None:
                     self._note(pack, [place], len(found[1]))
                     return found
-            if not self.look():
+            if not self.look(asked):
                 break
         return None
 
@@ -75,7 +76,8 @@ class PackFolder:
         wanted = {bytes.fromhex(each): each for each in ids}
         found: dict[ObjectId, Raw] = {}
         for _ in range(_LOOKS):
-            for pack in self._packs:
+            asked = self._packs
+            for pack in asked:
                 places, size = pack.places_of(wanted.keys()), 0
                 for place, name in places:
                     item = pack.read(place)
@@ -86,7 +88,7 @@ class PackFolder:
                     self._note(pack, [place for place, _ in places], size)
                 if not wanted:
                     return found
-            if not self.look():
+            if not self.look(asked):
                 break
         return found
 
@@ -98,8 +100,10 @@ class PackFolder:
             self.close()
         self._is_in_use = False
 
-    def look(self) -> bool:
-        """Look which packs there are now, and let go of those that are gone; whether there are new ones."""
+    def look(self, seen: "tuple[MappedPack, ...] | None" = None) -> bool:
+        """Look which packs there are now, and let go of those that are gone; whether there are some besides those that
+        the caller has ``seen``, which another thread may have found meanwhile. By default these are all that are known.
+        """
         with self._lock:
             names: set[str] = set()
             with suppress(OSError), os.scandir(self._folder) as entries:
@@ -109,7 +113,7 @@ class PackFolder:
             new = [MappedPack(self._folder, name) for name in there.difference([pack.name for pack in known])]
             self.has_news = self.has_news or bool(new) or len(known) < len(self._packs)
             self._packs = tuple(sorted(known + new, key=lambda pack: -pack.age) if new else known)
-            return bool(new)
+            return bool(new) if seen is None else not set(seen).issuperset(self._packs)
 
     def close(self) -> None:
         """Let go of all packs."""

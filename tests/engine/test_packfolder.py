@@ -179,6 +179,16 @@ def test_objects_of_a_kind_are_read_together_from_wherever_they_are(open_engine:
             engine.read_all([*ids, wrong], "blob")
 
 
+def test_packs_that_another_thread_finds_first_are_asked(open_engine: OpenEngine, tmp_path: Path) -> None:
+    save(open_engine(), {"a": b"1"})
+    first = GitObject("blob", b"1").id
+    for read in (lambda folder: folder.read(first), lambda folder: folder.read_all([first]).get(first)):
+        folder = PackFolder(str(tmp_path / "store/.git/objects/pack"))
+        look = folder.look
+        folder.look = lambda seen=None, look=look: look() and look(seen)  # type: ignore[method-assign]
+        assert read(folder) == (3, b"1")
+
+
 def test_packs_that_are_gone_are_let_go_of(open_engine: OpenEngine, tmp_path: Path) -> None:
     engine = open_engine()
     save(engine, {"a": b"1"})
