@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, cast
 from gitstate.backends import executions
 from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
-from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.executions import ExecutionRecord, Recording, Written
 from gitstate.backends.invariants import contradicts_anew
 from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import Redaction
@@ -47,11 +47,10 @@ class _Application:
 
     codec: Codec[Any]
     checked: Checked
-    redaction: Redaction
     found: rescues.Rescues
     aside: rescues.Rescue
     state: Snapshot
-    execution: ExecutionRecord | None
+    execution: Recording | None
     on_conflict: OnConflict
     replace: bool
     note: str
@@ -106,9 +105,9 @@ class _Application:
         content: Content | None = None,
         files: dict[str, bytes | None] | None = None,
     ) -> Draft:
-        executed, attached = ((), {}) if self.execution is None else self.execution.written(self.redaction)
+        executed, attached = Written() if self.execution is None else self.execution.written
         words = [f"applied rescue {short(self.aside.commit)}", *([text] if text not in ("", "saved") else [])]
-        words += [] if self.execution is None else [self.execution.told]
+        words += [] if self.execution is None else [self.execution.record.told]
         said = message_for(
             self.aside.document,
             Event(done.event),
@@ -225,14 +224,14 @@ def application(
     """
     if on_conflict not in _CHOICES:
         raise InvalidInputError(f"there is no {on_conflict!r} on a conflict", hint=f"use one of {', '.join(_CHOICES)}")
+    executed = _execution_of(store, found, aside) if aside.reason == rescues.REFUSED else None
     return _Application(
         codec,
         checked,
-        redaction,
         found,
         aside,
         found.snapshot(aside),
-        _execution_of(store, found, aside) if aside.reason == rescues.REFUSED else None,
+        None if executed is None else Recording(executed, redaction),
         on_conflict,
         replace,
         note,

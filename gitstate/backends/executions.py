@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gitstate import clock
@@ -29,6 +30,8 @@ __all__ = [
     "RECORD",
     "ExecutionRecord",
     "Recorded",
+    "Recording",
+    "Written",
     "edit_for",
     "folder_of",
     "ids",
@@ -53,6 +56,7 @@ RECORD = (
 )
 """The keys of a record, in the order in which consumers know them."""
 _LARGE = 10**18  # no sheet, attempt or exit code is that large
+_SHORT = 1 << 16  # characters that are looked at in no time
 _MET = 4096  # values of trailers that are kept, as they were read
 _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
@@ -132,33 +136,59 @@ class ExecutionRecord:
         outcome = "" if self.exit_code is None else f", exit {self.exit_code}"
         return f"executed sheet {self.sheet_num}, attempt {self.attempt_num}{outcome}"
 
-    def written(self, redaction: Redaction) -> tuple[tuple[tuple[str, str], ...], dict[str, bytes | None]]:
-        """Return what the commit that records it has: trailers, and prompt and output as files, None for one to remove.
 
-        Both at once: a text may be large, and is encoded for its size and for its file, without credentials.
-        """
-        prompt, output = redaction.payload(self.prompt), redaction.payload(self.output)
+class Written(NamedTuple):
+    """What the commit that records an execution has of it: trailers, and files, None for one that is not there."""
+
+    trailers: tuple[tuple[str, str], ...] = ()
+    files: Mapping[str, bytes | None] = MappingProxyType({})
+
+
+class Recording:
+    """An execution that a commit is to record.
+
+    Args:
+        record: The execution.
+        redaction: Replaces credentials in its prompt and its output.
+    """
+
+    def __init__(self, record: ExecutionRecord, redaction: Redaction) -> None:
+        self.record = record
+        self._redaction = redaction
+
+    def prepare(self) -> None:
+        """Have ``written`` made now if that holds nobody up."""
+        if len(self.record.prompt or "") + len(self.record.output or "") <= _SHORT:
+            _ = self.written
+
+    @cached_property
+    def written(self) -> Written:
+        """What the commit has of it. Texts may be large: they are encoded once, for their sizes and their files."""
+        record = self.record
+        prompt, output = self._redaction.payload(record.prompt), self._redaction.payload(record.output)
         said = {
-            message.EXECUTION: self.id,
-            message.SHEET: self.sheet_num,
-            message.ATTEMPT: self.attempt_num,
-            message.TIME: (self.executed_at or clock.now()).astimezone(UTC).isoformat(),
-            message.EXIT_CODE: self.exit_code,
-            message.DURATION: None if self.duration_seconds is None else float(self.duration_seconds),
+            message.EXECUTION: record.id,
+            message.SHEET: record.sheet_num,
+            message.ATTEMPT: record.attempt_num,
+            message.TIME: (record.executed_at or clock.now()).astimezone(UTC).isoformat(),
+            message.EXIT_CODE: record.exit_code,
+            message.DURATION: None if record.duration_seconds is None else float(record.duration_seconds),
             message.PROMPT_BYTES: None if prompt is None else len(prompt),
             message.OUTPUT_BYTES: None if output is None else len(output),
         }
         trailers = tuple((key, str(value)) for key, value in said.items() if value is not None)
-        return trailers, {_path(self.sheet_num, "prompt"): prompt, _path(self.sheet_num, "output"): output}
+        files = {_path(record.sheet_num, "prompt"): prompt, _path(record.sheet_num, "output"): output}
+        return Written(trailers, files)
 
 
 def edit_for(job_id: str, record: ExecutionRecord, redaction: Redaction) -> Edit:
     """Return the write that records an execution of a job; it raises JobNotFoundError when there is no job."""
+    recording = Recording(record, redaction)
 
     def edit(current: Snapshot | None) -> Draft:
         if current is None:
             raise JobNotFoundError(f"there is no job {job_id!r}", hint="save its state before its executions")
-        trailers, attachments = record.written(redaction)
+        trailers, attachments = recording.written
         told = message_for(job_id, Event.EXECUTION, record.told, current.content().value, trailers=trailers)
         return Draft(told, attachments=attachments)
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from gitstate.errors import InvalidInputError
+from gitstate.format.message import EVENT, Event
 
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "Redaction"]
 
+_SAVES = (Event.SAVED, Event.SHEET, Event.EXECUTION)
 KEPT = ("job_id",)
 """The fields of a state that are left alone: a job is found by its id."""
 
@@ -79,9 +81,9 @@ class Redaction:
     def message(self, message: Message) -> Message:
         """Return the message of a commit with nothing in its subject and body that is a credential.
 
-        Its trailers are made of what was redacted before, and name the job.
+        Its trailers are made of what was redacted before, and name the job; and so is what saves say.
         """
-        if self.redactor is None:
+        if self.redactor is None or (message.get(EVENT) in _SAVES and not message.body):
             return message
         subject, body = self.redactor.text(message.subject), self.redactor.text(message.body) if message.body else ""
         if subject is message.subject and body == message.body:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitstate.backends.executions import Written
 from gitstate.backends.saves import on_base
 from gitstate.backends.subjects import message_for
 from gitstate.errors import CorruptionError, GitStateError
@@ -16,9 +17,8 @@ from gitstate.words import several
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gitstate.backends.executions import ExecutionRecord
+    from gitstate.backends.executions import Recording
     from gitstate.backends.lineage import Picture
-    from gitstate.backends.redaction import Redaction
     from gitstate.errors import ConflictError
     from gitstate.format.codec import Codec
     from gitstate.store.documents import Draft, Edit, Snapshot
@@ -37,7 +37,6 @@ class Refusal:
     Args:
         rescues: Gives the rescues of the store.
         codec: That of the states.
-        redaction: Replaces credentials in the execution; those of the state are replaced by now.
         picture: What was handed to the save.
         execution: What it would have recorded.
     """
@@ -46,13 +45,11 @@ class Refusal:
         self,
         rescues: Callable[[], Rescues],
         codec: Codec[Any],
-        redaction: Redaction,
         picture: Picture,
-        execution: ExecutionRecord | None,
+        execution: Recording | None,
     ) -> None:
         self._rescues = rescues
         self._codec = codec
-        self._redaction = redaction
         self._picture = picture
         self._execution = execution
         self._against: str | None = None  # where the job stood that the save met
@@ -102,7 +99,7 @@ class Refusal:
         ours, base = self._picture.content.value, self._picture.base()
         value = ours if base is None else on_base(self._codec, base, stored, ours)
         pointers = [conflict.pointer for conflict in error.conflicts]
-        executed, attachments = ((), {}) if self._execution is None else self._execution.written(self._redaction)
+        executed, attachments = Written() if self._execution is None else self._execution.written
         facts = (*trailers(REFUSED, pointers, self._against), *executed)
         told = message_for(self._picture.document, Event.RESCUED, _told(pointers), value, trailers=facts)
         return Draft(told, value=Content(value=value), attachments=attachments)

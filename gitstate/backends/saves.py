@@ -7,7 +7,7 @@ from typing import Any
 
 from gitstate.backends.checked import Checked
 from gitstate.backends.endings import ended, ending_trailers
-from gitstate.backends.executions import ExecutionRecord
+from gitstate.backends.executions import Recording, Written
 from gitstate.backends.lineage import Picture
 from gitstate.backends.redaction import Redaction
 from gitstate.backends.rewound import rewound_since
@@ -35,18 +35,18 @@ class _Save:
 
     picture: Picture
     checked: Checked
-    redaction: Redaction
-    execution: ExecutionRecord | None = None
+    execution: Recording | None = None
     merged: bool = False
 
     def draft(self, event: Event, before: dict[str, Value] | None, value: Content, note: str = "") -> Draft:
         """Draft the commit that makes ``value`` out of ``before``."""
         text, changed = told(before, value.value)
-        executed = self.execution
-        trailers, attachments = ((), {}) if executed is None else executed.written(self.redaction)
+        recording = self.execution
+        trailers, attachments = Written() if recording is None else recording.written
         trailers += ending_trailers(ended(before, value.value, changed))
-        if executed is not None and str(executed.sheet_num) not in changed:
-            text = executed.told if text == "saved" else f"{text}, {executed.told}"
+        if recording is not None and str(recording.record.sheet_num) not in changed:
+            executed = recording.record.told
+            text = executed if text == "saved" else f"{text}, {executed}"
         if event is Event.MERGED:
             text += ", merged"
         message = message_for(self.picture.document, event, text, value.value, body=note, trailers=trailers)
@@ -72,7 +72,7 @@ def edit_for(
     checked: Checked,
     redaction: Redaction,
     picture: Picture,
-    execution: ExecutionRecord | None = None,
+    execution: Recording | None = None,
     was_purged: Callable[[str], bool] = lambda _: False,
 ) -> Edit:
     """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
@@ -80,7 +80,7 @@ def edit_for(
     The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged, and
     StaleError when the job was purged since; ``was_purged`` tells that of a revision.
     """
-    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, redaction, execution)
+    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
 
     def on_top(base: Picture, current: Snapshot) -> Draft:
         """Draft what is saved on top of the base: nothing that the model does not know goes with that."""

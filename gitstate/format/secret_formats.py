@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 __all__ = [
     "BEGINNINGS",
-    "CUT_WORD",
     "FORMATS",
     "OTHERS",
     "Format",
@@ -170,8 +169,7 @@ _HEX_ONLY = re.compile(rb"[0-9a-fA-F]+")
 _MIXED = re.compile(rb"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]", re.DOTALL)
 _OF_TOKENS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-"
 _SHORTEST_CUT = 10
-CUT_WORD = "[A-Za-z0-9_./+-]{10}"
-"""Without one of these at its end, a text does not end in a token that was cut off."""
+_TAIL = 300  # characters at the end of a text in which one that was cut off may begin
 
 _BEYOND = 120  # characters behind a word that may still be of a token in it
 _VAGUE = ("dapi", "key-", "sess-", "csk-")  # heads that begin other words too
@@ -207,9 +205,9 @@ def token_behind(data: bytes, start: int, end: int) -> tuple[int, int, str] | No
     return None if found is None or whole is None else (found.start() + 1, *whole)
 
 
-def cut_token(data: bytes, start: int, end: int) -> tuple[int, str] | None:
+def cut_token(data: bytes, end: int) -> tuple[int, str] | None:
     """Return the start and the kind of a token that ends, too early, with a text; None if none does."""
-    tail = data[start:end]
+    tail = data[max(0, end - _TAIL) : end]
     word = len(tail) - len(tail.rstrip(_OF_TOKENS))
     found = _cut_off().search(data, end - word, end) if word >= _SHORTEST_CUT else None
     if found is None:

@@ -13,14 +13,9 @@ from functools import cache
 from gitstate.format.secret_formats import is_random, looks_drawn
 from gitstate.format.secret_spans import Span, searcher
 
-__all__ = ["SIGNS", "WORDS", "beside_ids", "may_stand_somewhere", "places"]
+__all__ = ["beside_ids", "may_stand_somewhere", "places"]
 
-WORDS = "(?i:secret|passw|authorization)|PRIVATE KEY|Private-Lines"
-"""Without one of these in a text, or one of :data:`SIGNS`, there is nothing here to find in it."""
-
-SIGNS = "@|Key=|sig="
-"""What addresses, and keys and signatures of Azure's, cannot be without."""
-
+_WORDS = "(?i:secret|passw|authorization)|PRIVATE KEY|Private-Lines"
 _LONGEST_WORD = 13
 _AT_ONCE = 1 << 16  # bytes in which they are looked for at a time
 
@@ -95,7 +90,7 @@ def places(data: bytes) -> Iterator[Span]:
 
 def may_stand_somewhere(data: bytes) -> bool:
     """Whether :func:`places` may yield anything; this is asked of every text."""
-    return b"@" in data or _has_azure_key(data) or _has_azure_signature(data) or _has_word(data)
+    return _may_have_address(data) or _has_azure_key(data) or _has_azure_signature(data) or _has_word(data)
 
 
 def _has_azure_key(data: bytes) -> bool:
@@ -110,14 +105,14 @@ def _has_word(data: bytes) -> bool:
     """Whether one of the words is in a text: 20 KB take 1 us, and searches for each took 40."""
     is_in = _is_word_in()
     if len(data) <= _AT_ONCE:
-        return is_in(data.decode("latin-1"))
+        return is_in(data.decode("ascii" if data.isascii() else "latin-1"))
     starts = range(0, len(data), _AT_ONCE - _LONGEST_WORD)
     return any(is_in(data[start : start + _AT_ONCE].decode("latin-1")) for start in starts)
 
 
 @cache
 def _is_word_in() -> Callable[[str], bool]:
-    return searcher(WORDS)
+    return searcher(_WORDS)
 
 
 def _beside_words(data: bytes) -> Iterator[Span]:

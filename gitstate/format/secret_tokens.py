@@ -13,14 +13,12 @@ from collections.abc import Container, Iterator
 from gitstate.format.secret_formats import BEGINNINGS, has_head_inside, looks_drawn, token_at, token_behind
 from gitstate.format.secret_spans import Span
 
-__all__ = ["LONG_WORD", "tokens"]
-
-LONG_WORD = "[A-Za-z0-9_-]{18}"
-"""Without one of these in a text there is nothing here to find in it."""
+__all__ = ["tokens"]
 
 _WORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_NONE = b"\0"
 _CLASSES = bytes(ord("w") if byte in _WORD else 0 for byte in range(256))
-_LONG = b"w" * 18
+_WHOLE = b"w" * 18 + _NONE  # a long word's end: that of a run of one letter is found three times as fast as its start
 _LOWER = b"abcdefghijklmnopqrstuvwxyz_-"  # in what is made of these alone no token begins
 _NO_WORD = re.compile(rb"[^A-Za-z0-9_-]")
 _AT_ONCE = 1 << 13  # bytes whose classes are in memory at a time, in that of the processor
@@ -90,18 +88,18 @@ def _long_words(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield where each long word begins and ends."""
     done = 0
     for offset in range(0, len(data), _AT_ONCE):
-        begin = max(done, offset - len(_LONG) + 1)  # what of a long word lies before is not long, or was seen
-        classes = data[begin : offset + _AT_ONCE].translate(_CLASSES)
-        start = classes.find(_LONG)
-        while start >= 0:
-            end = classes.find(0, start)
-            if end < 0:
-                beyond = _NO_WORD.search(data, begin + len(classes))
+        begin = max(done, offset - len(_WHOLE) + 2)  # what of a long word lies before is not long, or was seen
+        classes = data[begin : offset + _AT_ONCE].translate(_CLASSES) + _NONE
+        start = 0
+        while (found := classes.find(_WHOLE, start)) >= 0:
+            end = found + len(_WHOLE) - 1
+            start = classes.rfind(_NONE, start, found) + 1 or start
+            done = begin + end
+            if end == len(classes) - 1:  # it may go on
+                beyond = _NO_WORD.search(data, done)
                 done = len(data) if beyond is None else beyond.start()
-                yield begin + start, done
-                break
-            yield begin + start, begin + end
-            start = classes.find(_LONG, end)
+            yield begin + start, done
+            start = end
 
 
 def _may_hold_one(data: bytes, start: int, end: int) -> bool:

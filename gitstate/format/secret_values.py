@@ -4,21 +4,26 @@ So what is told by its name, as a password is, is found as it would be in the fi
 is an item of a list is found whole.
 """
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from functools import cached_property
-from itertools import accumulate, zip_longest
+from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
+from gitstate.format.secret_formats import cut_token
+from gitstate.format.secret_places import may_stand_somewhere
 from gitstate.format.secret_spans import Span, decoded, encoded, replaced
+from gitstate.format.secret_tokens import tokens
 from gitstate.values.canonical import Value
 
-__all__ = ["CUT_AT_LEAST", "Changes", "Line", "Page", "rewritten"]
+__all__ = ["CUT_AT_LEAST", "Changes", "Line", "Page", "may_hold_credential", "rewritten"]
 
 _SHORTEST_KEY = 9  # characters of a key that is looked at for itself: no credential is shorter
 _BEHIND_KEY = ": "  # before the text that it names
 _BEHIND_LINE = "\n"
+_TAIL = 300  # characters at the end of a text in which a token that was cut off may begin
+_ANYWHERE = range(sys.maxsize)
 
 CUT_AT_LEAST = 40
 """Characters of a text that may have been cut off."""
@@ -36,110 +41,87 @@ class Line(NamedTuple):
 
 
 class Page:
-    """The texts of a value as lines of one: ``text``. Some of them ``may_be_cut``.
+    """The texts of a value as lines of one; the fields of ``keep`` at its top are left out."""
 
-    Args:
-        value: The value.
-        keep: The fields at its top that are left out.
-        names: Whether the names of the others are looked at for themselves, and not only for what their texts are.
-    """
-
-    def __init__(self, value: Value, keep: Container[str], *, names: bool) -> None:
-        self._value, self._keep, self._names = value, keep, names
-        self._parts: list[str] = []
-        self._long: list[tuple[int, int]] = []  # the number of a part, and how many of its characters may have been cut
-        _gather(value, self._parts, self._long, keep, names=names)
-        self.text = "".join(self._parts)
-        self.may_be_cut = bool(self._long)
-
-    @cached_property
-    def data(self) -> bytes:
-        """The text as bytes."""
-        return encoded(self.text)
-
-    @cached_property
-    def ends(self) -> list[int]:
-        """Where in these the texts end that may have been cut."""
-        if not self._long:
-            return []
-        starts = [0, *accumulate(len(encoded(part)) for part in self._parts)]
-        return [starts[number] + len(encoded(self._parts[number][:length])) for number, length in self._long]
-
-    @cached_property
-    def lines(self) -> list[Line]:
-        """The texts, each with its place."""
-        return list(_lines(self._value, self._keep, names=self._names))
-
-    @cached_property
-    def _bounds(self) -> tuple[list[int], list[int]]:
-        """Where the lines begin, and where they end."""
-        starts, ends = [0], list[int]()
+    def __init__(self, value: Value, keep: Container[str]) -> None:
+        self.lines = list(_lines(value, keep))
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        parts: list[bytes] = []
+        at = 0
         for line, after in zip_longest(self.lines, self.lines[1:]):
-            ends.append(starts[-1] + len(encoded(line.text)))
+            text = encoded(line.text)
             is_before_its_text = after is not None and after.place == line.place
-            starts.append(ends[-1] + len(_BEHIND_KEY if is_before_its_text else _BEHIND_LINE))
-        return starts[:-1], ends
+            behind = encoded(_BEHIND_KEY if is_before_its_text else _BEHIND_LINE)
+            self._starts.append(at)
+            self._ends.append(at + len(text))
+            parts += (text, behind)
+            at += len(text) + len(behind)
+        self.data = b"".join(parts)
+
+    @property
+    def ends(self) -> list[int]:
+        """Where in the data the texts end that may have been cut."""
+        return [end for line, end in zip(self.lines, self._ends, strict=True) if len(line.text) >= CUT_AT_LEAST]
 
     def touched(self, start: int, end: int) -> list[int]:
         """Return the numbers of the lines in which something lies."""
-        starts, ends = self._bounds
-        return list(range(bisect_right(ends, start), bisect_left(starts, end)))
+        return list(range(bisect_right(self._ends, start), bisect_left(self._starts, end)))
 
     def redacted(self, spans: Iterable[Span]) -> Iterator[tuple[Line, str]]:
         """Yield each line in which something is replaced, and its new text."""
         by_line: dict[int, list[Span]] = {}
         for start, end, kind in spans:
             for number in self.touched(start, end):
-                first, last = (bounds[number] for bounds in self._bounds)
+                first, last = self._starts[number], self._ends[number]
                 by_line.setdefault(number, []).append((max(start, first) - first, min(end, last) - first, kind))
         for number, inner in by_line.items():
-            first, last = (bounds[number] for bounds in self._bounds)
-            yield self.lines[number], decoded(replaced(self.data[first:last], inner))
+            text = self.data[self._starts[number] : self._ends[number]]
+            yield self.lines[number], decoded(replaced(text, inner))
 
 
-def _gather(
-    item: Value, parts: list[str], long: list[tuple[int, int]], keep: Container[str] = (), *, names: bool = True
-) -> None:
-    """Add the texts that :func:`_lines` yields, each with what stands behind it; a text is one part with its key."""
+def may_hold_credential(value: Value, *, names: bool = True) -> bool:
+    """Whether a value may hold a credential, in its texts or in the ``names`` of what is at its top.
+
+    Most hold none, and to see that takes half of what a page takes.
+    """
+    lines: list[str] = []
+    long: list[str] = []
+    _add(value, lines, long, names=names)
+    data = encoded("".join(lines))
+    if tokens(data, _ANYWHERE) or may_stand_somewhere(data):
+        return True
+    ends = [encoded(text[-_TAIL:]) for text in long]
+    return any(cut_token(end, len(end)) for end in ends)
+
+
+def _add(item: Value, lines: list[str], long: list[str], *, names: bool = True) -> None:
+    """Add the texts of a value, in any order, each as a line behind its key; ``long`` ones may have been cut."""
     nested: list[Value] = []
     if isinstance(item, dict):
-        for key in sorted(item):
-            entry = item[key]
-            if key in keep:
-                continue
+        for key, entry in item.items():
             if isinstance(entry, str):
-                line = f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}"
-                if len(key) >= CUT_AT_LEAST:
-                    long.append((len(parts), len(key)))
+                lines.append(f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}")
                 if len(entry) >= CUT_AT_LEAST:
-                    long.append((len(parts), len(line) - len(_BEHIND_LINE)))
-                parts.append(line)
+                    long.append(entry)
+                if len(key) >= CUT_AT_LEAST:
+                    long.append(key)
                 continue
             if names and len(key) >= _SHORTEST_KEY:
-                _add(key, parts, long)
+                _add(key, lines, long)
             if entry and isinstance(entry, (dict, list)):
                 nested.append(entry)
     elif isinstance(item, list):
-        for entry in item:
-            if isinstance(entry, str):
-                _add(entry, parts, long)
-            elif entry and isinstance(entry, (dict, list)):
-                nested.append(entry)
+        nested = [entry for entry in item if isinstance(entry, (str, dict, list))]
     elif isinstance(item, str):
-        _add(item, parts, long)
+        lines.append(item + _BEHIND_LINE)
+        if len(item) >= CUT_AT_LEAST:
+            long.append(item)
     for entry in nested:
-        _gather(entry, parts, long)
+        _add(entry, lines, long)
 
 
-def _add(text: str, parts: list[str], long: list[tuple[int, int]]) -> None:
-    if len(text) >= CUT_AT_LEAST:
-        long.append((len(parts), len(text)))
-    parts.append(text + _BEHIND_LINE)
-
-
-def _lines(
-    item: Value, keep: Container[str] = (), place: tuple[str, ...] = (), *, names: bool = True
-) -> Iterator[Line]:
+def _lines(item: Value, keep: Container[str] = (), place: tuple[str, ...] = ()) -> Iterator[Line]:
     """Yield the texts of a value; fields of ``keep`` at its top are left out. A key comes before what stands there.
 
     The order does not depend on that of the keys. Of an object, its own texts come before those of what it holds.
@@ -155,7 +137,7 @@ def _lines(
                 yield Line(spot, True, key)
                 yield Line(spot, False, entry)
                 continue
-            if names and len(key) >= _SHORTEST_KEY:
+            if len(key) >= _SHORTEST_KEY:
                 yield Line((*place, key), True, key)
             if entry and isinstance(entry, (dict, list)):
                 nested.append((key, entry))

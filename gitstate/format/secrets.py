@@ -5,14 +5,13 @@ what was redacted once stays as it is. docs/concepts/secrets.md says what is fou
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, NamedTuple
 
 from gitstate.errors import InvalidInputError
-from gitstate.format.secret_formats import CUT_WORD, FORMATS, OTHERS, cut_token
-from gitstate.format.secret_places import SIGNS, WORDS, beside_ids, may_stand_somewhere, places
+from gitstate.format.secret_formats import FORMATS, OTHERS, cut_token
+from gitstate.format.secret_places import beside_ids, may_stand_somewhere, places
 from gitstate.format.secret_spans import (
     OPENING,
     Span,
@@ -23,10 +22,9 @@ from gitstate.format.secret_spans import (
     joined,
     mark,
     replaced,
-    searcher,
 )
-from gitstate.format.secret_tokens import LONG_WORD, tokens
-from gitstate.format.secret_values import CUT_AT_LEAST, Page, rewritten
+from gitstate.format.secret_tokens import tokens
+from gitstate.format.secret_values import CUT_AT_LEAST, Page, may_hold_credential, rewritten
 from gitstate.values.canonical import Value
 
 __all__ = ["KINDS", "Found", "FoundIn", "Redactor", "excerpt", "find_in", "mark"]
@@ -36,8 +34,6 @@ KINDS = {entry.kind: entry.says.partition(":")[0] for entry in FORMATS} | OTHERS
 
 _KIND = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ROUNDS = 10  # what stands beside a credential may be one itself, once that is a mark
-_TAIL = 300
-_SHORT = 1000  # characters of a text that is asked first whether there may be anything in it
 _SHOWN = 4  # characters of a credential that may be shown
 _PREFIXED = {entry.kind for entry in FORMATS} | {"jwt", "private-key"}  # they begin with what everybody knows
 
@@ -129,8 +125,6 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text with a mark in the place of each credential."""
-        if self._is_clean(text, may_be_cut=True):
-            return text
         data = encoded(text)
         redacted = self.data(data)
         return text if redacted is data else decoded(redacted)
@@ -143,10 +137,10 @@ class Redactor:
             keep: The fields at its top that are left alone.
             fixed: The fields at its top whose keys are left alone, as those of the top are.
         """
+        if not self.patterns and not may_hold_credential(value, names=False):
+            return value
         for _ in range(_ROUNDS):
-            page = Page(value, keep, names=False)
-            if self._is_clean(page.text, may_be_cut=page.may_be_cut):
-                break
+            page = Page(value, keep)
             spans = self._spans(page.data, page.ends)
             changes = {}
             for (place, is_key, _), redacted in page.redacted(spans):
@@ -159,16 +153,14 @@ class Redactor:
 
     def find_in_value(self, value: Value, *, keep: Container[str] = ()) -> list[FoundIn]:
         """Return the credentials in the texts and keys of a value."""
-        page = Page(value, keep, names=True)
+        if not self.patterns and not may_hold_credential(value):
+            return []
+        page = Page(value, keep)
         return [
             FoundIn(kind, page.lines[number].place, decoded(page.data[start:end]))
             for start, end, kind in self._spans(page.data, page.ends)
             for number in page.touched(start, end)[:1]
         ]
-
-    def _is_clean(self, text: str, *, may_be_cut: bool) -> bool:
-        """Whether a short text holds no credential, as far as can be told at once."""
-        return len(text) < _SHORT and not self.patterns and text.isascii() and not _may_hold_one(may_be_cut)(text)
 
     def _spans(self, data: bytes, ends: Sequence[int]) -> list[Span]:
         """Return where credentials begin and end, in their order and apart from each other and from marks."""
@@ -231,17 +223,10 @@ def _end(data: bytes) -> tuple[int, ...]:
     return (len(data),) if len(data) >= CUT_AT_LEAST else ()
 
 
-@cache
-def _may_hold_one(may_be_cut: bool) -> Callable[[str], bool]:
-    """Return what says whether a text of ASCII may hold a credential: without one of these it does not."""
-    found = f"{LONG_WORD}|{WORDS}|{SIGNS}"
-    return searcher(f"{found}|{CUT_WORD}(?:$|\n|: )" if may_be_cut else found)
-
-
 def _cut(data: bytes, ends: Sequence[int], found: list[Span]) -> Iterator[Span]:
     """Yield the tokens that were cut off at the end of a text, and that nothing was ``found`` of."""
     for end in ends:
-        cut = cut_token(data, max(0, end - _TAIL), end)
+        cut = cut_token(data, end)
         if cut is not None and not any(start < end and cut[0] < last for start, last, _ in found):
             yield cut[0], end, cut[1]
 

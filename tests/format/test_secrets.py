@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.errors import InvalidInputError
+from gitstate.format import secret_tokens
 from gitstate.format.secret_formats import FORMATS
 from gitstate.format.secret_spans import encoded
 from gitstate.format.secret_values import CUT_AT_LEAST, Page
@@ -95,19 +96,14 @@ def test_odd_pieces_of_formats_do_no_harm(text: str) -> None:
     assert REDACTOR.text(redacted) == redacted
 
 
-@given(
-    st.sampled_from(sorted(KINDS)),
-    ANY,
-    st.integers(0, 60),
-    st.text(alphabet="aB1-_./ :\n", max_size=50),
-    st.sampled_from(["", "\n", " ", "x"]),
-)
-def test_a_quick_look_misses_nothing(kind: str, seed: int, length: int, before: str, after: str) -> None:
-    """Short texts are asked first whether there may be anything in them, also one that was cut off."""
-    text = before + credential(kind, seed)[0][:length] + after
-    whole = Redactor(patterns=[("none", "(?!)")])  # with a pattern of one's own there is no quick look
-    assert REDACTOR.text(text) == whole.text(text)
-    assert REDACTOR.value({"tail": text, "a": {text: 1}}) == whole.value({"tail": text, "a": {text: 1}})
+@given(st.lists(st.tuples(st.sampled_from([b"a", b"-", b" ", b"~"]), st.integers(1, 40)), max_size=30))
+def test_long_words_are_found_across_the_pieces_in_which_a_text_is_read(runs: list[tuple[bytes, int]]) -> None:
+    data = b"".join(letter * times for letter, times in runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secret_tokens, "_AT_ONCE", 32)
+        assert list(secret_tokens._long_words(data)) == [
+            found.span() for found in re.finditer(rb"[A-Za-z0-9_-]{18,}", data)
+        ]
 
 
 def test_an_address_of_which_the_user_is_one() -> None:
@@ -441,10 +437,9 @@ def test_a_basic_header_without_a_password_stays_as_it_is(value: str) -> None:
     assert REDACTOR.find(f"Authorization: Basic {value}") == []
 
 
-@given(VALUES, st.booleans())
-def test_a_page_is_made_of_its_lines(value: Value, names: bool) -> None:
-    """What is searched, and what tells where something lies, are gathered in two ways."""
-    page = Page(value, (), names=names)
+@given(VALUES)
+def test_a_page_is_made_of_its_lines(value: Value) -> None:
+    page = Page(value, ())
     place = 0
     ends: list[int] = []
     for number, (line, after) in enumerate(pairwise([*page.lines, None])):
@@ -459,7 +454,24 @@ def test_a_page_is_made_of_its_lines(value: Value, names: bool) -> None:
         place += 2 if is_named else 1
     assert place == len(page.data)
     assert sorted(page.ends) == ends
-    assert page.may_be_cut == bool(ends)
+
+
+@given(
+    st.sampled_from(sorted(KINDS)),
+    ANY,
+    st.integers(5, 400),
+    st.lists(st.sampled_from([*"aB1-_./:\n\t\"'\\é =", "token", "Bearer ", "\ud800", "x" * 40]), max_size=6),
+    st.sampled_from(["", "\n", " ", '"', "\\", "é", "x"]),
+    st.sampled_from(["tail", "api token", '"key"', "é", "x" * 40]),
+)
+def test_a_quick_look_at_a_value_misses_nothing(
+    kind: str, seed: int, length: int, before: list[str], after: str, key: str
+) -> None:
+    text = "".join(before) + credential(kind, seed)[0][:length] + after
+    whole = Redactor(patterns=[("none", "(?!)")])  # with a pattern of one's own there is no quick look
+    for value in ({key: text}, {"a": [text, {text: 1}]}, [key, {"a": text}], text, {text: {text: [text]}}):
+        assert REDACTOR.value(value) == whole.value(value)
+        assert REDACTOR.find_in_value(value) == whole.find_in_value(value)
 
 
 def test_a_pattern_hides_the_group_that_it_names_secret_if_that_took_part() -> None:
