@@ -75,7 +75,7 @@ $(VENV)/.mutation: $(BIN)/python pyproject.toml
 
 mutation: $(VENV)/.mutation   ## change the code a little, thousands of times: does a test notice? hours
 	$(BIN)/python -m mutmut run --max-children 1 '$(strip $(MUTANTS))'
-	$(BIN)/python -m mutmut results
+	@$(BIN)/python -m mutmut results | grep -v ': not checked' || echo "    none survived"
 
 .PHONY: pictures site
 pictures: $(VENV)/.dev   ## draw docs/pictures anew, from a real run

@@ -134,6 +134,15 @@ class Engine(ABC):
         tells.
         """
 
+    def bodies(self, groups: Sequence[Sequence[ObjectId]], kind: Kind) -> Iterator[dict[ObjectId, bytes]]:
+        """Yield the bodies of the objects of each group, all of one kind, by their ids, which they are checked against.
+
+        What is missing or damaged is left out: what is wrong with it, :meth:`read` tells. Each may hold more than the
+        objects of its group.
+        """
+        del kind
+        return ({} for _ in groups)
+
     @abstractmethod
     def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
         """Yield the commits on the line of first parents from ``start`` on, newest first, read in bulk.

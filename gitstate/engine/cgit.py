@@ -423,7 +423,7 @@ def _run(objects: Path, arguments: list[str], told: str = "") -> "Iterator[subpr
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                bufsize=_CHUNK,
+                bufsize=_WIDE,  # all that waits there is taken at once: for each piece, both would wait for each other
             ) as process,
         ):
             try:

@@ -19,4 +19,7 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():  # what was made counts as old, else the next object that comes to be has all of
+            gc.freeze()  # it looked through
+            gc.unfreeze()
         gc.enable()

@@ -105,6 +105,10 @@ class GitEngine(Engine):
         """See :meth:`Engine.bulk`."""
         return self._reader.bulk(ids)
 
+    def bodies(self, groups: Sequence[Sequence[ObjectId]], kind: Kind) -> Iterator[dict[ObjectId, bytes]]:
+        """See :meth:`Engine.bodies`."""
+        return self._reader.bodies(groups, kind)
+
     def line(self, start: ObjectId, until: ObjectId | None) -> Iterator[Step]:
         """See :meth:`Engine.line`; C git reads them, if there is one."""
         for commit_id, body, changed in cgit.line(self._repository.objects, start, until):

@@ -43,6 +43,10 @@ _HINT = "git itself would not have made it; `git fsck` tells more"
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0.{20}", re.DOTALL)  # of a tree: twice as quick without its id
 
+_PLAIN_FILE = re.compile(rb"100644 ([^\0]*)\0(.{20})", re.DOTALL)
+_BESIDE = 22  # bytes of an entry beside its mode and its name
+_BESIDE_PLAIN = 28  # and beside its name alone, if it is a plain file's
+
 FILE = 0o100644
 EXECUTABLE = 0o100755
 LINK = 0o120000
@@ -113,11 +117,22 @@ class Tree(Mapping[str, TreeEntry]):
     as lone surrogates (PEP 383).
     """
 
-    __slots__ = ("_starts", "body")
+    __slots__ = ("_known", "body")
 
-    def __init__(self, body: bytes, starts: Mapping[str, int]) -> None:
+    def __init__(self, body: bytes, starts: Mapping[str, int] | None = None) -> None:
         self.body = body
-        self._starts = starts  # of the entries in the body; trees spliced out of one another share it
+        self._known = starts
+
+    @property
+    def _starts(self) -> Mapping[str, int]:
+        """Where each entry begins in the body; trees spliced out of one another share it."""
+        if self._known is None:
+            start, starts = 0, dict[str, int]()
+            for mode, name in _ENTRY.findall(self.body):
+                starts[name.decode("utf-8", "surrogateescape")] = start
+                start += len(mode) + len(name) + _BESIDE
+            self._known = starts
+        return self._known
 
     @classmethod
     def of(cls, entries: Mapping[str, TreeEntry]) -> "Tree":
@@ -156,6 +171,14 @@ class Tree(Mapping[str, TreeEntry]):
         if len(found) != len(self._starts):  # a name stands there twice
             return {name: self[name] for name in self._starts}.items()
         return dict(zip(self._starts, found, strict=True)).items()
+
+    def files(self) -> dict[str, ObjectId] | None:
+        """Return the ids of all entries by name if they are plain files, as most are; else None."""
+        found = _PLAIN_FILE.findall(self.body)
+        if sum([len(name) for name, _ in found]) + _BESIDE_PLAIN * len(found) != len(self.body):
+            return None
+        files: dict[str, ObjectId] = {name.decode("utf-8", "surrogateescape"): each.hex() for name, each in found}
+        return files if len(files) == len(found) else None
 
     def __contains__(self, name: object) -> bool:
         return name in self._starts
@@ -198,14 +221,11 @@ def parse_tree(body: bytes, tree_id: ObjectId = "") -> Tree:
     Raises:
         CorruptionError: The bytes are no tree.
     """
-    starts: dict[str, int] = {}
-    start = 0
-    for mode, name in _ENTRY.findall(body):
-        starts[name.decode("utf-8", "surrogateescape")] = start
-        start += len(mode) + len(name) + 22
-    if start != len(body):  # something lies between two entries, or behind the last one
+    found = _ENTRY.findall(body)
+    if sum([len(mode) + len(name) for mode, name in found]) + _BESIDE * len(found) != len(body):
+        # something lies between two entries, or behind the last one
         raise CorruptionError(f"tree {tree_id}: its bytes are no tree", hint=_HINT)
-    return Tree(body, starts)
+    return Tree(body)
 
 
 def raw_entries(body: bytes) -> list[RawEntry]:

@@ -60,13 +60,14 @@ class PackFolder:
         """Return an object; None: it is in no pack, or cannot be read so."""
         name = bytes.fromhex(object_id)
         for _ in range(_LOOKS):
-            for pack in (known := self._packs):
+            asked = self._packs
+            for pack in asked:
                 place = pack.place_of(name)
                 found = None if place is None else pack.read(place)
                 if place is not None and found is not None:
                     self._note(pack, [place], len(found[1]))
                     return found
-            if not self._has_others(known):
+            if not self.look(asked):
                 break
         return None
 
@@ -75,7 +76,8 @@ class PackFolder:
         wanted = {bytes.fromhex(each): each for each in ids}
         found: dict[ObjectId, Raw] = {}
         for _ in range(_LOOKS):
-            for pack in (known := self._packs):
+            asked = self._packs
+            for pack in asked:
                 places, size = pack.places_of(wanted.keys()), 0
                 for place, name in places:
                     item = pack.read(place)
@@ -86,7 +88,7 @@ class PackFolder:
                     self._note(pack, [place for place, _ in places], size)
                 if not wanted:
                     return found
-            if not self._has_others(known):
+            if not self.look(asked):
                 break
         return found
 
@@ -98,8 +100,10 @@ class PackFolder:
             self.close()
         self._is_in_use = False
 
-    def look(self) -> bool:
-        """Look which packs there are now, and let go of those that are gone; whether there are new ones."""
+    def look(self, seen: "tuple[MappedPack, ...] | None" = None) -> bool:
+        """Look which packs there are now, and let go of those that are gone; whether there are some besides those that
+        the caller has ``seen``, which another thread may have found meanwhile. By default these are all that are known.
+        """
         with self._lock:
             names: set[str] = set()
             with suppress(OSError), os.scandir(self._folder) as entries:
@@ -109,7 +113,7 @@ class PackFolder:
             new = [MappedPack(self._folder, name) for name in there.difference([pack.name for pack in known])]
             self.has_news = self.has_news or bool(new) or len(known) < len(self._packs)
             self._packs = tuple(sorted(known + new, key=lambda pack: -pack.age) if new else known)
-            return bool(new)
+            return bool(new) if seen is None else not set(seen).issuperset(self._packs)
 
     def close(self) -> None:
         """Let go of all packs."""
@@ -119,10 +123,6 @@ class PackFolder:
     def forked(self) -> None:
         """In a forked child: a thread that is not there may hold the lock. What is mapped is for reading alone."""
         self._lock = threading.Lock()
-
-    def _has_others(self, known: "tuple[MappedPack, ...]") -> bool:
-        """Look again, and return whether there are packs besides those, that another thread may have found just now."""
-        return self.look() or not set(known).issuperset(self._packs)
 
     def _note(self, pack: "MappedPack", places: list[int], size: int) -> None:
         """Note which pack was read, so that it is asked first, and where; take much out of memory again."""
@@ -186,8 +186,9 @@ class MappedPack:
     def read(self, place: int) -> Raw | None:
         """Return the object that begins at a place; None: it cannot be read here."""
         try:
-            data = _mapped(self._path + ".pack") if self._data is None else self._data
-            self._data = data
+            data = self._data
+            if data is None:
+                data = self._data = _mapped(self._path + ".pack")
             return self._read(data, place)
         except Exception:  # noqa: BLE001 - of what is wrong others know more
             self._data = None  # somebody may mend it
@@ -201,25 +202,22 @@ class MappedPack:
                 part.madvise(MADV_DONTNEED)
 
     def _read(self, data: mmap | bytes, place: int) -> Raw | None:
-        deltas: list[bytes] = []
-        ends: list[int] = []
+        deltas: list[tuple[int, bytes]] = []
         while (known := self._bases.get(place)) is None:
             kind, size, start = packs.object_header(data, place)
             if kind in _KINDS:
                 known = kind, _inflated(data, start, size)
+                if deltas:
+                    self._hold(place, known)
                 break
             if len(deltas) == _CHAIN:
                 return None
             base, start = self._base(data, kind, place, start)
-            deltas.append(_inflated(data, start, size))
-            ends.append(place)
+            deltas.append((place, _inflated(data, start, size)))
             place = base
-        if deltas:
+        for place, delta in reversed(deltas):
+            known = known[0], _patched(known[1], delta)
             self._hold(place, known)
-        while deltas:
-            body = _patched(known[1], deltas.pop())
-            known = known[0], body
-            self._hold(ends.pop(), known)
         return known
 
     def _base(self, data: mmap | bytes, kind: int, place: int, start: int) -> tuple[int, int]:
@@ -283,14 +281,15 @@ def _inflated(data: mmap | bytes, start: int, size: int) -> bytes:
 def _patched(base: bytes, delta: bytes) -> bytes:
     """Return what a delta makes of its base."""
     at = 0
-    for _ in range(2):  # the sizes of the base and of what is made of it; the latter shall not be large
-        size = shift = 0
-        more = True
-        while more:
-            size |= (delta[at] & 127) << shift
-            more = delta[at] > 127
-            shift += 7
-            at += 1
+    while delta[at] > 127:  # the size of the base
+        at += 1
+    size = shift = 0
+    more = True
+    while more:  # the size of what is made of it
+        at += 1
+        size |= (delta[at] & 127) << shift
+        more = delta[at] > 127
+        shift += 7
     if size >= _LARGE:
         raise ValueError
     return b"".join(apply_delta(base, delta))

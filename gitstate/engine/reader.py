@@ -24,7 +24,6 @@ __all__ = ["ObjectReader"]
 
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
-_NOTHING = (0, b"")
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
@@ -73,14 +72,31 @@ class ObjectReader:
     def read_all(self, ids: Sequence[ObjectId], kind: Kind) -> list[bytes]:
         """Return the bodies of several objects, which are read together. Raises as :meth:`read` does."""
         self._check_open()
-        raw = self._packs.read_all(ids)
-        bodies: list[bytes] = []
+        bodies = self._from_packs(ids, kind)
         for object_id in ids:
-            number, body = raw.get(object_id, _NOTHING)
-            if _KINDS.get(number) != kind or _id(kind, body) != object_id:
-                body = self.read(object_id, kind)  # which knows where else it may be, or what is wrong
-            bodies.append(body)
-        return bodies
+            if object_id not in bodies:
+                bodies[object_id] = self.read(object_id, kind)  # which knows where else it may be, or what is wrong
+        return [bodies[object_id] for object_id in ids]
+
+    def bodies(self, groups: Sequence[Sequence[ObjectId]], kind: Kind) -> Iterator[dict[ObjectId, bytes]]:
+        """See :meth:`gitstate.engine.base.Engine.bodies`; C git reads them, if they are many and there is one."""
+        self._check_open()
+        ids = [object_id for group in groups for object_id in group]
+        if len(ids) < _FEW:
+            bodies = self._from_packs(ids, kind)
+            yield from (bodies for _ in groups)
+            return
+        read = cgit.contents(self._path, ids)  # it goes on while the caller looks at a group
+        for group in groups:
+            found = [(each, item[0], item[2]) for each, item in zip(group, read, strict=False) if item is not None]
+            bodies = _right(found, kind)
+            rest = [object_id for object_id in group if object_id not in bodies]
+            yield bodies | self._from_packs(rest, kind) if rest else bodies
+
+    def _from_packs(self, ids: Iterable[ObjectId], kind: Kind) -> dict[ObjectId, bytes]:
+        """Return the bodies of those of some objects that are of a kind, can be read, and are what their ids say."""
+        raw = self._packs.read_all(ids)
+        return _right([(object_id, _KINDS[number], body) for object_id, (number, body) in raw.items()], kind)
 
     def any(self, object_id: ObjectId) -> tuple[str, bytes]:
         """Return the kind of an object, which may be a tag, and its body. Raises as :meth:`read` does."""
@@ -138,13 +154,14 @@ class ObjectReader:
                 self._known.put(object_id, item)
             yield item
 
-    def _in_packs(self, ids: Iterable[ObjectId]) -> Iterator[tuple[str, bytes]]:
+    def _in_packs(self, ids: Sequence[ObjectId]) -> Iterator[tuple[str, bytes]]:
         """Yield the kinds and bodies of objects, unchecked; it ends at one that cannot be read from a pack."""
+        found = self._packs.read_all(ids)
         for object_id in ids:
-            found = self._packs.read(object_id)
-            if found is None:
+            item = found.get(object_id)
+            if item is None:
                 return
-            yield _KINDS[found[0]], found[1]
+            yield _KINDS[item[0]], item[1]
 
     def learn(self, objects: Iterable[GitObject]) -> None:
         """Keep trees and commits that were just written, which are read next."""
@@ -349,6 +366,19 @@ class _Objects:
 
     def forked(self) -> None:
         self._lock = threading.Lock()
+
+
+def _right(found: Iterable[tuple[ObjectId, str, bytes]], kind: Kind) -> dict[ObjectId, bytes]:
+    """Return the bodies of those objects that are of a kind and what their ids say."""
+    right: dict[ObjectId, bytes] = {}
+    sha1, begin = hashlib.sha1, kind.encode()
+    for object_id, name, body in found:
+        if name == kind:
+            digest = sha1(b"%b %d\0" % (begin, len(body)), usedforsecurity=False)
+            digest.update(body)
+            if digest.hexdigest() == object_id:
+                right[object_id] = body
+    return right
 
 
 def _id(kind: str, body: bytes) -> ObjectId:

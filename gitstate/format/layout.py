@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
+from typing import NamedTuple
 
 from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
 from gitstate.format import names
@@ -16,7 +18,7 @@ from gitstate.values import canonical
 from gitstate.values.canonical import ANY, Shape, Value
 from gitstate.values.pointer import to_text
 
-__all__ = ["Layout", "Part"]
+__all__ = ["Layout", "Part", "Texts"]
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
@@ -69,6 +71,15 @@ class Part:
         """Matches the paths that :meth:`path_of` makes."""
         before, after = map(re.escape, self.path.split("{}"))
         return re.compile(rf"{before}(?:[0-9]{{{self.digits},}}|{_KEY_MARK}[A-Za-z0-9_.%~-]*){after}")
+
+
+class Texts(NamedTuple):
+    """What the files of a value say before they are put together: the value of the root file, and by the field of each
+    part that has files the keys of its entries and their texts.
+    """
+
+    root: dict[str, Value]
+    entries: dict[str, tuple[list[str], list[bytes]]]
 
 
 @dataclass(frozen=True)
@@ -242,14 +253,38 @@ class Layout:
             raise CorruptionError(f"{surplus[0]} is there, but {self.root} does not name it")
         return value
 
+    def texts(self, files: Mapping[str, bytes]) -> Texts | None:
+        """Return what :meth:`join` puts together, with no look at the texts of entries; None: it may have to complain.
+
+        Args:
+            files: Those of the value, and no others.
+        """
+        try:
+            root = self._read(files, self.root)
+            if not isinstance(root, dict):
+                return None
+            entries: dict[str, tuple[list[str], list[bytes]]] = {}
+            for part in self.parts:
+                if isinstance(listing := root.get(part.field), dict) and listing:
+                    keys = list(islice(self._listed(part, listing), len(files)))
+                    entries[part.field] = keys, [files[path] for path in map(part.path_of, keys)]
+        except (CorruptionError, KeyError):
+            return None
+        return Texts(root, entries) if len(files) == 1 + sum(len(keys) for keys, _ in entries.values()) else None
+
     def owns(self, path: str) -> bool:
         """Tell whether a file of this path is part of a value."""
-        if path == self.root:
-            return True
-        for part in self.parts:  # noqa: SIM110 - a generator takes twice as long, for each file that is read anew
-            if part.pattern.fullmatch(path):
-                return True
-        return False
+        found = self._owned.get(path)
+        if found is None:
+            found = path == self.root or any(part.pattern.fullmatch(path) for part in self.parts)
+            if len(self._owned) < _KEPT:
+                self._owned[path] = found
+        return found
+
+    @cached_property
+    def _owned(self) -> dict[str, bool]:
+        """What was found of the first paths that were met: most documents have the same."""
+        return {}
 
     def attached(self, path: str) -> bool:
         """Tell whether a file of this path belongs to the document without being part of its value."""
@@ -266,25 +301,25 @@ class Layout:
 
     def _listed(self, part: Part, listing: dict[str, Value]) -> Iterator[str]:
         """Yield the keys that a part's list names, as far as these are not more than anybody has."""
-        wrong = CorruptionError(f"{self.root}: {part.field} holds no list of files as the format has it")
+        wrong = f"{self.root}: {part.field} holds no list of files as the format has it"
         numbers, keys = listing.get("numbers", ""), listing.get("keys", [])
         if listing.keys() - {"numbers", "keys"} or not isinstance(numbers, str) or not isinstance(keys, list):
-            raise wrong
+            raise CorruptionError(wrong)
         last, count = -1, 0
         for text in numbers.split(",") if numbers else ():
             match = _RANGE.fullmatch(text)
             if match is None or int(match[1]) <= last:
-                raise wrong
+                raise CorruptionError(wrong)
             first, last = int(match[1]), int(match[2] or match[1])
             if last < first:
-                raise wrong
+                raise CorruptionError(wrong)
             yield from map(str, range(first, min(last + 1, first + _MANY - count)))
             count += last - first + 1
             if count > _MANY:
                 raise CorruptionError(f"{self.root}: {part.field} names more than {_MANY} files")
         for key in keys:
             if not isinstance(key, str) or _NUMBER.fullmatch(key):
-                raise wrong
+                raise CorruptionError(wrong)
             yield key
 
 

@@ -55,6 +55,8 @@ def decode(name: str) -> str | None:
     None for a name that was cut (the document itself holds its id) and for one that :func:`encode` never makes, such
     as a folder that somebody else put there.
     """
+    if _TAME.fullmatch(name):
+        return name
     document_id = None if _CUT in name else _unquoted(name)
     return document_id if document_id and encode(document_id) == name else None
 

@@ -13,7 +13,7 @@ from operator import is_not
 from threading import Lock
 from typing import TypeAlias
 
-from gitstate.format.layout import Layout
+from gitstate.format.layout import Layout, Texts
 from gitstate.values import canonical
 from gitstate.values.canonical import Shape, Value
 
@@ -65,25 +65,24 @@ class Content:
         return content
 
     @classmethod
-    def spliced(cls, value: dict[str, Value], layout: Layout, files: Mapping[str, bytes]) -> "Content":
+    def spliced(cls, texts: Texts) -> "Content":
         """Return the content of a value that was read from files: its text is put together of theirs.
 
         To write it anew takes three times as long as to read it.
         """
-        paths = {part.field: part.path_of for part in layout.parts}
         pieces: list[bytes] = []
-        for name, item in value.items():
-            pieces += (b"," if pieces else b"{", _key(name))
-            if name in paths and isinstance(item, dict) and item:
-                before = b"{"
-                for key in item:
-                    text = files[paths[name](key)]
-                    pieces += (before, _key(key), text)
-                    before = b","
-                pieces.append(b"}")
+        others: dict[str, Value] = {}  # that stand beside one another
+        for name, item in texts.root.items():
+            if name in texts.entries:
+                keys, entries = texts.entries[name]
+                inner = [b","] * (3 * len(keys))
+                inner[0], inner[1::3], inner[2::3] = b"{", map(_key, keys), entries
+                pieces += (*_fields(others), b",", _key(name), *inner, b"}")
+                others = {}
             else:
-                pieces.append(_to_json(item).encode())
-        pieces.append(b"}" if pieces else b"{}")
+                others[name] = item
+        pieces += (*_fields(others), b"}")
+        pieces[0] = b"{" if len(pieces) > 1 else b"{}"
         return cls(text=b"".join(pieces))
 
     @property
@@ -173,6 +172,11 @@ def _pieces(keys: tuple[str, ...], entries: list[Value], shape: Shape, known: _P
         for key, entry, before, text in zip(keys, entries, known_entries, texts, strict=True)
     ]
     return keys, entries, texts
+
+
+def _fields(fields: dict[str, Value]) -> tuple[bytes, ...]:
+    """Return the text of some fields, behind a comma."""
+    return (b",", _to_json(fields)[1:-1].encode()) if fields else ()
 
 
 @lru_cache(maxsize=2048)  # most documents have the same

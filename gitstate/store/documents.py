@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
@@ -22,8 +22,6 @@ from gitstate.values.canonical import Value
 from gitstate.values.merge import NO_RULES, Rules, Side, Slot
 
 __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Snapshot", "WentBack"]
-
-_CACHED = ("value_id", "entries")  # of a snapshot, whatever it is read from
 
 
 WentBack: TypeAlias = Literal["", "part", "whole"]
@@ -102,8 +100,8 @@ class Snapshot:
 
     def over(self, source: Source) -> "Snapshot":
         """Return the same snapshot, read from elsewhere."""
-        found = replace(self, source=source)
-        found.__dict__.update({name: self.__dict__[name] for name in _CACHED if name in self.__dict__})
+        found = object.__new__(Snapshot)
+        found.__dict__.update(self.__dict__, source=source)  # also what was found out, which is the same everywhere
         return found
 
     @property
@@ -125,13 +123,21 @@ class Snapshot:
         try:
             content = self.known()
             if content is None:
-                files = self._read()
-                value = self._join(files)  # its keys are in their order already
-                content = Content.spliced(value, self.collection.layout, files) if as_text else Content(value=value)
+                content = self._as_text() if as_text else Content(value=self._join(self._read()))
                 self.contents.put(self.key, content)
         except (CorruptionError, RecursionError) as error:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
         return content
+
+    def _as_text(self) -> Content:
+        from gitstate.format import quick  # pydantic takes a while, and whoever asks for a text needs it anyway
+
+        files = self._read()
+        texts = self.collection.layout.texts(files)
+        each = [] if texts is None else [entries for _, entries in texts.entries.values()]
+        if texts is not None and not self._is_others(texts.root) and all(map(quick.are_values, each)):
+            return Content.spliced(texts)
+        return Content(value=self._join(files))  # or that says what is wrong
 
     def part(self, paths: Container[str], loads: Callable[[bytes], Value] = canonical.loads) -> dict[str, Value]:
         """Return the value without the entries whose files have other paths; no other file is read.
@@ -157,7 +163,7 @@ class Snapshot:
             raise self.corrupt(getattr(error, "message", "it is nested too deeply")) from error
 
     def text(self) -> bytes:
-        """Return the value as JSON text in ASCII, ready for a parser. Raises as :meth:`content` does."""
+        """Return the value as JSON text in UTF-8, ready for a parser. Raises as :meth:`content` does."""
         return self.content(as_text=True).text
 
     def value(self) -> dict[str, Value]:
@@ -214,15 +220,37 @@ class Snapshot:
                 found.append((name, entry))
         return found
 
-    def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
-        """Return the files of the value by path, or those with some paths and the root file."""
-        layout = self.collection.layout
+    @cached_property
+    def value_files(self) -> Mapping[str, ObjectId]:
+        """The files of the value by path. Raises CorruptionError: one is none, and the message names it."""
+        layout, found = self.collection.layout, dict[str, ObjectId]()
+        for name, entry in trees.read(self.source, self.tree).items():
+            if name not in layout.top_names:
+                continue
+            plain = trees.read(self.source, entry.id).files() if entry.is_directory else None
+            if plain is None and not entry.is_file:
+                return self._wanted(layout.owns)
+            each = {name: entry.id} if plain is None else {f"{name}/{inner}": plain[inner] for inner in plain}
+            found |= {path: each[path] for path in each if layout.owns(path)}
+        return found
+
+    def _wanted(self, which: Callable[[str], bool]) -> dict[str, ObjectId]:
+        """Return some files by path. Raises CorruptionError: one is none, and the message names it."""
         wanted: dict[str, ObjectId] = {}
         for path, entry in self.entries:
-            if layout.owns(path) and (only is None or path in only or path == layout.root):
+            if which(path):
                 if not entry.is_file:
                     raise CorruptionError(f"{path} is a link or a submodule, and no file")
                 wanted[path] = entry.id
+        return wanted
+
+    def _read(self, only: Container[str] | None = None) -> dict[str, bytes]:
+        """Return the files of the value by path, or those with some paths and the root file."""
+        layout = self.collection.layout
+        if only is None:
+            wanted = self.value_files
+        else:
+            wanted = self._wanted(lambda path: path == layout.root or (layout.owns(path) and path in only))
         try:
             return dict(zip(wanted, self.source.read_all([*wanted.values()], "blob"), strict=True))
         except CorruptionError:
@@ -242,10 +270,14 @@ class Snapshot:
     ) -> dict[str, Value]:
         layout = self.collection.layout
         value = layout.join(files, only, loads)
-        own = value.get(self.collection.id_field)
-        if own is not None and not canonical.equal(own, self.document):
-            raise CorruptionError(f"{layout.root} says that it belongs to {own!r}")
+        if self._is_others(value):
+            raise CorruptionError(f"{layout.root} says that it belongs to {value[self.collection.id_field]!r}")
         return value
+
+    def _is_others(self, value: Mapping[str, Value]) -> bool:
+        """Whether a value says that it is another document's."""
+        own = value.get(self.collection.id_field)
+        return own is not None and not canonical.equal(own, self.document)
 
 
 class Observer(Protocol):

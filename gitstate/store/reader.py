@@ -169,7 +169,7 @@ class Reader:
             for fan, name, tree in several:
                 document = self._document_in(collection, fan, name, tree, levels)
                 if document is not None:
-                    yield document, "/".join(part for part in (collection.name, fan, name) if part), tree
+                    yield document, f"{collection.name}/{fan}/{name}" if fan else f"{collection.name}/{name}", tree
 
     def differing(
         self, collection: Collection, before: ObjectId | None, after: ObjectId
@@ -221,7 +221,7 @@ class Reader:
     def _document_in(self, collection: Collection, fan: str, name: str, tree: ObjectId, levels: int) -> str | None:
         """Return the id of the document in a folder; None: it holds none, or no reader looks for one there."""
         document = self._document_id(collection, name, tree)
-        if document is None or (names.encode(document) == name and names.fan(document, levels) != fan):
+        if document is None or (names.fan(document, levels) != fan and names.encode(document) == name):
             return None
         return document if self._holds_document(collection, tree) else None
 

@@ -7,6 +7,7 @@ import pytest
 
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.engine import reader as objects
+from gitstate.errors import StateCorruptionError
 from gitstate.store import bulk, reader
 from tests.git import git, loose, unpack
 from tests.stores import leave_damaged
@@ -18,7 +19,8 @@ _IDS = ("a", "b/c", "ü", "x" * 300, "long")
 @pytest.fixture(autouse=True)
 def _soon_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "_FEW", 1)
-    monkeypatch.setattr(bulk, "_AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "_AT_ONCE", 4)
+    monkeypatch.setattr(bulk, "_LOOKED_AT", 2)
     monkeypatch.setattr(reader, "_AT_ONCE", 3)
 
 
@@ -54,6 +56,50 @@ async def test_a_list_is_what_loading_each_gives(folder: Path, pack: list[str] |
     assert {state.job_id for state in listed} == set(_IDS)
     assert [state.model_dump() for state in listed] == [state.model_dump() for state in loaded]
     assert gc.isenabled()
+
+
+async def test_what_is_no_plain_file_is_told_of_as_in_a_load(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    leave_damaged(folder)
+    sheets = folder / "jobs/long/sheets"
+    (sheets / "0001.json").chmod(0o755)
+    (sheets / "notes").mkdir()
+    (sheets / "notes/today.txt").write_text("not ours")
+    link = folder / "jobs/b%2Fc/sheets/0001.json"
+    link.unlink()
+    link.symlink_to("../job.json")
+    git(folder, "add", "-A", "jobs/long", "jobs/b%2Fc")
+    git(folder, "commit", "-qm", "by hand")
+    async with GitStateBackend(folder, create=False) as backend:
+        listed = await backend.list_jobs()
+    assert {state.job_id for state in listed} == set(_IDS) - {"b/c"}
+    assert "sheets/0001.json is a link or a submodule, and no file" in caplog.text
+    async with GitStateBackend(folder, create=False) as backend:
+        assert (await backend.load("long")) == next(state for state in listed if state.job_id == "long")
+        with pytest.raises(StateCorruptionError, match="is a link or a submodule"):
+            await backend.load("b/c")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"sheet_num": 1, "sheet_num": 1}', "stands there twice"),
+        ('{"sheet_num": 1, "metadata": {"a": 1e999}}', "out of range"),
+        ('{"sheet_num": 1, "metadata": {"a": %s}}' % ("[" * 130 + "]" * 130), "nested deeper"),
+        ('{"sheet_num": 1}, "2": {"sheet_num": 2}', "not JSON"),
+        ('{"sheet_num": 1', "not JSON"),
+    ],
+)
+async def test_a_file_that_is_not_exact_is_named(
+    folder: Path, caplog: pytest.LogCaptureFixture, text: str, reason: str
+) -> None:
+    leave_damaged(folder)
+    (folder / "jobs/long/sheets/0001.json").write_text(text)
+    git(folder, "add", "-A", "jobs/long")
+    git(folder, "commit", "-qm", "by hand")
+    async with GitStateBackend(folder, create=False) as backend:
+        listed = await backend.list_jobs()
+    assert {state.job_id for state in listed} == set(_IDS) - {"long"}
+    assert "sheets/0001.json: " in caplog.text and reason in caplog.text
 
 
 async def test_without_git_they_are_read_one_by_one(

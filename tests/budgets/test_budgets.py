@@ -44,10 +44,10 @@ list: known to the index, so the branch is read and five statements are asked
     1 job               6        -        -       41        -        -        -        -        -        5       76
     10,000 jobs         6        -        -       41        -        -        -        -        -        5      282
 open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,772
-    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   24,306
-    1 job              76        -        -    8,419        -        -   16,006        -   15,748        -    1,802
-    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,793
+    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,506
+    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   14,265
+    1 job              76        -        -    8,419        -        -   16,006        -   15,748        -    1,522
+    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,541
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
     20 sheets           9        -        -       82        -        -        -        -        -       16      287
     1,000 sheets        9        -        -       82        -        -        -        -        -       16      293

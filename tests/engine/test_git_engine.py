@@ -13,8 +13,9 @@ from gitstate.engine.objects import GitObject, Kind, parse_commit
 from gitstate.engine.packfolder import MappedPack
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import open_repository
-from gitstate.errors import ClosedError, StaleError
+from gitstate.errors import ClosedError, CorruptionError, StaleError
 from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+from tests.git import loose, unpack
 
 
 def test_plain_git_reads_log_and_reflog(open_engine: OpenEngine, tmp_path: Path) -> None:
@@ -191,6 +192,44 @@ def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(
     assert head is not None
     reader.read(head, "commit")
     assert len(packs_of(tmp_path / "store")) == 8 and len(asked) == 1
+
+
+@pytest.mark.parametrize("few", [1, 100], ids=["by C git", "from packs"])
+def test_bodies_are_read_in_groups_and_checked(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("gitstate.engine.reader._FEW", few)
+    commit = save(open_engine(), {str(number): b"%d" % number for number in range(4)})
+    engine = open_engine()
+    ids = [GitObject("blob", b"%d" % number).id for number in range(4)]
+    groups = [[ids[0], ids[1], ids[0]], [], [commit, ids[2]], ["1" * 40, ids[3], ids[1]]]
+    expected = [{0, 1}, set(), {2}, {1, 3}]
+    found = list(engine.bodies(groups, "blob"))
+    assert len(found) == len(groups)
+    for group, bodies, numbers in zip(groups, found, expected, strict=True):
+        assert {each: bodies[each] for each in group if each in bodies} == {ids[n]: b"%d" % n for n in numbers}
+    assert list(engine.bodies([], "blob")) == []
+    engine.close()
+    with pytest.raises(ClosedError):
+        next(engine.bodies(groups, "blob"))
+
+
+@pytest.mark.parametrize("few", [1, 100], ids=["by C git", "from packs"])
+def test_bodies_that_are_not_what_their_ids_say_are_left_out(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("gitstate.engine.reader._FEW", few)
+    save(open_engine(check=False), {"a": b"1", "b": b"2"})
+    unpack(tmp_path / "store")
+    lost = loose(tmp_path / "store", "HEAD:a")
+    lost.chmod(0o644)
+    lost.write_bytes(loose(tmp_path / "store", "HEAD:b").read_bytes())
+    engine = open_engine(check=False)
+    bad, good = (GitObject("blob", body).id for body in (b"1", b"2"))
+    for bodies in engine.bodies([[bad, good], [good, bad]], "blob"):
+        assert bodies.keys() <= {good}
+    with pytest.raises(CorruptionError, match=bad):
+        engine.read_all([good, bad], "blob")
 
 
 @pytest.mark.parametrize("few", [2, 100], ids=["by C git", "from packs"])

@@ -97,6 +97,21 @@ def test_names_differ_where_their_entries_do(before: dict[str, TreeEntry], after
     assert old.differing(new) == new.differing(old) == old.differing(spliced) == differing
 
 
+@given(ENTRIES)
+def test_a_tree_of_plain_files_alone_gives_them_at_once(entries: dict[str, TreeEntry]) -> None:
+    plain = all(entry.mode == 0o100644 for entry in entries.values())
+    tree = parse_tree(Tree.of(entries).body)
+    assert tree.files() == ({name: entry.id for name, entry in entries.items()} if plain else None)
+    assert dict(tree) == entries
+
+
+@pytest.mark.parametrize("other", [b"0100644 a\0", b"100644 a\0", b"120000 c\0", b"160000 c\0", b"40000 c\0"])
+def test_a_tree_with_anything_else_does_not(other: bytes) -> None:
+    known = b"100644 a\0" + b"\0" * 20
+    assert parse_tree(known).files() == {"a": "00" * 20}
+    assert parse_tree(known + other + b"100644 b\0xxxxxxxxxxx").files() is None
+
+
 def test_of_names_that_stand_twice_in_a_tree_the_last_counts() -> None:
     entries = [b"100644 a\0" + bytes([byte]) * 20 for byte in range(4)]
     other = b"100644 b\0" + bytes(20)

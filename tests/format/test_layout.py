@@ -39,6 +39,36 @@ def test_join_gives_back_what_was_split(value: dict[str, Value]) -> None:
     assert all(JOBS.owns(path) and not JOBS.attached(path) for path in files)
 
 
+@given(JOB_VALUES)
+@example({"sheets": {str(number): number for number in range(30)}, "x": 1})
+def test_texts_are_what_is_joined(value: dict[str, Value]) -> None:
+    texts = JOBS.texts(JOBS.split(value))
+    assert texts is not None
+    entries = {name: dict(zip(*each, strict=True)) for name, each in texts.entries.items()}
+    read = {name: {key: canonical.loads(text) for key, text in each.items()} for name, each in entries.items()}
+    joined = JOBS.join(JOBS.split(value))
+    assert canonical.equal({**texts.root, **read}, joined) and list(texts.root) == list(joined)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["job.json", "sheets/0001.json", "sheets/0002.json", "sheets/=a.json"]),
+        st.sampled_from(
+            [b"1", b"[]", b"{", b'{"sheets": {}}', b'{"sheets": {"numbers": "1-2"}}', b'{"sheets": {"x": 1}}']
+        )
+        | st.sampled_from([b'{"sheets": {"numbers": "1", "keys": ["a"]}}', b'{"sheets": {"numbers": "2-1"}}', b"{}"]),
+    )
+)
+def test_texts_are_given_of_files_alone_that_can_be_joined(files: dict[str, bytes]) -> None:
+    whole = {path: text if path == "job.json" else b"1" for path, text in files.items()}
+    try:
+        JOBS.join(whole)
+    except CorruptionError:
+        assert JOBS.texts(files) is None
+    else:
+        assert JOBS.texts(files) is not None
+
+
 @given(JOB_VALUES, st.randoms(use_true_random=False))
 def test_equal_values_give_equal_files(value: dict[str, Value], chance: random.Random) -> None:
     assert JOBS.split(shuffled(value, chance)) == JOBS.split(value)

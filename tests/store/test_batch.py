@@ -274,6 +274,11 @@ def test_a_merge_follows_both_histories_and_one_that_goes_on_is_taken_as_it_is(e
     batch.publish()
     assert engine.published[-1] == (base, merged.id, "merge (and 1 more)")
 
+    later = Batch(engine, Reader(engine), merged.id)
+    later.advance(their_revision.id, "go on from theirs")
+    later.publish()
+    assert engine.published[-1] == (merged.id, their_revision.id, "go on from theirs")
+
 
 def test_what_no_fetch_would_take_is_refused_and_leaves_the_batch_as_it_was(batch: Batch) -> None:
     tip, deep, long = batch.tip, b"[" * (DEFAULT.nesting + 1), "x" * (DEFAULT.commit_bytes + 1)

@@ -4,7 +4,7 @@ import json
 import pickle
 from copy import deepcopy
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitstate.format.layout import Layout
@@ -40,6 +40,17 @@ def test_the_text_is_that_of_a_reader(values: list[dict[str, Value]], data: st.D
     assert known is not None
     assert known.text.decode() == as_read(known.value)
     assert pickle.loads(pickle.dumps(known)).text == known.text
+
+
+@given(JOB_VALUES)
+@example({"sheets": {"1": 1, "2": {}}, "a": 1, "b": 2})
+@example({"a": 1, "sheets": {"1": 1}})
+@example({})
+def test_the_text_of_files_is_that_of_their_value(value: dict[str, Value]) -> None:
+    texts = JOBS.texts(JOBS.split(value))
+    assert texts is not None
+    read = json.loads(Content.spliced(texts).text)
+    assert json.dumps(read, separators=(",", ":")) == as_read(value)
 
 
 def test_what_did_not_change_is_not_written_again() -> None:
