@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import open_repository
 from gitstate.errors import CorruptionError
 from tests.engine.conftest import OpenEngine, git, packs_of, save
+from tests.handles import open_below
 
 _NUMBERS = {"commit": 1, "tree": 2, "blob": 3}
 
@@ -200,6 +200,5 @@ def test_packs_that_are_gone_are_let_go_of(open_engine: OpenEngine, tmp_path: Pa
     assert folder.read(first) == (3, b"1")
     assert folder.look() and not folder.look()
     if os.path.isdir("/proc/self/fd"):
-        names = subprocess.run(["ls", "-l", f"/proc/{os.getpid()}/fd"], capture_output=True, text=True, check=True)
-        assert "(deleted)" not in "".join(line for line in names.stdout.splitlines() if str(tmp_path) in line)
+        assert not [path for path in open_below(tmp_path) if path.endswith("(deleted)")]
     assert folder.read(first) == (3, b"1")

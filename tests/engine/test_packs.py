@@ -22,6 +22,7 @@ from gitstate.engine.repository import Repository, open_repository
 from gitstate.engine.scratch import Scratch
 from gitstate.errors import CorruptionError
 from tests.engine.conftest import OpenEngine, git, packs_of, save
+from tests.handles import open_below
 
 
 @pytest.fixture
@@ -434,24 +435,10 @@ def test_readers_go_on_while_packs_come_and_go(open_engine: OpenEngine, tmp_path
         stop.set()
         thread.join()
     if os.path.isdir("/proc/self/fd"):
-        held = [name for name in map(readlink, os.listdir("/proc/self/fd")) if str(tmp_path) in name]
-        assert len(held) < 200, "of some 150 packs that are gone"
+        assert len(open_below(tmp_path)) < 200, "of some 150 packs that are gone"
         for one in (engine, reader):
             assert one.find("0" * 12) == []  # looks for packs anew
-        held = [name for name in map(readlink, os.listdir("/proc/self/fd")) if str(tmp_path) in name]
-        assert not [name for name in held if name.endswith("(deleted)")]
-
-
-def readlink(descriptor: str) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    except FileNotFoundError:
-        return ""
-
-
-def held(folder: Path) -> list[str]:
-    """Return what this process has open in a folder."""
-    return [name for name in map(readlink, os.listdir("/proc/self/fd")) if str(folder) in name]
+        assert not [name for name in open_below(tmp_path) if name.endswith("(deleted)")]
 
 
 def test_many_threads_hold_few_files(open_engine: OpenEngine, tmp_path: Path) -> None:
@@ -472,8 +459,8 @@ def test_many_threads_hold_few_files(open_engine: OpenEngine, tmp_path: Path) ->
         thread.join()
     assert not failures
     if os.path.isdir("/proc/self/fd"):
-        assert len(held(tmp_path)) <= 2 * 3 + 2 * len(packs_of(tmp_path / "store"))
+        assert len(open_below(tmp_path)) <= 2 * 3 + 2 * len(packs_of(tmp_path / "store"))
     reader.close()
     engine.close()
     if os.path.isdir("/proc/self/fd"):
-        assert not held(tmp_path)
+        assert not open_below(tmp_path)
