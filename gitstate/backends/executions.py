@@ -154,18 +154,27 @@ class Recording:
 
     def __init__(self, record: ExecutionRecord, redaction: Redaction) -> None:
         self.record = record
+        self.are_clean = False
+        """Whether somebody looked at the texts, and found no credential."""
         self._redaction = redaction
 
-    def prepare(self) -> None:
-        """Have ``written`` made now if that holds nobody up."""
-        if len(self.record.prompt or "") + len(self.record.output or "") <= _SHORT:
-            _ = self.written
+    @cached_property
+    def _texts(self) -> list[bytes | None]:
+        """The prompt and the output. They may be large: they are encoded once, for their sizes and their files."""
+        texts = (self.record.prompt, self.record.output)
+        return [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
+
+    @property
+    def short_texts(self) -> list[bytes]:
+        """The prompt and the output, if they are so short that to look at them holds nobody up."""
+        is_short = len(self.record.prompt or "") + len(self.record.output or "") <= _SHORT
+        return [text for text in self._texts if text] if is_short else []
 
     @cached_property
     def written(self) -> Written:
-        """What the commit has of it. Texts may be large: they are encoded once, for their sizes and their files."""
+        """What the commit has of it."""
         record = self.record
-        prompt, output = self._redaction.payload(record.prompt), self._redaction.payload(record.output)
+        prompt, output = self._texts if self.are_clean else map(self._redaction.payload, self._texts)
         said = {
             message.EXECUTION: record.id,
             message.SHEET: record.sheet_num,

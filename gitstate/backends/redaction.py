@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "Redaction"]
 
-_SAVES = (Event.SAVED, Event.SHEET, Event.EXECUTION)
+_SAVES = frozenset((EVENT, event.value) for event in (Event.SAVED, Event.SHEET, Event.EXECUTION))
 KEPT = ("job_id",)
 """The fields of a state that are left alone: a job is found by its id."""
 
@@ -71,19 +71,16 @@ class Redaction:
                 hint="choose another name",
             )
 
-    def payload(self, text: str | None) -> bytes | None:
-        """Return a prompt or an output as it is stored."""
-        if text is None:
-            return None
-        data = text.encode("utf-8", "surrogatepass")
-        return data if self.redactor is None else self.redactor.data(data)
+    def payload(self, text: bytes | None) -> bytes | None:
+        """Return a prompt or an output without credentials."""
+        return text if text is None or self.redactor is None else self.redactor.data(text)
 
     def message(self, message: Message) -> Message:
         """Return the message of a commit with nothing in its subject and body that is a credential.
 
         Its trailers are made of what was redacted before, and name the job; and so is what saves say.
         """
-        if self.redactor is None or (message.get(EVENT) in _SAVES and not message.body):
+        if self.redactor is None or not (message.body or _SAVES.isdisjoint(message.trailers)):
             return message
         subject, body = self.redactor.text(message.subject), self.redactor.text(message.body) if message.body else ""
         if subject is message.subject and body == message.body:

@@ -9,7 +9,7 @@ loaded. Serializers and validators of the model's own may change values as they 
 
 import json
 from collections import Counter, deque
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache, cached_property
@@ -48,13 +48,14 @@ class Encoded:
 
     ``value`` shares its entries with the values before and after it: nobody may change it in place. ``pictures`` are
     those of the entries of some fields, by key, in the order in which the value has them. ``redactor`` is what replaced
-    the credentials in it; None: nothing did.
+    the credentials in it; None: nothing did. Texts that were looked at beside it ``are_clean``, if that was seen.
     """
 
     model: type[BaseModel]
     value: dict[str, Value]
     pictures: Mapping[str, Mapping[Any, Frozen]]
     redactor: "Redactor | None" = None
+    are_clean: bool = False
 
 
 _NOTHING = Encoded(BaseModel, {}, {})
@@ -105,12 +106,13 @@ class Codec(Generic[Model]):
         redactor: "Redactor | None" = None,
         *,
         keep: Container[str] = (),
+        beside: Sequence[bytes] = (),
     ) -> Encoded:
         """Return what :meth:`encode` does, but take the entries over that are as they were when ``known`` was made.
 
         An entry is taken over when it belongs to a dictionary of models, and nothing else in the model looks into that.
-        In the others, the redactor replaces credentials; fields of ``keep`` it leaves alone. Raises as :meth:`encode`
-        and :meth:`redacted` do.
+        In the others, the redactor replaces credentials; fields of ``keep`` it leaves alone, and texts ``beside`` it
+        only looks at. Raises as :meth:`encode` and :meth:`redacted` do.
         """
         parts = self._parts(instance)
         known = known or _NOTHING
@@ -122,7 +124,8 @@ class Codec(Generic[Model]):
         changed = {name: _changed(part, known.pictures[name]) for name, part in parts.items()}
         fresh = {name: _pictures(part) for name, part in changed.items()}  # first: a validator may change what it sees
         news = self.encode(instance.model_copy(update=changed))
-        value = cast(_Object, self.redacted(news, redactor, keep=keep))
+        are_clean = bool(beside) and redactor is not None and redactor.finds_none(news, beside)
+        value = cast(_Object, news if are_clean else self.redacted(news, redactor, keep=keep))
         pictures = {}
         for name, part in parts.items():
             pictures[name] = {**known.pictures[name], **fresh[name]}
@@ -131,7 +134,7 @@ class Codec(Generic[Model]):
                 pictures[name] = {key: pictures[name][key] for key in part}
                 entries = {text: entries[text] for text in map(str, part)}
             value[name] = entries
-        return Encoded(self.model, value, pictures, redactor)
+        return Encoded(self.model, value, pictures, redactor, are_clean)
 
     def redacted(self, value: Value, redactor: "Redactor | None", *, keep: Container[str] = ()) -> Value:
         """Return a value with a mark in the place of each credential; it itself where there is none.

@@ -207,6 +207,8 @@ def token_behind(data: bytes, start: int, end: int) -> tuple[int, int, str] | No
 
 def cut_token(data: bytes, end: int) -> tuple[int, str] | None:
     """Return the start and the kind of a token that ends, too early, with a text; None if none does."""
+    if not end or data[end - 1] not in _OF_TOKENS:
+        return None
     tail = data[max(0, end - _TAIL) : end]
     word = len(tail) - len(tail.rstrip(_OF_TOKENS))
     found = _cut_off().search(data, end - word, end) if word >= _SHORTEST_CUT else None

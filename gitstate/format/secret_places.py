@@ -7,7 +7,7 @@ only where one is found is an expression made and asked.
 import re
 from binascii import Error as BadBase64
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from gitstate.format.secret_formats import is_random, looks_drawn
@@ -16,6 +16,10 @@ from gitstate.format.secret_spans import Span, searcher
 __all__ = ["beside_ids", "may_stand_somewhere", "places"]
 
 _WORDS = "(?i:secret|passw|authorization)|PRIVATE KEY|Private-Lines"
+_SIGNS = rf"{_WORDS}|Key=|sig=|:/|:\\"
+"""Without one of these in a text, there is nothing here to find in it."""
+
+_searcher = cache(searcher)
 _LONGEST_WORD = 13
 _AT_ONCE = 1 << 16  # bytes in which they are looked for at a time
 
@@ -78,7 +82,7 @@ _NO_SECRET = rb"(?s:[$%{<(\[*/~].*|.*[(\[{].*)|[!&][A-Za-z_]+|(?i:none|null|true
 
 def places(data: bytes) -> Iterator[Span]:
     """Yield the credentials that are told by where they stand in a text."""
-    if _has_word(data):
+    if _has_one(_WORDS, data):
         yield from _beside_words(data)
     if _may_have_address(data):
         yield from _addresses(data)
@@ -90,7 +94,7 @@ def places(data: bytes) -> Iterator[Span]:
 
 def may_stand_somewhere(data: bytes) -> bool:
     """Whether :func:`places` may yield anything; this is asked of every text."""
-    return _may_have_address(data) or _has_azure_key(data) or _has_azure_signature(data) or _has_word(data)
+    return _has_one(_SIGNS, data)
 
 
 def _has_azure_key(data: bytes) -> bool:
@@ -101,18 +105,13 @@ def _has_azure_signature(data: bytes) -> bool:
     return b"&" in data and b"sig=" in data
 
 
-def _has_word(data: bytes) -> bool:
-    """Whether one of the words is in a text: 20 KB take 1 us, and searches for each took 40."""
-    is_in = _is_word_in()
+def _has_one(words: str, data: bytes) -> bool:
+    """Whether one of some words is in a text: 20 KB take 1 us, and searches for each took 40."""
+    is_in = _searcher(words)
     if len(data) <= _AT_ONCE:
         return is_in(data.decode("ascii" if data.isascii() else "latin-1"))
     starts = range(0, len(data), _AT_ONCE - _LONGEST_WORD)
     return any(is_in(data[start : start + _AT_ONCE].decode("latin-1")) for start in starts)
-
-
-@cache
-def _is_word_in() -> Callable[[str], bool]:
-    return searcher(_WORDS)
 
 
 def _beside_words(data: bytes) -> Iterator[Span]:

@@ -18,10 +18,11 @@ __all__ = ["tokens"]
 _WORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _NONE = b"\0"
 _CLASSES = bytes(ord("w") if byte in _WORD else 0 for byte in range(256))
-_WHOLE = b"w" * 18 + _NONE  # a long word's end: that of a run of one letter is found three times as fast as its start
+_LONG = b"w" * 18
+_WHOLE = _LONG + _NONE  # is found twice as fast as a run of one letter
 _LOWER = b"abcdefghijklmnopqrstuvwxyz_-"  # in what is made of these alone no token begins
 _NO_WORD = re.compile(rb"[^A-Za-z0-9_-]")
-_AT_ONCE = 1 << 13  # bytes whose classes are in memory at a time, in that of the processor
+_AT_ONCE = 1 << 15  # bytes whose classes are in memory at a time, in that of the processor
 _LONGEST_WORD = 512  # in longer ones, which are data, no token begins in the middle
 
 _VALUE = re.compile(rb"[A-Za-z0-9._~+/=-]+")
@@ -88,18 +89,17 @@ def _long_words(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield where each long word begins and ends."""
     done = 0
     for offset in range(0, len(data), _AT_ONCE):
-        begin = max(done, offset - len(_WHOLE) + 2)  # what of a long word lies before is not long, or was seen
-        classes = data[begin : offset + _AT_ONCE].translate(_CLASSES) + _NONE
+        begin = max(done, offset - len(_LONG) + 1)  # what of a long word lies before is not long, or was seen
+        classes = data[begin : offset + _AT_ONCE].translate(_CLASSES)
         start = 0
         while (found := classes.find(_WHOLE, start)) >= 0:
-            end = found + len(_WHOLE) - 1
-            start = classes.rfind(_NONE, start, found) + 1 or start
-            done = begin + end
-            if end == len(classes) - 1:  # it may go on
-                beyond = _NO_WORD.search(data, done)
-                done = len(data) if beyond is None else beyond.start()
-            yield begin + start, done
-            start = end
+            done = begin + found + len(_LONG)
+            yield begin + (classes.rfind(_NONE, start, found) + 1 or start), done
+            start = found + len(_LONG)
+        if classes.endswith(_LONG):  # it may go on
+            beyond = _NO_WORD.search(data, begin + len(classes))
+            done = len(data) if beyond is None else beyond.start()
+            yield begin + (classes.rfind(_NONE, start) + 1 or start), done
 
 
 def _may_hold_one(data: bytes, start: int, end: int) -> bool:

@@ -7,12 +7,12 @@ is an item of a list is found whole.
 import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
 from gitstate.format.secret_formats import cut_token
-from gitstate.format.secret_places import may_stand_somewhere
+from gitstate.format.secret_places import may_stand_somewhere, places
 from gitstate.format.secret_spans import Span, decoded, encoded, replaced
 from gitstate.format.secret_tokens import tokens
 from gitstate.values.canonical import Value
@@ -80,45 +80,42 @@ class Page:
             yield self.lines[number], decoded(replaced(text, inner))
 
 
-def may_hold_credential(value: Value, *, names: bool = True) -> bool:
-    """Whether a value may hold a credential, in its texts or in the ``names`` of what is at its top.
+def may_hold_credential(value: Value, beside: Sequence[bytes] = (), *, names: bool = True) -> bool:
+    """Whether a value, or a text beside it, may hold a credential. Most hold none, and to see that takes half of what a
+    page takes; to look at several things at once takes little longer than to look at the longest.
 
-    Most hold none, and to see that takes half of what a page takes.
+    Args:
+        value: The value.
+        beside: The texts.
+        names: Whether the names of what is at the top of the value are looked at for themselves.
     """
     lines: list[str] = []
-    long: list[str] = []
-    _add(value, lines, long, names=names)
-    data = encoded("".join(lines))
-    if tokens(data, _ANYWHERE) or may_stand_somewhere(data):
+    _add(value, lines, names=names)
+    data = b"\n".join([encoded("".join(lines)), *beside])
+    if tokens(data, _ANYWHERE):
         return True
-    ends = [encoded(text[-_TAIL:]) for text in long]
-    return any(cut_token(end, len(end)) for end in ends)
+    if may_stand_somewhere(data) and (b"PRIVATE KEY" in data or b"Private-Lines" in data or any(places(data))):
+        return True  # of a key each line may be a text of its own, and then their order counts
+    ends = [encoded(line[-_TAIL:-1]) for line in lines if len(line) > CUT_AT_LEAST]
+    return any(cut_token(text, len(text)) for text in [*ends, *beside])
 
 
-def _add(item: Value, lines: list[str], long: list[str], *, names: bool = True) -> None:
-    """Add the texts of a value, in any order, each as a line behind its key; ``long`` ones may have been cut."""
-    nested: list[Value] = []
+def _add(item: Value, lines: list[str], *, names: bool = True) -> None:
+    """Add the texts of a value, in any order, each as a line behind its key. Keys that name none are lines, too."""
+    nested: Iterable[Value] = ()
     if isinstance(item, dict):
-        for key, entry in item.items():
-            if isinstance(entry, str):
-                lines.append(f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}")
-                if len(entry) >= CUT_AT_LEAST:
-                    long.append(entry)
-                if len(key) >= CUT_AT_LEAST:
-                    long.append(key)
-                continue
-            if names and len(key) >= _SHORTEST_KEY:
-                _add(key, lines, long)
-            if entry and isinstance(entry, (dict, list)):
-                nested.append(entry)
+        lines += [f"{key}{_BEHIND_KEY}{entry}{_BEHIND_LINE}" for key, entry in item.items() if isinstance(entry, str)]
+        if names or len(max(item, key=len, default="")) >= CUT_AT_LEAST:
+            lines += [key + _BEHIND_LINE for key in item if len(key) >= _SHORTEST_KEY]
+        nested = item.values()
     elif isinstance(item, list):
-        nested = [entry for entry in item if isinstance(entry, (str, dict, list))]
+        lines += [entry + _BEHIND_LINE for entry in item if isinstance(entry, str)]
+        nested = item
     elif isinstance(item, str):
         lines.append(item + _BEHIND_LINE)
-        if len(item) >= CUT_AT_LEAST:
-            long.append(item)
     for entry in nested:
-        _add(entry, lines, long)
+        if entry and isinstance(entry, (dict, list)):
+            _add(entry, lines)
 
 
 def _lines(item: Value, keep: Container[str] = (), place: tuple[str, ...] = ()) -> Iterator[Line]:

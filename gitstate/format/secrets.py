@@ -129,6 +129,10 @@ class Redactor:
         redacted = self.data(data)
         return text if redacted is data else decoded(redacted)
 
+    def finds_none(self, value: Value, beside: Sequence[bytes]) -> bool:
+        """Whether one look at a value and texts beside it tells that no credential is in any of them."""
+        return not self.patterns and not may_hold_credential(value, beside, names=False)
+
     def value(self, value: Value, *, keep: Container[str] = (), fixed: Container[str] = ()) -> Value:
         """Return a value with a mark in the place of each credential in its texts and keys.
 
@@ -137,7 +141,7 @@ class Redactor:
             keep: The fields at its top that are left alone.
             fixed: The fields at its top whose keys are left alone, as those of the top are.
         """
-        if not self.patterns and not may_hold_credential(value, names=False):
+        if self.finds_none(value, ()):
             return value
         for _ in range(_ROUNDS):
             page = Page(value, keep)

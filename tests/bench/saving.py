@@ -35,7 +35,7 @@ def measure(run: Run) -> None:
                 asyncio.run(_life(run, turn, kind(run.fresh()), sheets, saves))
         for kind in run.rotated(_PEERS, turn):
             asyncio.run(_lean_life(run, turn, kind(run.fresh()), small, often))
-        asyncio.run(_looked_into(run, turn, small, often))
+        asyncio.run(_looked_into(run, turn, small, 3 * often))  # a few hundredths are to be told apart
         if turn % _SELDOM == 0:
             for sheets, saves in run.sizes.saves.items():
                 for kind in run.rotated(_SLOW, turn // _SELDOM):
@@ -87,7 +87,8 @@ async def _looked_into(run: Run, turn: int, sheets: int, saves: int) -> None:
     backends = {KEPT: (kept, state_of("nightly", sheets)), GitState.name: (looked, state_of("nightly", sheets))}
     taken: dict[str, list[float]] = {name: [] for name in backends}
     for step in range(WARM_UP + saves):
-        for name, (backend, state) in list(backends.items())[:: 1 if step % 2 else -1]:
+        # Each is first as often as the other, of the saves that begin a sheet as of those that complete one.
+        for name, (backend, state) in list(backends.items())[:: 1 if step // 2 % 2 else -1]:
             sheet = change(state, step)
             told = {"sheet_num": sheet, "attempt_num": step + 1, "output": f"{step}\n{output(step % 10, 300)}"}
             seconds = await timed(backend.save(state, execution=told))

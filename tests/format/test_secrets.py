@@ -472,6 +472,8 @@ def test_a_quick_look_at_a_value_misses_nothing(
     for value in ({key: text}, {"a": [text, {text: 1}]}, [key, {"a": text}], text, {text: {text: [text]}}):
         assert REDACTOR.value(value) == whole.value(value)
         assert REDACTOR.find_in_value(value) == whole.find_in_value(value)
+    data = encoded(text)
+    assert REDACTOR.data(data) == data or not REDACTOR.finds_none({"tail": "nothing"}, [b"nothing", data])
 
 
 def test_a_pattern_hides_the_group_that_it_names_secret_if_that_took_part() -> None:
