@@ -61,7 +61,7 @@ docs: $(VENV)/.dev       ## write the generated pages of docs/reference anew
 	$(BIN)/python -m tests.docs.generate
 
 .PHONY: coverage
-coverage: $(VENV)/.dev   ## which branches of the core no test takes, half an hour; fails under 95 %
+coverage: $(VENV)/.dev   ## which branches of the core no test takes, a quarter of an hour; fails under 95 %
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m coverage run -m pytest -n auto --dist worksteal $(COVERED)
 	$(BIN)/python -m coverage combine -q
