@@ -19,7 +19,9 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what was made counts as old, else the next object that comes to be has all of
-            gc.freeze()  # it looked through
+        # What was made counts as old, else the next object that comes to be has all of it looked through. What somebody
+        # froze, as Python 3.12 does when it begins, stays frozen.
+        if not gc.get_freeze_count():
+            gc.freeze()
             gc.unfreeze()
         gc.enable()

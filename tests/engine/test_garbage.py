@@ -9,6 +9,7 @@ from gitstate.engine.garbage import uncollected
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> object:
+    gc.unfreeze()  # Python 3.12 begins with some
     yield
     gc.unfreeze()
     gc.enable()
