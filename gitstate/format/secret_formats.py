@@ -12,6 +12,7 @@ __all__ = [
     "BEGINNINGS",
     "FORMATS",
     "OTHERS",
+    "TAIL",
     "Format",
     "cut_token",
     "has_head_inside",
@@ -169,7 +170,8 @@ _HEX_ONLY = re.compile(rb"[0-9a-fA-F]+")
 _MIXED = re.compile(rb"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]", re.DOTALL)
 _OF_TOKENS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-"
 _SHORTEST_CUT = 10
-_TAIL = 300  # characters at the end of a text in which one that was cut off may begin
+TAIL = 300
+"""Characters at the end of a text in which a token that was cut off may begin."""
 
 _BEYOND = 120  # characters behind a word that may still be of a token in it
 _VAGUE = ("dapi", "key-", "sess-", "csk-")  # heads that begin other words too
@@ -209,7 +211,7 @@ def cut_token(data: bytes, end: int) -> tuple[int, str] | None:
     """Return the start and the kind of a token that ends, too early, with a text; None if none does."""
     if not end or data[end - 1] not in _OF_TOKENS:
         return None
-    tail = data[max(0, end - _TAIL) : end]
+    tail = data[max(0, end - TAIL) : end]
     word = len(tail) - len(tail.rstrip(_OF_TOKENS))
     found = _cut_off().search(data, end - word, end) if word >= _SHORTEST_CUT else None
     if found is None:

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
-from gitstate.format.secret_formats import cut_token
+from gitstate.format.secret_formats import TAIL, cut_token
 from gitstate.format.secret_places import may_stand_somewhere, places
 from gitstate.format.secret_spans import Span, decoded, encoded, replaced
 from gitstate.format.secret_tokens import tokens
@@ -22,7 +22,6 @@ __all__ = ["CUT_AT_LEAST", "Changes", "Line", "Page", "may_hold_credential", "re
 _SHORTEST_KEY = 9  # characters of a key that is looked at for itself: no credential is shorter
 _BEHIND_KEY = ": "  # before the text that it names
 _BEHIND_LINE = "\n"
-_TAIL = 300  # characters at the end of a text in which a token that was cut off may begin
 _ANYWHERE = range(sys.maxsize)
 
 CUT_AT_LEAST = 40
@@ -96,7 +95,7 @@ def may_hold_credential(value: Value, beside: Sequence[bytes] = (), *, names: bo
         return True
     if may_stand_somewhere(data) and (b"PRIVATE KEY" in data or b"Private-Lines" in data or any(places(data))):
         return True  # of a key each line may be a text of its own, and then their order counts
-    ends = [encoded(line[-_TAIL:-1]) for line in lines if len(line) > CUT_AT_LEAST]
+    ends = [encoded(line[-TAIL - 1 : -1]) for line in lines if len(line) > CUT_AT_LEAST]
     return any(cut_token(text, len(text)) for text in [*ends, *beside])
 
 

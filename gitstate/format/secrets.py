@@ -12,17 +12,7 @@ from typing import Any, NamedTuple
 from gitstate.errors import InvalidInputError
 from gitstate.format.secret_formats import FORMATS, OTHERS, cut_token
 from gitstate.format.secret_places import beside_ids, may_stand_somewhere, places
-from gitstate.format.secret_spans import (
-    OPENING,
-    Span,
-    apart,
-    blanked,
-    decoded,
-    encoded,
-    joined,
-    mark,
-    replaced,
-)
+from gitstate.format.secret_spans import OPENING, Span, apart, blanked, decoded, encoded, joined, mark, replaced
 from gitstate.format.secret_tokens import tokens
 from gitstate.format.secret_values import CUT_AT_LEAST, Page, may_hold_credential, rewritten
 from gitstate.values.canonical import Value
@@ -129,9 +119,12 @@ class Redactor:
         redacted = self.data(data)
         return text if redacted is data else decoded(redacted)
 
-    def finds_none(self, value: Value, beside: Sequence[bytes]) -> bool:
-        """Whether one look at a value and texts beside it tells that no credential is in any of them."""
-        return not self.patterns and not may_hold_credential(value, beside, names=False)
+    def finds_none(self, value: Value, beside: Sequence[bytes] = (), *, names: bool = False) -> bool:
+        """Whether one look at a value and texts beside it tells that no credential is in any of them.
+
+        ``names`` is as in :func:`may_hold_credential`.
+        """
+        return not self.patterns and not may_hold_credential(value, beside, names=names)
 
     def value(self, value: Value, *, keep: Container[str] = (), fixed: Container[str] = ()) -> Value:
         """Return a value with a mark in the place of each credential in its texts and keys.
@@ -141,7 +134,7 @@ class Redactor:
             keep: The fields at its top that are left alone.
             fixed: The fields at its top whose keys are left alone, as those of the top are.
         """
-        if self.finds_none(value, ()):
+        if self.finds_none(value):
             return value
         for _ in range(_ROUNDS):
             page = Page(value, keep)
@@ -157,7 +150,7 @@ class Redactor:
 
     def find_in_value(self, value: Value, *, keep: Container[str] = ()) -> list[FoundIn]:
         """Return the credentials in the texts and keys of a value."""
-        if not self.patterns and not may_hold_credential(value):
+        if self.finds_none(value, names=True):
             return []
         page = Page(value, keep)
         return [

@@ -21,7 +21,17 @@ from gitstate.format.secret_values import CUT_AT_LEAST, Page
 from gitstate.format.secrets import KINDS, Found, FoundIn, Redactor, find_in, mark
 from gitstate.values.canonical import Value
 from tests import credentials
-from tests.credentials import credential, every_token, harmless, in_context, key_block, ordinary, putty_key, web_token
+from tests.credentials import (
+    credential,
+    drawn,
+    every_token,
+    harmless,
+    in_context,
+    key_block,
+    ordinary,
+    putty_key,
+    web_token,
+)
 from tests.values.strategies import VALUES
 
 REDACTOR = Redactor()
@@ -104,6 +114,12 @@ def test_long_words_are_found_across_the_pieces_in_which_a_text_is_read(runs: li
         assert list(secret_tokens._long_words(data)) == [
             found.span() for found in re.finditer(rb"[A-Za-z0-9_-]{18,}", data)
         ]
+
+
+@pytest.mark.parametrize("length", [299, 300])
+def test_a_token_that_was_cut_off_may_be_as_long_as_what_is_looked_at(length: int) -> None:
+    token = "ghp_" + drawn(random.Random(1), length - 4)  # longer than a whole one
+    assert REDACTOR.value({"tail": f"here: {token}"}) == {"tail": f"here: {mark('github-token')}"}
 
 
 def test_an_address_of_which_the_user_is_one() -> None:
