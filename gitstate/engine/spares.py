@@ -15,6 +15,8 @@ __all__ = ["Spares"]
 
 _MOST = 192  # files: what the saves between two checkpoints take, and some more
 _READ_ONLY = 0o444
+_NOT_OURS = {errno.ENOENT, errno.ELOOP, errno.EISDIR}  # another process used it, or a person put something there
+_REFUSED = {errno.EACCES, errno.EPERM}  # it is another user's, or somebody died between its last two steps
 
 
 class Spares:
@@ -45,13 +47,12 @@ class Spares:
                 if _write(spare, data):
                     os.rename(spare, path)
                     return True
-            except FileNotFoundError:
-                continue  # another process used it
-            except PermissionError:
-                pass  # another user made it, or died between its last two steps
-            except BaseException:
-                files.remove(spare)
-                raise
+            except OSError as error:
+                if error.errno in _NOT_OURS:
+                    continue
+                if error.errno not in _REFUSED:
+                    files.remove(spare)
+                    raise
             files.remove(spare)
         return False
 
@@ -63,7 +64,7 @@ class Spares:
                 with suppress(FileExistsError):
                     os.mkdir(self._folder)
                 self._known = self._there()
-                for spare in {f"{self._folder}/{number}" for number in range(wanted)}.difference(self._known):
+                for spare in sorted({f"{self._folder}/{number}" for number in range(wanted)}.difference(self._known)):
                     with suppress(FileExistsError):  # another process made it meanwhile
                         files.create(spare, b"", durable=False)
                         self._known.append(spare)

@@ -1,5 +1,6 @@
 """Spare files: they become what is written, whatever others do with them."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_one_that_may_not_be_written_is_passed_over_and_goes(folder: Path, monke
 
     def refuse_one(path: str, *words: int) -> int:
         if path.endswith("spare/1"):
-            raise PermissionError(path)
+            raise PermissionError(errno.EACCES, path)
         return opened(path, *words)
 
     monkeypatch.setattr(os, "open", refuse_one)
@@ -90,18 +91,19 @@ def test_one_that_is_in_a_copy_of_hard_links_is_not_written(folder: Path) -> Non
 
 
 def test_what_is_not_ours_is_neither_used_nor_removed(folder: Path) -> None:
-    made, other = filled(folder, 2), folder.parent / "a person's"
+    made, other = filled(folder, 2), folder.parent / "a person's"  # and now others stand in the place of both
     other.write_bytes(b"")
     (folder / "1").unlink()
     (folder / "1").symlink_to(other)
     (folder / "notes").write_bytes(b"")
-    (folder / "7").mkdir()
+    (folder / "0").unlink()
+    (folder / "0").mkdir()
     for _ in range(2):
         made.use(os.fspath(folder.parent / "none"), b"content")
         made.refill()
     made.clear()
     assert other.read_bytes() == b""
-    assert {each.name for each in folder.iterdir()} == {"1", "7", "notes"}
+    assert {each.name for each in folder.iterdir()} == {"0", "1", "notes"}
 
 
 def test_where_a_link_stands_for_the_folder_there_are_none(folder: Path) -> None:
