@@ -142,6 +142,21 @@ def test_what_other_processes_used_is_passed_over(folder: Path) -> None:
     assert {each.name for each in folder.parent.iterdir()} == {"spare", "ours-0", "ours-1", "theirs"}
 
 
+def test_behind_those_that_others_used_is_one_that_is_left(folder: Path) -> None:
+    made = filled(folder, 3)
+    for used in "12":
+        (folder / used).unlink()
+    assert made.use(os.fspath(folder.parent / "new"), b"content")
+    assert names(folder) == []
+
+
+def test_nobody_waits_for_the_disk_where_they_are_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(files, "sync", waited.append)
+    filled(folder, 2)
+    assert waited == []
+
+
 def test_where_the_disk_refuses_nothing_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = filled(folder, 1)
 
