@@ -11,6 +11,7 @@ from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
 
 __all__ = [
     "FULL",
+    "begin_sync",
     "can_write",
     "create",
     "is_sound",
@@ -22,6 +23,7 @@ __all__ = [
     "remove",
     "storage_errors",
     "sync",
+    "sync_content",
     "sync_directory",
     "sync_file",
     "write_all",
@@ -79,6 +81,21 @@ def sync(fd: int) -> None:
         fcntl.fcntl(fd, fcntl.FFULLFSYNC)  # fsync there stops at the drive's own cache
     else:
         os.fsync(fd)
+
+
+def sync_content(fd: int) -> None:
+    """Make what was written into a file's room survive a cut of the power; what only tells when that was need not."""
+    if sys.platform == "darwin":  # pragma: no cover - as above
+        sync(fd)
+    else:
+        os.fdatasync(fd)
+
+
+def begin_sync(fd: int, start: int, size: int) -> None:
+    """Let the disk begin with what was written there, without waiting for it."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):  # Linux writes what is no longer wanted in memory (mm/fadvise.c); others do not mind
+            os.posix_fadvise(fd, start, size, os.POSIX_FADV_DONTNEED)
 
 
 def sync_file(path: str | os.PathLike[str]) -> None:

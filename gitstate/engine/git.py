@@ -19,6 +19,7 @@ from gitstate.engine.locks import StoreLock
 from gitstate.engine.objects import GitObject, Kind, ObjectId, Signature, Tree, parse_commit
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
+from gitstate.engine.spares import Spares
 from gitstate.errors import CorruptionError, ReadOnlyError, StaleError, StorageError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class GitEngine(Engine):
         self._lock = StoreLock(self._private / "lock")
         self._journal = Journal(self._private / "journal", durable=durable)
         self._background = Background(self._tidy, "gitstate-background")
+        self._spares = Spares(self._private / "spare")
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
         self._clean = False  # whether leftovers of the dead were looked for
@@ -188,7 +190,7 @@ class GitEngine(Engine):
         """Write a pack, and keep it from git's garbage collection until it is released."""
         if not self._keep or not os.path.exists(self._keep):
             self._keep = packs.keeper(self._private)
-        return packs.place(self._packs, pack, keep=self._keep, durable=durable)
+        return packs.place(self._packs, pack, keep=self._keep, durable=durable, spares=self._spares)
 
     def _swap(self, expected: ObjectId | None, new: ObjectId, note: str, *, durable: bool) -> None:
         refs.swap(
@@ -200,6 +202,7 @@ class GitEngine(Engine):
             note=note,
             timeout=self._ref_timeout,
             durable=durable,
+            ready=self._journal.sync,  # now: all else was done while the disk wrote
         )
 
     def _take_back(self, new: ObjectId, placed: packs.NewPack | None, *, journaled: bool) -> None:
@@ -374,6 +377,8 @@ class GitEngine(Engine):
 
     def _settle(self) -> None:
         """Make good what a cut of the power took; under the lock."""
+        if self._journal.is_of_another_boot:
+            self._spares.clear()
         self.settled += settling.settle(self._repository, self._journal, self.signature())
 
     def _settle_after_restart(self) -> None:
@@ -408,6 +413,8 @@ class GitEngine(Engine):
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE if last else 0.0)
             upkeep.tidy(self._repository, self.lock)
             self._reader.tidy()
+            if not last:
+                self._spares.refill()
             self._packer.start_if_due()
 
     def _forked(self) -> None:

@@ -77,7 +77,7 @@ class Journal:
 
     Args:
         path: Its file; made when the first record is written.
-        durable: Whether a record is on the disk when :meth:`append` returns.
+        durable: Whether :meth:`sync` waits for the disk.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
@@ -130,7 +130,7 @@ class Journal:
         if self._fd < 0 or not self._is_in_place():
             self.close()
             try:
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | (os.O_DSYNC if self._durable else 0))
+                self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
                 return
         headers = os.pread(self._fd, 2 * _SLOT, 0)
@@ -143,18 +143,11 @@ class Journal:
     def append(self, record: Record) -> bool:
         """Write a record, after :meth:`refresh`; return False when it is too large, or there is no room.
 
-        Either way those before it are on the disk then, unless this journal is not durable.
+        The disk begins with it, and :meth:`sync` waits until it is there.
 
         Raises:
             OSError: The disk refused; the record does not count.
         """
-        written = self._append(record)
-        if self._durable and self._pending:
-            files.sync(self._fd)  # what this one stands on, by a process that does not wait for the disk
-            self._pending = False
-        return written
-
-    def _append(self, record: Record) -> bool:
         ref = os.fsencode(record.ref)
         length = _RECORD.size + len(ref) + len(record.pack) + _SUM.size
         length += -length % _SECTOR
@@ -177,10 +170,21 @@ class Journal:
         )
         data = b"".join((head, ref, record.pack))
         self._write(data + _SUM.pack(zlib.crc32(data)), place)
-        self._pending = self._pending or not self._durable
+        if self._durable:
+            files.begin_sync(self._fd, place, length)
         self._last, self._end = (place, self._end), place + length
         self.records.append(record)
         return True
+
+    def sync(self) -> None:
+        """Wait until all records are on the disk, also those of processes that did not wait; not if this one does not.
+
+        Raises:
+            OSError: The disk refused; the last record does not count.
+        """
+        if self._durable and self._pending:
+            files.sync_content(self._fd)
+            self._pending = False
 
     def stretch(self) -> Stretch:
         """Return the records that there are now, for :meth:`release`."""
@@ -217,6 +221,7 @@ class Journal:
         place, self._end = self._last
         self.records.pop()
         self._write(bytes(len(_MARK)), place)
+        self.sync()
 
     def erase(self) -> None:
         """Remove the file, and what it holds from the disk; all that the records say is on the disk.
@@ -261,8 +266,8 @@ class Journal:
             synced.pop(next(iter(synced)))  # the oldest; it is only a help
         data = _MAGIC + text + b"\n%08x" % zlib.crc32(text)
         self._write(data.ljust(_SLOT, b"\0"), header.turn % 2 * _SLOT)
-        if not self._durable:
-            files.sync(self._fd)
+        files.sync_content(self._fd)
+        self._pending = False
         self._go_on(header)
 
     def _place(self, length: int) -> int | None:
@@ -344,8 +349,7 @@ class Journal:
         while view:
             written = os.pwrite(self._fd, view, offset)
             view, offset = view[written:], offset + written
-        if self._durable and sys.platform == "darwin":  # pragma: no cover - as in files.sync
-            files.sync(self._fd)  # O_DSYNC stops there at the drive's own cache
+        self._pending = True
 
 
 def _read_header(data: bytes) -> _Header:

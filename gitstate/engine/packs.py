@@ -12,12 +12,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from mmap import mmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gitstate.engine import files, locks, packindex
 from gitstate.engine.objects import GitObject, Kind
+from gitstate.engine.spares import Spares
 from gitstate.errors import CorruptionError
 
 __all__ = [
@@ -81,11 +83,16 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Pack:
-    """The bytes of a pack and of its index. ``name`` is that of its files, without suffix."""
+    """The bytes of a pack, and the objects in it, in their order. ``name`` is that of its files, without suffix."""
 
     name: str
     data: bytes
-    index: bytes
+    entries: Sequence[Entry]
+
+    @cached_property
+    def index(self) -> bytes:
+        """The bytes of its index; made when they are asked for, which a publish does while the disk writes the pack."""
+        return _index(self.entries, self.data[-20:])
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def build_entries(entries: Sequence[Entry]) -> Pack:
     """Return a pack of what was read from other packs."""
     body = b"".join([header(len(entries)), *(entry.data for entry in entries)])
     checksum = hashlib.sha1(body, usedforsecurity=False).digest()
-    return Pack(pack_name(checksum), body + checksum, _index(entries, checksum))
+    return Pack(pack_name(checksum), body + checksum, entries)
 
 
 def keeper(private: Path) -> str:
@@ -140,7 +147,9 @@ def keep_note(work: str) -> bytes:
     return _KEEP_FOR + work.encode("ascii") + b"\n"
 
 
-def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = True) -> NewPack:
+def place(
+    folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = True, spares: Spares | None = None
+) -> NewPack:
     """Put a pack into the folder ``objects/pack``; the index comes last, since nobody looks at a pack without one.
 
     Args:
@@ -148,6 +157,7 @@ def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = 
         pack: What to put.
         keep: What :func:`keeper` returned: git's garbage collection leaves the pack alone until it is released.
         durable: Whether to wait for the disk.
+        spares: Files to use, if that is not so.
 
     Raises:
         OSError: The disk refused; nothing is left.
@@ -158,14 +168,14 @@ def place(folder: Path, pack: Pack, *, keep: str | None = None, durable: bool = 
         if keep is not None:
             with suppress(FileExistsError):  # a dead process left it
                 os.link(keep, base + ".keep")
-        if not existed:
-            _create(base + ".pack", pack.data, durable=durable)
-        elif durable:
-            _write_file(base + ".pack", pack.data, "pack")  # over one that may be torn
-        if durable or not existed:
-            _write_file(base + ".idx", pack.index, "idx", durable=durable)
         if durable:
+            _write_file(base + ".pack", pack.data, "pack")  # over one that may be torn
+            _write_file(base + ".idx", pack.index, "idx")
             files.sync_directory(folder)
+        elif not existed:
+            for suffix, data in ((".pack", pack.data), (".idx", pack.index)):
+                if spares is None or not spares.use(base + suffix, data):
+                    _write_file(base + suffix, data, suffix[1:], durable=False)
     except BaseException:
         if not existed:
             _remove_pack(base)
@@ -388,14 +398,6 @@ def _stored(body: bytes) -> Iterator[bytes]:
         yield _BLOCK_HEADER.pack(start + _BLOCK >= len(body), len(block), len(block) ^ _BLOCK)
         yield block
     yield _PLACE.pack(zlib.adler32(body))
-
-
-def _create(path: str, data: bytes, *, durable: bool) -> None:
-    try:
-        files.create(path, data, mode=0o444, durable=durable)
-    except FileExistsError:  # without an index: a dead process left it
-        files.remove(path)
-        files.create(path, data, mode=0o444, durable=durable)
 
 
 def _write_file(path: str, data: bytes, kind: str, *, durable: bool = True) -> None:

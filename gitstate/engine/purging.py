@@ -216,7 +216,7 @@ def clear(
     for log in map(os.fspath, roots.logs(repository)):
         at = heads.get(log)
         reflog.expire(log, gone, None if at is None else reflog.line(None, at, who, _NOTE))
-    for pattern in (*private, "ring-*"):
+    for pattern in (*private, "ring-*", "spare/*"):
         for path in repository.private.glob(pattern):
             if not pattern.startswith("ring") or os.stat(path).st_nlink == 1:
                 files.remove(path)

@@ -155,6 +155,7 @@ def swap(
     note: str,
     timeout: float = 10.0,
     durable: bool = True,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Move ``ref`` from ``expected`` (None: it does not exist) to ``new``; call it under the store's lock.
 
@@ -167,6 +168,7 @@ def swap(
         note: What happened.
         timeout: Seconds to wait for a lock file of a living git.
         durable: Whether to wait for the disk.
+        ready: Called when all is ready, and nothing is changed yet; nothing is if it raises.
 
     Raises:
         StaleError: The ref is elsewhere.
@@ -174,9 +176,8 @@ def swap(
         UnsupportedError: Another ref's name stands in the way (``a`` and ``a/b``).
     """
     content = new.encode() + b"\n"
-    while (
-        True
-    ):  # the branch that a symbolic ref points to takes its place; the lock comes first, and one look is enough
+    # The branch that a symbolic ref points to takes its place; the lock comes first, and one look is enough.
+    while True:
         if expected is None:
             _make_way(repository, ref)
         else:
@@ -187,6 +188,7 @@ def swap(
             if name == ref:
                 if current != expected:
                     raise StaleError(f"{ref} is at {current}, not at {expected}", hint="read it again")
+                ready()
                 with _logged(repository, ref, current, new, who, note):
                     lock.replace()
                 return

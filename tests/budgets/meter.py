@@ -31,9 +31,9 @@ Python's functions.
 """
 
 _CALLS = (
-    *("open", "close", "read", "write", "pread", "pwrite", "lseek", "fsync", "fdatasync", "ftruncate", "truncate"),
-    *("rename", "replace", "link", "symlink", "readlink", "unlink", "remove", "mkdir", "rmdir", "utime", "chmod"),
-    *("stat", "lstat", "fstat", "access", "listdir", "scandir"),
+    *("open", "close", "read", "write", "pread", "pwrite", "lseek", "fsync", "fdatasync", "posix_fadvise"),
+    *("ftruncate", "truncate", "rename", "replace", "link", "symlink", "readlink", "unlink", "remove", "mkdir"),
+    *("rmdir", "utime", "chmod", "fchmod", "stat", "lstat", "fstat", "access", "listdir", "scandir"),
 )
 _SYNCS = {"fsync", "fdatasync"}
 _DURABLE = os.O_DSYNC | os.O_SYNC

@@ -19,20 +19,20 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems a
 _TABLE = """
                     calls    syncs  written     read  objects      raw   hashed  deflate  inflate      sql   python
 save: the record in the journal waits for the disk, and nothing else; what grows with the sheets is their folder's tree
-    20 sheets          52        1    5,364    8,370        7    2,480    5,592    1,563        -        -      865
-    1,000 sheets       52        1   77,914    8,370        7   38,755   78,140    1,578        -        -    2,825
-    1 job              52        1    5,594    8,370        9    2,536    5,807    1,563        -        -      951
-    10,000 jobs        52        1   10,440    8,370        9    4,960   10,658    1,563        -        -      951
+    20 sheets          59        1    5,370    8,370        7    2,480    5,595    1,563        -        -      898
+    1,000 sheets       59        1   77,910    8,370        7   38,755   78,138    1,578        -        -    2,858
+    1 job              59        1    5,592    8,370        9    2,536    5,806    1,563        -        -      997
+    10,000 jobs        59        1   10,438    8,370        9    4,960   10,657    1,563        -        -      997
 mark: a save of which only one file is encoded; the blob of the sheet, its folder, the job, and the way up to the root
-    20 sheets          52        1    5,026    8,370        7    1,865    4,806      948        -        -      805
-    1,000 sheets       52        1   77,572    8,370        7   38,140   77,352      963        -        -      805
-    1 job              52        1    5,250    8,370        9    1,921    5,018      948        -        -      896
-    10,000 jobs        52        1   10,096    8,370        9    4,345    9,869      948        -        -      896
+    20 sheets          59        1    5,034    8,370        7    1,865    4,810      948        -        -      838
+    1,000 sheets       59        1   77,570    8,370        7   38,140   77,351      963        -        -      838
+    1 job              59        1    5,250    8,370        9    1,921    5,018      948        -        -      937
+    10,000 jobs        59        1   10,098    8,370        9    4,345    9,870      948        -        -      937
 execution: two blobs of 24 KB together, and no sheet is looked into but to say how many are done
-    20 sheets          52        1   12,396    8,370        8   24,916   31,552   24,595        -        -      652
-    1,000 sheets       52        1   12,410    8,370        8   24,922   31,562   24,601        -        -      652
-    1 job              52        1   12,622    8,370       10   24,971   31,764   24,594        -        -      738
-    10,000 jobs        52        1   17,470    8,370       10   27,396   36,617   24,595        -        -      743
+    20 sheets          59        1   12,402    8,370        8   24,915   31,554   24,594        -        -      689
+    1,000 sheets       59        1   12,412    8,370        8   24,922   31,563   24,601        -        -      689
+    1 job              59        1   12,622    8,370       10   24,971   31,764   24,594        -        -      788
+    10,000 jobs        59        1   17,474    8,370       10   27,396   36,619   24,595        -        -      788
 load: known, so the branch is read and the state validated
     20 sheets           3        -        -       41        -        -        -        -        -        -      107
     1,000 sheets        3        -        -       41        -        -        -        -        -        -    1,087
@@ -43,11 +43,11 @@ list: known to the index, so the branch is read and five statements are asked
     1,000 sheets        6        -        -       41        -        -        -        -        -        5       76
     1 job               6        -        -       41        -        -        -        -        -        5       76
     10,000 jobs         6        -        -       41        -        -        -        -        -        5      282
-open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,506
-    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   14,265
-    1 job              76        -        -    8,419        -        -   16,006        -   15,748        -    1,522
-    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,541
+open, load: a first read of all files of the job, each checked; packs are opened, and what is known of values, not jobs
+    20 sheets          80        -        -    8,440        -        -   15,935        -   15,693        -    1,529
+    1,000 sheets       82        -        -    8,472        -        -  539,918        -  530,854        -   14,267
+    1 job              77        -        -    8,419        -        -   16,006        -   15,748        -    1,549
+    10,000 jobs        77        -        -    8,419        -        -   18,435        -   18,173        -    1,570
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
     20 sheets           9        -        -       82        -        -        -        -        -       16      287
     1,000 sheets        9        -        -       82        -        -        -        -        -       16      293
@@ -57,20 +57,20 @@ view: brought to the head after one save; git's index is read, checked, and writ
     20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,313
     1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,348
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         232        9   20,253   49,702        -        -   40,604        -        -        -    1,895
-    1,000 sheets      232        9  311,137  339,830        -        -  621,616        -        -        -    1,901
-    1 job             229        9   21,362   50,760        -        -   42,744        -        -        -    2,005
-    10,000 jobs       229        9   40,751   70,146        -        -   81,519        -        -        -    2,005
+    20 sheets         269        9   20,261   49,716        -        -   40,626        -        -        -    1,931
+    1,000 sheets      269        9  311,117  339,810        -        -  621,576        -        -        -    1,943
+    1 job             266        9   21,359   50,751        -        -   42,732        -        -        -    2,047
+    10,000 jobs       266        9   40,747   70,139        -        -   81,508        -        -        -    2,047
 sync, nothing: one conversation, in which both say where they stand
     20 sheets          39        -        -      205        -        -        -        -    1,077        -      909
     1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      905
     1 job              39        -        -      205        -        -        -        -    1,182        -      905
     10,000 jobs        39        -        -      205        -        -        -        -    1,182        -      905
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         160       10    4,360   25,150        7    2,575    3,123    1,621    2,698        -    1,671
-    1,000 sheets      163       10    4,360   25,339        7   38,793   39,354    1,579    2,644        -    1,679
-    1 job             160       10    4,360   25,150        9    1,969    2,408      959    2,141        -    1,704
-    10,000 jobs       160       10    4,360   25,150        9    4,393    4,829      959    2,141        -    1,716
+    20 sheets         161       10    4,360   25,150        7    2,575    3,123    1,621    2,698        -    1,672
+    1,000 sheets      164       10    4,360   25,339        7   38,793   39,352    1,579    2,644        -    1,677
+    1 job             161       10    4,360   25,150        9    1,969    2,406      959    2,141        -    1,742
+    10,000 jobs       161       10    4,360   25,150        9    4,393    4,828      959    2,141        -    1,744
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 

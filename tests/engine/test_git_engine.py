@@ -245,3 +245,23 @@ def test_what_is_read_in_bulk_is_checked_and_then_at_hand(
     assert [item.id for item in engine.bulk([tree, *ids])] == ids, "the tree is at hand by now"
     assert [item.id for item in engine.bulk([*ids[:2], "1" * 40, *ids[2:]])] == ids[:2]
     assert [item.body for item in engine.bulk(ids[:1])] == [b"0"]
+
+
+def test_packs_are_written_into_spare_files_once_there_are_some(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine, spare = open_engine(), tmp_path / "store" / ".git" / "gitstate" / "spare"
+    save(engine, {"a": b"0"})
+    engine._tidy(False)
+    assert not spare.exists(), "the first one of a branch waits for the disk"
+    for n in range(3):
+        save(engine, {"a": b"%d" % n, "b": b"x"})
+    engine._tidy(False)
+    there = {path.stat().st_ino for path in spare.iterdir()}
+    assert len(there) == 6
+    save(engine, {"a": b"3"})
+    newest = max(packs_of(tmp_path / "store"), key=lambda path: path.stat().st_mtime_ns)
+    for path in (newest, newest.with_suffix(".idx")):
+        assert path.stat().st_ino in there
+        assert path.stat().st_mode & 0o222 == 0
+    assert len(list(spare.iterdir())) == 4
+    engine.close()
+    assert len(list(spare.iterdir())) == 4, "the next process finds them"

@@ -272,9 +272,10 @@ def test_what_has_no_room_still_stands_on_records_that_are_on_the_disk(
     assert hasty.append(record())
     careful.refresh()
     synced: list[int] = []
-    monkeypatch.setattr(journal_module.files, "sync", synced.append)
+    monkeypatch.setattr(journal_module.files, "sync_content", synced.append)
     for _ in range(2):
         assert not careful.append(record(300_000))
+        careful.sync()
     assert len(synced) == 1
 
 
@@ -339,12 +340,34 @@ def test_one_that_waits_for_the_disk_waits_once_for_what_others_wrote_in_haste(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty, careful = opened(tmp_path, durable=False), opened(tmp_path)
-    assert careful.append(record())
     synced: list[int] = []
-    monkeypatch.setattr(journal_module.files, "sync", synced.append)
-    assert careful.append(record()) and synced == [], "its own are on the disk when they are written"
-    hasty.refresh()
-    assert hasty.append(record()) and synced == []
+    monkeypatch.setattr(journal_module.files, "sync_content", synced.append)
+    assert hasty.append(record())
+    synced.clear()  # the file itself was new
+    hasty.sync()
+    assert synced == []
     careful.refresh()
-    assert careful.append(record()) and len(synced) == 1
-    assert careful.append(record()) and len(synced) == 1
+    careful.sync()
+    careful.sync()
+    assert len(synced) == 1
+    assert careful.append(record()) and len(synced) == 1, "it is waited for later"
+    careful.sync()
+    careful.sync()
+    assert len(synced) == 2
+    hasty.refresh()
+    careful.refresh()
+    careful.sync()
+    assert len(synced) == 2, "what another read is on the disk"
+
+
+def test_the_disk_begins_with_a_record_before_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty, careful = opened(tmp_path, durable=False), opened(tmp_path)
+    assert hasty.append(record())
+    careful.refresh()
+    begun: list[tuple[int, int]] = []
+    monkeypatch.setattr(journal_module.files, "begin_sync", lambda _, start, size: begun.append((start, size)))
+    before = careful.stretch().end
+    assert careful.append(record(5000))
+    assert begun == [(before, careful.stretch().end - before)]
+    hasty.refresh()
+    assert hasty.append(record()) and len(begun) == 1, "nobody will wait for it"

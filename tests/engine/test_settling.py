@@ -70,6 +70,24 @@ def test_packs_and_branch_are_made_again_out_of_the_journal(
     save(again, {"a": b"on"})
 
 
+def test_spare_files_are_not_used_after_a_cut(open_engine: OpenEngine, folder: Path, reboot: Reboot) -> None:
+    engine, _ = crashed(open_engine, saves=3)
+    engine._tidy(False)
+    spare = folder / ".git" / "gitstate" / "spare"
+    for number, pack in enumerate(
+        packs_of(folder)
+    ):  # that it has a new name reached the disk, and not that the old one went
+        (spare / f"{number}").unlink()
+        (spare / f"{number}").hardlink_to(pack)
+    reboot()
+    again = open_engine()
+    for turn in range(2):
+        for n in range(2):
+            save(again, {"b": b"%d %d" % (turn, n)})
+        again._tidy(False)
+    assert content(open_engine(), "a") == b"2"
+
+
 @pytest.mark.parametrize("left", [b"", b"\0" * 41, b"0123"], ids=["empty", "zeros", "short"])
 @pytest.mark.parametrize("same_boot", [False, True], ids=["another boot", "same boot"])
 def test_a_branch_that_cannot_be_read_is_put_where_it_was(

@@ -27,6 +27,7 @@ from tests.survival.workloads import life
 
 # Each of these calls waits for the disk, and the promise of "full" rests on it.
 NEEDED = [
+    "fdatasync state/.git/gitstate/journal",
     "fsync state",
     "fsync state/.git",
     "fsync state/.git/HEAD.new",
@@ -40,7 +41,6 @@ NEEDED = [
     "fsync state/.git/objects/pack/tmp_idx_gitstate_#_#",
     "fsync state/.git/refs",
     "fsync state/.git/refs/heads",
-    "pwrite state/.git/gitstate/journal",
 ]
 
 
