@@ -44,6 +44,8 @@ _PROJECT = Path(__file__).parents[1]
 _IN_MEMORY = Path("/dev/shm")
 _ROOM = 2 << 30  # bytes; the folder of a test that passed goes at once
 _BEGINNING = "gitstate-tests-"
+_FIRST = ("tests/survival/", "tests/backends/test_processes", "tests/backends/test_purge_kills")
+_NEXT = ("tests/bench/", "tests/test_package", "tests/docs/", "tests/budgets/")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -82,6 +84,14 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
                     import_module(".".join((*name.parent.parts, "conftest")))  # it may register what is compiled too
                 import_module(".".join(name.parts))
     return (yield)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with what forks, since a fork costs the more the more memory tests have used before, and go on
+    with other long tests: whoever came to them last would leave the other processors idle.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: 0 if item.nodeid.startswith(_FIRST) else 1 if item.nodeid.startswith(_NEXT) else 2)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

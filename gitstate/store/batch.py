@@ -100,8 +100,9 @@ class Batch:
         revision = self.commit(grafted.id, objects, draft.message, document=document)
         if value is not None:
             snapshot = self.reader.snapshot_of(collection, document, revision.id, edited.id)
-            content = Content.of(value, collection.layout, None if current is None else current.known())
-            snapshot.contents.put(snapshot.key, content)
+            if not any(map(collection.layout.owns, draft.attachments)):  # else its files may be others than ours
+                content = Content.of(value, collection.layout, None if current is None else current.known())
+                snapshot.contents.put(snapshot.key, content)
             if draft.observer is not None:
                 self._observers.append(draft.observer)
                 draft.observer.applied(snapshot.value_id, revision.id)

@@ -5,7 +5,7 @@ A content never changes. Values that follow one another share the entries that d
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from gitstate.format.layout import Layout, Texts
+from gitstate.store.exactness import Exactness
 from gitstate.values import canonical
 from gitstate.values.canonical import Shape, Value
 
@@ -200,10 +201,16 @@ class _Document:
 
 
 class ContentCache:
-    """The contents that were read or written lately; bounded, and safe to use from any thread."""
+    """The contents that were read or written lately; bounded, and safe to use from any thread.
 
-    def __init__(self, limit: int = 128 * 2**20) -> None:
-        self._limit = limit  # bytes
+    Args:
+        limit: So many bytes they may take.
+        exactness: Remembers which of them have files that are exact; None: who reads a value looks at them.
+    """
+
+    def __init__(self, limit: int = 128 * 2**20, exactness: Exactness | None = None) -> None:
+        self._limit = limit
+        self._exactness = exactness
         self._size = 0
         self._documents: OrderedDict[tuple[str, str], _Document] = OrderedDict()
         self._lock = Lock()
@@ -218,10 +225,21 @@ class ContentCache:
             self._documents.move_to_end((collection, name))
             return document.contents.get(value_id)
 
+    def are_exact(self, key: Key, entries: Sequence[Sequence[bytes]]) -> bool:
+        """Whether the texts of a value's entries, field by field, are exact beyond doubt: known to be, or looked at."""
+        from gitstate.format import quick  # pydantic takes a while, and whoever asks for a text needs it anyway
+
+        is_known = bool(entries) and self._exactness is not None and self._exactness.knows(*key)
+        return is_known or all(map(quick.are_values, entries))
+
     def put(self, key: Key, content: Content) -> None:
-        """Keep a content, and let those go that were not asked for the longest."""
+        """Keep a content, whose files were written here or found to be exact, and let those go that were not asked for
+        the longest.
+        """
         collection, name, value_id = key
-        content.size  # noqa: B018 - what takes long is done before the lock is taken
+        size = content.size  # what takes long is done before the lock is taken
+        if self._exactness is not None:
+            self._exactness.note(*key, size)
         with self._lock:
             document = self._documents.setdefault((collection, name), _Document())
             self._documents.move_to_end((collection, name))
@@ -239,3 +257,9 @@ class ContentCache:
         with self._lock:
             self._documents.clear()
             self._size = 0
+
+    def forget(self) -> None:
+        """Let all of them go, and what is remembered of them. Raises OSError: the disk refused."""
+        self.clear()
+        if self._exactness is not None:
+            self._exactness.forget()

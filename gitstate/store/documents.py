@@ -130,12 +130,10 @@ class Snapshot:
         return content
 
     def _as_text(self) -> Content:
-        from gitstate.format import quick  # pydantic takes a while, and whoever asks for a text needs it anyway
-
         files = self._read()
         texts = self.collection.layout.texts(files)
         each = [] if texts is None else [entries for _, entries in texts.entries.values()]
-        if texts is not None and not self._is_others(texts.root) and all(map(quick.are_values, each)):
+        if texts is not None and not self._is_others(texts.root) and self.contents.are_exact(self.key, each):
             return Content.spliced(texts)
         return Content(value=self._join(files))  # or that says what is wrong
 

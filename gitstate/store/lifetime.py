@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gitstate.engine.base import Engine
+    from gitstate.store.exactness import Exactness
     from gitstate.store.index.indexes import Indexes
     from gitstate.store.views import Views
     from gitstate.store.writer import Writer
@@ -31,17 +32,18 @@ def note(store: _Open) -> None:
     _open_stores.add(store)
 
 
-def shut(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
+def shut(writer: Writer, indexes: Indexes, views: Views, exactness: Exactness, engine: Engine) -> None:
     """Finish all writes, bring the worktree to the head, let go of everything."""
     writer.close()
     views.close()
     indexes.close()
+    exactness.write()
     engine.close()
 
 
-def shut_elsewhere(writer: Writer, indexes: Indexes, views: Views, engine: Engine) -> None:
+def shut_elsewhere(writer: Writer, indexes: Indexes, views: Views, exactness: Exactness, engine: Engine) -> None:
     """Shut a store that was forgotten, in a thread of its own: garbage is collected in anybody's, under any lock."""
-    threading.Thread(target=shut, args=(writer, indexes, views, engine), name="gitstate-shut").start()
+    threading.Thread(target=shut, args=(writer, indexes, views, exactness, engine), name="gitstate-shut").start()
 
 
 def _at_exit() -> None:

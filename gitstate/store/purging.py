@@ -321,7 +321,7 @@ class Purging:
 
     def _forget(self) -> None:
         self._engine.forget()
-        self._reader.contents.clear()
+        self._reader.contents.forget()
 
     def _clear_discarded(self, wanted: Wanted) -> None:
         """Take what is purged out of the files that were put aside when edits were discarded."""

@@ -37,12 +37,17 @@ class _Met:
 
 
 class Reader:
-    """Finds documents in the trees of one engine. Safe to use from any thread."""
+    """Finds documents in the trees of one engine. Safe to use from any thread.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The engine.
+        contents: What is known of documents; None: nothing.
+    """
+
+    def __init__(self, engine: Engine, contents: ContentCache | None = None) -> None:
         self.engine = engine
         self.source: Source = engine
-        self.contents = ContentCache()
+        self.contents = ContentCache() if contents is None else contents
         self._met = _Met()
         self.index: Callable[[Collection], Known | None] = lambda _: None
         """Gives the index of a collection, if there is one."""

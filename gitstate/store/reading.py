@@ -10,6 +10,8 @@ from gitstate.errors import ClosedError, CorruptionError, InvalidInputError, Sta
 from gitstate.store import history, naming, walks
 from gitstate.store.answers import Answers, AtHand
 from gitstate.store.bulk import read_ahead
+from gitstate.store.content import ContentCache
+from gitstate.store.exactness import Exactness
 from gitstate.store.index.indexes import Indexes
 from gitstate.store.pins import Pins
 from gitstate.store.reader import Reader
@@ -38,8 +40,9 @@ class ReadingStore(Answers):
     def __init__(self, engine: Engine, repository: Repository | None) -> None:
         self._engine = engine
         self._repository = repository
-        self._reader = Reader(engine)
         private, branch = (None, "") if repository is None else (repository.private, repository.branch)
+        self._exact = Exactness(private)
+        self._reader = Reader(engine, ContentCache(exactness=self._exact))
         self._indexes: Indexes = Indexes(private, branch, self._reader)
         self._reader.index = self._indexes.revisions
         self._closed = ""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from weakref import finalize
 
 from gitstate.engine import graph, refs
 from gitstate.engine.base import Engine
@@ -74,7 +74,7 @@ class Store(SyncingStore):
         self.created = False  # whether this object made the store
         self.taken_over: str | None = None  # the remote's branch, such as origin/gitstate, that it made the branch of
         self._closing = threading.Lock()
-        self._forgotten = weakref.finalize(self, lifetime.shut_elsewhere, writer, self._indexes, views, engine)
+        self._forgotten = finalize(self, lifetime.shut_elsewhere, writer, self._indexes, views, self._exact, engine)
         self._forgotten.atexit = False  # those that are still there when the program ends are closed below
         lifetime.note(self)
 
@@ -330,7 +330,7 @@ class Store(SyncingStore):
         with self._closing:  # who comes second waits until it is done
             if self._forgotten.detach() is not None:
                 self._forget_others()
-                lifetime.shut(self._writer, self._indexes, self._views, self._engine)
+                lifetime.shut(self._writer, self._indexes, self._views, self._exact, self._engine)
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,7 @@
 """Many processes on one store, and processes that are killed: what was acknowledged is there."""
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -34,6 +35,7 @@ def fork(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """
     process = os.fork()
     if process == 0:
+        gc.disable()  # it would look through, and so copy, all that the tests before have left in memory
         status = 1
         signal.alarm(240)
         try:

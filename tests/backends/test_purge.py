@@ -18,6 +18,7 @@ from gitstate.errors import (
     NotFoundError,
     RevisionNotFoundError,
 )
+from gitstate.store import exactness
 from gitstate.store.purge_plan import PurgeReport
 from tests.credentials import credential
 from tests.git import fsck, git
@@ -152,6 +153,25 @@ async def test_no_text_of_an_execution_stays_in_memory(store: Path) -> None:
         plan = await backend.plan_purge(value=SECRET)
         await backend.purge(value=SECRET, confirm=plan.token)
         assert not backend._payloads._texts
+
+
+async def test_what_is_remembered_of_values_is_forgotten_also_by_who_is_open(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactness, "_SMALL", 0)
+    monkeypatch.setattr(exactness, "_WORTH", 1)
+    monkeypatch.setattr(exactness, "_WORTH_EACH", 0)
+    remembered = store / ".git/gitstate/exact"
+    async with GitStateBackend(store) as backend:
+        await backend.list_jobs()
+    assert remembered.stat().st_size == 16 + 3 * 8
+    before = remembered.read_bytes()
+    async with GitStateBackend(store) as backend:
+        await backend.save(await work(backend, NAME))
+        await purge(store, NAME)
+        assert remembered.stat().st_size == 16
+    assert remembered.stat().st_size == 16
+    assert remembered.read_bytes() != before[:16]
 
 
 async def test_old_ids_are_mentioned_nowhere(store: Path) -> None:

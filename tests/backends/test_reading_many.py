@@ -8,7 +8,8 @@ import pytest
 from gitstate import CheckpointState, GitStateBackend
 from gitstate.engine import reader as objects
 from gitstate.errors import StateCorruptionError
-from gitstate.store import bulk, reader
+from gitstate.format import quick
+from gitstate.store import bulk, exactness, reader
 from tests.git import git, loose, unpack
 from tests.stores import leave_damaged
 
@@ -56,6 +57,18 @@ async def test_a_list_is_what_loading_each_gives(folder: Path, pack: list[str] |
     assert {state.job_id for state in listed} == set(_IDS)
     assert [state.model_dump() for state in listed] == [state.model_dump() for state in loaded]
     assert gc.isenabled()
+
+
+async def test_what_is_remembered_of_values_changes_no_state(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exactness, "_SMALL", 0)
+    monkeypatch.setattr(exactness, "_WORTH", 1)
+    monkeypatch.setattr(exactness, "_WORTH_EACH", 0)
+    looked_at = await states(folder)  # also those with lone surrogates, of which the first look says nothing
+    monkeypatch.setattr(quick, "are_values", lambda _: pytest.fail("it is known"))
+    known = await states(folder)
+    assert len(known[0]) == len(_IDS)
+    for before, after in zip(looked_at, known, strict=True):
+        assert [state.model_dump() for state in after] == [state.model_dump() for state in before]
 
 
 async def test_what_is_no_plain_file_is_told_of_as_in_a_load(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

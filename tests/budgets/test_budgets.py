@@ -43,11 +43,11 @@ list: known to the index, so the branch is read and five statements are asked
     1,000 sheets        6        -        -       41        -        -        -        -        -        5       76
     1 job               6        -        -       41        -        -        -        -        -        5       76
     10,000 jobs         6        -        -       41        -        -        -        -        -        5      282
-open, load: a first read of all files of the job, each checked; what is opened are packs, not jobs
-    20 sheets          79        -        -    8,440        -        -   15,935        -   15,693        -    1,506
-    1,000 sheets       79        -        -    8,440        -        -  539,918        -  530,854        -   14,265
-    1 job              76        -        -    8,419        -        -   16,006        -   15,748        -    1,522
-    10,000 jobs        76        -        -    8,419        -        -   18,435        -   18,173        -    1,541
+open, load: a first read of all files of the job, each checked; packs are opened, and what is known of values, not jobs
+    20 sheets          80        -        -    8,440        -        -   15,935        -   15,693        -    1,529
+    1,000 sheets       82        -        -    8,472        -        -  539,918        -  530,854        -   14,267
+    1 job              77        -        -    8,419        -        -   16,006        -   15,748        -    1,549
+    10,000 jobs        77        -        -    8,419        -        -   18,435        -   18,173        -    1,570
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
     20 sheets           9        -        -       82        -        -        -        -        -       16      287
     1,000 sheets        9        -        -       82        -        -        -        -        -       16      293

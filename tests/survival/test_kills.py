@@ -3,8 +3,8 @@
 import asyncio
 import os
 import shutil
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,14 +14,11 @@ from gitstate import GitStateBackend
 from tests.git import fsck
 from tests.survival.calls import Call, Calls, Fate
 from tests.survival.checks import copy, survived
+from tests.survival.forks import Work, fork_small
 from tests.survival.workloads import Answer, big_state, one_save
-
-# The children run nothing but a store of their own, which takes no lock of another thread of this process.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 KILLED = 9
 FSCK_EVERY = 10  # kills
-Work = Callable[[Path, Answer], None]
 
 
 class Death(Fate):
@@ -67,22 +64,7 @@ def moments(kinds: Sequence[str], known: Sequence[str] = ()) -> list[int]:
 
 def run_until(death: Death, folder: Path, work: Work) -> tuple[bool, list[str]]:
     """Work in a child; return whether it was killed, and what it was answered before."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            with Calls(folder.parent, death):
-                work(folder, lambda commit: os.write(writing, commit.encode() + b"\n"))
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    os.close(writing)
-    with open(reading) as answers:
-        acknowledged = answers.read().split()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status, acknowledged = fork_small(death, folder, work)
     assert status in (0, KILLED)
     return status == KILLED, acknowledged
 
@@ -122,13 +104,17 @@ def fresh(prepared: Path, folder: Path) -> Path:
 
 
 def saving(count: int) -> Work:
-    async def save(folder: Path, answered: Answer) -> None:
+    return partial(save_jobs, count)
+
+
+def save_jobs(count: int, folder: Path, answered: Answer) -> None:
+    async def save() -> None:
         async with GitStateBackend(folder) as backend:
             for number in range(count):
                 await one_save(backend, f"job-{number}", number)
                 answered(backend.store.head())
 
-    return lambda folder, answered: asyncio.run(save(folder, answered))
+    asyncio.run(save())
 
 
 def saving_together(folder: Path, answered: Answer) -> None:

@@ -28,8 +28,6 @@ from tests.survival.test_errors import Refusal
 from tests.survival.test_kills import Death, fresh, moments, run_until
 from tests.survival.workloads import Answer, new_state
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-
 
 async def two_copies(backend: GitStateBackend, number: int) -> tuple[CheckpointState, CheckpointState]:
     """Return two copies of a job, both changed at one place."""
