@@ -19,6 +19,7 @@ from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import ObjectId, Signature
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import REMOTES, Repository
+from gitstate.engine.spares import Spares
 from gitstate.errors import StaleError
 
 __all__ = ["RefMove", "begin", "clear", "clear_indexes", "done", "finish_refs", "is_pending", "pending"]
@@ -216,7 +217,8 @@ def clear(
     for log in map(os.fspath, roots.logs(repository)):
         at = heads.get(log)
         reflog.expire(log, gone, None if at is None else reflog.line(None, at, who, _NOTE))
-    for pattern in (*private, "ring-*", "spare/*"):
+    Spares(repository.private / "spare").clear()
+    for pattern in (*private, "ring-*"):
         for path in repository.private.glob(pattern):
             if not pattern.startswith("ring") or os.stat(path).st_nlink == 1:
                 files.remove(path)

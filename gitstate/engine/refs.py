@@ -237,8 +237,7 @@ def delete(repository: Repository, ref: str, *, expected: ObjectId | None, timeo
 def _remove_log(repository: Repository, ref: str) -> None:
     """Remove the log of a ref that is gone, and the folders that it leaves empty: others' would need their places."""
     log = repository.path(f"logs/{ref}")
-    with suppress(NotADirectoryError):
-        files.remove(log)
+    files.remove(log)
     folder, top = os.path.dirname(log), repository.path("logs/" + "/".join(ref.split("/")[:2]))
     with suppress(OSError):  # another log is in it
         while len(folder) > len(top):

@@ -249,12 +249,14 @@ def _can_read(source: Source, object_id: ObjectId, kind: Kind = "blob") -> bool:
 
 def _packs_since(folder: Path, since: float) -> list[str]:
     with os.scandir(folder) as found:
-        recent = [entry.path for entry in found if _changed(entry) >= since - _SLACK]
+        recent = [entry.path for entry in found if _may_be_torn(entry, since - _SLACK)]
     return sorted({path.rpartition(".")[0] for path in recent if path.endswith((".pack", ".idx"))})
 
 
-def _changed(entry: "os.DirEntry[str]") -> float:
+def _may_be_torn(entry: "os.DirEntry[str]", since: float) -> bool:
+    """Whether a file was written since then; an empty one was a spare file, whose time may be that of its making."""
     try:
-        return entry.stat().st_mtime
+        status = entry.stat()
     except FileNotFoundError:  # somebody's git repacks
-        return 0.0
+        return False
+    return status.st_mtime >= since or not status.st_size

@@ -4,6 +4,7 @@ To make a file takes ext4 ten times as long where many were removed lately (docs
 small packs that are joined are removed.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ __all__ = ["Spares"]
 
 _MOST = 192  # files: what the saves between two checkpoints take, and some more
 _READ_ONLY = 0o444
+_NOT_OURS = {errno.ENOENT, errno.ELOOP, errno.EISDIR}  # another process used it, or a person put something there
+_REFUSED = {errno.EACCES, errno.EPERM}  # it is another user's, or somebody died between its last two steps
 
 
 class Spares:
@@ -41,11 +44,16 @@ class Spares:
         while self._known:
             spare = self._known.pop()
             try:
-                _write(spare, data)
-                os.rename(spare, path)
-            except FileNotFoundError:
-                continue  # another process used it
-            return True
+                if _write(spare, data):
+                    os.rename(spare, path)
+                    return True
+            except OSError as error:
+                if error.errno in _NOT_OURS:
+                    continue
+                if error.errno not in _REFUSED:
+                    files.remove(spare)
+                    raise
+            files.remove(spare)
         return False
 
     def refill(self) -> None:
@@ -53,30 +61,50 @@ class Spares:
         wanted, self._wanted = min(self._wanted, _MOST), 0
         if wanted:
             with suppress(OSError):
-                os.makedirs(self._folder, exist_ok=True)
-                there = {int(name) for name in os.listdir(self._folder) if name.isdecimal()}
-                for number in sorted(set(range(wanted)) - there):
-                    files.create(f"{self._folder}/{number}", b"", durable=False)
-                self._known = [f"{self._folder}/{number}" for number in there | set(range(wanted))]
+                with suppress(FileExistsError):
+                    os.mkdir(self._folder)
+                self._known = self._there()
+                for spare in sorted({f"{self._folder}/{number}" for number in range(wanted)}.difference(self._known)):
+                    with suppress(FileExistsError):  # another process made it meanwhile
+                        files.create(spare, b"", durable=False)
+                        self._known.append(spare)
 
     def clear(self) -> None:
         """Remove all; call it under the store's lock. After a cut of the power one may be what its new name names."""
         self._known = []
-        with suppress(FileNotFoundError):
-            for name in os.listdir(self._folder):
-                files.remove(f"{self._folder}/{name}")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for spare in self._there():
+                files.remove(spare)
+
+    def _there(self) -> list[str]:
+        """Return those that are there, but nothing that is not ours.
+
+        Raises:
+            OSError: There is no such folder, or a link to somebody's stands there.
+        """
+        if os.path.islink(self._folder):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._folder)
+        with os.scandir(self._folder) as found:
+            return [
+                f"{self._folder}/{entry.name}"
+                for entry in found
+                if entry.name.isdecimal() and entry.is_file(follow_symlinks=False)
+            ]
 
 
-def _write(spare: str, data: bytes) -> None:
-    fd = os.open(spare, os.O_WRONLY | os.O_CLOEXEC)
+def _write(spare: str, data: bytes) -> bool:
+    """Write a spare file; False: it is none any more.
+
+    One that is not empty was left by a process that died. One with two names is in somebody's copy of hard links too,
+    where it may be a pack by now.
+    """
+    fd = os.open(spare, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         status = os.fstat(fd)
+        if status.st_size or status.st_nlink != 1:
+            return False
         files.write_all(fd, data)
-        if status.st_size > len(data):  # a process died while it wrote
-            os.ftruncate(fd, len(data))
         os.fchmod(fd, status.st_mode & _READ_ONLY)
-    except BaseException:
-        files.remove(spare)
-        raise
     finally:
         os.close(fd)
+    return True

@@ -57,10 +57,10 @@ view: brought to the head after one save; git's index is read, checked, and writ
     20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,313
     1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,348
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
-    20 sheets         269        9   20,261   49,716        -        -   40,626        -        -        -    1,931
-    1,000 sheets      269        9  311,117  339,810        -        -  621,576        -        -        -    1,943
-    1 job             266        9   21,359   50,751        -        -   42,732        -        -        -    2,047
-    10,000 jobs       266        9   40,747   70,139        -        -   81,508        -        -        -    2,047
+    20 sheets         268        9   20,261   49,716        -        -   40,626        -        -        -    1,931
+    1,000 sheets      268        9  311,117  339,810        -        -  621,576        -        -        -    1,943
+    1 job             265        9   21,359   50,751        -        -   42,732        -        -        -    2,047
+    10,000 jobs       265        9   40,747   70,139        -        -   81,508        -        -        -    2,047
 sync, nothing: one conversation, in which both say where they stand
     20 sheets          39        -        -      205        -        -        -        -    1,077        -      909
     1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      905

@@ -1,5 +1,6 @@
 """The engine among people's git commands: each reads what the other wrote."""
 
+import errno
 import os
 import subprocess
 import time
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from gitstate.engine import files
 from gitstate.engine.git import GitEngine
+from gitstate.engine.journal import Journal
 from gitstate.engine.objects import GitObject, Kind, parse_commit
 from gitstate.engine.packfolder import MappedPack
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import open_repository
-from gitstate.errors import ClosedError, CorruptionError, StaleError
+from gitstate.errors import ClosedError, CorruptionError, StaleError, StorageError
 from tests.engine.conftest import OpenEngine, content, git, packs_of, save
 from tests.git import loose, unpack
 
@@ -265,3 +268,35 @@ def test_packs_are_written_into_spare_files_once_there_are_some(open_engine: Ope
     assert len(list(spare.iterdir())) == 4
     engine.close()
     assert len(list(spare.iterdir())) == 4, "the next process finds them"
+
+
+def test_the_branch_moves_when_the_record_is_on_the_disk_and_the_pack_is_in_its_place(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, store = open_engine(), tmp_path / "store"
+    head, sync_content = save(engine, {"a": b"0"}), files.sync_content
+    seen: list[tuple[str | None, int]] = []
+
+    def look(fd: int) -> None:
+        seen.append((engine.head(), len(packs_of(store))))
+        sync_content(fd)
+
+    monkeypatch.setattr(files, "sync_content", look)
+    save(engine, {"a": b"1"})
+    assert seen[-1] == (head, 2)
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    head = engine.head()
+    monkeypatch.setattr(files, "sync_content", refuse)
+    with pytest.raises(StorageError):
+        save(engine, {"a": b"2"})
+    monkeypatch.setattr(files, "sync_content", sync_content)
+    assert engine.head() == head and len(packs_of(store)) == 2
+    journal = Journal(store / ".git/gitstate/journal")
+    journal.refresh()
+    assert [record.after for record in journal.records] == [head], "not what was refused"
+    journal.close()
+    save(engine, {"a": b"3"})
+    assert content(engine, "a") == b"3"

@@ -98,6 +98,100 @@ def test_a_record_that_was_taken_back_does_not_count(tmp_path: Path) -> None:
     assert opened(tmp_path).records == [kept, later]
 
 
+def test_where_a_ref_stood_before_the_first_record_is_known(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(record())
+    assert dict(journal.synced) == {MAIN: ONE}
+    stretch = journal.stretch()
+    journal.append(record(after="3" * 40))
+    journal.release(stretch)
+    assert dict(opened(tmp_path).synced) == {MAIN: TWO}, "the second one is not on the disk"
+    (tmp_path / "other").mkdir()
+    other = opened(tmp_path / "other")
+    other.append(Record(MAIN, None, ONE, b"pack"))
+    assert dict(other.synced) == {}
+
+
+def test_each_record_has_sectors_of_its_own(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    assert journal.append(record(1))
+    end = journal.stretch().end
+    records = [record(size + sectors) for size in (430, 942) for sectors in (-5, -1, 0, 1, 5)]  # 430: just one sector
+    taken = []
+    for each in records:
+        assert journal.append(each)
+        taken.append((journal.stretch().end - end) // 512)
+        end = journal.stretch().end
+        assert end % 512 == 0
+    assert taken == [1, 1, 1, 2, 2, 2, 2, 2, 3, 3]
+    assert records_in(tmp_path)[1:] == records
+
+
+def test_the_file_is_filled_to_its_very_end_and_does_not_grow(tmp_path: Path) -> None:
+    journal, exact = opened(tmp_path), 127 * 512 - 82  # a sixteenth of the room, with what stands around a pack
+    first = record(exact)
+    assert journal.append(first)
+    freed = journal.stretch()
+    others = [record(exact) for _ in range(15)]
+    assert all(map(journal.append, others)) and journal.stretch().end == 1 << 20
+    assert not journal.append(record(1))
+    journal.release(freed)
+    last = record(exact)
+    assert journal.append(last), "just what was freed"
+    assert records_in(tmp_path) == [*others, last]
+    assert (tmp_path / "journal").stat().st_size == 1 << 20
+
+
+def test_the_largest_record_takes_a_quarter(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    assert not journal.append(record((1 << 18) - 81))
+    assert journal.append(record((1 << 18) - 82))
+
+
+@pytest.mark.parametrize("left", [0, 10, 70, 1000, 2080])
+def test_a_file_that_was_cut_off_has_what_is_whole(tmp_path: Path, left: int) -> None:
+    journal = opened(tmp_path)
+    whole = record()
+    journal.append(whole)
+    end = journal.stretch().end
+    journal.append(record(2000))
+    os.truncate(tmp_path / "journal", end + left)  # 2082 would be all of it
+    assert records_in(tmp_path) == [whole]
+
+
+def test_what_the_system_writes_in_pieces_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, whole, pwrite = opened(tmp_path), record(5000), os.pwrite
+    assert journal.append(record())
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:700], at))
+    assert journal.append(whole)
+    assert records_in(tmp_path)[1:] == [whole]
+
+
+def test_an_erased_one_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, beside = opened(tmp_path), tmp_path / "beside"
+    journal.append(record(3000))
+    beside.hardlink_to(tmp_path / "journal")
+    done: list[str] = []
+    sync = journal_module.files.sync
+
+    def synced(fd: int) -> None:
+        assert not any(beside.read_bytes()) and (tmp_path / "journal").exists(), "first all of it"
+        done.append("content")
+        sync(fd)
+
+    def named(folder: str) -> None:
+        assert folder == str(tmp_path) and not (tmp_path / "journal").exists()
+        done.append("name")
+
+    monkeypatch.setattr(journal_module.files, "sync", synced)
+    monkeypatch.setattr(journal_module.files, "sync_directory", named)
+    journal.erase()
+    assert done == ["content", "name"] and beside.stat().st_size == 1 << 20
+    assert journal.records == [] and not journal.is_damaged
+    journal.erase()
+    assert len(done) == 2, "there is none"
+
+
 def test_what_is_too_large_or_has_no_room_is_refused(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     assert not journal.append(record(300_000))
@@ -311,6 +405,15 @@ def test_where_there_is_no_room_for_a_journal_there_is_none(
     assert journal.append(record())
 
 
+def test_a_header_of_another_format_is_none(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append(record())
+    path = tmp_path / "journal"
+    path.write_bytes(path.read_bytes().replace(b"gitstate journal 2", b"gitstate journal 3"))
+    again = opened(tmp_path)
+    assert again.is_damaged and again.records == []
+
+
 @pytest.mark.parametrize("text", [b"{}", b"[1]", b'{"generation": 1, "nobody": "knows"}', b"7", b""])
 def test_a_header_that_says_something_else_is_none(tmp_path: Path, text: bytes) -> None:
     opened(tmp_path).append(record())
@@ -339,7 +442,7 @@ def test_a_record_that_goes_on_at_the_start_takes_no_more_than_the_room_that_was
 def test_one_that_waits_for_the_disk_waits_once_for_what_others_wrote_in_haste(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasty, careful = opened(tmp_path, durable=False), opened(tmp_path)
+    hasty, careful = opened(tmp_path, durable=False), Journal(tmp_path / "journal")
     synced: list[int] = []
     monkeypatch.setattr(journal_module.files, "sync_content", synced.append)
     assert hasty.append(record())
@@ -358,6 +461,9 @@ def test_one_that_waits_for_the_disk_waits_once_for_what_others_wrote_in_haste(
     careful.refresh()
     careful.sync()
     assert len(synced) == 2, "what another read is on the disk"
+    careful.begin({})
+    careful.sync()
+    assert len(synced) == 3, "with the header all is"
 
 
 def test_the_disk_begins_with_a_record_before_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

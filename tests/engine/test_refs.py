@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitstate.engine import refs
+from gitstate.engine import files, refs
 from gitstate.engine.base import Engine
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import open_repository
@@ -102,6 +102,12 @@ def test_a_living_git_is_waited_for_and_named(open_engine: OpenEngine, tmp_path:
         lock.unlink()
         assert engine.ref(GOOD) == one
     engine.delete_ref(GOOD, expected=one)
+    lock = tmp_path / "store/.git" / f"{GOOD}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    with pytest.raises(BusyError, match=r"more than 0\.1 s"):
+        engine.create_ref(GOOD, one)
+    lock.unlink()
 
 
 @pytest.mark.parametrize("end", ["", "\r\n"])
@@ -282,7 +288,10 @@ def test_what_file_systems_leave_among_refs_is_none(open_engine: OpenEngine, tmp
     folder = tmp_path / "store/.git/refs/heads"
     for name in (".nfs000000000001", ".DS_Store"):
         (folder / name).write_bytes(b"\0\0")
-    assert engine.refs("refs/") == ["refs/heads/main"]
+    (folder / "main.lock").write_bytes(b"a living git's")
+    repository = open_repository(tmp_path / "store")
+    assert engine.refs("refs/") == [*refs.names(repository)] == ["refs/heads/main"]
+    (folder / "main.lock").unlink()
     open_engine().close()
 
 
@@ -366,3 +375,120 @@ def test_symbolic_refs_in_a_circle_are_damage(open_engine: OpenEngine, tmp_path:
     with pytest.raises(CorruptionError, match="does not end"):
         refs.read(repository, "refs/heads/one")
     assert refs.target(repository, "refs/heads/one") in {"refs/heads/one", "refs/heads/two"}
+
+
+def test_a_branch_that_a_bare_repository_begins_with_is_checked_out_nowhere(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    engine = open_engine()
+    engine.create_ref(BRANCH, save(engine, {"a": b"1"}), note="a branch")
+    engine.close()
+    git(tmp_path, "clone", "-q", "--mirror", "store", "bare")
+    git(tmp_path / "bare", "worktree", "add", "-q", str(tmp_path / "x"), "proposals/team/x")
+    linked = open_repository(tmp_path / "x", branch="proposals/team/x", create=False)
+    assert refs.checked_out(linked, BRANCH) == str(tmp_path / "x")
+    assert refs.checked_out(linked, "refs/heads/main") is None
+
+
+@pytest.mark.parametrize("durable", [None, True, False])
+def test_a_move_is_told_and_waited_for_if_so_asked_and_makes_no_new_file(
+    open_engine: OpenEngine, tmp_path: Path, durable: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, store = open_engine(), tmp_path / "store/.git"
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    engine.create_ref(BRANCH, one, note="a branch")
+    before = (store / BRANCH).stat().st_ino
+    synced: list[int] = []
+    monkeypatch.setattr(files, "sync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    monkeypatch.setattr(files, "sync_directory", lambda path: synced.append(os.stat(path).st_ino))
+    options: dict[str, Any] = {} if durable is None else {"durable": durable}
+    with engine.lock():
+        refs.swap(
+            open_repository(tmp_path / "store"),
+            BRANCH,
+            expected=one,
+            new=two,
+            who=engine.signature(),
+            note="on",
+            **options,
+        )
+    rings = {path.stat().st_ino for path in (store / "gitstate").glob("ring-*")}
+    now = (store / BRANCH).stat()
+    assert {before, now.st_ino} < rings and now.st_nlink == 2
+    folders = [(store / "gitstate").stat().st_ino, (store / BRANCH).parent.stat().st_ino]
+    assert synced == ([] if durable is False else [now.st_ino, *folders])
+    assert (store / "logs" / BRANCH).read_text().splitlines()[-1].startswith(f"{one} {two} ")
+
+
+def test_what_is_waited_for_last_stops_a_move_before_it_began(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine, store = open_engine(), tmp_path / "store/.git"
+    one, two = save(engine, {"a": b"1"}), save(engine, {"a": b"2"})
+    engine.create_ref(BRANCH, one, note="a branch")
+    log = (store / "logs" / BRANCH).read_bytes()
+
+    def refuse() -> None:
+        assert (store / f"{BRANCH}.lock").read_text() == two + "\n", "all else is ready"
+        assert (store / "logs" / BRANCH).read_bytes() == log
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    repository, who = open_repository(tmp_path / "store"), engine.signature()
+    with engine.lock(), pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        refs.swap(repository, BRANCH, expected=one, new=two, who=who, note="on", ready=refuse)
+    assert engine.ref(BRANCH) == one and (store / "logs" / BRANCH).read_bytes() == log
+    assert not (store / f"{BRANCH}.lock").exists()
+    with engine.lock(), pytest.raises(StaleError):
+        refs.swap(repository, BRANCH, expected=two, new=one, who=who, note="on", ready=refuse)
+
+
+def test_of_a_log_that_goes_the_folders_go_that_it_leaves_empty(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine, logs = open_engine(), tmp_path / "store/.git/logs/refs"
+    one = save(engine, {"a": b"1"})
+    for name in ("refs/gitstate/a/b/c", "refs/gitstate/a/d"):
+        engine.create_ref(name, one, note="made")
+    engine.delete_ref("refs/gitstate/a/b/c", expected=one)
+    assert [path.name for path in (logs / "gitstate/a").iterdir()] == ["d"]
+    engine.delete_ref("refs/gitstate/a/d", expected=one)
+    assert not any((logs / "gitstate").iterdir()), "the first folder stays, as in git"
+
+
+def test_a_ref_is_made_in_the_place_of_empty_folders(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    one = save(engine, {"a": b"1"})
+    for folder in ("a/b/c", "a/d"):
+        (tmp_path / "store/.git/refs/tags" / folder).mkdir(parents=True)
+    engine.create_ref("refs/tags/a", one)
+    assert engine.ref("refs/tags/a") == one
+
+
+def test_a_ref_is_put_back_whose_folder_is_gone(open_engine: OpenEngine, tmp_path: Path) -> None:
+    engine = open_engine()
+    one = save(engine, {"a": b"1"})
+    with engine.lock():
+        refs.restore(open_repository(tmp_path / "store"), BRANCH, one, who=engine.signature(), note="again")
+    assert engine.ref(BRANCH) == one
+
+
+def test_a_folder_that_another_process_makes_at_the_same_time_will_do(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    one = save(engine, {"a": b"1"})
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "isdir", lambda _: False)
+        engine.create_ref("refs/tags/a", one)
+    assert engine.ref("refs/tags/a") == one
+
+
+def test_a_project_is_no_store_and_a_branch_that_is_there_or_damaged_is_one(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    engine, store = open_engine(check=False), tmp_path / "store"
+    empty = open_repository(tmp_path / "empty")
+    refs.refuse_a_project(empty)
+    save(engine, {"a": b"1"})
+    refs.refuse_a_project(open_repository(store))
+    git(store, "branch", "-m", "main", "work")
+    with pytest.raises(UnsupportedError, match="refs/heads/work, and no refs/heads/main"):
+        refs.refuse_a_project(open_repository(store))
+    (store / ".git/refs/heads/main").write_bytes(b"")
+    refs.refuse_a_project(open_repository(store))

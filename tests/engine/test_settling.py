@@ -81,11 +81,32 @@ def test_spare_files_are_not_used_after_a_cut(open_engine: OpenEngine, folder: P
         (spare / f"{number}").hardlink_to(pack)
     reboot()
     again = open_engine()
+    assert not any(spare.iterdir())
     for turn in range(2):
         for n in range(2):
             save(again, {"b": b"%d %d" % (turn, n)})
         again._tidy(False)
     assert content(open_engine(), "a") == b"2"
+
+
+@pytest.mark.parametrize("suffix", [".pack", ".idx"])
+def test_a_pack_in_a_spare_file_that_was_made_long_ago_is_looked_at_too(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot, suffix: str
+) -> None:
+    engine, _ = crashed(open_engine)
+    engine.close()  # all that the journal says is on the disk
+    [*_, newest] = packs_of(folder)
+    lost = folder / f".git/objects/pack/pack-{'0' * 40}"  # of a publish whose record is lost
+    lost.with_suffix(".pack").write_bytes(newest.read_bytes())
+    lost.with_suffix(".idx").write_bytes(newest.with_suffix(".idx").read_bytes())
+    for file in (lost.with_suffix(".pack"), lost.with_suffix(".idx")):
+        if file.suffix == suffix:
+            file.write_bytes(b"")  # neither what was written into it reached the disk, nor when that was
+        os.utime(file, (1, 1))
+    reboot()
+    open_engine()
+    assert not lost.with_suffix(".idx").exists() and not lost.with_suffix(".pack").exists()
+    assert sorted(os.listdir(folder / ".git/gitstate/damaged")) == [lost.name + ".idx", lost.name + ".pack"]
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 41, b"0123"], ids=["empty", "zeros", "short"])

@@ -1,5 +1,6 @@
 """Spare files: they become what is written, whatever others do with them."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -60,11 +61,73 @@ def test_one_becomes_a_file_that_cannot_be_written(folder: Path, umask: int) -> 
     assert stat.S_IMODE(target.stat().st_mode) == 0o444 & ~umask
 
 
-def test_what_a_dead_process_wrote_into_one_does_not_stay(folder: Path) -> None:
+def test_one_that_a_dead_process_wrote_into_is_passed_over_and_goes(folder: Path) -> None:
     made = filled(folder, 1)
     (folder / "0").write_bytes(b"much that was written before it died")
-    assert made.use(os.fspath(folder.parent / "new"), b"short")
-    assert (folder.parent / "new").read_bytes() == b"short"
+    assert not made.use(os.fspath(folder.parent / "new"), b"short")
+    assert names(folder) == [] and not (folder.parent / "new").exists()
+
+
+def test_one_that_may_not_be_written_is_passed_over_and_goes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, opened = filled(folder, 2), os.open  # a process died when it had written it, or it is another user's
+
+    def refuse_one(path: str, *words: int) -> int:
+        if path.endswith("spare/1"):
+            raise PermissionError(errno.EACCES, path)
+        return opened(path, *words)
+
+    monkeypatch.setattr(os, "open", refuse_one)
+    assert made.use(os.fspath(folder.parent / "new"), b"content")
+    assert not made.use(os.fspath(folder.parent / "more"), b"content")
+    assert names(folder) == []
+
+
+def test_one_that_is_in_a_copy_of_hard_links_is_not_written(folder: Path) -> None:
+    made, copy = filled(folder, 1), folder.parent / "copy"
+    copy.mkdir()
+    (copy / "0").hardlink_to(folder / "0")
+    assert not made.use(os.fspath(folder.parent / "new"), b"content")
+    assert (copy / "0").read_bytes() == b"" and names(folder) == []
+
+
+def test_what_is_not_ours_is_neither_used_nor_removed(folder: Path) -> None:
+    made, other = filled(folder, 2), folder.parent / "a person's"  # and now others stand in the place of both
+    other.write_bytes(b"")
+    (folder / "1").unlink()
+    (folder / "1").symlink_to(other)
+    (folder / "notes").write_bytes(b"")
+    (folder / "0").unlink()
+    (folder / "0").mkdir()
+    for _ in range(2):
+        made.use(os.fspath(folder.parent / "none"), b"content")
+        made.refill()
+    made.clear()
+    assert other.read_bytes() == b""
+    assert {each.name for each in folder.iterdir()} == {"0", "1", "notes"}
+
+
+def test_where_a_link_stands_for_the_folder_there_are_none(folder: Path) -> None:
+    other = folder.parent / "a person's"
+    other.mkdir()
+    (other / "0").write_bytes(b"")
+    folder.symlink_to(other)
+    made = filled(folder, 3)
+    assert not made.use(os.fspath(folder.parent / "new"), b"content")
+    made.clear()
+    assert names(other) == [0]
+
+
+def test_what_another_process_makes_at_the_same_time_stops_nobody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Spares(folder)
+    for _ in range(3):
+        made.use(os.fspath(folder.parent / "none"), b"")
+    with monkeypatch.context() as patch:
+        patch.setattr(made, "_there", lambda: filled(folder, 2) and [])
+        made.refill()
+    assert names(folder) == [0, 1, 2]
+    assert made.use(os.fspath(folder.parent / "new"), b"content")
 
 
 def test_what_other_processes_used_is_passed_over(folder: Path) -> None:
@@ -77,6 +140,21 @@ def test_what_other_processes_used_is_passed_over(folder: Path) -> None:
         os.fspath(folder.parent / "more"), b""
     )
     assert {each.name for each in folder.parent.iterdir()} == {"spare", "ours-0", "ours-1", "theirs"}
+
+
+def test_behind_those_that_others_used_is_one_that_is_left(folder: Path) -> None:
+    made = filled(folder, 3)
+    for used in "12":
+        (folder / used).unlink()
+    assert made.use(os.fspath(folder.parent / "new"), b"content")
+    assert names(folder) == []
+
+
+def test_nobody_waits_for_the_disk_where_they_are_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(files, "sync", waited.append)
+    filled(folder, 2)
+    assert waited == []
 
 
 def test_where_the_disk_refuses_nothing_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +173,8 @@ def test_where_none_can_be_made_there_are_none(folder: Path) -> None:
     folder.write_bytes(b"no folder")
     made = filled(folder, 3)
     assert not made.use(os.fspath(folder.parent / "new"), b"content")
+    made.clear()
+    assert folder.read_bytes() == b"no folder"
 
 
 def test_cleared_they_are_gone(folder: Path) -> None:
