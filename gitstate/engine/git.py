@@ -172,7 +172,7 @@ class GitEngine(Engine):
                 with suppress(OSError):  # then the next publish makes it
                     self._journal.ensure({self._repository.ref: new})  # from here on a restart is noticed
         self._reader.learn(objects)
-        self._background.due_in(delay(self._journal))
+        self._background.due_in(0.0 if self._spares.are_due else delay(self._journal))
 
     def _take_in(self) -> None:
         """Take in what other processes published; under the lock."""
@@ -410,6 +410,10 @@ class GitEngine(Engine):
 
     def _tidy(self, last: bool) -> None:
         with files.storage_errors(self._repository.objects):
+            if not last and self._spares.are_due:  # that cannot wait, and all else can
+                self._spares.refill()
+                self._background.due_in(delay(self._journal))
+                return
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE if last else 0.0)
             upkeep.tidy(self._repository, self.lock)
             self._reader.tidy()

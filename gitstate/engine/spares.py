@@ -14,6 +14,8 @@ from gitstate.engine import files
 __all__ = ["Spares"]
 
 _MOST = 192  # files: what the saves between two checkpoints take, and some more
+_AHEAD = 8  # times what was wanted since the last time: a process that begins to save often goes on
+_SOON = 16  # files that were wanted in vain, after which it is time to make the first ones
 _READ_ONLY = 0o444
 _NOT_OURS = {errno.ENOENT, errno.ELOOP, errno.EISDIR}  # another process used it, or a person put something there
 _REFUSED = {errno.EACCES, errno.EPERM}  # it is another user's, or somebody died between its last two steps
@@ -30,6 +32,12 @@ class Spares:
         self._folder = os.fspath(folder)
         self._known: list[str] = []  # those that were there lately
         self._wanted = 0  # files since the last time that spares were made
+        self._is_new = True
+
+    @property
+    def are_due(self) -> bool:
+        """Whether it is time to make the first ones. Later ones are made with each checkpoint."""
+        return self._is_new and self._wanted >= _SOON
 
     def use(self, path: str, data: bytes) -> bool:
         """Write a file whole, whatever stands there, out of a spare one; call it under the store's lock.
@@ -57,8 +65,8 @@ class Spares:
         return False
 
     def refill(self) -> None:
-        """Make as many as were wanted since the last time. Never fails: without them files are made as they come."""
-        wanted, self._wanted = min(self._wanted, _MOST), 0
+        """Make as many as may be wanted until the next time. Never fails: without them files are made as they come."""
+        wanted, self._wanted, self._is_new = min(_AHEAD * self._wanted, _MOST), 0, False
         if wanted:
             with suppress(OSError):
                 with suppress(FileExistsError):

@@ -259,15 +259,30 @@ def test_packs_are_written_into_spare_files_once_there_are_some(open_engine: Ope
         save(engine, {"a": b"%d" % n, "b": b"x"})
     engine._tidy(False)
     there = {path.stat().st_ino for path in spare.iterdir()}
-    assert len(there) == 6
+    assert len(there) == 48
     save(engine, {"a": b"3"})
     newest = max(packs_of(tmp_path / "store"), key=lambda path: path.stat().st_mtime_ns)
     for path in (newest, newest.with_suffix(".idx")):
         assert path.stat().st_ino in there
         assert path.stat().st_mode & 0o222 == 0
-    assert len(list(spare.iterdir())) == 4
+    assert len(list(spare.iterdir())) == 46
     engine.close()
-    assert len(list(spare.iterdir())) == 4, "the next process finds them"
+    assert len(list(spare.iterdir())) == 46, "the next process finds them"
+
+
+def test_who_saves_often_need_not_wait_for_a_checkpoint_to_have_spare_files(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    engine, spare = open_engine(), tmp_path / "store" / ".git" / "gitstate" / "spare"
+    for n in range(8):
+        save(engine, {"a": b"%d" % n})
+    assert not spare.exists()
+    save(engine, {"a": b"8"})
+    end = time.monotonic() + 10
+    while len(list(spare.iterdir()) if spare.exists() else []) < 128 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(list(spare.iterdir())) == 128
+    assert len(packs_of(tmp_path / "store")) == 9, "there was no checkpoint"
 
 
 def test_the_branch_moves_when_the_record_is_on_the_disk_and_the_pack_is_in_its_place(

@@ -16,6 +16,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "spare"
 
 
+@pytest.fixture(autouse=True)
+def _none_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spares, "_AHEAD", 1)
+
+
 def filled(folder: Path, wanted: int) -> Spares:
     """Return spares of which so many were wanted once."""
     made = Spares(folder)
@@ -45,6 +50,21 @@ def test_there_are_as_many_as_were_wanted_since_the_last_time_and_no_more(
     assert names(folder) == [0, 1, 2, 3]
     filled(folder, 9)
     assert names(folder) == [0, 1, 2, 3, 4]
+
+
+def test_the_first_ones_are_due_soon_and_more_of_them_than_were_wanted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "_SOON", 2)
+    monkeypatch.setattr(spares, "_AHEAD", 3)
+    made = Spares(folder)
+    assert not made.use(os.fspath(folder.parent / "none"), b"") and not made.are_due
+    assert not made.use(os.fspath(folder.parent / "none"), b"") and made.are_due
+    made.refill()
+    assert names(folder) == [0, 1, 2, 3, 4, 5]
+    for turn in range(2):
+        assert made.use(os.fspath(folder.parent / f"new-{turn}"), b"content")
+    assert not made.are_due, "the next ones come with a checkpoint"
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
