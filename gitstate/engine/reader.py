@@ -119,10 +119,10 @@ class ObjectReader:
             CorruptionError: It is missing or damaged; the message names it.
         """
         for _ in range(_TAGS):
-            number, body = self._raw(object_id, "object")
-            if _KINDS.get(number) == "commit":
+            kind, body = self.any(object_id)
+            if kind == "commit":
                 return object_id
-            if _KINDS.get(number) != "tag" or (tagged := _TAGGED.match(body)) is None:
+            if kind != "tag" or (tagged := _TAGGED.match(body)) is None:
                 break
             object_id = tagged[1].decode("ascii")
         return None

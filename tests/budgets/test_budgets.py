@@ -62,15 +62,15 @@ checkpoint: of eight saves, whose packs become one; what it reads and hashes are
     1 job             265        9   21,359   50,751        -        -   42,732        -        -        -    2,047
     10,000 jobs       265        9   40,747   70,139        -        -   81,508        -        -        -    2,047
 sync, nothing: one conversation, in which both say where they stand
-    20 sheets          39        -        -      205        -        -        -        -    1,077        -      909
-    1,000 sheets       39        -        -      205        -        -        -        -    1,065        -      905
-    1 job              39        -        -      205        -        -        -        -    1,182        -      905
-    10,000 jobs        39        -        -      205        -        -        -        -    1,182        -      905
+    20 sheets          39        -        -      205        -        -    1,110        -    1,077        -      938
+    1,000 sheets       39        -        -      205        -        -    1,098        -    1,065        -      926
+    1 job              39        -        -      205        -        -    1,215        -    1,182        -      926
+    10,000 jobs        39        -        -      205        -        -    1,215        -    1,182        -      926
 sync, a save: a checkpoint, since nothing gets to others that is not on the disk; one pack; the remote's ref noted
-    20 sheets         161       10    4,360   25,150        7    2,575    3,123    1,621    2,698        -    1,672
-    1,000 sheets      164       10    4,360   25,339        7   38,793   39,352    1,579    2,644        -    1,677
-    1 job             161       10    4,360   25,150        9    1,969    2,406      959    2,141        -    1,742
-    10,000 jobs       161       10    4,360   25,150        9    4,393    4,828      959    2,141        -    1,744
+    20 sheets         161       10    4,360   25,150        7    2,575    4,639    1,621    2,698        -    1,697
+    1,000 sheets      164       10    4,360   25,339        7   38,793   40,852    1,579    2,644        -    1,712
+    1 job             161       10    4,360   25,150        9    1,969    3,990      959    2,141        -    1,736
+    10,000 jobs       161       10    4,360   25,150        9    4,393    6,417      959    2,141        -    1,748
 """  # end of the table
 """Each operation with the reason for what it takes, and each store; the kinds are those of :data:`KINDS`."""
 

@@ -4,6 +4,7 @@ import os
 import random
 import zlib
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -165,6 +166,38 @@ def test_of_what_is_damaged_nothing_wrong_is_read(repacked: Path) -> None:
                 assert GitObject(kind, body).id == object_id  # type: ignore[arg-type]
         reader.close()
     pack.write_bytes(good)
+
+
+def test_the_id_judges_what_is_read_and_not_the_checksum_of_zlib(open_engine: OpenEngine, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    engine = open_engine(check=False)
+    commit = save(engine, {"a": b"content " * 20})
+    engine.close()
+    git(store, "tag", "-a", "-m", "a pin", "pin", commit)
+    git(store, "repack", "-a", "-d", "-q")
+    tag = git(store, "rev-parse", "pin").strip()
+    (path,) = packs_of(store)
+    path.chmod(0o644)
+    sound = path.read_bytes()
+    found = MappedPack(str(path.parent), path.stem)
+    place = found.place_of(bytes.fromhex(tag))
+    assert place is not None
+    _, size, start = packs.object_header(sound, place)
+    stream = zlib.decompressobj()
+    body = stream.decompress(sound[start:])
+    end = len(sound) - len(stream.unused_data)
+
+    def reader_of(data: bytes) -> ObjectReader:
+        path.write_bytes(data)
+        return ObjectReader(open_repository(store))
+
+    assert len(body) == size
+    with closing(reader_of(sound[: end - 1] + bytes([sound[end - 1] ^ 1]) + sound[end:])) as reader:
+        assert reader.peel(tag) == commit, "all that is said is there"
+    for at in range(start + 2, end - 4):  # and of all else some bits
+        wrong = sound[:at] + bytes([sound[at] ^ 0x24]) + sound[at + 1 :]
+        with closing(reader_of(wrong)) as reader, suppress(CorruptionError):
+            assert reader.peel(tag) == commit
 
 
 def test_objects_of_a_kind_are_read_together_from_wherever_they_are(open_engine: OpenEngine, tmp_path: Path) -> None:
