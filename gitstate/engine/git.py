@@ -57,7 +57,7 @@ class GitEngine(Engine):
         self._lock = StoreLock(self._private / "lock")
         self._journal = Journal(self._private / "journal", durable=durable)
         self._background = Background(self._tidy, "gitstate-background")
-        self._spares = Spares(self._private / "spare")
+        self._spares = Spares(self._private)
         self._packer = upkeep.Packer(repository, self.lock)
         self._reader = ObjectReader(repository)
         self._clean = False  # whether leftovers of the dead were looked for

@@ -217,7 +217,7 @@ def clear(
     for log in map(os.fspath, roots.logs(repository)):
         at = heads.get(log)
         reflog.expire(log, gone, None if at is None else reflog.line(None, at, who, _NOTE))
-    Spares(repository.private / "spare").clear()
+    Spares(repository.private).clear()
     for pattern in (*private, "ring-*"):
         for path in repository.private.glob(pattern):
             if not pattern.startswith("ring") or os.stat(path).st_nlink == 1:

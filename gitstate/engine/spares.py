@@ -25,11 +25,11 @@ class Spares:
     """Spare files of a store, which its processes share.
 
     Args:
-        folder: Where they lie: ours, on the file system of the packs. Made when the first ones are.
+        private: The store's private folder, on the file system of the packs; theirs in it is made with the first ones.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = os.fspath(folder)
+    def __init__(self, private: Path) -> None:
+        self._folder = os.fspath(private / "spare")
         self._known: list[str] = []  # those that were there lately
         self._wanted = 0  # files since the last time that spares were made
         self._is_new = True

@@ -23,7 +23,7 @@ def _none_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def filled(folder: Path, wanted: int) -> Spares:
     """Return spares of which so many were wanted once."""
-    made = Spares(folder)
+    made = Spares(folder.parent)
     for _ in range(wanted):
         assert not made.use(os.fspath(folder.parent / "none"), b"")
     made.refill()
@@ -38,7 +38,7 @@ def test_there_are_as_many_as_were_wanted_since_the_last_time_and_no_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spares, "_MOST", 5)
-    Spares(folder).refill()
+    Spares(folder.parent).refill()
     assert not folder.exists(), "nobody wanted one"
     made = filled(folder, 3)
     assert names(folder) == [0, 1, 2]
@@ -57,7 +57,7 @@ def test_the_first_ones_are_due_soon_and_more_of_them_than_were_wanted(
 ) -> None:
     monkeypatch.setattr(spares, "_SOON", 2)
     monkeypatch.setattr(spares, "_AHEAD", 3)
-    made = Spares(folder)
+    made = Spares(folder.parent)
     assert not made.use(os.fspath(folder.parent / "none"), b"") and not made.are_due
     assert not made.use(os.fspath(folder.parent / "none"), b"") and made.are_due
     made.refill()
@@ -140,7 +140,7 @@ def test_where_a_link_stands_for_the_folder_there_are_none(folder: Path) -> None
 def test_what_another_process_makes_at_the_same_time_stops_nobody(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Spares(folder)
+    made = Spares(folder.parent)
     for _ in range(3):
         made.use(os.fspath(folder.parent / "none"), b"")
     with monkeypatch.context() as patch:
@@ -198,7 +198,7 @@ def test_where_none_can_be_made_there_are_none(folder: Path) -> None:
 
 
 def test_cleared_they_are_gone(folder: Path) -> None:
-    Spares(folder).clear()
+    Spares(folder.parent).clear()
     made = filled(folder, 3)
     made.clear()
     assert names(folder) == []
