@@ -22,8 +22,6 @@ from gitstate.store.store import Store
 
 __all__ = ["CodeStamp", "JobCode", "code_of", "project_at"]
 
-_log = logging.getLogger("gitstate")
-
 _FRESH = 60.0  # seconds for which a worktree is believed to be as it was
 _PATIENCE = 1.0  # seconds to wait for the first look at a worktree
 _ID = re.compile("[0-9a-f]{40}")

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from gitstate.errors import InvalidInputError
 from gitstate.format.secret_formats import FORMATS, OTHERS, cut_token
 from gitstate.format.secret_places import beside_ids, may_stand_somewhere, places
-from gitstate.format.secret_spans import OPENING, Span, apart, blanked, decoded, encoded, joined, mark, replaced
+from gitstate.format.secret_spans import OPENING, Span, apart, blanked, decoded, encoded, joined, replaced
 from gitstate.format.secret_tokens import tokens
 from gitstate.format.secret_values import CUT_AT_LEAST, Page, may_hold_credential, rewritten
 from gitstate.values.canonical import Value
 
-__all__ = ["KINDS", "Found", "FoundIn", "Redactor", "excerpt", "find_in", "mark"]
+__all__ = ["KINDS", "Found", "FoundIn", "Redactor", "excerpt"]
 
 KINDS = {entry.kind: entry.says.partition(":")[0] for entry in FORMATS} | OTHERS
 """The kinds of credentials that are known, and what each is."""
@@ -208,11 +208,6 @@ class Redactor:
 def excerpt(kind: str, secret: str) -> str:
     """Return what may be shown of a credential: how those of its kind begin, and nothing of what was drawn."""
     return (secret[:_SHOWN] if kind in _PREFIXED else "") + "…"
-
-
-def find_in(text: str | bytes) -> list[Found]:
-    """Return the credentials of known kinds in a text, in their order."""
-    return Redactor().find(text)
 
 
 def _end(data: bytes) -> tuple[int, ...]:

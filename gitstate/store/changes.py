@@ -8,30 +8,21 @@ from collections.abc import Iterator
 from gitstate.engine import trees
 from gitstate.engine.objects import TreeEntry
 from gitstate.store.documents import Snapshot
-from gitstate.values.diff import Change, Identities, diff
 from gitstate.values.shape import ABSENT, Slot
 
-__all__ = ["changed_files", "changed_parts", "changes"]
+__all__ = ["changed_files", "changed_parts"]
 
 
-def changes(
-    before: Snapshot | None, after: Snapshot | None, identities: Identities | None = None
-) -> tuple[Change, ...]:
-    """Return the changes that lead from the value of one snapshot to that of another; see :func:`diff`.
+def changed_parts(before: Snapshot | None, after: Snapshot | None) -> tuple[Slot, Slot]:
+    """Return the values of two snapshots without the entries that are the same file in both; ABSENT for None.
 
     Args:
         before: A snapshot, or None: there was no document.
         after: Another one of the same store, of the same document or not.
-        identities: Which lists hold records, and how these are known.
 
     Raises:
         StateCorruptionError: A file that differs cannot be read; the message names it.
     """
-    return diff(*changed_parts(before, after), identities)
-
-
-def changed_parts(before: Snapshot | None, after: Snapshot | None) -> tuple[Slot, Slot]:
-    """Return the values of two snapshots without the entries that are the same file in both; ABSENT for None."""
     paths = {path for path, _, _ in _differing(before, after)}
     return tuple(ABSENT if side is None else side.part(paths) for side in (before, after))  # type: ignore[return-value]  # two
 

@@ -51,11 +51,6 @@ class MergedRoots:
     files: Changes
     clashes: tuple[str, ...] = ()
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing is in conflict."""
-        return not self.clashes and not any(merged.conflicts for merged in self.documents)
-
     def edit(self, reader: Reader) -> Edited:
         """Return the merged tree, with the objects that it has and the tree it is made on had not."""
         changes = dict(self.files)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from gitstate.errors import InvalidInputError
 from gitstate.format import secret_tokens
 from gitstate.format.secret_formats import FORMATS
-from gitstate.format.secret_spans import encoded
+from gitstate.format.secret_spans import encoded, mark
 from gitstate.format.secret_values import CUT_AT_LEAST, Page
-from gitstate.format.secrets import KINDS, Found, FoundIn, Redactor, find_in, mark
+from gitstate.format.secrets import KINDS, Found, FoundIn, Redactor
 from gitstate.values.canonical import Value
 from tests import credentials
 from tests.credentials import (
@@ -135,8 +135,8 @@ def test_hexadecimal_digits_that_are_named(name: str) -> None:
 
 def test_places_count_characters_in_a_text_and_bytes_in_bytes() -> None:
     token = credential("github-token", 3)[0]
-    assert find_in(f"ä {token}") == [Found("github-token", 2, 2 + len(token))]
-    assert find_in(f"ä {token}".encode()) == [Found("github-token", 3, 3 + len(token))]
+    assert REDACTOR.find(f"ä {token}") == [Found("github-token", 2, 2 + len(token))]
+    assert REDACTOR.find(f"ä {token}".encode()) == [Found("github-token", 3, 3 + len(token))]
 
 
 @given(st.sampled_from(sorted(KINDS)), st.binary(max_size=40), st.binary(max_size=40))
@@ -159,7 +159,7 @@ def test_placeholders_are_no_credentials() -> None:
         "docker://registry:5000@sha256:12",
         "eyJub3QiOiJhIHRva2VuIn0.eyJhIjoxfQ.c2ln",
     ):
-        assert find_in(text) == [], text
+        assert REDACTOR.find(text) == [], text
 
 
 def test_a_checksum_tells_a_token_in_the_middle_of_a_word() -> None:
@@ -427,10 +427,10 @@ def test_the_secret_of_an_aws_key_is_found_beside_its_id() -> None:
         f"{secret}:{key_id}",
         f"[{key_id}]{'.' * 200}{secret}",
     ):
-        found = [text[start:end] for kind, start, end in find_in(text) if kind == "aws-secret-key"]
+        found = [text[start:end] for kind, start, end in REDACTOR.find(text) if kind == "aws-secret-key"]
         assert found == [secret], text
     for text in (f"{key_id}{' ' * 300}{secret}", f"{key_id} {'deadbeef' * 5}", f"{key_id} {secret}x", secret):
-        assert "aws-secret-key" not in [found.kind for found in find_in(text)], text
+        assert "aws-secret-key" not in [found.kind for found in REDACTOR.find(text)], text
 
 
 def test_a_key_block_that_is_longer_than_any_loses_what_may_be_a_key() -> None:

@@ -11,7 +11,7 @@ from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Kind, ObjectId
 from gitstate.errors import StateCorruptionError
 from gitstate.format.message import Message
-from gitstate.store.changes import changed_files, changes
+from gitstate.store.changes import changed_files, changed_parts
 from gitstate.store.documents import Draft, Edit, Snapshot
 from gitstate.store.store import Store
 from gitstate.values.diff import Change, apply, diff, invert
@@ -42,6 +42,10 @@ def put(store: Store, document: str, value: dict[str, Any], **attachments: bytes
 
 def value_of(snapshot: Snapshot | None) -> Slot:
     return ABSENT if snapshot is None else snapshot.value()
+
+
+def changes(before: Snapshot | None, after: Snapshot | None) -> tuple[Change, ...]:
+    return diff(*changed_parts(before, after))
 
 
 @given(JOB_VALUES, JOB_VALUES)
