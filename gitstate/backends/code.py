@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from gitstate import clock
 from gitstate.backends.checkpoints import Checkpoint, own_revision
 from gitstate.engine import threads
-from gitstate.engine.objects import Commit, ObjectId
+from gitstate.engine.objects import HEX_ID, Commit, ObjectId
 from gitstate.engine.project import Project
 from gitstate.errors import GitStateError, InvalidInputError, NotFoundError
 from gitstate.format import message
@@ -24,7 +23,6 @@ __all__ = ["CodeStamp", "JobCode", "code_of", "project_at"]
 
 _FRESH = 60.0  # seconds for which a worktree is believed to be as it was
 _PATIENCE = 1.0  # seconds to wait for the first look at a worktree
-_ID = re.compile("[0-9a-f]{40}")
 _MARKS = {True: " dirty", False: "", None: " unchecked"}
 
 
@@ -141,6 +139,6 @@ def code_of(store: Store, jobs: Collection, job_id: str, at: str | None, project
 
 def _commit(project: Project, commit_id: ObjectId) -> Commit | None:
     try:
-        return project.commit(commit_id) if _ID.fullmatch(commit_id) else None
+        return project.commit(commit_id) if HEX_ID.fullmatch(commit_id) else None
     except (GitStateError, OSError):
         return None

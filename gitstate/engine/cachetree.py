@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 from gitstate.engine import trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import DIRECTORY, ObjectId, Tree, TreeEntry
+from gitstate.engine.objects import DIRECTORY, ObjectId, Tree, TreeEntry, name_bytes, name_text
 from gitstate.errors import CorruptionError
 
 __all__ = ["CachedTree", "updated"]
@@ -53,7 +53,7 @@ class CachedTree:
         name, count, _, start = _head(raw, 0)
         found = cls(count, raw[start - 20 : start].hex() if count >= 0 else "")
         found._below, found._raw = None, raw
-        return name.decode("utf-8", "surrogateescape"), found
+        return name_text(name), found
 
     @property
     def below(self) -> "dict[str, CachedTree]":
@@ -76,7 +76,7 @@ class CachedTree:
         """Write the directory and all below it, under a name; the root has an empty one."""
         if self._below is None:
             return self._raw
-        named = [(child.encode("utf-8", "surrogateescape"), below) for child, below in self._below.items()]
+        named = [(name_bytes(child), below) for child, below in self._below.items()]
         named.sort(key=lambda item: (len(item[0]), item[0]))  # git's order: the shorter first
         head = b"%s\0%d %d\n%s" % (name, self.count, len(named), bytes.fromhex(self.id) if self.count >= 0 else b"")
         return head + b"".join([child.to_bytes(name) for name, child in named])

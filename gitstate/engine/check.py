@@ -13,7 +13,7 @@ from typing import Literal
 from gitstate.engine import files
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId, RawEntry, raw_entries
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId, RawEntry, name_text, raw_entries
 from gitstate.errors import CorruptionError
 
 __all__ = ["ObjectCheck", "Problem", "Severity", "commit_faults", "pack_problems", "tree_faults"]
@@ -114,7 +114,7 @@ class ObjectCheck:
                     or object_id == _NO_ID
                 ):
                     continue
-                inner = f"{path}/{_text(name)}" if path else _text(name)
+                inner = f"{path}/{name_text(name)}" if path else name_text(name)
                 if mode in RAW_DIRECTORIES:
                     pending.append((inner, object_id))
                 else:
@@ -149,8 +149,8 @@ def _faults(entries: list[RawEntry], body: bytes, good: set[bytes]) -> Iterator[
     if len(different) != len(names):
         yield "a name is there twice", "error"
     for name in sorted(different - good):
-        if b"/" in name or not is_safe(_text(name)):
-            yield f"no file can have the name {_text(name)!r}", "error"
+        if b"/" in name or not is_safe(name_text(name)):
+            yield f"no file can have the name {name_text(name)!r}", "error"
         else:
             good.add(name)
     for mode in sorted(set(modes) - _MODES):
@@ -185,7 +185,3 @@ def pack_problems(folder: Path) -> Iterator[Problem]:
         for path, is_whole in zip((pack, index), whole, strict=True):
             if not is_whole:
                 yield Problem("pack", f"objects/pack/{path.name}", "it is not as it was written", _LOST)
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitstate.engine import files, gitindex
 from gitstate.engine.gitindex import GitIndex, IndexEntry
-from gitstate.engine.objects import DIRECTORY, LINK, ObjectId, Tree, TreeEntry
+from gitstate.engine.objects import DIRECTORY, LINK, ObjectId, Tree, TreeEntry, name_bytes
 
 __all__ = ["Hashed", "differs"]
 
@@ -69,7 +69,7 @@ def differs(
         return True
     root = os.fsencode(worktree)
     return any(
-        _is_changed(root + b"/" + path.encode("utf-8", "surrogateescape"), each, written, hashed, is_moved, modes)
+        _is_changed(root + b"/" + name_bytes(path), each, written, hashed, is_moved, modes)
         for path, each in entries.items()
         if not each.skips_worktree and not each.flags & _ASSUMED
     )

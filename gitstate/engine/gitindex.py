@@ -36,7 +36,7 @@ from gitstate.engine.indexentries import (
     spelled_out,
     stat_numbers,
 )
-from gitstate.engine.objects import ObjectId, TreeEntry
+from gitstate.engine.objects import ObjectId, TreeEntry, name_bytes, name_text
 from gitstate.errors import CorruptionError, UnsupportedError
 
 __all__ = ["GitIndex", "IndexEntry", "is_safe", "read", "stat_numbers"]
@@ -185,7 +185,7 @@ class GitIndex:
 
     def get(self, path: str) -> IndexEntry | None:
         """Return what the index says of ``path``, or None."""
-        raw = self._find(_encode(path))
+        raw = self._find(name_bytes(path))
         return None if raw is None else IndexEntry.parse(raw)
 
     def items(self) -> Iterator[tuple[str, IndexEntry]]:
@@ -193,20 +193,20 @@ class GitIndex:
         for start in self._starts[:-1]:
             name = self._path_at(start)
             if name not in self._changes:
-                yield _decode(name), IndexEntry.parse(self._data[start : start + 64])
+                yield name_text(name), IndexEntry.parse(self._data[start : start + 64])
         for name, raw in list(self._changes.items()):
             if raw is not None:
-                yield _decode(name), IndexEntry.parse(raw)
+                yield name_text(name), IndexEntry.parse(raw)
 
     def paths(self) -> Iterator[str]:
         """Yield each path."""
         for start in self._starts[:-1]:
             name = self._path_at(start)
             if name not in self._changes:
-                yield _decode(name)
+                yield name_text(name)
         for name, raw in list(self._changes.items()):
             if raw is not None:
-                yield _decode(name)
+                yield name_text(name)
 
     def put(self, path: str, entry: TreeEntry, stat: os.stat_result | None = None) -> None:
         """Set what the index says of ``path``; without ``stat`` git will read the file to see whether it differs.
@@ -220,14 +220,14 @@ class GitIndex:
 
     def _set(self, path: str, old: IndexEntry | None, new: IndexEntry) -> None:
         if new != old:
-            name = _encode(path)
+            name = name_bytes(path)
             self._changes[name] = new.to_bytes(name)
             self._count += old is None
             self.changed = True
 
     def remove(self, path: str) -> None:
         """Take ``path`` out of the index, if it is there."""
-        name = _encode(path)
+        name = name_bytes(path)
         if self._find(name) is not None:
             self._changes[name] = None
             self._count -= 1
@@ -242,7 +242,7 @@ class GitIndex:
 
     def has_room(self, path: str) -> bool:
         """Whether no other entry needs ``path`` as a directory, or stands where it needs one."""
-        name = _encode(path)
+        name = name_bytes(path)
         parents = [name[:end] for end, byte in enumerate(name) if byte == ord("/")]
         if any(self._find(parent) is not None for parent in parents):
             return False
@@ -266,11 +266,11 @@ class GitIndex:
         for number in self._racy:
             name = self._path_at(self._starts[number])
             if name not in self._changes:
-                yield _decode(name), IndexEntry.parse(self._raw_at(number))
+                yield name_text(name), IndexEntry.parse(self._raw_at(number))
         written = self._written.to_bytes(4, "big")
         for name, raw in list(self._changes.items()):
             if raw is not None and raw[8:12] >= written:  # big-endian, so bytes compare as numbers do
-                yield _decode(name), IndexEntry.parse(raw)
+                yield name_text(name), IndexEntry.parse(raw)
 
     def distrust(self, path: str) -> None:
         """Make git read the file at ``path`` to see whether it differs."""
@@ -325,13 +325,13 @@ class GitIndex:
             return b""  # to work them out would be a look at each entry
         changes: dict[str, TreeEntry | None] = {}
         for name, raw in self._changes.items():
-            changes[_decode(name)] = None if raw is None else IndexEntry.parse(raw).entry
+            changes[name_text(name)] = None if raw is None else IndexEntry.parse(raw).entry
         data = updated(self._trees, changes, source, target, self._is_untouched).to_bytes()
         return _EXTENSION.pack(_TREES, len(data)) + data
 
     def _is_untouched(self, folder: str) -> bool:
         """Whether the file has entries below a folder that are not among the changes."""
-        return any(name not in self._changes for name in self._read_below(_encode(folder)))
+        return any(name not in self._changes for name in self._read_below(name_bytes(folder)))
 
 
 def read(git_dir: Path, worktree: Path, scratch: Path, path: Path | None = None) -> GitIndex:
@@ -392,7 +392,7 @@ def _plain(git_dir: Path, worktree: Path, path: Path, scratch: Path) -> bytes:
 
 def is_safe(path: str) -> bool:
     """Whether a path of a tree may be checked out: no empty segment, no ``..``, no ``.git`` in any disguise."""
-    return all(_is_safe_name(_encode(name)) for name in path.split("/"))
+    return all(_is_safe_name(name_bytes(name)) for name in path.split("/"))
 
 
 @lru_cache(maxsize=4096)  # thousands of paths share their folders
@@ -406,11 +406,3 @@ def _is_safe_name(name: bytes) -> bool:
     except UnicodeDecodeError:
         return True  # not for HFS+, which has only names in Unicode
     return validate_path_element_hfs(name)
-
-
-def _encode(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
-
-
-def _decode(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitstate.engine import files
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import NO_ID, ObjectId
 
 __all__ = ["Journal", "Record", "Stretch", "boot_id"]
 
@@ -37,7 +37,6 @@ _RECORD = struct.Struct(">4sIQBHI20s20s")  # mark, length, number, durable, size
 _MARK = b"rec\n"
 _SUM = struct.Struct(">I")
 _SECTOR = 512  # a record begins with one, so that writing it cannot tear the one before
-_NO_ID = "0" * 40
 
 
 class Record(NamedTuple):
@@ -165,7 +164,7 @@ class Journal:
             self._durable,
             len(ref),
             len(record.pack),
-            bytes.fromhex(record.before or _NO_ID),
+            bytes.fromhex(record.before or NO_ID),
             bytes.fromhex(record.after),
         )
         data = b"".join((head, ref, record.pack))
@@ -339,7 +338,7 @@ class Journal:
         pack = _RECORD.size + ref_size
         return Record(
             os.fsdecode(data[_RECORD.size : pack]),
-            None if before.hex() == _NO_ID else before.hex(),
+            None if before.hex() == NO_ID else before.hex(),
             after.hex(),
             data[pack:body],
         )

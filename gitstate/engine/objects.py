@@ -17,7 +17,9 @@ __all__ = [
     "DIRECTORY",
     "EXECUTABLE",
     "FILE",
+    "HEX_ID",
     "LINK",
+    "NO_ID",
     "RAW_DIRECTORIES",
     "RAW_SUBMODULE",
     "SUBMODULE",
@@ -29,6 +31,8 @@ __all__ = [
     "Signature",
     "Tree",
     "TreeEntry",
+    "name_bytes",
+    "name_text",
     "parse_commit",
     "parse_tree",
     "raw_entries",
@@ -36,6 +40,12 @@ __all__ = [
 
 ObjectId = str
 """Forty hexadecimal digits."""
+
+HEX_ID = re.compile("[0-9a-f]{40}")
+"""Matches an id, as text."""
+
+NO_ID = "0" * 40
+"""What git writes in the place of an id where there is no object."""
 
 Kind = Literal["blob", "tree", "commit"]
 
@@ -137,7 +147,7 @@ class Tree(Mapping[str, TreeEntry]):
     @classmethod
     def of(cls, entries: Mapping[str, TreeEntry]) -> "Tree":
         """Return the tree with these entries, in git's order: by name, a directory as if it ended with ``/``."""
-        named = [(_name_bytes(name), name, entry) for name, entry in entries.items()]
+        named = [(name_bytes(name), name, entry) for name, entry in entries.items()]
         named.sort(key=lambda item: item[0] + b"/" if item[2].is_directory else item[0])
         pieces: list[bytes] = []
         starts: dict[str, int] = {}
@@ -233,8 +243,14 @@ def raw_entries(body: bytes) -> list[RawEntry]:
     return _RAW_ENTRY.findall(body)
 
 
-def _name_bytes(name: str) -> bytes:
+def name_bytes(name: str) -> bytes:
+    """Return a name or a path as git has it."""
     return name.encode("utf-8", "surrogateescape")
+
+
+def name_text(name: bytes) -> str:
+    """Return a name or a path that git has as text; odd bytes are lone surrogates (PEP 383)."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

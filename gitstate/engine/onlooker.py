@@ -15,7 +15,7 @@ from gitstate.engine import files, gitindex, refs
 from gitstate.engine.base import Source
 from gitstate.engine.gitindex import GitIndex
 from gitstate.engine.graph import read as read_commit
-from gitstate.engine.objects import DIRECTORY, GitObject, Kind, ObjectId, Tree, TreeEntry
+from gitstate.engine.objects import DIRECTORY, HEX_ID, GitObject, Kind, ObjectId, Tree, TreeEntry
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import BRANCHES, REMOTES, TAGS, Repository
 from gitstate.engine.staging import Staging
@@ -23,7 +23,6 @@ from gitstate.errors import CorruptionError, RevisionNotFoundError
 
 __all__ = ["Onlooker", "is_conflicted", "staged"]
 
-_ID = re.compile(r"[0-9a-f]{40}")
 _PREFIX = re.compile(r"[0-9a-f]{4,39}")
 _STEP = re.compile(r"(.*?)([~^])(\d*)", re.DOTALL)
 _NAME = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
@@ -76,7 +75,7 @@ class Onlooker(Source):
             if ref is not None:
                 return self._ref(ref)
             text = files.read(self._repository.git_dir / "HEAD").decode("ascii", "replace").strip()
-        if not _ID.fullmatch(text):
+        if not HEX_ID.fullmatch(text):
             raise CorruptionError(f"{self._repository.git_dir}/HEAD holds no object id", hint="`git checkout` a branch")
         return text
 
@@ -132,7 +131,7 @@ class Onlooker(Source):
     def _find(self, name: str) -> ObjectId | None:
         if name in ("HEAD", "@"):
             return self.checked_out()
-        if _ID.fullmatch(name):
+        if HEX_ID.fullmatch(name):
             return name
         if not _NAME.fullmatch(name) or ".." in name or name.startswith("/"):
             return None

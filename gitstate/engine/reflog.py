@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from gitstate.engine import files
-from gitstate.engine.objects import ObjectId, Signature
+from gitstate.engine.objects import NO_ID, ObjectId, Signature
 
 __all__ = ["Move", "append", "expire", "forget", "last_time", "line", "logged", "moves", "since"]
 
@@ -18,7 +18,6 @@ _OURS = b"gitstate: "
 _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*\n")
 _TIME = re.compile(rb"> ([0-9]{1,12}) [+-][0-9]{4}(?:\t|\Z)")
 _ID = re.compile(rb"[0-9a-f]{40}")
-_NO_ID = "0" * 40
 _RECENT = 500  # lines of a log that a cut of the power may have made wrong
 _TAIL = 2**16  # bytes: so far back we look for what others did since we wrote
 _PAST = 2**24  # and since another moment: we may have written much
@@ -36,7 +35,7 @@ class Move(NamedTuple):
 def line(before: ObjectId | None, after: ObjectId, who: Signature, note: str) -> bytes:
     """Return the line that says that we moved a ref."""
     text = " ".join(note.split()).encode("utf-8", "backslashreplace")
-    return b"%s %s %s\t%s%s\n" % ((before or _NO_ID).encode(), after.encode(), who.to_bytes(), _OURS, text)
+    return b"%s %s %s\t%s%s\n" % ((before or NO_ID).encode(), after.encode(), who.to_bytes(), _OURS, text)
 
 
 def append(log: str, text: bytes, written: list[tuple[str, int]]) -> None:
@@ -92,7 +91,7 @@ def _move(text: bytes) -> Move | None:
     if match is None or note.startswith(_OURS):
         return None
     before, after = (match[side].decode("ascii") for side in (1, 2))
-    return Move(None if before == _NO_ID else before, after, note.decode("utf-8", "replace"))
+    return Move(None if before == NO_ID else before, after, note.decode("utf-8", "replace"))
 
 
 def last_time(log: str) -> int | None:
@@ -110,7 +109,7 @@ def logged(log: str) -> Iterator[ObjectId]:
         return
     for text in reversed(lines):
         commit = text[41:81]
-        if text[40:41] == b" " and _ID.fullmatch(commit) and commit != _NO_ID.encode():
+        if text[40:41] == b" " and _ID.fullmatch(commit) and commit != NO_ID.encode():
             yield commit.decode("ascii")
 
 
@@ -121,7 +120,7 @@ def forget(log: str, is_lost: Callable[[ObjectId], bool]) -> None:
     except _NO_FILE:
         return
     recent = [text for text in lines[-_RECENT:] if _LINE.match(text)]
-    named = {text[start : start + 40].decode() for text in recent for start in (0, 41)} - {_NO_ID}
+    named = {text[start : start + 40].decode() for text in recent for start in (0, 41)} - {NO_ID}
     lost = {commit.encode() for commit in named if is_lost(commit)}
     kept = [text for text in lines if _LINE.match(text) and not (text[:40] in lost or text[41:81] in lost)]
     if kept != lines:

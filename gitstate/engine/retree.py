@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from gitstate.engine.base import Engine
-from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, GitObject, ObjectId, raw_entries
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, GitObject, ObjectId, name_bytes, raw_entries
 from gitstate.errors import CorruptionError
 
 __all__ = ["Sink", "TreeRewriter"]
@@ -102,7 +102,7 @@ class TreeRewriter:
             for way in {tuple(path.split("/")[: depth + 1]) for path in paths if path.count("/") > depth}:
                 key: bytes | None = bytes.fromhex(root)
                 for name in way:
-                    entry = None if key is None else _find(self.body(key.hex()), _name(name))
+                    entry = None if key is None else _find(self.body(key.hex()), name_bytes(name))
                     key = entry[3] if entry is not None and entry[1] in RAW_DIRECTORIES else None
                 if key is not None:
                     yield key.hex()
@@ -114,7 +114,7 @@ class TreeRewriter:
         if (root, paths) not in self._pruned:
             tree = bytes.fromhex(root)
             for path in paths:
-                pruned = self._without(tree, [_name(name) for name in path.split("/")])
+                pruned = self._without(tree, [name_bytes(name) for name in path.split("/")])
                 self.removed[path] += pruned != tree
                 tree = pruned if pruned is not None else self._make(b"")
             self._pruned[root, paths] = tree.hex()
@@ -237,7 +237,3 @@ def _children_first(inner: dict[bytes, list[bytes]]) -> Iterator[bytes]:
 def _find(body: bytes, name: bytes) -> re.Match[bytes] | None:
     """Return the entry of a name in a tree: its mode, its name, its id."""
     return re.compile(rb"(?:[0-7]+ [^\0]*\0.{20})*?([0-7]+) (%s)\0(.{20})" % re.escape(name), re.DOTALL).match(body)
-
-
-def _name(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from gitstate.engine import files, graph, trees
-from gitstate.engine.objects import GitObject, ObjectId, TreeEntry
+from gitstate.engine.objects import GitObject, ObjectId, TreeEntry, name_bytes
 from gitstate.errors import ConflictError, CorruptionError, GitStateError, InvalidInputError, ReadOnlyError
 from gitstate.format import message, names
 from gitstate.format.message import Event, Message
@@ -271,7 +271,7 @@ def put_aside(private: Path, edits: Iterable[Edit], read: Callable[[TreeEntry], 
     top.mkdir(parents=True, exist_ok=True)
     folder = next(each for each in (top / f"{name}{'+' * count}" for count in range(1000)) if _made(each))
     for path, data in contents.items():
-        target = Path(os.fsdecode(os.fsencode(folder) + b"/" + path.encode("utf-8", "surrogateescape")))
+        target = Path(os.fsdecode(os.fsencode(folder) + b"/" + name_bytes(path)))
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "xb") as stream:
             stream.write(data)

@@ -13,7 +13,7 @@ from stat import S_ISDIR
 from gitstate.engine import gitindex, graph, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.gitindex import GitIndex
-from gitstate.engine.objects import LINK, ObjectId, TreeEntry
+from gitstate.engine.objects import LINK, ObjectId, TreeEntry, name_bytes, name_text
 from gitstate.store.folder import Folder, is_beside
 from gitstate.store.view_record import ViewRecord
 from gitstate.store.worktree import UNFINISHED_MERGE, fold, folds_case, is_one_of
@@ -153,10 +153,10 @@ class _Walk:
 def _listed(root: bytes, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield what stands in a folder, by name; nothing of what cannot be read, or is gone by now."""
     try:
-        with os.scandir(os.path.join(root, prefix.encode("utf-8", "surrogateescape"))) as entries:
+        with os.scandir(os.path.join(root, name_bytes(prefix))) as entries:
             for entry in entries:
                 try:
-                    yield entry.name.decode("utf-8", "surrogateescape"), entry.stat(follow_symlinks=False)
+                    yield name_text(entry.name), entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gitstate.engine.objects import EXECUTABLE, FILE, LINK, GitObject, TreeEntry
+from gitstate.engine.objects import EXECUTABLE, FILE, LINK, GitObject, TreeEntry, name_bytes
 
 __all__ = ["Folder", "Found", "Moved", "is_beside"]
 
@@ -133,7 +133,7 @@ class Folder:
     @contextmanager
     def _parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, bytes]]:
         """Give the open directory of ``path``, and the last segment."""
-        *folders, name = path.encode("utf-8", "surrogateescape").split(b"/")
+        *folders, name = name_bytes(path).split(b"/")
         if self._last is None or self._last[0] != folders:
             self._leave()
             self._last = folders, self._walk(folders, create)
@@ -206,7 +206,7 @@ def is_beside(name: str) -> bool:
 
 def _beside(path: str) -> bytes:
     """Return the name of the file that becomes ``path``: always the same, so that the next refresh finds it."""
-    digest = hashlib.sha1(path.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(name_bytes(path), usedforsecurity=False).hexdigest()
     return f".gitstate-{digest[:16]}".encode()
 
 

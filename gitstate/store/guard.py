@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from gitstate.engine import beyond, graph, trees
 from gitstate.engine.check import Problem, Severity
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import NO_ID, ObjectId
 from gitstate.engine.onlooker import Onlooker, is_conflicted, staged
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, StateCorruptionError, UnsupportedError
 from gitstate.store.documents import Collection, Snapshot
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Judged", "judge_range", "judge_staged", "judge_updates"]
 
-_NOWHERE = "0" * 40
 _ANEW = "make the commit anew without it: `git commit --amend`, or `git rebase -i` for an older one"
 
 
@@ -104,7 +103,7 @@ def judge_range(
         raise InvalidInputError(f"{span!r} is no range of commits", hint="write A..B, or the name of one commit")
     judge = _Judge(onlooker, onlooker, validate, redactor)
     if dots:
-        known = [] if first == _NOWHERE else [onlooker.resolve(first or "HEAD")]
+        known = [] if first == NO_ID else [onlooker.resolve(first or "HEAD")]
         commits = beyond.beyond(onlooker, onlooker.resolve(last or "HEAD"), known)
     else:
         commits = [onlooker.resolve(span)]
@@ -138,10 +137,10 @@ def judge_updates(
     """
     judge = _Judge(onlooker, onlooker, validate, redactor)
     for old, new, name in map(_update, updates):
-        head = None if new == _NOWHERE else onlooker.peel(new)
+        head = None if new == NO_ID else onlooker.peel(new)
         if head is None:
             continue  # it goes, or is no commit
-        known = onlooker.branch() if old == _NOWHERE else onlooker.peel(old)
+        known = onlooker.branch() if old == NO_ID else onlooker.peel(old)
         commits = beyond.beyond(onlooker, head, [] if known is None else [known])
         judge.look_at_all(commits, collections)
         if name == ref and not judge.is_store(graph.read(onlooker, head).tree):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gitstate.engine import files, refs, removal, roots, settings
 from gitstate.engine.git import GitEngine
-from gitstate.engine.objects import GitObject, ObjectId
+from gitstate.engine.objects import HEX_ID, GitObject, ObjectId
 from gitstate.engine.purging import RefMove
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import BRANCHES, OURS, REMOTES, SEEN, TAGS, Repository
@@ -22,7 +22,6 @@ from gitstate.store.purge_rules import is_named
 __all__ = ["PurgedRefs"]
 
 _NOTES = "refs/notes/"
-_ID = re.compile("[0-9a-f]{40}")
 _SIGNATURE = re.compile(rb"^-----BEGIN [A-Z ]*(?:SIGNATURE|MESSAGE)-----$.*", re.DOTALL | re.MULTILINE)
 _MANY = 1 << 20  # bytes of a file that is looked into
 _LOOKED_AT = ("objects", "refs", "logs", "gitstate", "index", "packed-refs", "worktrees", "info/refs")
@@ -169,7 +168,7 @@ class PurgedRefs:
         """Yield what else in the repository still holds what is purged."""
         for git_dir, folder in roots.worktrees(self._repository):
             head = files.read_if_there(git_dir / "HEAD").strip().decode("ascii", "replace")
-            if _ID.fullmatch(head) and self._rewriting.meets(head) and self._is_rewritten(head):
+            if HEX_ID.fullmatch(head) and self._rewriting.meets(head) and self._is_rewritten(head):
                 yield HeldBy(f"the worktree {folder or git_dir}, at {head[:12]}", "`git switch` it to a branch")
         if (self._repository.objects / "info" / "alternates").exists():
             yield HeldBy("a repository that this one borrows objects from", "purge there as well")

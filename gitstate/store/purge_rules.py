@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import unquote
 
 from gitstate.engine import trees
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, name_text
 from gitstate.engine.retree import TreeRewriter
 from gitstate.engine.rewriting import Rules, Told
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError
@@ -42,7 +42,7 @@ class PurgeRules:
         found = eraser
 
         def named(name: bytes) -> bool:
-            return is_named(found.in_text, name.decode("utf-8", "surrogateescape"))
+            return is_named(found.in_text, name_text(name))
 
         return Rules(self._paths, self._message, found.message, found.file, named)
 

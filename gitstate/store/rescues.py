@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
 from gitstate.engine.check import Problem
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import HEX_ID, ObjectId
 from gitstate.engine.repository import OURS
 from gitstate.errors import CorruptionError, InvalidInputError, NotFoundError, StaleError, UnsupportedError
 from gitstate.format import message, names
@@ -58,8 +58,7 @@ _log = logging.getLogger("gitstate")
 
 _ODD = (CorruptionError, UnsupportedError)
 _REASONS = (REFUSED, PARKED, INVALID)
-_ID = re.compile("[0-9a-f]{40}")
-_REF = re.compile(f"{re.escape(FOLDER)}([^/]+)/({_ID.pattern})")
+_REF = re.compile(f"{re.escape(FOLDER)}([^/]+)/({HEX_ID.pattern})")
 _PREFIX = re.compile("[0-9a-f]{4,40}")
 _SHORT_ID = 10  # digits of a commit id that people see
 _NAMED = 60  # so many characters of an id are shown
@@ -367,7 +366,7 @@ def _read(reader: Reader, collection: Collection, ref: str) -> Rescue | None:
         revision.parents[0] if revision.parents else None,
         reason if reason in _REASONS else BY_HAND,
         tuple(said.all(message.CONFLICT)) if ours else (),
-        against if ours and _ID.fullmatch(against) else None,
+        against if ours and HEX_ID.fullmatch(against) else None,
         revision,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gitstate.engine import trees
 from gitstate.engine.base import Source
 from gitstate.engine.limits import DEFAULT
-from gitstate.engine.objects import GitObject, ObjectId
+from gitstate.engine.objects import GitObject, ObjectId, name_bytes
 from gitstate.engine.staging import Staging
 from gitstate.errors import TooLargeError
 from gitstate.store.reader import FORMAT_FILE
@@ -92,7 +92,7 @@ def refuse_message(commit: GitObject, document: str) -> None:
 
 def _path_fault(path: str) -> tuple[str, str]:
     """Return what is wrong with the path of a file that somebody gave, and what helps; nothing if it may be so."""
-    if len(path.encode("utf-8", "surrogateescape")) > DEFAULT.path_bytes or path.count("/") >= DEFAULT.depth:
+    if len(name_bytes(path)) > DEFAULT.path_bytes or path.count("/") >= DEFAULT.depth:
         return "its path is too long", "move it up"
     if _CONTROL.search(path):
         return "its path holds a control character", "rename it"

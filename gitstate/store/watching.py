@@ -7,13 +7,13 @@ from typing import Self
 
 from gitstate.engine import graph
 from gitstate.engine.beyond import beyond, independent
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import HEX_ID, ObjectId
 from gitstate.store.documents import Collection, Revision
 from gitstate.store.reader import Reader
 
 __all__ = ["Cursor", "NewRevision", "Watcher"]
 
-_ID = "[0-9a-f]{40}"
+_ID = HEX_ID.pattern
 _CURSOR = re.compile(rf"({_ID}(?:\+{_ID})*)(?::({_ID}):([0-9]{{1,9}}))?")
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 
 from gitstate.engine import cgit
 from gitstate.engine.base import Source
-from gitstate.engine.objects import Kind, ObjectId
-from gitstate.engine.transfer.newcommits import ID, TooManyError, new_commits
+from gitstate.engine.objects import HEX_ID, Kind, ObjectId
+from gitstate.engine.transfer.newcommits import TooManyError, new_commits
 from gitstate.errors import CorruptionError
 
 __all__ = ["Arrivals", "NewCommits", "Read"]
@@ -76,7 +76,7 @@ class Arrivals:
 
     def read_one(self, object_id: ObjectId, kind: Kind, longest: int) -> Read | None:
         """Return an object that should be of a kind; None for one that cannot be read at all."""
-        if not ID.fullmatch(object_id):
+        if not HEX_ID.fullmatch(object_id):
             return None
         for each in (kind, *({"commit", "tree", "blob"} - {kind})):
             try:

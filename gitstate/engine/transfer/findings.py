@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from gitstate.engine.check import Problem
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, name_text
 from gitstate.errors import UntrustedError
 
-__all__ = ["Findings", "text", "unreadable"]
+__all__ = ["Findings", "unreadable"]
 
 _HINT = "have it mended where it was made, or ask the author; nothing was taken in"
 
@@ -34,7 +34,7 @@ class Findings:
 
     def add_file(self, kind: str, path: bytes, what: str, revision: ObjectId, author: str) -> None:
         """Count a problem with what lies at a path."""
-        self.add(kind, f"{text(path) or 'the top'} at revision {revision[:12]}", what, revision, author)
+        self.add(kind, f"{name_text(path) or 'the top'} at revision {revision[:12]}", what, revision, author)
 
     def refuse(self) -> NoReturn:
         """Raise them."""
@@ -54,11 +54,6 @@ def unreadable(fact: Sequence[Any] | None, what: str, longest: int) -> str:
         return "it is missing or damaged"
     kind, size = fact[:2]
     return f"it has {size} bytes, more than {longest}" if size > longest else f"a {kind} stands where a {what} should"
-
-
-def text(name: bytes) -> str:
-    """Return a name or a path; odd bytes are lone surrogates (PEP 383)."""
-    return name.decode("utf-8", "surrogateescape")
 
 
 def _shown(words: str) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from gitstate.engine.gitindex import is_safe
 from gitstate.engine.limits import Limits
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, name_text
 from gitstate.engine.transfer.arrivals import Arrivals, Read
-from gitstate.engine.transfer.findings import Findings, text, unreadable
+from gitstate.engine.transfer.findings import Findings, unreadable
 from gitstate.engine.transfer.treediff import DIRECTORY, Entry, Listing, compare
 
 __all__ = ["Commit", "Folder", "Folders", "distinct"]
@@ -43,7 +43,7 @@ class Commit:
     @property
     def author(self) -> str:
         """Name and address of who made it."""
-        return _WHEN.sub("", text(self.signature))
+        return _WHEN.sub("", name_text(self.signature))
 
 
 @dataclass(slots=True, eq=False)
@@ -187,7 +187,7 @@ class Folders:
             return True
         elif len(name) > self._limits.name_bytes:
             what = f"a name of {len(name)} bytes, more than {self._limits.name_bytes}"
-        elif _CONTROL.search(name) or b"/" in name or not is_safe(text(name)):
+        elif _CONTROL.search(name) or b"/" in name or not is_safe(name_text(name)):
             what = "a name that no file can have"
         else:
             if len(self._names) < _NAMES:

@@ -5,18 +5,16 @@ what is there. Where clocks are wrong it may give some that the others have too,
 """
 
 import heapq
-import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from gitstate.engine.ancestry import Sketch, sketch
 from gitstate.engine.base import Source
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import HEX_ID, ObjectId
 from gitstate.errors import CorruptionError
 
-__all__ = ["ID", "Found", "TooManyError", "near_commits", "new_commits"]
+__all__ = ["Found", "TooManyError", "near_commits", "new_commits"]
 
-ID = re.compile(r"[0-9a-f]{40}")
 """What an id looks like, when nobody says that it is one."""
 
 
@@ -101,7 +99,7 @@ class _Walk:
                 if self._left < 0:
                     raise TooManyError
             try:
-                if not ID.fullmatch(commit_id):
+                if not HEX_ID.fullmatch(commit_id):
                     raise CorruptionError(f"{commit_id[:40]!r} is no id")
                 self._met[commit_id] = sketch(self._source.read(commit_id, "commit"))
             except CorruptionError as error:

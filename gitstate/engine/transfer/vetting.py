@@ -11,9 +11,9 @@ from typing import NamedTuple
 from gitstate.engine.check import commit_faults
 from gitstate.engine.garbage import uncollected
 from gitstate.engine.limits import Limits
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, name_text
 from gitstate.engine.transfer.arrivals import Arrivals, Read
-from gitstate.engine.transfer.findings import Findings, text, unreadable
+from gitstate.engine.transfer.findings import Findings, unreadable
 from gitstate.engine.transfer.folders import Commit, Folder, Folders, distinct
 from gitstate.values.nesting import is_deeper
 
@@ -126,7 +126,7 @@ class _Vetting:
             for path, blob in self._folders.changed(root):
                 met = files.get(blob)
                 if met is None or not met.is_document:
-                    is_document = path.endswith(b".json") and self._owned(text(path))
+                    is_document = path.endswith(b".json") and self._owned(name_text(path))
                     if met is None or is_document:
                         files[blob] = _File(path, root.commit, is_document)
             if len(files) > _BATCH:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import NO_ID, ObjectId
 from gitstate.engine.repository import BRANCHES, OURS, TAGS
 from gitstate.engine.wire import pktlines
 from gitstate.engine.wire.pktlines import FLUSH, Readable, Reporter, SpeechError
@@ -36,7 +36,6 @@ EMPTY_PACK = bytes.fromhex("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c
 
 _AGENT = "agent=git/gitstate"
 _ID = re.compile(rb"[0-9a-f]{40}")
-_NOWHERE = "0" * 40
 _ODD = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z|[^/]{256}|\A(?!refs/.)")
 _LONGEST = 1000  # bytes of a name, of which file systems take 255 between slashes
 _MOST_REFS = 200_000
@@ -175,7 +174,7 @@ def commands(advertisement: Advertisement, updates: Iterable[RefUpdate], quiet: 
         raise SpeechError("it does not say what became of a push (report-status)")
     lines: list[bytes] = []
     for name, expected, new in updates:
-        told = f"{expected or _NOWHERE} {new or _NOWHERE} ".encode("ascii") + os.fsencode(name)
+        told = f"{expected or NO_ID} {new or NO_ID} ".encode("ascii") + os.fsencode(name)
         lines.append(pktlines.line(told if lines else told + b"\0 " + " ".join(abilities).encode("ascii")))
     return b"".join(lines) + FLUSH
 

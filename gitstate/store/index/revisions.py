@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 from gitstate.engine.base import NotAtHandError
 from gitstate.engine.garbage import uncollected
-from gitstate.engine.objects import ObjectId, parse_commit
+from gitstate.engine.objects import ObjectId, name_text, parse_commit
 from gitstate.format import names
 from gitstate.format.message import Message
 from gitstate.store import history
@@ -324,7 +324,7 @@ def _page(connection: sqlite3.Connection, bounds: _Parameters, limit: int, trail
     files: dict[int, dict[str, ObjectId]] = {}
     if trail.attached and rows:
         for seq, path, blob in connection.execute(_ATTACHED, (bounds["document"], rows[-1][0], rows[0][0])):
-            files.setdefault(seq, {})[path.decode("utf-8", "surrogateescape")] = blob.hex()
+            files.setdefault(seq, {})[name_text(path)] = blob.hex()
     return rows, files
 
 

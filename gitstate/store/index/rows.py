@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gitstate.engine.base import Step
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ObjectId, name_bytes
 from gitstate.format import names
 from gitstate.format.message import Message
 from gitstate.store.documents import Collection
@@ -80,7 +80,7 @@ class Rows:
         self.touched += [(key_of(touch.document), seq, _tree_key(touch.tree)) for touch in touches]
         self.told += told(collection, seq, step, touches)
         self.attached += [
-            (key_of(touch.document), seq, _path_key(path), bytes.fromhex(blob))
+            (key_of(touch.document), seq, name_bytes(path), bytes.fromhex(blob))
             for touch in touches
             for path, blob in touch.attached.items()
         ]
@@ -105,10 +105,6 @@ def append(connection: sqlite3.Connection, reader: Reader, collection: Collectio
         new.add(collection, seq, step, touches)
         new.follow(seq, touches)
     new.insert(connection)
-
-
-def _path_key(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
 
 
 def _tree_key(tree: ObjectId | None) -> bytes | None:
