@@ -7,10 +7,10 @@ from typing import Any
 
 from gitstate.backends.endings import ended, ending_trailers
 from gitstate.backends.restoring import now_text
-from gitstate.backends.rewound import rewound_since
+from gitstate.backends.rewound import rewound_since, value_of
 from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.subjects import message_for, told
-from gitstate.errors import ConflictError, CorruptionError, GitStateError, InvalidInputError, StateCorruptionError
+from gitstate.errors import ConflictError, CorruptionError, GitStateError, InvalidInputError
 from gitstate.format.codec import Codec
 from gitstate.format.edited import EditedValues, edited_values
 from gitstate.format.message import Event
@@ -107,7 +107,7 @@ class HandEdit:
             return Plan(Event.DELETED, Draft(about, attachments=attachments, delete=True))
         self.check(values.value)
         result = self._merged(current, values.base, values.value, moved=bool(moved))
-        ours = _readable(current)
+        ours = value_of(current)
         if ours is not None and equal(ours, result) and not attachments:
             return Plan(Event.EDITED, None, bool(moved))
         event = Event.CREATED if current is None else Event.EDITED
@@ -151,7 +151,7 @@ class HandEdit:
         if base is not None and not equal(base, theirs) and equal(base.get("updated_at"), theirs.get("updated_at")):
             # It is a change of now: the rules ask for the side that changed last.
             theirs = {**theirs, "updated_at": now_text()} if isinstance(theirs.get("updated_at"), str) else theirs
-        ours = _readable(current)
+        ours = value_of(current)
         if current is None or ours is None or not moved or (base is not None and equal(base, ours)):
             return theirs
         if base is None:
@@ -193,7 +193,7 @@ class HandEdit:
         return Plan(Event.DELETED, None, True)
 
     def _drafted(self, current: Snapshot | None, value: _Object | None, attachments: dict[str, bytes | None]) -> Draft:
-        before, note, text = _readable(current), self.note, "edited"
+        before, note, text = value_of(current), self.note, "edited"
         changed: list[str] = []
         if value is not None and current is not None and before is None:
             note = "\n\n".join(filter(None, (note, "Replaces a state that could not be read.")))
@@ -250,10 +250,3 @@ class HandEdit:
             return {}
         found = ((path, entry) for path, entry in current.entries if self._owns(path) and entry.is_file)
         return {path: current.source.read(entry.id, "blob") for path, entry in found}
-
-
-def _readable(current: Snapshot | None) -> _Object | None:
-    try:
-        return None if current is None else current.content().value
-    except StateCorruptionError:
-        return None

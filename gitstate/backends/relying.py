@@ -11,7 +11,7 @@ from gitstate.backends.invariants import contradictions
 from gitstate.backends.rules import JOB_RULES
 from gitstate.backends.subjects import sheets_of
 from gitstate.values.merge import Conflict, Rules, add_deltas, same
-from gitstate.values.pointer import Parts, fits, get, parse, to_text
+from gitstate.values.pointer import Parts, get, is_meant, parse, to_text
 from gitstate.values.shape import ABSENT, Slot
 
 __all__ = ["changed_places", "is_whole", "moved_places", "unmet"]
@@ -63,7 +63,7 @@ def unmet(base: Slot, merged: Slot, wanted: Slot) -> list[Conflict]:
 def changed_places(before: Slot, after: Slot) -> list[Parts]:
     """Return the places in which two values differ, but for the volatile ones; lists are compared as a whole."""
     found = _differing((), before, after)
-    return [place for place in found if not any(_is(pattern, place) for pattern in _VOLATILE)]
+    return [place for place in found if not any(is_meant(pattern, place) for pattern in _VOLATILE)]
 
 
 def _relied(base: Slot, wanted: Slot) -> Iterator[Parts]:
@@ -109,7 +109,3 @@ def _differing(place: Parts, before: Slot, after: Slot) -> Iterator[Parts]:
             yield from _differing((*place, key), was, after.get(key, ABSENT))
     elif not same(before, after):
         yield place
-
-
-def _is(pattern: Parts, place: Parts) -> bool:
-    return len(pattern) == len(place) and all(map(fits, pattern, place))

@@ -12,7 +12,7 @@ from gitstate.backends.sides import JobSide, Sides
 from gitstate.store.changes import changed_parts
 from gitstate.values.diff import Change, diff
 from gitstate.values.joins import number
-from gitstate.values.pointer import Parts, fits, index, parse
+from gitstate.values.pointer import index, is_meant, parse
 from gitstate.values.shape import ABSENT, Slot, Value
 
 __all__ = [
@@ -207,11 +207,7 @@ def _new_errors(before: dict[str, Value], after: dict[str, Value], sheets: list[
 
 
 def _lasting(changes: Iterable[Change]) -> tuple[Change, ...]:
-    return tuple(change for change in changes if not any(_is(pattern, change.parts) for pattern in VOLATILE))
-
-
-def _is(pattern: Parts, parts: Parts) -> bool:
-    return len(pattern) == len(parts) and all(map(fits, pattern, parts))
+    return tuple(change for change in changes if not any(is_meant(pattern, change.parts) for pattern in VOLATILE))
 
 
 def _in_order(keys: Iterable[str]) -> list[str]:

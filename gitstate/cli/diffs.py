@@ -1,9 +1,8 @@
 """The verbs that show what changed: in one job, and between two."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,12 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "diff", "diff_json", "format_options", "print_found"]
 
-AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
-
 _DIFFERENT = 1  # what diff(1) and `git diff --exit-code` say
 
 
-def format_options(command: AnyCommand) -> AnyCommand:
+def format_options(command: stores.AnyCommand) -> stores.AnyCommand:
     """Add the options that say how a diff is shown."""
     forms = ["text", "markdown", "json", "patch", "unified"]
     how = "How to show it: markdown for a pull request, patch as RFC 6902 has it, unified as git shows the files."

@@ -1,7 +1,7 @@
 """The verbs that bring older states back, and those that begin another way at one."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,12 +29,10 @@ __all__ = [
     "undo",
 ]
 
-AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
-
 force_option = click.option("--force", is_flag=True, help="Also while the job is running.")
 
 
-def change_options(command: AnyCommand) -> AnyCommand:
+def change_options(command: stores.AnyCommand) -> stores.AnyCommand:
     """Add what all these verbs have: why, only to look, and the answer as JSON."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gitstate.store.store import Store
 
 __all__ = [
+    "AnyCommand",
     "Settings",
     "change_job",
     "chosen",
@@ -36,6 +37,7 @@ __all__ = [
 
 T = TypeVar("T")
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+"""What a decorator that adds options takes and returns."""
 
 _VARIABLE = "GITSTATE_STORE"
 _BRANCH_VARIABLE = "GITSTATE_BRANCH"

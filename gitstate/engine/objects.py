@@ -18,11 +18,13 @@ __all__ = [
     "EXECUTABLE",
     "FILE",
     "HEX_ID",
+    "ID_PREFIX",
     "LINK",
     "NO_ID",
     "RAW_DIRECTORIES",
     "RAW_SUBMODULE",
     "SUBMODULE",
+    "TAGGED",
     "Commit",
     "GitObject",
     "Kind",
@@ -43,6 +45,9 @@ ObjectId = str
 
 HEX_ID = re.compile("[0-9a-f]{40}")
 """Matches an id, as text."""
+
+ID_PREFIX = re.compile("[0-9a-f]{4,40}", re.IGNORECASE)
+"""Matches the first digits of an id, as a person may write them."""
 
 NO_ID = "0" * 40
 """What git writes in the place of an id where there is no object."""
@@ -67,6 +72,9 @@ RAW_DIRECTORIES = (b"40000", b"040000")
 """A directory's mode as trees have it: some programs write a zero before it."""
 
 RAW_SUBMODULE = b"%o" % SUBMODULE
+
+TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
+"""Matches the first line of a tag, which says what has the name."""
 
 RawEntry = tuple[bytes, bytes, bytes]
 """Mode, name and id of an entry, as a tree has them."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from dulwich.objects import ObjectID
 
 from gitstate.engine import cgit, files
 from gitstate.engine.base import NotAtHandError, Source
-from gitstate.engine.objects import GitObject, Kind, ObjectId, Tree, parse_tree
+from gitstate.engine.objects import TAGGED, GitObject, Kind, ObjectId, Tree, parse_tree
 from gitstate.engine.openpacks import OpenPacks
 from gitstate.engine.packfolder import PackFolder
 from gitstate.engine.repository import Repository
@@ -24,7 +23,6 @@ __all__ = ["ObjectReader"]
 
 _T = TypeVar("_T")
 _KINDS: dict[int, str] = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
-_TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 _TAGS = 5  # of tags, as many as of symbolic refs
 _ATTEMPTS = 3  # an object that moved from pack to pack is found the second time, hardly ever the third
 _MOVES = 10  # and so often may the pack that it was found in be gone before it was read, on a busy machine
@@ -122,7 +120,7 @@ class ObjectReader:
             kind, body = self.any(object_id)
             if kind == "commit":
                 return object_id
-            if kind != "tag" or (tagged := _TAGGED.match(body)) is None:
+            if kind != "tag" or (tagged := TAGGED.match(body)) is None:
                 break
             object_id = tagged[1].decode("ascii")
         return None

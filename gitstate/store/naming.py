@@ -14,7 +14,7 @@ from itertools import islice
 
 from gitstate import clock
 from gitstate.engine import graph
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ID_PREFIX, ObjectId
 from gitstate.engine.repository import TAGS
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, RevisionNotFoundError
 from gitstate.format import message
@@ -32,7 +32,6 @@ _HEADS = ("@", "HEAD")
 _DELETED = "@deleted"
 
 _ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
-_PREFIX = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _BACK = re.compile(r"(.*?)~([0-9]{0,9})", re.DOTALL)
 _TAG = re.compile(r"[^\s\0-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")  # what git refuses in a name is none
 _LONGEST = 300  # characters: a tag may have two thirds of them
@@ -178,7 +177,7 @@ def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | 
         with suppress(CorruptionError):  # quicker than to look for all ids that begin so
             graph.read(reader.engine, name.lower())
             return name.lower()
-    found = reader.engine.find(name.lower()) if _PREFIX.fullmatch(name) else []
+    found = reader.engine.find(name.lower()) if ID_PREFIX.fullmatch(name) else []
     if len(found) > 1 and names is not None:
         own = names.own(found)
         found = own if len(own) == 1 else found

@@ -3,13 +3,12 @@
 So git lists, shows, pushes and fetches them, and no clean-up drops what they name. A pin never moves.
 """
 
-import re
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gitstate import clock
 from gitstate.engine.base import Engine
-from gitstate.engine.objects import ObjectId
+from gitstate.engine.objects import ID_PREFIX, ObjectId
 from gitstate.engine.repository import TAGS
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, StaleError
 from gitstate.format import names
@@ -19,7 +18,6 @@ from gitstate.store.moments import moment
 __all__ = ["Pin", "Pins", "folder"]
 
 _LONGEST = 60  # bytes of a name: written in a tag, each may take three
-_ID_LIKE = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 
 
 class Pin(NamedTuple):
@@ -122,7 +120,7 @@ def _check(name: str) -> None:
         raise InvalidInputError(
             f"a pin cannot be named {name!r}", hint=f"use letters, digits, '.', '_' and '-', {_LONGEST} bytes at most"
         )
-    if _ID_LIKE.fullmatch(name) or moment(name, clock.now()) is not None:
+    if ID_PREFIX.fullmatch(name) or moment(name, clock.now()) is not None:
         raise InvalidInputError(
             f"a pin cannot be named {name!r}: that would be read as a commit id or a time", hint="add a word"
         )

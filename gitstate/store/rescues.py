@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine, Source
 from gitstate.engine.check import Problem
-from gitstate.engine.objects import HEX_ID, ObjectId
+from gitstate.engine.objects import HEX_ID, ID_PREFIX, ObjectId
 from gitstate.engine.repository import OURS
 from gitstate.errors import CorruptionError, InvalidInputError, NotFoundError, StaleError, UnsupportedError
 from gitstate.format import message, names
@@ -59,7 +59,6 @@ _log = logging.getLogger("gitstate")
 _ODD = (CorruptionError, UnsupportedError)
 _REASONS = (REFUSED, PARKED, INVALID)
 _REF = re.compile(f"{re.escape(FOLDER)}([^/]+)/({HEX_ID.pattern})")
-_PREFIX = re.compile("[0-9a-f]{4,40}")
 _SHORT_ID = 10  # digits of a commit id that people see
 _NAMED = 60  # so many characters of an id are shown
 _LISTED = 10  # so many rescues are named in an error
@@ -382,7 +381,7 @@ def _is_called(rescue: Rescue, name: str) -> bool:
         return True
     document, slash, digits = name.removeprefix(FOLDER).rpartition("/")
     is_its = not slash or document in (rescue.document, names.ref_encode(rescue.document))
-    return is_its and bool(_PREFIX.fullmatch(digits.lower())) and rescue.commit.startswith(digits.lower())
+    return is_its and bool(ID_PREFIX.fullmatch(digits)) and rescue.commit.startswith(digits.lower())
 
 
 def _begin_alike(reader: Reader, one: tuple[ObjectId, ...], other: tuple[ObjectId, ...]) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from gitstate.errors import InvalidInputError
 from gitstate.values.canonical import Value, dumps, equal
 from gitstate.values.merge import same
-from gitstate.values.pointer import Parts, fits, get, index, parse, to_text
+from gitstate.values.pointer import Parts, get, index, is_meant, parse, to_text
 from gitstate.values.shape import ABSENT, Slot
 
 __all__ = ["Change", "Identities", "apply", "diff", "invert"]
@@ -157,7 +157,7 @@ class _Differ:
 
     def _field(self, parts: Parts) -> str | None:
         for pattern, field in self._fields:
-            if len(pattern) == len(parts) and all(map(fits, pattern, parts)):
+            if is_meant(pattern, parts):
                 return field
         return None
 

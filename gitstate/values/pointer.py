@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gitstate.errors import InvalidInputError
 from gitstate.values.shape import ABSENT, Slot
 
-__all__ = ["Parts", "fits", "get", "index", "parse", "read", "to_text"]
+__all__ = ["Parts", "fits", "get", "index", "is_meant", "parse", "read", "to_text"]
 
 Parts: TypeAlias = tuple[str, ...]
 
@@ -71,3 +71,8 @@ def index(part: str) -> int | None:
 def fits(pattern: str, part: str) -> bool:
     """Tell whether a part is one of those that a pattern means; ``*`` in it stands for any text."""
     return pattern == "*" or re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), part, re.DOTALL) is not None
+
+
+def is_meant(pattern: Parts, place: Parts) -> bool:
+    """Tell whether a place is one of those that the parts of a pattern mean."""
+    return len(pattern) == len(place) and all(map(fits, pattern, place))

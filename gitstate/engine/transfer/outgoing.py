@@ -1,7 +1,6 @@
 """What a push sends: the objects that some commits have in their history and the remote has not, as a pack."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Self, cast
 from gitstate.engine import cgit, files, packs
 from gitstate.engine.ancestry import Sketch, sketch
 from gitstate.engine.base import Source
-from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, Kind, ObjectId
+from gitstate.engine.objects import RAW_DIRECTORIES, RAW_SUBMODULE, TAGGED, Kind, ObjectId
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository
 from gitstate.engine.scratch import BORROWED, Scratch
@@ -27,7 +26,6 @@ _NEAR = 64  # commits: so far from a tip what is known is looked for by name alo
 _FEW_COMMITS = 200  # for more C git is quicker, and finds deltas
 _FEW_OBJECTS = 1000
 _PATIENCE = 4 * 3600.0  # seconds that git may take for all of a history
-_TAGGED = re.compile(rb"object ([0-9a-f]{40})\n")
 
 
 class PackSource:
@@ -171,7 +169,7 @@ class _Search:
                 self._source.read(object_id, "commit")
                 return object_id
             kind, body = self._any(object_id)
-            tagged = _TAGGED.match(body) if kind == "tag" else None
+            tagged = TAGGED.match(body) if kind == "tag" else None
             if tagged is None or object_id in self._kinds:
                 raise CorruptionError(f"{tip} leads to no commit", hint="name a commit, or a tag of one")
             self._kinds[object_id] = kind
@@ -185,7 +183,7 @@ class _Search:
             return object_id
         with suppress(CorruptionError):
             kind, body = self._any(object_id)
-            tagged = _TAGGED.match(body) if kind == "tag" else None
+            tagged = TAGGED.match(body) if kind == "tag" else None
             return self._known(tagged[1].decode("ascii")) if tagged is not None else None
         return None
 
