@@ -1,8 +1,8 @@
-"""How messages and subjects name several things: the one place."""
+"""How messages and subjects name several things, and show a text that may hold anything: the one place."""
 
 from collections.abc import Sequence
 
-__all__ = ["counted", "several"]
+__all__ = ["counted", "printable", "several"]
 
 
 def counted(number: int, word: str) -> str:
@@ -13,3 +13,13 @@ def counted(number: int, word: str) -> str:
 def several(names: Sequence[str], most: int) -> str:
     """Return some names in a row, the first ones of many: ``a, b, ...``."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def printable(text: str) -> str:
+    """Return a text with every character that is not printable written as an escape.
+
+    A job id or an error text may hold line breaks, terminal control sequences or bidirectional overrides.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in text
+    )

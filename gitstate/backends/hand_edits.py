@@ -17,6 +17,7 @@ from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Snapshot
 from gitstate.store.edited import DocumentEdits, refuse_odd
+from gitstate.store.edits import Edit
 from gitstate.store.store import Store
 from gitstate.store.worktree import is_one_of
 from gitstate.values import pointer
@@ -72,7 +73,7 @@ class HandEdit:
         """
         for edit in self.edited.edits:
             refuse_odd(edit)
-        own = {inner: edit for edit in self.edited.edits if self._owns(inner := self.edited.inner(edit))}
+        own = self._own()
         bases = {inner: self.edited.bases.get(edit.path) for inner, edit in own.items()}
         try:
             return edited_values(
@@ -98,7 +99,7 @@ class HandEdit:
             )
         values = self.values(current)
         attachments = self._attachments(current)
-        if not self._edits_value():
+        if not self._own():
             if not attachments:
                 return Plan(Event.EDITED, None, bool(moved))
             return Plan(Event.EDITED, self._drafted(current, None, attachments), bool(moved))
@@ -221,11 +222,12 @@ class HandEdit:
 
     def _removes_all(self) -> bool:
         """Whether the job's own file was removed, and no other file of the value was written."""
-        own = {inner: edit for edit in self.edited.edits if self._owns(inner := self.edited.inner(edit))}
+        own = self._own()
         return self.jobs.layout.root in own and all(edit.found is None for edit in own.values())
 
-    def _edits_value(self) -> bool:
-        return any(self._owns(self.edited.inner(edit)) for edit in self.edited.edits)
+    def _own(self) -> dict[str, Edit]:
+        """Return the edits of the files of the value, by their path in the job's folder."""
+        return {inner: edit for edit in self.edited.edits if self._owns(inner := self.edited.inner(edit))}
 
     def _conflict(self, places: str, conflicts: Sequence[Conflict]) -> ConflictError:
         return ConflictError(

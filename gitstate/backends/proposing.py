@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitstate.backends.exchange import ExchangeBackend
+from gitstate.backends.rewind import note_of
 from gitstate.errors import GitStateError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ class ProposingBackend(ExchangeBackend):
         from gitstate.backends.proposals import differs
         from gitstate.backends.reviewing import refusal
 
-        if message is not None and not isinstance(message, str):
-            raise InvalidInputError(f"a message is a text, not {message!r}")
+        note = note_of(message)
 
         def work() -> AppliedProposal:
             branch = self._store.proposals.find(name)
@@ -122,7 +122,7 @@ class ProposingBackend(ExchangeBackend):
                 _raise(refusal(review, force=force))
                 contained = review.state == "contained"
             else:
-                revision, plan, contained = self._applied(branch, message or "", force=force)
+                revision, plan, contained = self._applied(branch, note, force=force)
             changed = () if contained else tuple(job.job_id for job in plan.jobs if differs(job))
             kept = self._dropped(branch, keep=keep) if revision is not None else "it was not applied"
             return AppliedProposal(told, revision, changed, contained, kept)

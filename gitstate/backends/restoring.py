@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitstate import clock
-from gitstate.backends.rewound import Planner, Rewound, refuse_if_running, short
+from gitstate.backends.rewound import Planner, Rewound, short, standing
 from gitstate.backends.statuses import RESULT_FIELDS, JobStatus, SheetStatus
 from gitstate.backends.subjects import message_for, progress
-from gitstate.errors import CorruptionError, InvalidInputError, JobNotFoundError
+from gitstate.errors import CorruptionError, InvalidInputError
 from gitstate.format import message
 from gitstate.format.message import Event
 from gitstate.store.content import Content
@@ -28,7 +28,19 @@ from gitstate.values.pointer import Parts
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec
 
-__all__ = ["Wanted", "checked", "followed", "now_text", "numbered", "put", "reopened", "repaired", "reset", "restore"]
+__all__ = [
+    "Wanted",
+    "checked",
+    "followed",
+    "now_text",
+    "numbered",
+    "put",
+    "refuse_beyond",
+    "reopened",
+    "repaired",
+    "reset",
+    "restore",
+]
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _KEY = re.compile(r"[0-9]{1,18}")
@@ -81,9 +93,7 @@ def restore(
     """Return the plan that brings a part of an older snapshot back into a job whose states ``codec`` encodes."""
 
     def plan(current: Snapshot | None) -> tuple[Rewound, Draft | None]:
-        if current is None:
-            raise JobNotFoundError(f"there is no job {job_id!r} now", hint="`gitstate undelete` brings it back")
-        refuse_if_running(job_id, current, force=force)
+        current = standing(job_id, current, force=force)
         event, before = Event.RESTORED, current.content().value
         after = _with_part(job_id, wanted, older.content().value, before)
         done = Rewound(job_id, event.value, source, current.revision, before, after)
@@ -197,13 +207,19 @@ def reopened(value: Mapping[str, Any], numbers: Iterable[int]) -> dict[str, Any]
     return repaired(after)
 
 
+def refuse_beyond(job_id: str, numbers: tuple[int, ...], value: dict[str, Value]) -> None:
+    """Raise InvalidInputError if a job has not as many sheets."""
+    total = value.get("total_sheets")
+    beyond = [number for number in numbers if isinstance(total, int) and number > total]
+    if beyond:
+        raise InvalidInputError(f"job {job_id!r} has no sheet {beyond[0]}", hint=f"its sheets are 1 to {total}")
+
+
 def _with_part(job_id: str, wanted: Wanted, old: dict[str, Value], now: dict[str, Value]) -> dict[str, Value]:
     after: dict[str, Any] = dict(now)
     if wanted.sheets:
-        total, then, sheets = now.get("total_sheets"), _records(old), _records(now)
-        beyond = [number for number in wanted.sheets if isinstance(total, int) and number > total]
-        if beyond:
-            raise InvalidInputError(f"job {job_id!r} has no sheet {beyond[0]}", hint=f"its sheets are 1 to {total}")
+        refuse_beyond(job_id, wanted.sheets, now)
+        then, sheets = _records(old), _records(now)
         chosen = {key for key in map(str, wanted.sheets) if not same(then.get(key, ABSENT), sheets.get(key, ABSENT))}
         if chosen:  # else a job that only counts is left without records
             sheets = {key: sheet for key, sheet in sheets.items() if key not in chosen}

@@ -25,6 +25,7 @@ __all__ = [
     "rewound_since",
     "rollback",
     "short",
+    "standing",
     "undelete",
     "value_of",
 ]
@@ -75,6 +76,19 @@ def refuse_if_running(job_id: str, current: Snapshot | None, *, force: bool) -> 
     if not force and runs_here(SimpleNamespace(**value)):
         then = "stop it first; or use --force (force=True): its next save is then refused where both changed"
         raise busy(job_id, value["pid"], then)
+
+
+def standing(job_id: str, current: Snapshot | None, *, force: bool) -> Snapshot:
+    """Return a job as it stands, which is to be changed.
+
+    Raises:
+        JobNotFoundError: There is no such job now.
+        BusyError: A process of this host runs it, and it is not forced.
+    """
+    if current is None:
+        raise JobNotFoundError(f"there is no job {job_id!r} now", hint="`gitstate undelete` brings it back")
+    refuse_if_running(job_id, current, force=force)
+    return current
 
 
 def busy(job_id: str, pid: int | None, hint: str) -> BusyError:
@@ -128,9 +142,7 @@ def rollback(job_id: str, older: Snapshot, source: str, *, note: str, force: boo
     """Return the plan that makes the state of an older snapshot that of the job again."""
 
     def plan(current: Snapshot | None) -> tuple[Rewound, Draft | None]:
-        if current is None:
-            raise JobNotFoundError(f"there is no job {job_id!r} now", hint="`gitstate undelete` brings it back")
-        refuse_if_running(job_id, current, force=force)
+        current = standing(job_id, current, force=force)
         event, after = Event.ROLLED_BACK, older.content().value
         done = Rewound(job_id, event.value, source, current.revision, value_of(current), after)
         files = files_of(older, current)

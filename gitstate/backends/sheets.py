@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gitstate.backends.restoring import checked, followed, reopened
-from gitstate.backends.rewound import Planner, Rewound, refuse_if_running
+from gitstate.backends.restoring import checked, followed, refuse_beyond, reopened
+from gitstate.backends.rewound import Planner, Rewound, standing
 from gitstate.backends.statuses import SheetStatus
 from gitstate.backends.subjects import listed, message_for, sheets_of, status_of
-from gitstate.errors import InvalidInputError, JobNotFoundError
+from gitstate.errors import InvalidInputError
 from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Draft, Snapshot
@@ -58,11 +58,9 @@ def _plan(
         raise InvalidInputError("it was not said which sheets", hint="name them: 5-9,12")
 
     def plan(current: Snapshot | None) -> tuple[Rewound, Draft | None]:
-        if current is None:
-            raise JobNotFoundError(f"there is no job {job_id!r} now", hint="`gitstate undelete` brings it back")
-        refuse_if_running(job_id, current, force=force)
+        current = standing(job_id, current, force=force)
         before: dict[str, Any] = current.content().value
-        _refuse_beyond(job_id, numbers, before.get("total_sheets"))
+        refuse_beyond(job_id, numbers, before)
         after = change(before)
         if equal(after, before):
             return Rewound(job_id, event.value, None, current.revision, before, after), None
@@ -81,9 +79,3 @@ def _status(value: dict[str, Any], number: int) -> str | None:
     if not sheets and isinstance(last, int) and number <= last:
         return SheetStatus.COMPLETED
     return status_of(sheets.get(str(number)))
-
-
-def _refuse_beyond(job_id: str, numbers: tuple[int, ...], total: Any) -> None:
-    beyond = [number for number in numbers if isinstance(total, int) and number > total]
-    if beyond:
-        raise InvalidInputError(f"job {job_id!r} has no sheet {beyond[0]}", hint=f"its sheets are 1 to {total}")

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from gitstate import clock
-from gitstate.words import counted
+from gitstate.words import counted, printable
 
 __all__ = [
     "ago",
@@ -55,14 +55,8 @@ _COLOURS = {
 
 
 def clean(text: object) -> str:
-    """Return a text on one line, with every character that is not printable written as an escape.
-
-    A job id or an error text may hold line breaks, terminal control sequences or bidirectional overrides.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in str(text)
-    )
+    """Return something as a text on one line that a terminal may be shown; see :func:`gitstate.words.printable`."""
+    return printable(str(text))
 
 
 def is_asked() -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gitstate.backends.git import GitStateBackend
     from gitstate.store.remote.outcomes import FetchReport, Outcome, PushReport, SyncReport
 
-__all__ = ["fetch", "push", "sync"]
+__all__ = ["fetch", "push", "show_sync", "sync", "sync_json"]
 
 _remote = click.argument("remote", default="origin", shell_complete=complete_remote)
 

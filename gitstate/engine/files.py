@@ -21,6 +21,7 @@ __all__ = [
     "read",
     "read_if_there",
     "remove",
+    "replace",
     "storage_errors",
     "sync",
     "sync_content",
@@ -136,6 +137,17 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
     except BaseException:
         remove(path)
         raise
+
+
+def replace(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file beside its place, durably, and move it there: whoever reads it finds the old one or the new one.
+
+    One at a time: what another process has beside it is taken for that of a dead one.
+    """
+    beside = f"{os.fspath(path)}.new"
+    remove(beside)
+    create(beside, data)
+    os.rename(beside, path)
 
 
 def overwrite(path: str, data: bytes, *, durable: bool, alone: bool = False) -> os.stat_result | None:

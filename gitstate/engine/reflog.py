@@ -124,7 +124,7 @@ def forget(log: str, is_lost: Callable[[ObjectId], bool]) -> None:
     lost = {commit.encode() for commit in named if is_lost(commit)}
     kept = [text for text in lines if _LINE.match(text) and not (text[:40] in lost or text[41:81] in lost)]
     if kept != lines:
-        _replace(log, kept)
+        files.replace(log, b"".join(kept))
 
 
 def expire(log: str, gone: Collection[ObjectId], instead: bytes | None) -> None:
@@ -145,11 +145,4 @@ def expire(log: str, gone: Collection[ObjectId], instead: bytes | None) -> None:
         last = max(number for number, is_kept in enumerate(stays) if not is_kept)
         kept = [instead, *lines[last + 1 :]]
     if kept != lines:
-        _replace(log, kept)
-
-
-def _replace(log: str, lines: list[bytes]) -> None:
-    beside = f"{log}.new"
-    files.remove(beside)
-    files.create(beside, b"".join(lines))
-    os.rename(beside, log)
+        files.replace(log, b"".join(kept))

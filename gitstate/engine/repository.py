@@ -238,18 +238,11 @@ def _write_layout(git_dir: Path, branch: str, bare: bool) -> None:
         f"\tbare = {str(bare).lower()}\n\tlogAllRefUpdates = true\n"
         "[gc]\n\tauto = 0\n"  # we fold packs ourselves; git's own would stop a person's command for it
     )
-    _write_atomically(git_dir / "config", config.encode())
+    files.replace(git_dir / "config", config.encode())
     for folder in ("objects", "refs", ""):
         files.sync_directory(git_dir / folder)
-    _write_atomically(git_dir / "HEAD", b"ref: " + os.fsencode(BRANCHES + branch) + b"\n")
+    files.replace(git_dir / "HEAD", b"ref: " + os.fsencode(BRANCHES + branch) + b"\n")
     files.sync_directory(git_dir)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    new = f"{path}.new"
-    files.remove(new)
-    files.create(new, content)
-    os.rename(new, path)
 
 
 def _adopt_if_empty(repository: Repository) -> None:
@@ -262,7 +255,7 @@ def _adopt_if_empty(repository: Repository) -> None:
         wanted = repository.ref
         if refs.read_head(repository) != wanted and not _is_a_beginning(repository):
             with _alone_in(repository.git_dir):
-                _write_atomically(repository.git_dir / "HEAD", b"ref: " + os.fsencode(wanted) + b"\n")
+                files.replace(repository.git_dir / "HEAD", b"ref: " + os.fsencode(wanted) + b"\n")
 
 
 def _is_a_beginning(repository: Repository) -> bool:

@@ -75,6 +75,11 @@ class Collection:
         """Return the path of a document's folder in a tree where documents lie under so many levels of folders."""
         return "/".join(part for part in (self.name, names.fan(document, fanout), names.encode(document)) if part)
 
+    def id_in(self, value: Value, name: str) -> str | None:
+        """Return the id that stands in a value, if a folder of this name is that of the document; else None."""
+        document = value.get(self.id_field) if isinstance(value, dict) else None
+        return document if isinstance(document, str) and document and names.encode(document) == name else None
+
 
 @dataclass(frozen=True)
 class Snapshot:

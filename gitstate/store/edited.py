@@ -188,11 +188,9 @@ class _Places:
 
     def _id_in(self, data: bytes, name: str) -> str | None:
         try:
-            value = canonical.loads(data)
+            return self._collection.id_in(canonical.loads(data), name)
         except CorruptionError:
             return None
-        document = value.get(self._collection.id_field) if isinstance(value, dict) else None
-        return document if isinstance(document, str) and document and names.encode(document) == name else None
 
 
 def files_edit(edits: Iterable[Edit], body: str) -> RootEdit:

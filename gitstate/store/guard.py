@@ -9,8 +9,9 @@ from gitstate.engine.check import Problem, Severity
 from gitstate.engine.gitindex import is_safe
 from gitstate.engine.objects import NO_ID, ObjectId
 from gitstate.engine.onlooker import Onlooker, is_conflicted, staged
-from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, StateCorruptionError, UnsupportedError
+from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, UnsupportedError
 from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.makers import reason_of
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.verify import DocumentCheck, Validate
 
@@ -250,7 +251,7 @@ class _Judge(DocumentCheck):
 
     def say_unfit(self, folder: str, snapshot: Snapshot, error: CorruptionError) -> None:
         """See :meth:`DocumentCheck.say_unfit`."""
-        reason = error.reason if isinstance(error, StateCorruptionError) else error.message
+        reason = reason_of(error)
         path = reason.split(":")[0].split(" ")[0]
         layout = snapshot.collection.layout
         if layout.owns(path) or layout.attached(path):

@@ -14,10 +14,11 @@ from gitstate.engine.base import Source
 from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.engine.staging import Staging
 from gitstate.engine.trees import Changes
-from gitstate.errors import CorruptionError, StateCorruptionError
+from gitstate.errors import CorruptionError
 from gitstate.store.bulk import fill
 from gitstate.store.content import Key
 from gitstate.store.documents import Collection, Snapshot
+from gitstate.store.makers import reason_of
 from gitstate.store.merging import RootMerge
 from gitstate.store.pairs import SIDES, Decided, Pair
 from gitstate.store.since import Since
@@ -220,7 +221,7 @@ class SettledMerge(RootMerge):
             if self.judges:
                 snapshot.collection.check(value)
         except CorruptionError as error:
-            return error.reason if isinstance(error, StateCorruptionError) else error.message
+            return reason_of(error)
         return None
 
     def tell(

@@ -8,7 +8,7 @@ from gitstate.store.documents import Revision, Snapshot
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Trail
 
-__all__ = ["attributed", "maker", "told"]
+__all__ = ["attributed", "maker", "reason_of", "told"]
 
 _FAR = 1000  # revisions that are looked at; what did not change the value, such as executions, is passed over
 _SHORT_ID = 10
@@ -40,11 +40,20 @@ def told(revision: Revision) -> str:
     return f"made by {revision.id[:_SHORT_ID]} of {revision.author}, {revision.time:%Y-%m-%d %H:%M:%SZ}"
 
 
+def reason_of(error: CorruptionError) -> str:
+    """Return what is wrong with a document, without the words that name it."""
+    return error.reason if isinstance(error, StateCorruptionError) else error.message
+
+
 def attributed(reader: Reader, snapshot: Snapshot, error: CorruptionError) -> StateCorruptionError:
     """Return an error that says as well which commit made a snapshot so, and whose that is."""
     found = maker(reader, snapshot)
     by = ("", "", "") if found is None else (f": {told(found)}", found.id, found.author)
-    reason = error.reason if isinstance(error, StateCorruptionError) else error.message
     return StateCorruptionError(
-        error.message + by[0], pointer=error.pointer, hint=error.hint, reason=reason, revision=by[1], author=by[2]
+        error.message + by[0],
+        pointer=error.pointer,
+        hint=error.hint,
+        reason=reason_of(error),
+        revision=by[1],
+        author=by[2],
     )

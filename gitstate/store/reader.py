@@ -257,8 +257,7 @@ class Reader:
             value = None if entry is None else canonical.loads(self.source.read(entry.id, "blob"))
         except CorruptionError:
             return None
-        document = value.get(collection.id_field) if isinstance(value, dict) else None
-        return document if isinstance(document, str) and document and names.encode(document) == name else None
+        return collection.id_in(value, name)
 
     def _holds_document(self, collection: Collection, tree: ObjectId) -> bool:
         """Whether a folder holds a document: a file of its value, the root file as a rule, and not only others'."""

@@ -38,6 +38,7 @@ __all__ = [
     "named",
     "place",
     "problems",
+    "refs",
     "trailers",
     "well_named",
 ]

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from gitstate.engine.check import Problem
 from gitstate.engine.objects import ObjectId, name_text
 from gitstate.errors import UntrustedError
+from gitstate.words import printable
 
 __all__ = ["Findings", "unreadable"]
 
@@ -29,7 +30,7 @@ class Findings:
         self._count += 1
         if len(self._listed) < _LISTED:
             self._listed.append(
-                Problem(kind, _shown(place), _shown(what), _HINT, revision=revision, author=_shown(author))
+                Problem(kind, printable(place), printable(what), _HINT, revision=revision, author=printable(author))
             )
 
     def add_file(self, kind: str, path: bytes, what: str, revision: ObjectId, author: str) -> None:
@@ -54,13 +55,3 @@ def unreadable(fact: Sequence[Any] | None, what: str, longest: int) -> str:
         return "it is missing or damaged"
     kind, size = fact[:2]
     return f"it has {size} bytes, more than {longest}" if size > longest else f"a {kind} stands where a {what} should"
-
-
-def _shown(words: str) -> str:
-    """Return a text as it may be shown on a terminal."""
-    return "".join(
-        [
-            char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-            for char in words
-        ]
-    )
