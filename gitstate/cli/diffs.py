@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.history import checkpoint_json
 from gitstate.cli.output import print_json
@@ -39,7 +39,7 @@ def format_options(command: stores.AnyCommand) -> stores.AnyCommand:
 @click.argument("a", required=False, metavar="[A]", shell_complete=complete_revision)
 @click.argument("b", required=False, metavar="[B]", shell_complete=complete_revision)
 @format_options
-@click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
+@options.volatile
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when there is a difference.")
 @stores.store_options
 @paged()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import complete_job
 from gitstate.cli.output import clean, coloured, confirm, counted, is_asked, note, print_json, short
 from gitstate.cli.pager import paged
@@ -24,7 +24,7 @@ _EVENTS = {"created": "a new job", "deleted": "deleted", "edited": "edited"}
 
 
 @click.command()
-@click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
+@options.volatile
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @stores.store_options
 @paged()
@@ -90,7 +90,7 @@ def commit(names: tuple[str, ...], message: str | None, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that was edited.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Drop nothing; show what would be dropped.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.json_done
 @stores.store_options
 def discard(names: tuple[str, ...], everything: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Drop edits of the JOBs and PATHs that are named: the files become what the head has, staged or not.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.bars import bar
 from gitstate.cli.completion import complete_job
 from gitstate.cli.output import counted, note, print_json, print_table
@@ -75,7 +75,7 @@ def export(jobs: tuple[str, ...], form: str, what: str, output: str, payloads: b
 @click.argument("source", type=click.Path())
 @click.option("--replace", is_flag=True, help="Also jobs that are here with another state; history keeps that.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def import_(source: str, replace: bool, dry_run: bool, as_json: bool) -> None:
     """Import state that was written elsewhere. SOURCE is a folder of JSON files, one a job, or an SQLite database.
@@ -119,4 +119,4 @@ def _print_report(report: "ImportReport") -> None:
     counts = [f"{report.count(outcome)} {outcome}" for outcome in outcomes if report.count(outcome)]
     note(f"Jobs: {', '.join(counts) or 'none'}; {counted(report.executions, 'execution')}.")
     if report.dry_run:
-        note("Nothing was written, this was a dry run.")
+        note(options.DRY_RUN)

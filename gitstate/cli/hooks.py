@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.output import note, print_json, print_table
 from gitstate.cli.plain_git import program
 
@@ -49,7 +49,7 @@ def _change_options(command: stores.AnyCommand) -> stores.AnyCommand:
     """Add what the verbs have that change hooks: which ones, and the answer as JSON."""
     for option in (
         stores.store_options,
-        click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object."),
+        options.json_report,
         click.option("--force", is_flag=True, help="Also where somebody edited a hook of ours."),
         click.option("--pre-receive", is_flag=True, help="What is pushed to here."),
         click.option("--pre-commit", is_flag=True, help="What `git commit` and `git merge` do here."),
@@ -74,7 +74,7 @@ def install(pre_commit: bool, pre_receive: bool, force: bool, as_json: bool) -> 
 
 
 @hooks.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def status(as_json: bool) -> None:
     """Show which hooks are there: installed, outdated, edited or missing."""

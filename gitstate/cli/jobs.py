@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import complete_job, complete_revision
 from gitstate.cli.output import clean, confirm, moment, note, print_fields, print_json, print_table, seconds, standing
 from gitstate.cli.pager import paged
@@ -65,8 +65,8 @@ def print_state(state: "CheckpointState") -> None:
 @click.argument("job", shell_complete=complete_job)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Also while the job is running: its next save brings it back.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.dry_run
+@options.json_done
 @stores.store_options
 def delete(job: str, yes: bool, force: bool, dry_run: bool, as_json: bool) -> None:
     """Delete JOB from the store. Its history stays, and `undelete` brings it back.
@@ -84,7 +84,7 @@ def delete(job: str, yes: bool, force: bool, dry_run: bool, as_json: bool) -> No
         print_json({**facts, "undo": None if dry_run else way_back})
     elif dry_run:
         print_fields([("job", job), ("status", standing(before))])
-        note("It would be deleted. Nothing was written, this was a dry run.")
+        note(f"It would be deleted. {options.DRY_RUN}")
     else:
         note(f"Deleted job {clean(job)}; its history stays.")
         note(f"To bring it back: {way_back}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import complete_job, complete_pin, complete_revision
 from gitstate.cli.output import clean, note, print_json, print_table, short
 from gitstate.cli.pager import paged
@@ -21,7 +21,7 @@ __all__ = ["pin"]
 @click.argument("name", required=False, shell_complete=complete_pin)
 @click.argument("rev", required=False, shell_complete=complete_revision)
 @click.option("--delete", is_flag=True, help="Remove the pin NAME; the checkpoint stays.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@options.dry_run
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object; the list as an array.")
 @stores.store_options
 def pin(job: str, name: str | None, rev: str | None, delete: bool, dry_run: bool, as_json: bool) -> None:
@@ -51,7 +51,7 @@ def pin(job: str, name: str | None, rev: str | None, delete: bool, dry_run: bool
     what, now = f"{clean(done.name)} of job {clean(done.job_id)}", short(done.revision)
     if dry_run:
         note(f"{what} would {'no longer ' if delete else ''}stand for {now}.")
-        note("Nothing was written, this was a dry run.")
+        note(options.DRY_RUN)
     elif delete:
         note(f"Removed {what}, which stood for {now}.")
         note(f"To take it back: {stores.command('pin', job, name, now)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitstate.cli import failures, stores
+from gitstate.cli import failures, options, stores
 from gitstate.cli.output import clean, note, print_fields, print_json
 from gitstate.errors import CorruptionError, GitStateError, UnsupportedError
 
@@ -72,7 +72,7 @@ def attributes() -> None:
 
 @attributes.command()
 @click.option("--shared", is_flag=True, help="Write to .gitattributes, which you can commit, for all clones.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.json_done
 @stores.store_options
 def install(shared: bool, as_json: bool) -> None:
     """Tell git which files are states, and what to do with them.
@@ -94,7 +94,7 @@ def install(shared: bool, as_json: bool) -> None:
 
 
 @attributes.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def status(as_json: bool) -> None:
     """Show whether git understands files of states here."""
@@ -106,7 +106,7 @@ def status(as_json: bool) -> None:
 
 
 @attributes.command()
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.json_done
 @stores.store_options
 def remove(as_json: bool) -> None:
     """Take back what `attributes install` wrote, and nothing else."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import complete_proposal, complete_revision
 from gitstate.cli.diffs import diff_json, format_options
 from gitstate.cli.history import checkpoint_json
@@ -35,7 +35,7 @@ _LISTED = 3  # so many jobs of a proposal are named in a row of the table
 )
 @click.option("--delete", is_flag=True, help="Drop the proposal NAME; asks first on a terminal.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@options.dry_run
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object; the list as an array.")
 @stores.store_options
 def propose(name: str | None, at: str | None, delete: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def propose(name: str | None, at: str | None, delete: bool, yes: bool, dry_run: 
 @click.argument("name", shell_complete=complete_proposal)
 @format_options
 @click.option("--markdown", "form", flag_value="markdown", help="The same as --format markdown.")
-@click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
+@options.volatile
 @stores.store_options
 @paged()
 def review(name: str, form: str, volatile: bool) -> None:
@@ -88,9 +88,9 @@ def review(name: str, form: str, volatile: bool) -> None:
 @click.argument("name", shell_complete=complete_proposal)
 @click.option("--keep", is_flag=True, help="Keep the branch of the proposal.")
 @click.option("--force", is_flag=True, help="Also where a running job is changed as a whole, or contradicts itself.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
-@click.option("-m", "--message", metavar="TEXT", help="Say why, in the message of the commit.")
+@options.json_done
+@options.dry_run
+@options.message
 @stores.store_options
 def apply(name: str, keep: bool, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Merge proposal NAME, if all that it relied on is still so; then drop its branch.
@@ -113,7 +113,7 @@ def apply(name: str, keep: bool, force: bool, message: str | None, dry_run: bool
             note(f"To drop it: {stores.command('propose', done.proposal.name, flags=('--delete',))}")
     elif seen is not None:
         _show(seen, "text")
-        note("Nothing was written, this was a dry run.")
+        note(options.DRY_RUN)
     else:
         jobs = f": {', '.join(map(clean, done.jobs))}" if done.jobs else ""
         note(f"Applied proposal {clean(done.proposal.name)} to {counted(len(done.jobs), 'job')}{jobs}.")
@@ -130,7 +130,7 @@ def _begin(name: str, at: str | None, *, dry_run: bool, as_json: bool) -> None:
         print_json(_proposal_json(made))
     elif dry_run:
         note(f"Proposal {clean(made.name)} would begin at {short(made.revision)}.")
-        note("Nothing was written, this was a dry run.")
+        note(options.DRY_RUN)
     else:
         note(f"Proposal {clean(made.name)} begins at {short(made.revision)}.")
         note(f"Change it with --proposal {shlex.quote(made.name)}; then: {stores.command('review', made.name)}")
@@ -143,7 +143,7 @@ def _drop(name: str, *, dry_run: bool, as_json: bool) -> None:
         return
     what = f"proposal {clean(gone.name)}, which stood at {short(gone.revision)}"
     if dry_run:
-        note(f"This would drop {what}. Nothing was written, this was a dry run.")
+        note(f"This would drop {what}. {options.DRY_RUN}")
     else:
         note(f"Dropped {what}.")
         note(f"To take it back: {stores.command('propose', gone.name, flags=('--from', gone.revision))}")

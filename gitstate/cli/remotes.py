@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import note, print_json, print_table
@@ -77,9 +77,9 @@ def remove(name: str) -> None:
 @click.argument("url")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--branch", metavar="NAME", help="The branch that holds the state.  [default: main, or gitstate]")
-@click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
+@options.bare
 @timeout_option
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.json_done
 def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout: float, as_json: bool) -> None:
     """Make a store of all that the repository at URL has, in FOLDER, which must be empty or not there.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import complete_job, complete_rescue
 from gitstate.cli.diffs import format_options, print_found
 from gitstate.cli.output import clean, confirm, json_text, moment, note, print_fields, print_json, print_table, short
@@ -93,7 +93,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name", shell_complete=complete_rescue)
 @click.option("--base", "to_base", is_flag=True, help="What it changed of what it was based on, whatever came since.")
 @format_options
-@click.option("--all", "volatile", is_flag=True, help="Show also what nearly every save changes, such as updated_at.")
+@options.volatile
 @stores.store_options
 @paged()
 def diff(name: str, to_base: bool, form: str, volatile: bool) -> None:
@@ -157,8 +157,8 @@ def apply(
 @rescue.command()
 @click.argument("name", shell_complete=complete_rescue)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.dry_run
+@options.json_done
 @stores.store_options
 def drop(name: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Drop rescue NAME; asks first on a terminal. Its commit stays until git clears it away."""
@@ -168,7 +168,7 @@ def drop(name: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(gone) | {"dropped": not dry_run})
     elif dry_run:
-        note(f"This would drop rescue {gone.name}. Nothing was written, this was a dry run.")
+        note(f"This would drop rescue {gone.name}. {options.DRY_RUN}")
     else:
         words = ["git", "-C", str(stores.chosen()[0]), "update-ref", gone.ref, gone.revision]
         note(f"Dropped rescue {gone.name}.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import stores
+from gitstate.cli import options, stores
 from gitstate.cli.completion import at_option, complete_deleted, complete_job, complete_revision
 from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short, standing
 from gitstate.cli.pager import paged
@@ -35,9 +35,9 @@ force_option = click.option("--force", is_flag=True, help="Also while the job is
 def change_options(command: stores.AnyCommand) -> stores.AnyCommand:
     """Add what all these verbs have: why, only to look, and the answer as JSON."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object."),
-        click.option("--dry-run", is_flag=True, help="Write nothing; show what would change."),
-        click.option("-m", "--message", metavar="TEXT", help="Say why, in the message of the commit."),
+        options.json_done,
+        options.dry_run,
+        options.message,
     ):
         command = option(command)
     return stores.store_options(command)
@@ -171,7 +171,7 @@ def tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
         note(f"Nothing to change: job {clean(done.job_id)} is as it would become.")
     elif dry_run:
         _print_changes(done)
-        note("Nothing was written, this was a dry run.")
+        note(options.DRY_RUN)
     else:
         was = "" if done.previous is None else f"it was {standing(_facts(done.before))}, "
         now = "gone" if done.after is None else standing(_facts(done.after))

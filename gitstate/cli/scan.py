@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import failures, stores
+from gitstate.cli import failures, options, stores
 from gitstate.cli.bars import bar
 from gitstate.cli.output import counted, moment, note, print_json, print_table, short
 from gitstate.errors import InvalidInputError
@@ -29,7 +29,7 @@ __all__ = ["scan"]
     metavar="NAME=REGEX",
     help="Look for something of your own as well. May be given several times.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def scan(at: str | None, since: str | None, everything: bool, patterns: tuple[str, ...], as_json: bool) -> None:
     """Look for credentials in the whole history: in each file and each message, once.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gitstate.cli import options
 from gitstate.cli.output import note, print_json
 from gitstate.errors import JobNotFoundError, StoreNotFoundError
 
@@ -274,8 +275,8 @@ def _path() -> Path:
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--bare", is_flag=True, help="Make a bare repository: no files beside the history.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.bare
+@options.json_done
 @_branch_option
 def init(folder: Path | None, bare: bool, as_json: bool) -> None:
     """Make a store in FOLDER, the current one by default.

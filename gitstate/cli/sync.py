@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import failures, stores
+from gitstate.cli import failures, options, stores
 from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.output import clean, counted, note, print_json, print_table, short
@@ -80,7 +80,7 @@ def sync(
 @click.command()
 @_remote
 @timeout_option
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def fetch(remote: str, timeout: float, as_json: bool) -> None:
     """Fetch what REMOTE has, and check it: its branch, as origin/main, and what was put aside or pinned there.
@@ -105,7 +105,7 @@ def fetch(remote: str, timeout: float, as_json: bool) -> None:
 @click.command()
 @_remote
 @timeout_option
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def push(remote: str, timeout: float, as_json: bool) -> None:
     """Let the branch of REMOTE go on to what is here, and send what was put aside or pinned; never force anything.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitstate.cli import failures, stores
+from gitstate.cli import failures, options, stores
 from gitstate.cli.output import clean, coloured, counted, note, print_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["gc", "reshard", "verify"]
     "--stdin", is_flag=True, help="Check only what a push brings, told as to a pre-receive hook: OLD NEW REF."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing when all is well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def verify(repair: bool, staged: bool, span: str | None, stdin: bool, quiet: bool, as_json: bool) -> None:
     """Check everything: each object of each revision, each file, each state.
@@ -53,7 +53,7 @@ def verify(repair: bool, staged: bool, span: str | None, stdin: bool, quiet: boo
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@options.json_report
 @stores.store_options
 def gc(as_json: bool) -> None:
     """Pack all objects anew, so that the store takes less room.
@@ -72,8 +72,8 @@ def gc(as_json: bool) -> None:
 
 @click.command()
 @click.argument("levels", type=click.IntRange(0, 4))
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.dry_run
+@options.json_done
 @stores.store_options
 def reshard(levels: int, dry_run: bool, as_json: bool) -> None:
     """Move all jobs under LEVELS levels of folders, 0 to 4, in one commit.
@@ -88,7 +88,7 @@ def reshard(levels: int, dry_run: bool, as_json: bool) -> None:
         note(f"The fanout is {levels} already.")
     elif dry_run:
         click.echo(f"{counted(done.moved, 'job')} would move; the fanout is {done.before} and would be {levels}.")
-        note("Nothing was written, this was a dry run.")
+        note(options.DRY_RUN)
     else:
         note(f"Moved all jobs; the fanout is {levels}.")
 
