@@ -29,16 +29,85 @@ _log = logging.getLogger("gitstate")
 _LISTED = 10  # so many conflicts are named in the message of the error
 
 
+def edit_for(
+    codec: Codec[Any],
+    checked: Checked,
+    redaction: Redaction,
+    picture: Picture,
+    execution: Recording | None = None,
+    was_purged: Callable[[str], bool] = lambda _: False,
+) -> Edit:
+    """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
+
+    The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged, and
+    StaleError when the job was purged since; ``was_purged`` tells that of a revision.
+    """
+    return _Save(codec, checked, redaction, picture, execution, was_purged).edit
+
+
 @dataclass(frozen=True)
 class _Save:
-    """The drafts of one save; it observes what becomes of them."""
+    """One save: its drafts, as :func:`edit_for` has it; it observes what becomes of them."""
 
-    picture: Picture
+    codec: Codec[Any]
     checked: Checked
-    execution: Recording | None = None
+    redaction: Redaction
+    picture: Picture
+    execution: Recording | None
+    was_purged: Callable[[str], bool]
     merged: bool = False
 
-    def draft(self, event: Event, before: dict[str, Value] | None, value: Content, note: str = "") -> Draft:
+    def edit(self, current: Snapshot | None) -> Draft:
+        """Draft what becomes of the job as it is now."""
+        base, ours = self.picture.base(), self.picture.content
+        if base is not None and current is not None and base.value_id == current.value_id:
+            return self._on_top(base, current)
+        self._refuse_if_purged(base)
+        theirs, note = _readable(current)
+        if theirs is None:
+            if base is not None and current is None:
+                note = "the job had been deleted meanwhile; what was saved here survives"
+                _log.warning("job %r: %s", self.picture.document, note)
+            event = Event.CREATED if current is None else Event.SAVED
+            return self._draft(event, None, ours, note)
+        if base is None or current is None:
+            return self._draft(Event.SAVED, theirs, ours)
+        if equal(theirs, base.content.value):
+            return self._on_top(base, current)
+        return self._joined(base, current, theirs)
+
+    def _on_top(self, base: Picture, current: Snapshot) -> Draft:
+        """Draft what is saved on top of the base: nothing that the model does not know goes with that."""
+        ours = self.picture.content
+        if not self.codec.forgets:
+            return self._draft(Event.SAVED, base.content.value, ours)
+        stored = current.content().value
+        value = on_base(self.codec, base, stored, ours.value)
+        return self._draft(Event.SAVED, stored, ours if value is ours.value else Content(value=value))
+
+    def _joined(self, base: Picture, current: Snapshot, theirs: dict[str, Value]) -> Draft:
+        """Draft what ours is together with what others saved since the base."""
+        codec, ours = self.codec, self.picture.content
+        rules = REWIND_RULES if rewound_since(current, base.revision) else current.collection.rules
+        began = normal(codec, base.content.value, ours.value)
+        said: Any = as_said(theirs, base.content.value, began, ours.value)
+        began, said = self.redaction.value(codec, began), self.redaction.value(codec, said)  # as ours is
+        value = _merged(codec, self.picture.document, began, ours.value, said, rules)
+        if equal(value, ours.value):
+            return self._draft(Event.SAVED, theirs, ours)
+        merged = replace(self, merged=True)
+        return merged._draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))
+
+    def _refuse_if_purged(self, base: Picture | None) -> None:
+        loaded = None if base is None or base.is_on_its_way else base.revision
+        if loaded is not None and self.was_purged(loaded):
+            raise StaleError(
+                f"job {self.picture.document!r} was purged from the store since this state was loaded or saved last, "
+                "and is not brought back by it",
+                hint="end what still works on it; to begin the job anew, save a state that was made since the purge",
+            )
+
+    def _draft(self, event: Event, before: dict[str, Value] | None, value: Content, note: str = "") -> Draft:
         """Draft the commit that makes ``value`` out of ``before``."""
         text, changed = told(before, value.value)
         recording = self.execution
@@ -65,63 +134,6 @@ class _Save:
     def published(self) -> None:
         """The picture shows what is there to stay."""
         self.picture.publish()
-
-
-def edit_for(
-    codec: Codec[Any],
-    checked: Checked,
-    redaction: Redaction,
-    picture: Picture,
-    execution: Recording | None = None,
-    was_purged: Callable[[str], bool] = lambda _: False,
-) -> Edit:
-    """Return the write that saves what ``picture`` shows, a value that ``codec`` encoded, and records an execution.
-
-    The write raises ConflictError when the job moved since the state was loaded in a way that cannot be merged, and
-    StaleError when the job was purged since; ``was_purged`` tells that of a revision.
-    """
-    job_id, ours, save = picture.document, picture.content, _Save(picture, checked, execution)
-
-    def on_top(base: Picture, current: Snapshot) -> Draft:
-        """Draft what is saved on top of the base: nothing that the model does not know goes with that."""
-        if not codec.forgets:
-            return save.draft(Event.SAVED, base.content.value, ours)
-        stored = current.content().value
-        value = on_base(codec, base, stored, ours.value)
-        return save.draft(Event.SAVED, stored, ours if value is ours.value else Content(value=value))
-
-    def edit(current: Snapshot | None) -> Draft:
-        base = picture.base()
-        if base is not None and current is not None and base.value_id == current.value_id:
-            return on_top(base, current)
-        loaded = None if base is None or base.is_on_its_way else base.revision
-        if loaded is not None and was_purged(loaded):
-            raise StaleError(
-                f"job {job_id!r} was purged from the store since this state was loaded or saved last, and is not "
-                "brought back by it",
-                hint="end what still works on it; to begin the job anew, save a state that was made since the purge",
-            )
-        theirs, note = _readable(current)
-        if theirs is None:
-            if base is not None and current is None:
-                note = "the job had been deleted meanwhile; what was saved here survives"
-                _log.warning("job %r: %s", job_id, note)
-            event = Event.CREATED if current is None else Event.SAVED
-            return save.draft(event, None, ours, note)
-        if base is None or current is None:
-            return save.draft(Event.SAVED, theirs, ours)
-        if equal(theirs, base.content.value):
-            return on_top(base, current)
-        rules = REWIND_RULES if rewound_since(current, base.revision) else current.collection.rules
-        began = normal(codec, base.content.value, ours.value)
-        said: Any = as_said(theirs, base.content.value, began, ours.value)
-        began, said = redaction.value(codec, began), redaction.value(codec, said)  # as ours is
-        value = _merged(codec, job_id, began, ours.value, said, rules)
-        if equal(value, ours.value):
-            return save.draft(Event.SAVED, theirs, ours)
-        return replace(save, merged=True).draft(Event.MERGED, theirs, Content(value=stamped(value, ours.value)))
-
-    return edit
 
 
 def on_base(codec: Codec[Any], base: Picture, stored: dict[str, Value], ours: dict[str, Value]) -> dict[str, Value]:
