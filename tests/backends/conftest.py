@@ -12,7 +12,7 @@ from gitstate.backends.rewind import RewindBackend
 from gitstate.backends.summaries import summarize
 from gitstate.errors import GitStateError, StateCorruptionError
 from gitstate.store.selection import Selection
-from tests.git import fsck
+from tests.git import fsck, git
 
 
 def agree_on_jobs(backend: RewindBackend) -> None:
@@ -68,3 +68,17 @@ async def git_backend(tmp_path: Path) -> AsyncIterator[GitStateBackend]:
         yield on_git
         agree_on_jobs(on_git)
     fsck(tmp_path / "state")
+
+
+@pytest.fixture
+def folder(git_backend: GitStateBackend) -> Path:
+    """The folder in which that backend shows its files."""
+    assert git_backend.store.path is not None
+    return git_backend.store.path
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """An empty bare repository in the middle."""
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub.git")
+    return tmp_path / "hub.git"

@@ -25,12 +25,6 @@ def job(name: str = "nightly") -> CheckpointState:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub.git")
-    return tmp_path / "hub.git"
-
-
-@pytest.fixture
 def path(tmp_path: Path, hub: Path) -> Path:
     """A store that has the hub for a remote, which has nothing yet."""
     path = tmp_path / "state"

@@ -16,12 +16,6 @@ SHEET = "jobs/nightly/sheets/0002.json"
 
 
 @pytest.fixture
-def folder(git_backend: GitStateBackend) -> Path:
-    assert git_backend.store.path is not None
-    return git_backend.store.path
-
-
-@pytest.fixture
 async def backend(git_backend: GitStateBackend) -> GitStateBackend:
     """A store whose job has two checkpoints."""
     state = CheckpointState(job_id="nightly", job_name="Nightly", total_sheets=3)

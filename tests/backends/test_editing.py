@@ -30,12 +30,6 @@ def edit(path: Path, **fields: Any) -> None:
 
 
 @pytest.fixture
-def folder(git_backend: GitStateBackend) -> Path:
-    assert git_backend.store.path is not None
-    return git_backend.store.path
-
-
-@pytest.fixture
 async def backend(git_backend: GitStateBackend) -> GitStateBackend:
     """A store with two jobs, which its folder shows."""
     for job_id in ("nightly", "weekly"):

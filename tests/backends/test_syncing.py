@@ -20,15 +20,9 @@ from tests.git import fsck, git
 RESCUES = "refs/gitstate/rescue/"
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """An empty bare repository in the middle; git checks it after the test."""
-    git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub.git")
-    return tmp_path / "hub.git"
-
-
 @pytest.fixture(autouse=True)
 def hub_is_sound(hub: Path) -> Iterator[None]:
+    """Let git check the repository in the middle after the test."""
     yield
     fsck(hub)
 

@@ -1,6 +1,7 @@
 """Repositories to try the engine on, and real git to judge what it left there."""
 
 import os
+import random
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,8 +12,9 @@ from gitstate.engine import graph, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.git import GitEngine
 from gitstate.engine.memory import MemoryEngine
-from gitstate.engine.objects import Commit, ObjectId
-from gitstate.engine.repository import open_repository
+from gitstate.engine.objects import Commit, GitObject, ObjectId
+from gitstate.engine.repository import Repository, open_repository
+from tests.engine.arriving import WAYS, choose
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -49,6 +51,24 @@ def content(engine: Engine, path: str) -> bytes:
 
 def packs_of(folder: Path) -> list[Path]:
     return sorted((folder / ".git" / "objects" / "pack").glob("*.pack"))
+
+
+def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
+    """Return blobs by their numbers, the same ones each time."""
+    return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """An empty repository with a worktree."""
+    return open_repository(tmp_path / "store")
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the ways in which packs are taken in, chosen for the test."""
+    choose(request.param, monkeypatch)
+    return str(request.param)
 
 
 OpenEngine = Callable[..., GitEngine]

@@ -27,12 +27,6 @@ def repository(tmp_path: Path) -> Repository:
     return open_repository(tmp_path / "store", bare=True)
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    choose(request.param, monkeypatch)
-    return str(request.param)
-
-
 def one_object(entry: bytes) -> bytes:
     """Return a pack whose only object is written so."""
     data = b"PACK\0\0\0\2\0\0\0\1" + entry

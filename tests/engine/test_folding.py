@@ -12,20 +12,11 @@ from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
-from tests.engine.conftest import OpenEngine, git, packs_of, save
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
+from tests.engine.conftest import OpenEngine, blobs, git, packs_of, save
 
 
 def folder_of(repository: Repository) -> Path:
     return repository.objects / "pack"
-
-
-def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
-    return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
 
 
 def write(folder: Path, objects: list[GitObject]) -> str:

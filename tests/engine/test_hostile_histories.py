@@ -24,12 +24,6 @@ def repository(tmp_path: Path) -> Repository:
     return open_repository(tmp_path / "store", bare=True)
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    choose(request.param, monkeypatch)
-    return str(request.param)
-
-
 HOSTILE: dict[str, tuple[Callable[[History], ObjectId], str, str]] = {}
 
 

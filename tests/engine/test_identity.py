@@ -7,13 +7,8 @@ from unittest.mock import Mock
 import pytest
 
 from gitstate.engine.identity import Identity
-from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.repository import Repository
 from tests.engine.conftest import OpenEngine, git, save
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
 
 
 def who(repository: Repository) -> tuple[str, str]:

@@ -32,12 +32,6 @@ def repository(tmp_path: Path) -> Repository:
     return open_repository(tmp_path / "store", bare=True)
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    choose(request.param, monkeypatch)
-    return str(request.param)
-
-
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 25), way=st.sampled_from(WAYS), data=st.data())
 def test_what_is_sent_arrives(

@@ -23,11 +23,6 @@ WHO = Signature("A", "a@example.org", 1)
 ONE, TWO = "1" * 40, "2" * 40
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
-
-
 def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
     holder, other = StoreLock(tmp_path / "private" / "lock"), StoreLock(tmp_path / "private" / "lock")
     holder.acquire(1)

@@ -15,17 +15,12 @@ from gitstate.engine import openpacks, packfolder, packs, upkeep
 from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
-from gitstate.engine.repository import Repository, open_repository
+from gitstate.engine.repository import Repository
 from gitstate.errors import CorruptionError, StorageError
 from tests.engine.conftest import git
 from tests.handles import open_below
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
 
 
 @pytest.fixture

@@ -21,13 +21,8 @@ from gitstate.engine.reader import ObjectReader
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.engine.scratch import Scratch
 from gitstate.errors import CorruptionError
-from tests.engine.conftest import OpenEngine, git, packs_of, save
+from tests.engine.conftest import OpenEngine, blobs, git, packs_of, save
 from tests.handles import open_below
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
 
 
 def folder_of(repository: Repository) -> Path:
@@ -36,10 +31,6 @@ def folder_of(repository: Repository) -> Path:
 
 def write(folder: Path, objects: list[GitObject]) -> packs.NewPack:
     return packs.place(folder, packs.build(objects), keep=packs.keeper(folder.parents[1]))
-
-
-def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
-    return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]
 
 
 def names_in(folder: Path) -> list[str]:

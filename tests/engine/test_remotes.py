@@ -17,11 +17,6 @@ from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, Unsup
 from tests.git import git
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
-
-
 @contextmanager
 def locked(repository: Repository) -> Iterator[None]:
     engine = GitEngine(repository)

@@ -25,11 +25,6 @@ BIG = 1_100_000  # bytes of a pack that is worth to be packed with deltas
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return open_repository(tmp_path / "store")
-
-
 def folder_of(repository: Repository) -> Path:
     return repository.objects / "pack"
 
