@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE, Event.RESET)
+"""The events with which something older became the present: what came before counts no more."""
 _SHORT_ID = 10  # digits of a commit id in a subject
 
 

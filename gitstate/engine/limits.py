@@ -34,3 +34,4 @@ class Limits(NamedTuple):
 
 
 DEFAULT = Limits()
+"""What a fetch allows if nothing else is said, and so the most that is saved."""

@@ -124,7 +124,7 @@ TRAILERS = (
 
 
 class Event(StrEnum):
-    """What a commit did to its document; the last but one to all, the last one to none."""
+    """What a commit did to its document; ``resharded`` and ``purged`` are of all documents, ``rescued`` of none."""
 
     CREATED = "created"
     SAVED = "saved"

@@ -11,7 +11,9 @@ from gitstate.values.canonical import Shape, Value
 __all__ = ["FORMAT", "MAX_FANOUT", "FormatVersion"]
 
 FORMAT = 1
+"""The number of the format that this release writes, and the only one that it reads."""
 MAX_FANOUT = 4
+"""Under so many hex levels documents lie at the most."""
 _SHAPE = Shape(fields=("format", "fanout"))
 
 

@@ -25,6 +25,7 @@ __all__ = ["Collection", "Draft", "Edit", "Joining", "Observer", "Revision", "Sn
 
 
 WentBack: TypeAlias = Literal["", "part", "whole"]
+"""How much of an older state somebody brought back with a commit; nothing: it was no way back."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ __all__ = ["owned", "refuse_files", "refuse_message"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHOWN = 100  # characters of a path or of a document's id
+_HINTS = {  # whether it is a file of a document
+    True: "keep large texts out of the state: in the output of an execution, or in a file outside, with its path here",
+    False: "shorten it, or keep it in a file outside of the store, with its path here",
+}
 
 
 def owned(tops: Iterable[str]) -> Callable[[str], bool]:
@@ -72,12 +76,6 @@ def refuse_files(
             hint = "make it flat, or give the file another ending than .json"
         if what:
             raise TooLargeError(f"{_named(path, document)} cannot be synced: {what}; nothing was saved", hint=hint)
-
-
-_HINTS = {
-    True: "keep large texts out of the state: in the output of an execution, or in a file outside, with its path here",
-    False: "shorten it, or keep it in a file outside of the store, with its path here",
-}
 
 
 def refuse_message(commit: GitObject, document: str) -> None:

@@ -33,9 +33,10 @@ class Views:
         engine: Reads the branch that they show.
         own: That of the folder which was opened; None: it has none.
         repository: Whose other worktrees are looked for; None: there are none.
-        follow: Looks at what others committed; that comes first, since the views tell what the folders showed.
-        is_judged: Whether it need not.
-        prompt: Whether that happens soon after each write, or only when :meth:`show` is called.
+        follow: Looks at what others committed. It is called before a view is refreshed, which still tells what its
+            folder showed then.
+        is_judged: Whether there is nothing of others that ``follow`` has not looked at.
+        prompt: Whether the views are brought to the head soon after each write, or only by :meth:`show`.
     """
 
     def __init__(

@@ -35,6 +35,7 @@ __all__ = [
 
 
 Side: TypeAlias = Literal["ours", "theirs"]
+"""One of the two values that are merged."""
 
 
 @dataclass(frozen=True)

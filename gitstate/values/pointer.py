@@ -12,6 +12,7 @@ from gitstate.values.shape import ABSENT, Slot
 __all__ = ["Parts", "fits", "get", "index", "is_meant", "parse", "read", "to_text"]
 
 Parts: TypeAlias = tuple[str, ...]
+"""A pointer as the keys on the way to its place, unescaped; none are the whole value."""
 
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,17}")

@@ -24,6 +24,7 @@ from gitstate.values.canonical import Value
 __all__ = ["SCHEMA", "Facts", "Summaries"]
 
 Facts: TypeAlias = Mapping[str, Value] | None
+"""What a document says of itself, nothing if there is none; None: it cannot be read."""
 
 SCHEMA = """
 CREATE TABLE summarized (root TEXT NOT NULL);
