@@ -5,6 +5,8 @@ from threading import Lock
 
 __all__ = ["Checked"]
 
+_MOST = 4096  # ids
+
 
 class Checked:
     """The ids of values that were validated lately; bounded, and safe to use from any thread.
@@ -12,8 +14,7 @@ class Checked:
     Can observe drafts, those of values that were validated: see :class:`gitstate.store.documents.Observer`.
     """
 
-    def __init__(self, limit: int = 4096) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._ids: OrderedDict[str, None] = OrderedDict()
         self._lock = Lock()
 
@@ -25,7 +26,7 @@ class Checked:
         with self._lock:
             self._ids[value_id] = None
             self._ids.move_to_end(value_id)
-            if len(self._ids) > self._limit:
+            if len(self._ids) > _MOST:
                 self._ids.popitem(last=False)
 
     def applied(self, value_id: str, revision: str) -> None:  # noqa: ARG002  # what an observer is told

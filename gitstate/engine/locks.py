@@ -140,7 +140,7 @@ class _LockedFile:
 
     def close(self) -> None:
         fd, self.fd = self.fd, -1
-        _unlock(fd)
+        let_go(fd)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def alone(path: Path, timeout: float) -> Iterator[int]:
     try:
         yield fd
     finally:
-        _unlock(fd)
+        let_go(fd)
 
 
 def hold(folder: str | os.PathLike[str], *, wait: bool) -> int:
@@ -181,19 +181,24 @@ def hold(folder: str | os.PathLike[str], *, wait: bool) -> int:
     except BlockingIOError:
         pass
     finally:
-        _unlock(fd)
+        let_go(fd)
     return -1
 
 
 def let_go(fd: int) -> None:
-    """End what :func:`hold` began."""
-    _unlock(fd)
+    """Unlock and close an open file, such as :func:`hold` returns; nothing for -1."""
+    if fd >= 0:
+        _descriptors.discard(fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that is being forked at this moment may have a copy
+        finally:
+            os.close(fd)
 
 
 def is_held(folder: str | os.PathLike[str]) -> bool:
     """Whether somebody alive holds a folder."""
     fd = hold(folder, wait=False)
-    _unlock(fd)
+    let_go(fd)
     return fd < 0 and os.path.isdir(folder)
 
 
@@ -227,23 +232,14 @@ def _flock(fd: int, path: str, end: float, wait: float) -> int:
                     found, fd = fd, -1
                     return found
                 stale, fd = fd, -1  # somebody removed the file meanwhile: that lock keeps nobody out
-                _unlock(stale)
+                let_go(stale)
                 fd = _open(path)
             except BlockingIOError:
                 if time.monotonic() > end:
                     return -1
                 time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
     finally:
-        _unlock(fd)
-
-
-def _unlock(fd: int) -> None:
-    if fd >= 0:
-        _descriptors.discard(fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that is being forked at this moment may have a copy
-        finally:
-            os.close(fd)
+        let_go(fd)
 
 
 def _open(path: str) -> int:

@@ -41,16 +41,11 @@ class Shown(NamedTuple):
 
 
 class Credentials:
-    """Remembers what a server took, for as long as this object lives. Safe in threads.
+    """The user's own. Remembers what a server took, for as long as this object lives. Safe in threads."""
 
-    Args:
-        username: Whose ``token`` it is; empty: whatever forges take.
-        token: A token or a password; empty: the environment's.
-    """
-
-    def __init__(self, *, username: str = "", token: str = "") -> None:
-        self._token = token or os.environ.get("GITSTATE_TOKEN", "")
-        self._user = username or os.environ.get("GITSTATE_USERNAME", "")
+    def __init__(self) -> None:
+        self._token = os.environ.get("GITSTATE_TOKEN", "")
+        self._user = os.environ.get("GITSTATE_USERNAME", "")
         self._taken: dict[str, Shown] = {}
 
     def __repr__(self) -> str:

@@ -54,7 +54,6 @@ class Transport:
     Args:
         url: Its address; see :mod:`gitstate.engine.wire.addresses`.
         timeout: Seconds that it may take to be connected to, and be silent each time.
-        credentials: What HTTP servers are shown; None: the user's own.
 
     Raises:
         InvalidInputError: The address is none.
@@ -69,12 +68,12 @@ class Transport:
     takes_thin: bool
     """Whether the remote takes packs with deltas against objects that it has; told before a push is planned."""
 
-    def __init__(self, url: str, *, timeout: float = 60.0, credentials: Credentials | None = None) -> None:
+    def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         if not timeout > 0:
             raise InvalidInputError(f"{timeout!r} is no number of seconds to wait", hint="such as 60")
         self._address = addresses.parse(url)
         self._timeout = min(timeout, _LONGEST)
-        self._credentials = credentials or Credentials()
+        self._credentials = Credentials()
         self._stop = Stop()
         self._forget()
 
