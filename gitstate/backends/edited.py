@@ -228,7 +228,7 @@ def discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_
 
 def _discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry_run: bool) -> DiscardedEdits:
     state = _chosen(store.folder.find(jobs), names)
-    edits = [edit for edited in state.documents for edit in edited.edits] + list(state.files)
+    edits = state.edits
     for edit in edits:
         if edit.odd:
             raise InvalidInputError(
@@ -239,8 +239,7 @@ def _discard(store: Store, jobs: Collection, names: Iterable[str] | None, *, dry
         return DiscardedEdits(tuple(map(EditedFile.of, edits)), None)
     kept = store.folder.put_aside(edits)
     store.folder.take(edits)
-    after = store.folder.find(jobs)
-    standing = {edit.path for edited in after.documents for edit in edited.edits} | {edit.path for edit in after.files}
+    standing = {edit.path for edit in store.folder.find(jobs).edits}
     left = tuple(edit.path for edit in edits if edit.path in standing)
     return DiscardedEdits(tuple(map(EditedFile.of, edits)), kept, left)
 
@@ -284,8 +283,7 @@ def _chosen(state: FolderState, names: Iterable[str] | None) -> FolderState:
 def _below(state: FolderState, name: str) -> set[str]:
     """Return the paths of the edits at a path or below it."""
     path = _plain(name)
-    edits = [edit for each in state.documents for edit in each.edits] + list(state.files)
-    return {edit.path for edit in edits if edit.path == path or edit.path.startswith(f"{path}/")}
+    return {edit.path for edit in state.edits if edit.path == path or edit.path.startswith(f"{path}/")}
 
 
 def _plain(name: str) -> str:

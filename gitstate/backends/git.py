@@ -76,13 +76,13 @@ class GitStateBackend(FleetBackend):
         durability: str = "full",
         create: bool = True,
         artifacts: tuple[str, str] | None = None,
+        redact: bool | Redactor = True,
         code: str | os.PathLike[str] | Literal[False] | None = None,
         rules: Mapping[str, Rule] | None = None,
         sync: Literal["after-save"] | None = None,
         sync_remote: str = "origin",
         sync_delay: float = 5.0,
         sync_at_close: float = 5.0,
-        redact: bool | Redactor = True,
     ) -> None:
         Redaction(redact)  # first: what cannot be meant is refused before anything is made
         if rules is not None:

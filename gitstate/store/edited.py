@@ -65,6 +65,11 @@ class FolderState:
     files: tuple[Edit, ...] = ()
     others: tuple[str, ...] = ()
 
+    @property
+    def edits(self) -> list[Edit]:
+        """All edits: those in documents, then those of other files."""
+        return [*(edit for each in self.documents for edit in each.edits), *self.files]
+
 
 def look(reader: Reader, worktree: Worktree | None, collection: Collection) -> FolderState:
     """Bring the view to the head, and return what people edited in it.
