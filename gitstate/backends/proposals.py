@@ -161,9 +161,7 @@ def plan(reader: Reader, jobs: Collection, proposals: Proposals, branch: Proposa
     problems = [] if reader.format(base) == reader.format(wanted) else [_MOVES_ALL]
     merged = merge_roots(reader, [jobs], base, now, wanted)
     edited = _made_right(reader, jobs, merged, merged.edit(reader), (base, now, wanted))
-    staging = Staging(reader.source)
-    staging.add(edited.objects)
-    after = reader.over(staging)
+    after = reader.over(Staging(reader.source, edited.objects))
     said = [Revision.of(commit, graph.read(reader.source, commit)).message for commit in standing.ahead]
     problems += [_odd(change.path) for change in trees.diff(after.source, now, edited.id) if _is_odd(change.after)]
     problems += map(_unsafe, dict.fromkeys(_unsafe_paths(reader.source, standing.ahead)))
@@ -229,9 +227,7 @@ def _made_right(
     so that neither could know which one is the last that is completed. ``roots`` are base, now and wanted.
     """
     base, now, wanted = roots
-    staging = Staging(reader.source)
-    staging.add(edited.objects)
-    after = reader.over(staging)
+    after = reader.over(Staging(reader.source, edited.objects))
     moved = {document for document, _, _ in reader.differing(jobs, base, now)}
     changes = dict(merged.files)
     right = True

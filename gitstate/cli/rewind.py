@@ -34,11 +34,7 @@ force_option = click.option("--force", is_flag=True, help="Also while the job is
 
 def change_options(command: stores.AnyCommand) -> stores.AnyCommand:
     """Add what all these verbs have: why, only to look, and the answer as JSON."""
-    for option in (
-        options.json_done,
-        options.dry_run,
-        options.message,
-    ):
+    for option in (options.json_done, options.dry_run, options.message):
         command = option(command)
     return stores.store_options(command)
 

@@ -125,15 +125,17 @@ class MemoryEngine(Engine):
             self.create_ref(name, new, note=note)
             return
         with self.lock():
-            if self._refs.get(name) != expected:
-                raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
+            self._expect(name, expected)
             self._refs[name] = new
+
+    def _expect(self, name: str, expected: ObjectId) -> None:
+        if self._refs.get(name) != expected:
+            raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
 
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""
         with self.lock():
-            if self._refs.get(name) != expected:
-                raise StaleError(f"{name} is at {self._refs.get(name)}, not at {expected}", hint="read it again")
+            self._expect(name, expected)
             del self._refs[name]
 
     def checked_out(self, name: str) -> str | None:

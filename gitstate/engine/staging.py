@@ -11,9 +11,10 @@ __all__ = ["Staging"]
 class Staging(Source):
     """A source with new objects on top of another one."""
 
-    def __init__(self, below: Source) -> None:
+    def __init__(self, below: Source, objects: Iterable[GitObject] = ()) -> None:
         self._below = below
         self._objects: dict[ObjectId, GitObject] = {}
+        self.add(objects)
 
     def add(self, objects: Iterable[GitObject]) -> None:
         """Put objects on top."""

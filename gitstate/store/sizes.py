@@ -61,9 +61,7 @@ def refuse_files(
     deep = {item.id for item in blobs if given and is_deeper(item.body, DEFAULT.nesting)}
     if not sizes and not given:
         return
-    staging = Staging(source)
-    staging.add(made)
-    for path, _, after in trees.diff(staging, *roots):
+    for path, _, after in trees.diff(Staging(source, made), *roots):
         if after is None:
             continue
         what, hint = _path_fault(path) if given else ("", "")

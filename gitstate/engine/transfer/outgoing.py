@@ -141,22 +141,22 @@ class _Search:
 
     def run(self, tips: list[ObjectId], known: Sequence[ObjectId]) -> PackSource:
         have = set(known)
-        commits = [commit_id for tip in tips if tip not in have and (commit_id := self._peel(tip, have)) is not None]
+        tips = [tip for tip in tips if tip not in have]
+        commits = [commit_id for tip in tips if (commit_id := self._peel(tip, have)) is not None]
         found = near_commits(self._source, commits, have, _NEAR)
         if found is None:
-            present = [commit_id for each in dict.fromkeys(known) if (commit_id := self._known(each)) is not None]
+            present = self._present(known)
             try:
                 found = self._far(commits, present, _FEW_COMMITS)
             except TooManyError:
-                packed = self._packed([tip for tip in tips if tip not in have], present)
+                packed = self._packed(tips, present)
                 if packed is not None:
                     return packed
                 found = self._far(commits, present, None)
         self._kinds |= dict.fromkeys(found, "commit")
         self._add_trees(found)
         if len(self._kinds) > _FEW_OBJECTS:
-            present = [commit_id for each in dict.fromkeys(known) if (commit_id := self._known(each)) is not None]
-            packed = self._packed([tip for tip in tips if tip not in have], present)
+            packed = self._packed(tips, self._present(known))
             if packed is not None:
                 return packed
         return PackSource(len(self._kinds), self._objects, end=self.close)
@@ -175,6 +175,10 @@ class _Search:
             self._kinds[object_id] = kind
             object_id = tagged[1].decode("ascii")
         return None
+
+    def _present(self, known: Sequence[ObjectId]) -> list[ObjectId]:
+        """Return the commits of the receiver that are here."""
+        return [commit_id for each in dict.fromkeys(known) if (commit_id := self._known(each)) is not None]
 
     def _known(self, object_id: ObjectId) -> ObjectId | None:
         """Return the commit that something is that the receiver has; None if that is not here."""
