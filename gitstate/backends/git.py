@@ -87,6 +87,10 @@ class GitStateBackend(FleetBackend):
         Redaction(redact)  # first: what cannot be meant is refused before anything is made
         if rules is not None:
             job_rules(rules)
+        if model is not None:
+            from gitstate.format.codec import Codec
+
+            Codec(model)
         project = _project(code)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:

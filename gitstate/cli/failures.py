@@ -82,21 +82,32 @@ def report(error: BaseException, *, debug: bool) -> int:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # before click 8.2 it was no error
             note(error.format_message())
             return exit_status(error)
-        usage = error.ctx.get_usage() if isinstance(error, click.UsageError) and error.ctx is not None else ""
-        message, hint = error.format_message(), usage
+        message, hint = _usage_error(error)
     elif isinstance(error, errors.GitStateError):
         message, hint = error.message, error.hint
     elif isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
         name = error.filename if isinstance(error.filename, str) else ""
-        message = f"{name}: {reason}" if name else f"it could not be written or read: {reason}"
-        hint = "make room where the output goes" if error.errno in (errno.ENOSPC, errno.EDQUOT) and not name else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) and not name
+        failed = "the output could not be written" if full else "reading or writing failed"
+        message = f"{name or failed}: {reason}"
+        hint = "make room where the output goes" if full else ""
     else:
         message, hint = f"unexpected {type(error).__name__}: {error}", "--debug shows where"
     _say("error", message)
     if hint:
         _say("hint", hint)
     return exit_status(error)
+
+
+def _usage_error(error: click.ClickException) -> tuple[str, str]:
+    """Return what is wrong with a call, and how the verb is called."""
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):  # click finds --help alike where nothing is
+        alike = [repr(each) for each in error.possibilities or () if each != "--help"]
+        message = f"{error.message} Did you mean {' or '.join(alike)}?" if alike else error.message
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return message, f"{context.get_usage()}; --help explains it" if context is not None else ""
 
 
 def _say(word: str, text: str) -> None:

@@ -54,6 +54,8 @@ def purge(
     stands in the place of a value. Remotes and other clones still have it: the plan names the remotes, and the how-to
     about secrets in the history says what to do there.
     """
+    if not jobs and value is None and pattern is None and not kinds:
+        raise click.UsageError("name what to purge: jobs, --value, --pattern or --kind")
     if value == _STDIN:
         value = sys.stdin.read().removesuffix("\n") if sys.stdin else ""
 

@@ -54,7 +54,13 @@ class Settings:
     pager: bool = True
 
 
+def _refuse_empty(value: str | None) -> None:
+    if value == "":  # as in --store "$UNSET", which does not mean the store of the current folder
+        raise click.BadParameter("it is empty")
+
+
 def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    _refuse_empty(value)
     if value is not None:
         setattr(ctx.ensure_object(Settings), str(parameter.name), value)
 
@@ -70,6 +76,7 @@ _branch_option = click.option(
 
 
 def _remember_proposal(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    _refuse_empty(value)
     if value is not None:
         ctx.ensure_object(Settings).branch = f"{_PROPOSALS}{value.removeprefix(_PROPOSALS)}"
 

@@ -45,7 +45,10 @@ class FormatVersion:
         try:
             value = canonical.loads(data)
         except CorruptionError as error:
-            raise CorruptionError(f"gitstate.json: {error.message}") from error
+            raise CorruptionError(
+                f"gitstate.json: {error.message}",
+                hint="correct it and commit that with git; `git log -p -- gitstate.json` shows what it was",
+            ) from error
         if not isinstance(value, dict) or not _is_number(value.get("format"), 1):
             raise CorruptionError("gitstate.json does not name a format version")
         version = value.pop("format")

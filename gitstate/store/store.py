@@ -109,6 +109,8 @@ class Store(SyncingStore):
         """
         if durability not in ("full", "normal"):
             raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full" or "normal"')
+        if not os.fspath(path):  # which pathlib takes for the current folder
+            raise InvalidInputError("the path of a store is empty", hint='name a folder; "." is the current one')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
         engine = GitEngine(repository, durable=durability == "full")
         view = Worktree(repository, engine) if repository.worktree is not None else None

@@ -89,6 +89,7 @@ def test_a_wrong_option_is_one_line_and_the_usage(gitstate: Gitstate) -> None:
     assert ran.status == 2 and ran.out == ""
     error, hint = ran.err.splitlines()
     assert error.startswith("error: No such option") and hint.startswith("hint: Usage: gitstate list")
+    assert "--help'" not in error and hint.endswith("; --help explains it")
 
 
 def test_without_a_verb_it_helps(gitstate: Gitstate) -> None:
