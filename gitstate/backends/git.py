@@ -62,7 +62,7 @@ class GitStateBackend(FleetBackend):
         NotFoundError: There is no such remote.
         StoreNotFoundError: There is no store and ``create`` is False.
         UnsupportedError: What is at ``path`` is not ours; it was left alone.
-        InvalidInputError: An argument cannot be meant, or ``path`` is a file.
+        InvalidInputError: An argument makes no sense, or ``path`` is a file.
         StorageError: The disk refused.
     """
 
@@ -84,7 +84,7 @@ class GitStateBackend(FleetBackend):
         sync_at_close: float = 5.0,
         redact: bool | Redactor = True,
     ) -> None:
-        Redaction(redact)  # first: what cannot be meant is refused before anything is made
+        Redaction(redact)  # first: what makes no sense is refused before anything is made
         if rules is not None:
             job_rules(rules)
         if model is not None:

@@ -29,7 +29,7 @@ ASIDE = 14
 BROKEN_PIPE = 141  # 128 and the number of SIGPIPE
 
 EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
-    errors.InvalidInputError: (2, "the call cannot be meant: an unknown option, an impossible value"),
+    errors.InvalidInputError: (2, "wrong usage: an unknown option, an impossible value"),
     errors.NotFoundError: (3, "no such store, job, revision or file"),
     errors.ExistsError: (4, "what was to be made is there already"),
     errors.StaleError: (5, "somebody else was faster; try again"),
@@ -41,7 +41,7 @@ EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.ClosedError: (11, "the store was closed"),
     errors.SyncError: (
         13,
-        "a remote could not be reached, one side did not take what the other has, or a save is too large for any",
+        "a remote could not be reached, one side refused what the other has, or a save is too large to be synced",
     ),
 }
 """The exit status of each branch of the error tree, and what it says."""
@@ -61,12 +61,12 @@ def exit_table() -> list[tuple[str, str]]:
     """Return every exit status and what it says, as text."""
     statuses = [
         (0, "it is done"),
-        (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
+        (UNEXPECTED, "it was not done; there is a difference (`--exit-code`); an unexpected error"),
         *EXIT_STATUSES.values(),
         (PROBLEMS, "`verify` found something lost or wrong, `scan` a credential"),
-        (ASIDE, "`sync` is done, and a state was put aside, is no state, or a file clashed: somebody should look"),
+        (ASIDE, "`sync` is done, but somebody should look: a state was put aside or is invalid, or a file clashed"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
-        (BROKEN_PIPE, "who read the output went away, as `| head` does"),
+        (BROKEN_PIPE, "the reader of the output went away, as `| head` does"),
     ]
     return [(str(status), meaning) for status, meaning in sorted(statuses)]
 

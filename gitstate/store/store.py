@@ -103,7 +103,7 @@ class Store(SyncingStore):
 
         Raises:
             StoreNotFoundError: There is no store and ``create`` is False.
-            InvalidInputError: An argument cannot be meant, or the path is a file.
+            InvalidInputError: An argument makes no sense, or the path is a file.
             UnsupportedError: What is there is not ours; it was left alone.
             StorageError: The disk refused.
         """
