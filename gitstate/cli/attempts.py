@@ -37,7 +37,8 @@ def attempts(job: str, sheet: int | None, limit: int | None, at: str | None, as_
     elif found:
         print_table(("revision", "time", ">sheet", ">attempt", "status", ">seconds", "error"), list(map(_row, found)))
     else:
-        note("No attempt is like that." if sheet else "No attempt ended, and none was recorded.")
+        where = f" at sheet {sheet}" if sheet else ""
+        note(f"No attempt{where} ended, and none was recorded.")
     if len(found) == limit and not as_json:
         note(f"The newest {limit} only; there may be more.")
 

@@ -170,7 +170,7 @@ def tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json(done_json(done))
     elif done.revision is None and not changed:
-        note(f"Nothing to change: job {clean(done.job_id)} is as it would become.")
+        note(f"Nothing to change: job {clean(done.job_id)} is like that already.")
     elif dry_run:
         _print_changes(done)
         note("Nothing was written, this was a dry run.")
