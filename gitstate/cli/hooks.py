@@ -40,8 +40,8 @@ gitstate hooks install; git commit --no-verify goes past it.' >&2; exit 1"
 def hooks() -> None:
     """Have git refuse states that do not validate.
 
-    The hooks check what git commits, or what is pushed to this repository: only what is new, and nothing else. Saves of
-    gitstate itself are valid, and run no hooks. Hooks come from this command alone, never with a clone.
+    The hooks check what git commits, or what is pushed to this repository, and only what is new. Saves of gitstate
+    itself are valid, and run no hooks. Clones do not get the hooks: install them in each.
     """
 
 

@@ -30,11 +30,11 @@ _LISTED = 3  # so many places stand in a row
 def rescue() -> None:
     """Look at states that were kept aside, and bring them back.
 
-    A save that cannot be merged is refused, and what was to be saved is kept whole; so is the side that lost where two
-    histories were joined. To git each is a commit under refs/gitstate/rescue/, on no branch, which no clean-up removes.
+    A save that cannot be merged is refused, and its state is kept whole; so is a state that lost in a sync. To git
+    each is a commit under refs/gitstate/rescue/, on no branch, which no clean-up removes.
 
-    NAME is what the list says: the job and the first digits of the commit. The digits alone do as well, and so does the
-    job, if it has a single one.
+    NAME is what the list says: the job and the first digits of the commit. The digits alone will do, or the job
+    alone if it has a single rescue.
     """
 
 
