@@ -40,7 +40,8 @@ class GitStateBackend(FleetBackend):
         branch: The branch that holds the store.
         worktree: Whether the files are shown in the folder, half a second after a save. Without it a new repository is
             bare, and the folder of one that is not is brought up to date by ``flush`` and ``close`` alone.
-        durability: ``"full"``: a save that returned survives a cut of the power.
+        durability: ``"full"``: a save that returned survives a cut of the power. ``"normal"``: it survives the death of
+            any process, and does not wait for the disk; a cut of the power may take the last seconds.
         create: Whether to make a store where there is none.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
         redact: Whether credentials of known formats are replaced by a mark in all that is saved and recorded, before
@@ -56,7 +57,7 @@ class GitStateBackend(FleetBackend):
             goes, and the log when it begins to fail and when it works again.
         sync_remote: The remote.
         sync_delay: Seconds from a save to that sync, which takes along all that is saved meanwhile.
-        sync_at_close: Seconds that :meth:`close` waits at most for what was saved last to get there; 0: it tries not.
+        sync_at_close: Seconds that :meth:`close` waits at most for the last saves to get there; 0: it does not try.
 
     Raises:
         NotFoundError: There is no such remote.
