@@ -45,7 +45,7 @@ def add(name: str, url: str, as_json: bool) -> None:
         note(f"Added the remote {added.name}. To sync with it: {stores.command('sync', added.name)}")
 
 
-@remote.command("list")
+@remote.command("list", short_help="List the remotes, and how far apart both sides are.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @stores.store_options
 def list_(as_json: bool) -> None:

@@ -59,7 +59,7 @@ def list_(job: str | None, as_json: bool) -> None:
         note("Nothing is kept aside." if job is None else f"Nothing of job {clean(job)} is kept aside.")
 
 
-@rescue.command()
+@rescue.command(short_help="Show a rescue: why it is there, and its whole state.")
 @click.argument("name", shell_complete=complete_rescue)
 @click.option("--json", "as_json", is_flag=True, help="Print what is known of it, and the whole state, as one object.")
 @stores.store_options
@@ -89,7 +89,7 @@ def show(name: str, as_json: bool) -> None:
         print_state(state)
 
 
-@rescue.command()
+@rescue.command(short_help="Show what would change if a rescue became the state.")
 @click.argument("name", shell_complete=complete_rescue)
 @click.option("--base", "to_base", is_flag=True, help="What it changed of what it was based on, whatever came since.")
 @format_options
@@ -106,7 +106,7 @@ def diff(name: str, to_base: bool, form: str, volatile: bool) -> None:
     print_found(*stores.use(work), form)
 
 
-@rescue.command()
+@rescue.command(short_help="Bring a rescue back into its job.")
 @click.argument("name", shell_complete=complete_rescue)
 @click.option(
     "--on-conflict",

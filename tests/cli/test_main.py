@@ -103,6 +103,13 @@ def test_the_help_says_in_a_line_what_each_verb_is_for(gitstate: Gitstate) -> No
     assert not any(verb in shown for verb in HIDDEN)
 
 
+@pytest.mark.parametrize("group", ["remote", "rescue", "hooks", "attributes"])
+def test_the_help_of_a_group_cuts_no_line_off(gitstate: Gitstate, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = gitstate(group, "--help").out.partition("\nCommands:\n")[2].splitlines()
+    assert listed and not [line for line in listed if line.endswith("...")]
+
+
 def test_without_a_verb_it_helps(gitstate: Gitstate) -> None:
     ran = gitstate()
     assert (ran.status, ran.out) == (2, "")
