@@ -14,6 +14,7 @@ FORMAT = 1
 """The number of the format that this release writes, and the only one that it reads."""
 MAX_FANOUT = 4
 """Under so many hex levels documents lie at the most."""
+_MEND = "correct it and commit that with git; `git log -p -- gitstate.json` shows what it was"
 _SHAPE = Shape(fields=("format", "fanout"))
 
 
@@ -47,9 +48,9 @@ class FormatVersion:
         try:
             value = canonical.loads(data)
         except CorruptionError as error:
-            raise CorruptionError(f"gitstate.json: {error.message}") from error
+            raise CorruptionError(f"gitstate.json: {error.message}", hint=_MEND) from error
         if not isinstance(value, dict) or not _is_number(value.get("format"), 1):
-            raise CorruptionError("gitstate.json does not name a format version")
+            raise CorruptionError("gitstate.json does not name a format version", hint=_MEND)
         version = value.pop("format")
         if version != FORMAT:
             raise UnsupportedFormatError(
@@ -58,7 +59,9 @@ class FormatVersion:
             )
         fanout = value.pop("fanout", 0)
         if not _is_number(fanout, 0, MAX_FANOUT):
-            raise CorruptionError(f"gitstate.json: fanout is {fanout!r} and not a number from 0 to {MAX_FANOUT}")
+            raise CorruptionError(
+                f"gitstate.json: fanout is {fanout!r} and not a number from 0 to {MAX_FANOUT}", hint=_MEND
+            )
         return cls(FORMAT, fanout, value)  # type: ignore[arg-type]  # _is_number asked for an int
 
 
