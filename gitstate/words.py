@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-__all__ = ["counted", "printable", "several"]
+__all__ = ["SHORT_ID", "counted", "printable", "several", "short"]
+
+SHORT_ID = 10
+"""Digits of a commit id that subjects and tables show; any four or more that are unique name a revision."""
 
 
 def counted(number: int, word: str) -> str:
@@ -13,6 +16,11 @@ def counted(number: int, word: str) -> str:
 def several(names: Sequence[str], most: int) -> str:
     """Return some names in a row, the first ones of many: ``a, b, ...``."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def short(commit_id: str) -> str:
+    """Return the digits of a commit id that people see."""
+    return commit_id[:SHORT_ID]
 
 
 def printable(text: str) -> str:

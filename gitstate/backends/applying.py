@@ -13,7 +13,7 @@ from gitstate.backends.payloads import Payloads
 from gitstate.backends.redaction import Redaction
 from gitstate.backends.rescues import Based, based_on, join_of, since_when
 from gitstate.backends.restoring import followed, now_text, put, repaired
-from gitstate.backends.rewound import Planner, Rewound, files_of, refuse_if_running, rewound_since, short, value_of
+from gitstate.backends.rewound import Planner, Rewound, files_of, refuse_if_running, rewound_since, value_of
 from gitstate.backends.rules import REWIND_RULES
 from gitstate.backends.saves import normal
 from gitstate.backends.strangers import as_said, kept, stamped
@@ -30,7 +30,7 @@ from gitstate.store.walks import walk
 from gitstate.values import pointer
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
-from gitstate.words import several
+from gitstate.words import several, short
 
 __all__ = ["OnConflict", "application"]
 

@@ -18,6 +18,7 @@ from gitstate.errors import GitStateError, InvalidInputError, NotFoundError
 from gitstate.format import message
 from gitstate.store.documents import Collection
 from gitstate.store.store import Store
+from gitstate.words import short
 
 __all__ = ["CodeStamp", "JobCode", "code_of", "project_at"]
 
@@ -122,10 +123,10 @@ def code_of(store: Store, jobs: Collection, job_id: str, at: str | None, project
     checkpoint = Checkpoint.of(job_id, own_revision(store, jobs, job_id, at))
     if checkpoint.code is None:
         told = store.history(jobs, job_id, checkpoint.revision, key=message.CODE)
-        before = next((each.id[:10] for each in told), None)
+        before = next((short(each.id) for each in told), None)
         how = "saves do in a project's own repository, or where GitStateBackend(code=) or GITSTATE_CODE names one"
         raise NotFoundError(
-            f"checkpoint {checkpoint.revision[:10]} of job {job_id!r} does not say which code ran",
+            f"checkpoint {short(checkpoint.revision)} of job {job_id!r} does not say which code ran",
             hint=f"the last one that does is {before}" if before else how,
         )
     for project in (*projects, store.home):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitstate.backends.restoring import checked, followed, reset
-from gitstate.backends.rewound import Planner, Rewound, short, value_of
+from gitstate.backends.rewound import Planner, Rewound, value_of
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.subjects import message_for, progress
 from gitstate.errors import ExistsError, InvalidInputError, JobNotFoundError
@@ -14,6 +14,7 @@ from gitstate.format.message import Event
 from gitstate.store.content import Content
 from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
+from gitstate.words import short
 
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec

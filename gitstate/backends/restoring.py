@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitstate import clock
-from gitstate.backends.rewound import Planner, Rewound, short, standing
+from gitstate.backends.rewound import Planner, Rewound, standing
 from gitstate.backends.statuses import RESULT_FIELDS, JobStatus, SheetStatus
 from gitstate.backends.subjects import message_for, progress
 from gitstate.errors import CorruptionError, InvalidInputError
@@ -24,6 +24,7 @@ from gitstate.values.canonical import Value, equal
 from gitstate.values.joins import instant
 from gitstate.values.merge import ABSENT, Slot, same
 from gitstate.values.pointer import Parts
+from gitstate.words import short
 
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec

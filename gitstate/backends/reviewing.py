@@ -18,6 +18,7 @@ from gitstate.store.store import Store
 from gitstate.values.merge import Conflict
 from gitstate.values.pointer import parse
 from gitstate.values.shape import ABSENT, Slot
+from gitstate.words import short
 
 __all__ = ["Moved", "ProposalReview", "Reviewer", "refusal"]
 
@@ -226,4 +227,4 @@ def _state(plan: Plan) -> str:
 def _moved_told(moved: Moved) -> str:
     where = moved.place if moved.job_id is None else f"{moved.place or 'the state'} of job {moved.job_id!r}"
     who = moved.checkpoint
-    return where if who is None else f"{where} (by {who.revision[:10]}, {who.author}: {who.subject})"
+    return where if who is None else f"{where} (by {short(who.revision)}, {who.author}: {who.subject})"

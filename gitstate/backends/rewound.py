@@ -13,6 +13,7 @@ from gitstate.format.message import Event
 from gitstate.store.documents import Draft, Snapshot
 from gitstate.store.walks import walk
 from gitstate.values.canonical import Value
+from gitstate.words import short
 
 __all__ = [
     "GOES_BACK",
@@ -24,7 +25,6 @@ __all__ = [
     "refuse_if_there",
     "rewound_since",
     "rollback",
-    "short",
     "standing",
     "undelete",
     "value_of",
@@ -32,7 +32,6 @@ __all__ = [
 
 GOES_BACK = (Event.ROLLED_BACK, Event.RESTORED, Event.UNDONE, Event.RESET)
 """The events with which something older became the present: what came before counts no more."""
-_SHORT_ID = 10  # digits of a commit id in a subject
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,6 @@ class Rewound:
 
 Planner: TypeAlias = Callable[[Snapshot | None], tuple[Rewound, Draft | None]]
 """What a way back makes of a job as it is now, and the draft of its commit; None: there is nothing to change."""
-
-
-def short(revision: str) -> str:
-    """Return the digits of a commit id that people see."""
-    return revision[:_SHORT_ID]
 
 
 def value_of(snapshot: Snapshot | None) -> dict[str, Value] | None:

@@ -4,16 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gitstate.backends.restoring import checked, followed
-from gitstate.backends.rewound import (
-    GOES_BACK,
-    Planner,
-    Rewound,
-    files_of,
-    refuse_if_running,
-    rewound_since,
-    short,
-    value_of,
-)
+from gitstate.backends.rewound import GOES_BACK, Planner, Rewound, files_of, refuse_if_running, rewound_since, value_of
 from gitstate.backends.rules import UNDO_RULES
 from gitstate.backends.subjects import message_for
 from gitstate.errors import ConflictError, InvalidInputError, JobNotFoundError, NotFoundError, StaleError
@@ -24,7 +15,7 @@ from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.store import Store
 from gitstate.values.canonical import Value, equal
 from gitstate.values.merge import ABSENT, Conflict, merge3
-from gitstate.words import several
+from gitstate.words import several, short
 
 if TYPE_CHECKING:
     from gitstate.format.codec import Codec

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitstate.cli import stores
-from gitstate.cli.output import moment, note, print_fields, print_json, short
+from gitstate.cli.output import iso, moment, note, print_fields, print_json, short
 from gitstate.errors import GitStateError
 
 if TYPE_CHECKING:
@@ -71,5 +71,5 @@ def _as_json(found: "JobCode", job_id: str) -> dict[str, Any]:
         "subject": found.subject,
         "author": found.author,
         "email": found.email,
-        "time": None if found.time is None else found.time.isoformat(),
+        "time": iso(found.time),
     }

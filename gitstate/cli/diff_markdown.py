@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gitstate.backends.review import JobComparison, JobDiff, SheetDiff
 from gitstate.backends.sides import JobSide
 from gitstate.cli.diff_text import change_mark, folded, other_changes, outcome_cells, sheet_mark, told
-from gitstate.cli.output import clean, moment
+from gitstate.cli.output import clean, moment, short
 from gitstate.values.diff import Change
 
 __all__ = ["Block", "code", "comparison_page", "diff_blocks", "diff_page", "page"]
@@ -81,7 +81,7 @@ def _side(side: JobSide) -> str:
     if found is None:
         return "nothing: before its first checkpoint"
     gone = "" if side.exists else ", where there is no state"
-    return f"`{found.revision[:10]}`, {moment(found.time)}, {code(found.author)}: {code(found.subject)}{gone}"
+    return f"`{short(found.revision)}`, {moment(found.time)}, {code(found.author)}: {code(found.subject)}{gone}"
 
 
 def _sheets(sheets: Sequence[SheetDiff], between: str) -> Iterator[Block]:

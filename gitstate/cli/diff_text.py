@@ -9,7 +9,7 @@ import click
 
 from gitstate.backends.review import JobComparison, JobDiff, Outcome, SheetDiff
 from gitstate.backends.sides import JobSide
-from gitstate.cli.output import clean, coloured, moment, note, print_fields, print_table, seconds
+from gitstate.cli.output import clean, coloured, moment, note, print_fields, print_table, seconds, short
 from gitstate.values.diff import Change
 from gitstate.values.shape import ABSENT, Slot
 
@@ -154,7 +154,8 @@ def _side(side: JobSide) -> tuple[str, str, str, str]:
     found = side.checkpoint
     if found is None:
         return "none", "", "", "before the first checkpoint"
-    return found.revision[:10], moment(found.time), found.author, found.subject + ("" if side.exists else " (no state)")
+    gone = "" if side.exists else " (no state)"
+    return short(found.revision), moment(found.time), found.author, found.subject + gone
 
 
 def _print_sheets(sheets: Sequence[SheetDiff], between: str) -> None:

@@ -1,7 +1,7 @@
 """The verb that shows the jobs of all machines that sync."""
 
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from gitstate.cli import failures, stores
 from gitstate.cli.bars import progress
 from gitstate.cli.completion import complete_remote
 from gitstate.cli.listing import name_option, none_found, status_option, time_option
-from gitstate.cli.output import ago, clean, counted, note, print_json, print_table
+from gitstate.cli.output import ago, clean, counted, iso, note, print_json, print_table
 from gitstate.cli.pager import paged
 from gitstate.errors import SyncError
 
@@ -156,10 +156,10 @@ def _remote_json(lag: "Lag", failure: "SyncFailure | None") -> dict[str, Any]:
     return {
         "remote": lag.remote,
         "tip": lag.tip,
-        "seen": _iso(lag.seen),
+        "seen": iso(lag.seen),
         "unpushed_commits": lag.commits,
         "unpushed_saves": lag.saves,
-        "unpushed_since": _iso(lag.since),
+        "unpushed_since": iso(lag.since),
         "lag_seconds": round(lag.seconds, 3),
         "unmerged_commits": lag.unmerged,
         "diverged": lag.is_diverged,
@@ -177,7 +177,7 @@ def _job_json(job: "FleetJob") -> dict[str, Any]:
         "total_sheets": job.total,
         "host": job.host or None,
         "author": job.author or None,
-        "updated_at": _iso(job.saved),
+        "updated_at": iso(job.saved),
         "error_message": job.error,
         "stale": job.is_stale,
         "source": job.source or None,
@@ -196,7 +196,3 @@ def _job_json(job: "FleetJob") -> dict[str, Any]:
             for each in job.standings
         ],
     }
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else clock.aware(time).isoformat()

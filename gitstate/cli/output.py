@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from gitstate import clock
-from gitstate.words import counted, printable
+from gitstate.words import SHORT_ID, counted, printable
 
 __all__ = [
     "ago",
@@ -24,6 +24,7 @@ __all__ = [
     "has_colours",
     "is_asked",
     "is_screen",
+    "iso",
     "json_text",
     "moment",
     "note",
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 _GAP = "  "
-_SHORT_ID = 10  # digits of a commit id that a line shows; any four or more that are unique name a revision
 _UNLIMITED = 100_000  # columns: text that goes to a file or a pipe is not cut
 _LONG = 32  # columns: longer cells, but those of the last column, are cut on a terminal
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -97,6 +97,11 @@ def moment(time: datetime | None) -> str:
     return (time.astimezone(UTC) if time.tzinfo else time).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def iso(time: datetime | None) -> str | None:
+    """Return a time as JSON has it; a naive one is in UTC."""
+    return None if time is None else clock.aware(time).isoformat()
+
+
 def ago(time: datetime) -> str:
     """Return how long ago a time was, in its largest unit: ``12 s``, ``3 min``."""
     passed = max(0, int((clock.now() - time).total_seconds()))
@@ -111,7 +116,7 @@ def seconds(duration: float | None) -> str:
 
 def short(revision: str | None) -> str:
     """Return the digits of a commit id that a line shows; empty when there is none."""
-    return "" if revision is None else clean(revision[:_SHORT_ID])
+    return "" if revision is None else clean(revision[:SHORT_ID])
 
 
 def standing(facts: dict[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ from gitstate.backends.proposals import Problem, Proposal
 from gitstate.backends.reviewing import Moved, ProposalReview
 from gitstate.cli.diff_markdown import Block, code, diff_blocks, page
 from gitstate.cli.diff_text import print_diff, told
-from gitstate.cli.output import counted, moment, print_fields, print_table
+from gitstate.cli.output import counted, moment, print_fields, print_table, short
 
 __all__ = ["print_review", "review_page"]
 
@@ -72,8 +72,11 @@ def _facts(review: ProposalReview) -> Iterator[tuple[str, str]]:
     yield "proposal", proposal.name
     yield "verdict", _VERDICTS[review.state]
     yield "commits", _commits(proposal)
-    yield "begun at", "" if proposal.base is None else f"{proposal.base[:10]}, {counted(proposal.behind, 'commit')} ago"
-    yield "reviewed at", review.head[:10]
+    yield (
+        "begun at",
+        "" if proposal.base is None else f"{short(proposal.base)}, {counted(proposal.behind, 'commit')} ago",
+    )
+    yield "reviewed at", short(review.head)
     yield "running", ", ".join(review.running)
     yield "not shown", f"{', '.join(review.unread)}: a state cannot be read" if review.unread else ""
 
@@ -81,12 +84,12 @@ def _facts(review: ProposalReview) -> Iterator[tuple[str, str]]:
 def _commits(proposal: Proposal) -> str:
     if not proposal.ahead:
         return ""
-    return f"{proposal.ahead}, the last {proposal.revision[:10]} by {proposal.author}, {moment(proposal.time)}"
+    return f"{proposal.ahead}, the last {short(proposal.revision)} by {proposal.author}, {moment(proposal.time)}"
 
 
 def _moved_row(moved: Moved) -> tuple[str, ...]:
     who = moved.checkpoint
-    by = "" if who is None else f"{who.revision[:10]}, {who.author}: {who.subject}"
+    by = "" if who is None else f"{short(who.revision)}, {who.author}: {who.subject}"
     return moved.job_id or "", moved.place or "the state", told(moved.relied), told(moved.wanted), told(moved.now), by
 
 

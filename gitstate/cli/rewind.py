@@ -7,7 +7,7 @@ import click
 
 from gitstate.cli import options, stores
 from gitstate.cli.completion import at_option, complete_deleted, complete_job, complete_revision
-from gitstate.cli.output import clean, draws_lines, moment, note, print_json, print_table, short, standing
+from gitstate.cli.output import clean, draws_lines, iso, moment, note, print_json, print_table, short, standing
 from gitstate.cli.pager import paged
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _tree_json(tree: "Fork") -> dict[str, Any]:
         "origin": tree.origin,
         "at": tree.at,
         "revision": tree.revision,
-        "time": None if tree.time is None else tree.time.isoformat(),
+        "time": iso(tree.time),
         "status": tree.status,
         "progress": tree.progress,
         "forks": [_tree_json(each) for each in tree.forks],

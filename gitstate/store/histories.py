@@ -20,7 +20,7 @@ from gitstate.store.joining import DocumentOutcome, Loser, SettledMerge
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.store.since import Since
 from gitstate.values.merge import Conflict, Side
-from gitstate.words import several
+from gitstate.words import several, short
 
 __all__ = ["DocumentConflict", "DocumentOutcome", "JoinedHistories", "Loser", "OnConflict", "join", "told"]
 
@@ -34,7 +34,6 @@ _LISTED = 10  # so many conflicts are named in the message of an error or a comm
 _TOLD = 50  # so many documents in that of a commit; its trailers name all of them, if it has room
 _LONGEST = 1000  # so many characters about each
 _NAMED = 60  # so many characters of a document's id
-_SHORT_ID = 10
 _DECIDED = ("merged", "parked", "invalid")  # what a merge decided, and did not just take
 
 
@@ -141,7 +140,7 @@ def _line(outcome: DocumentOutcome) -> str:
     places = several([each.pointer or "the whole" for each in outcome.conflicts], _LISTED)
     at = f" at {places}" if places else ""
     detail = f": {outcome.detail}" if outcome.detail else ""
-    by = f" ({outcome.revision[:_SHORT_ID]} of {outcome.author})" if outcome.revision else ""
+    by = f" ({short(outcome.revision)} of {outcome.author})" if outcome.revision else ""
     return f"{outcome.document[:_NAMED]}: {outcome.result}{at}{detail}{by}"
 
 

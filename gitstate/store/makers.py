@@ -7,11 +7,11 @@ from gitstate.store import history
 from gitstate.store.documents import Revision, Snapshot
 from gitstate.store.reader import Reader
 from gitstate.store.trails import Trail
+from gitstate.words import short
 
 __all__ = ["attributed", "maker", "reason_of", "told"]
 
 _FAR = 1000  # revisions that are looked at; what did not change the value, such as executions, is passed over
-_SHORT_ID = 10
 
 
 def maker(reader: Reader, snapshot: Snapshot) -> Revision | None:
@@ -37,7 +37,7 @@ def maker(reader: Reader, snapshot: Snapshot) -> Revision | None:
 
 def told(revision: Revision) -> str:
     """Return who made a revision, and when, in words."""
-    return f"made by {revision.id[:_SHORT_ID]} of {revision.author}, {revision.time:%Y-%m-%d %H:%M:%SZ}"
+    return f"made by {short(revision.id)} of {revision.author}, {revision.time:%Y-%m-%d %H:%M:%SZ}"
 
 
 def reason_of(error: CorruptionError) -> str:

@@ -14,6 +14,7 @@ from gitstate.engine.repository import BRANCHES, REMOTES, is_branch_name
 from gitstate.errors import ExistsError, InvalidInputError, NotFoundError, StaleError, UnsupportedError
 from gitstate.store.documents import Revision
 from gitstate.store.reader import Reader
+from gitstate.words import short
 
 __all__ = ["FOLDER", "ProposalBranch", "Proposals", "Standing", "checked_name"]
 
@@ -98,7 +99,7 @@ class Proposals:
         ref = f"{BRANCHES}{FOLDER}{name}"
         self.refuse_if_there(name)
         try:
-            self._engine.create_ref(ref, at, note=f"branch: Created from {at[:10]}")
+            self._engine.create_ref(ref, at, note=f"branch: Created from {short(at)}")
         except StaleError:  # somebody else was faster
             self.refuse_if_there(name)
             raise

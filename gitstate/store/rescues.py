@@ -26,6 +26,7 @@ from gitstate.store.batch import Batch
 from gitstate.store.documents import Collection, Draft, Revision, Snapshot
 from gitstate.store.reader import FORMAT_FILE, Reader
 from gitstate.values.canonical import Value, equal
+from gitstate.words import SHORT_ID
 
 __all__ = [
     "BY_HAND",
@@ -60,7 +61,6 @@ _log = logging.getLogger("gitstate")
 _ODD = (CorruptionError, UnsupportedError)
 _REASONS = (REFUSED, PARKED, INVALID)
 _REF = re.compile(f"{re.escape(FOLDER)}([^/]+)/({HEX_ID.pattern})")
-_SHORT_ID = 10  # digits of a commit id that people see
 _NAMED = 60  # so many characters of an id are shown
 _LISTED = 10  # so many rescues are named in an error
 
@@ -85,7 +85,7 @@ class Rescue(NamedTuple):
     @property
     def name(self) -> str:
         """What people call it: the document as it stands in the ref, and the first digits of the commit."""
-        return self.ref.removeprefix(FOLDER)[: _SHORT_ID - 40]
+        return self.ref.removeprefix(FOLDER)[: SHORT_ID - 40]
 
     @property
     def time(self) -> datetime:
