@@ -201,6 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
             assert process.stdin and process.stdout
             feeder = threading.Thread(target=self._feed, args=(process,), daemon=True)
             feeder.start()
+            if self.server.tls is not None:
+                feeder.join()  # two threads must not read from and write to one TLS connection at a time
             try:
                 self._pass_on(process.stdout)
             except OSError:
