@@ -342,7 +342,7 @@ async def test_a_pin_is_a_name_that_every_call_knows(backend: RewindBackend) -> 
         await backend.pin("job", "good", one)
     assert await backend.unpin("job", "good") == Pin("job", "good", two)
     assert [pin.name for pin in await backend.pins("job")] == ["best"]
-    with pytest.raises(errors.RevisionNotFoundError, match="pin best"):
+    with pytest.raises(errors.RevisionNotFoundError, match="pins: best"):
         await backend.load("job", at="good")
 
 
