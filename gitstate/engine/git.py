@@ -140,7 +140,8 @@ class GitEngine(Engine):
         try:
             self._holder = threading.get_ident()
             with files.storage_errors(self._private):
-                if not (clean and self._clean):
+                self._clean = clean and self._clean  # if this fails, the next one looks for them
+                if not self._clean:
                     self._clear_leftovers()
                 self._take_in()
                 if self._journal.is_of_another_boot:
