@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from gitstate.engine import brought, cgit, files, packs, refs
+from gitstate.engine import brought, cgit, files, loose, packs, refs
 from gitstate.engine.base import Arrival
 from gitstate.engine.cgit import Changed
 from gitstate.engine.git import GitEngine
@@ -18,6 +18,7 @@ from gitstate.engine.locks import alone
 from gitstate.engine.objects import GitObject, parse_commit
 from gitstate.errors import BusyError, CorruptionError, StorageError
 from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+from tests.git import loose as loose_file
 
 REF = "refs/heads/main"
 OTHER = "refs/gitstate/rescue/one"
@@ -315,10 +316,11 @@ def test_a_branch_is_made_good_by_whoever_reads_it_with_the_lock_and_without(
     open_engine: OpenEngine, folder: Path
 ) -> None:
     engine, other = open_engine(lock_timeout=0.05), open_engine(lock_timeout=0.05)
+    save(other, {"a": b"0"})
     made = save(engine, {"a": b"1"})
     with engine.lock():
         (folder / ".git" / REF).write_bytes(b"")
-        with pytest.raises(BusyError, match="holds it for more than"):
+        with pytest.raises(BusyError, match=r"holds it for more than 0\.05 s"):
             other.head()  # not beside who writes
         assert engine.head() == made
     (folder / ".git" / REF).write_bytes(b"")
@@ -375,3 +377,61 @@ def test_the_first_spare_files_do_not_wait_for_a_checkpoint(
     for n in range(9):
         save(engine, {"a": b"%d" % n})
     assert [seconds > 0 for seconds in due] == [True] * 8 + [False]
+
+
+@pytest.mark.parametrize("step", ["save", "first", "create"])
+def test_what_a_persons_git_did_not_wait_for_is_on_the_disk_before_what_is_built_on_it(
+    open_engine: OpenEngine, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Git does not wait for the objects of a commit: without them a save that was answered for would be lost too."""
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    git(folder, "reset", "-q", "--hard")
+    for number in range(2):
+        (folder / "theirs/below").mkdir(parents=True, exist_ok=True)
+        (folder / f"theirs/below/{number}").write_text(f"by hand {number}")
+        git(folder, "add", "theirs")
+        git(folder, "commit", "-q", "-m", "by hand")
+    theirs = git(folder, "rev-parse", "main").strip()
+    if step == "first":
+        engine.close()
+        engine = open_engine()
+    there = list((folder / ".git/objects").glob("??/*"))
+    assert len(there) == 10
+    synced, real = set[int](), os.fsync
+
+    def sync(fd: int) -> None:
+        if not (folder / ".git" / OTHER).exists() and engine.head() == theirs:
+            synced.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    if step == "create":
+        engine.create_ref(OTHER, theirs)
+    else:
+        save(engine, {"a": b"2"})
+    assert {path.stat().st_ino for path in [*there, *(path.parent for path in there)]} <= synced
+    monkeypatch.setattr(os, "fsync", real)
+    looked = Mock()
+    monkeypatch.setattr(loose, "sync", looked)
+    save(engine, {"a": b"3"})
+    save(engine, {"a": b"4"})
+    assert looked.call_count == (step == "create"), "once"
+
+
+@pytest.mark.parametrize("why", ["packed", "old"])
+def test_what_git_packed_or_made_long_ago_is_on_the_disk(
+    open_engine: OpenEngine, folder: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    git(folder, "reset", "-q", "--hard")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "by hand")
+    if why == "packed":
+        git(folder, "gc", "-q")
+    else:
+        os.utime(loose_file(folder, "main"), (1, 1))
+    waited = Mock()
+    monkeypatch.setattr(files, "sync_file", waited)
+    save(engine, {"a": b"2"})
+    assert not waited.called

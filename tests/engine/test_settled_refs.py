@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitstate.engine import settling, trees
@@ -191,7 +191,9 @@ def test_a_lock_file_that_somebody_held_when_the_power_was_cut_goes(
     assert save(again, {"a": b"2"}) == again.head()
 
 
-def test_each_time_that_something_was_settled_is_told(open_engine: OpenEngine, folder: Path) -> None:
+def test_each_time_that_something_was_settled_is_told(
+    open_engine: OpenEngine, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     engine = open_engine()
     made = [save(engine, {"a": b"1"})]
     for n in range(2):
@@ -199,6 +201,7 @@ def test_each_time_that_something_was_settled_is_told(open_engine: OpenEngine, f
         (folder / ".git" / REF).write_bytes(b"")
         assert engine.head() == made[-1]
     assert [(found.ref, found.was, found.now) for found in engine.settled] == [(REF, None, each) for each in made[1:]]
+    assert caplog.messages == [f"{REF} was at no commit and is put to {each}" for each in made[1:]]
 
 
 @pytest.mark.parametrize("seconds", [30, 3600])
@@ -250,6 +253,7 @@ def made_of(engine: Engine, parents: Iterable[list[int]]) -> list[ObjectId]:
 
 
 @given(shapes())
+@example(([[], [], [0, 1]], {0}, set(), [1, 2]))  # of a merge one side is known to be whole, and the other one is not
 def test_a_commit_is_whole_if_all_is_that_it_follows_up_to_what_is_believed(shape: Shape) -> None:
     parents, lacking, believed, asked = shape
     engine = MemoryEngine()

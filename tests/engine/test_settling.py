@@ -342,10 +342,10 @@ def test_an_index_of_git_in_the_middle_of_a_merge_is_left_as_it_is(
 def test_an_index_of_git_of_which_nothing_is_lost_stays_as_it_is(
     open_engine: OpenEngine, folder: Path, reboot: Reboot
 ) -> None:
-    save(open_engine(), {"a": b"1", "b": b"2"})
+    save(open_engine(), {"a": b"1", "folder/b": b"2"})
     git(folder, "reset", "--quiet", "--hard")
     git(folder, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},elsewhere")
-    git(folder, "write-tree")
+    git(folder, "write-tree")  # the index says of the folder which tree it makes
     (folder / "a").write_bytes(b"staged")
     git(folder, "add", "a")
     whole = (folder / ".git/index").read_bytes()
