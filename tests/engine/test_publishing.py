@@ -385,19 +385,24 @@ def test_what_a_persons_git_did_not_wait_for_is_on_the_disk_before_what_is_built
 ) -> None:
     """Git does not wait for the objects of a commit: without them a save that was answered for would be lost too."""
     engine = open_engine()
+    save(engine, {"a": b"0"})
     save(engine, {"a": b"1"})
     git(folder, "reset", "-q", "--hard")
-    for number in range(2):
-        (folder / "theirs/below").mkdir(parents=True, exist_ok=True)
-        (folder / f"theirs/below/{number}").write_text(f"by hand {number}")
+    git(folder, "branch", "side")
+    for branch in ("side", "main"):
+        git(folder, "checkout", "-q", branch)
+        (folder / f"theirs/{branch}").mkdir(parents=True)
+        (folder / f"theirs/{branch}/copy").write_text("1")  # this object is in our pack
+        (folder / f"theirs/{branch}/new").write_text(f"by hand on {branch}")
         git(folder, "add", "theirs")
         git(folder, "commit", "-q", "-m", "by hand")
+    git(folder, "merge", "-q", "side")
     theirs = git(folder, "rev-parse", "main").strip()
     if step == "first":
         engine.close()
         engine = open_engine()
     there = list((folder / ".git/objects").glob("??/*"))
-    assert len(there) == 10
+    assert len(there) == 13, "three commits, their trees, both folders in it, and two files"
     synced, real = set[int](), os.fsync
 
     def sync(fd: int) -> None:
@@ -415,7 +420,8 @@ def test_what_a_persons_git_did_not_wait_for_is_on_the_disk_before_what_is_built
     looked = Mock()
     monkeypatch.setattr(loose, "sync", looked)
     save(engine, {"a": b"3"})
-    save(engine, {"a": b"4"})
+    engine.close()
+    save(open_engine(), {"a": b"4"})
     assert looked.call_count == (step == "create"), "once"
 
 
@@ -435,3 +441,22 @@ def test_what_git_packed_or_made_long_ago_is_on_the_disk(
     monkeypatch.setattr(files, "sync_file", waited)
     save(engine, {"a": b"2"})
     assert not waited.called
+
+
+def test_a_save_on_commits_by_hand_alone(open_engine: OpenEngine, folder: Path) -> None:
+    git(folder.parent, "init", "-q", "-b", "main", "store")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "by hand")
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    assert git(folder, "rev-list", "--count", "main") == "2\n"
+
+
+def test_a_save_on_a_commit_whose_parent_is_lost_is_left_to_who_reads_it(open_engine: OpenEngine, folder: Path) -> None:
+    engine = open_engine(check=False)
+    save(engine, {"a": b"1"})
+    git(folder, "reset", "-q", "--hard")
+    for _ in range(2):
+        git(folder, "commit", "-q", "--allow-empty", "-m", "by hand")
+    loose_file(folder, "main~1").unlink()
+    made = save(engine, {"a": b"2"})
+    assert engine.head() == made
