@@ -150,7 +150,7 @@ class BusyError(GitStateError):
 
 
 class InvalidInputError(GitStateError, ValueError):
-    """An argument that cannot be meant; nothing was written."""
+    """An argument that makes no sense; nothing was written."""
 
     code = "invalid-input"
 

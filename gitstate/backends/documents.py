@@ -294,6 +294,8 @@ class DocumentBackend(StateBackend):
     ) -> CheckpointState:
         """Build a state out of the output files that are found, commit it and return it; gaps stay pending.
 
+        Where no file is found, or no workspace, all sheets are pending.
+
         Raises:
             ExistsError: The job has state.
             InvalidInputError: The pattern is not relative, a sheet above ``total_sheets`` was found, or the backend's

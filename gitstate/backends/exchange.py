@@ -61,7 +61,7 @@ class ExchangeBackend(EditingBackend):
         if format not in exporting.FORMATS:
             raise InvalidInputError(f"there is no format {format!r}", hint=f"one of {', '.join(exporting.FORMATS)}")
         if format == "csv" and what == "both":
-            raise InvalidInputError("CSV is one table", hint="choose checkpoints or executions")
+            raise InvalidInputError("CSV is one table", hint="choose one: --what checkpoints or --what executions")
         if isinstance(jobs, str):
             raise InvalidInputError("jobs are several ids, and no text", hint=f"write [{jobs!r}]")
         wanted = None if jobs is None else [check_job_id(job_id) for job_id in jobs]

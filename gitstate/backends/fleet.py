@@ -60,7 +60,7 @@ class FleetBackend(SyncingBackend):
 
         Raises:
             NotFoundError: There is no such remote.
-            InvalidInputError: An argument cannot be meant.
+            InvalidInputError: An argument makes no sense.
             UnsupportedError: The backend is in memory.
         """
         from gitstate.backends.fleet_jobs import fleet_of
@@ -111,7 +111,7 @@ def autosync(store: Store, sync: Any, remote: str, delay: float, patience: float
     """Let a store sync in the background as ``sync`` says, and return what does that; None: nothing shall.
 
     Raises:
-        InvalidInputError: An argument cannot be meant.
+        InvalidInputError: An argument makes no sense.
         NotFoundError: There is no such remote.
     """
     if sync is None:

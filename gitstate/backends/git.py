@@ -40,7 +40,8 @@ class GitStateBackend(FleetBackend):
         branch: The branch that holds the store.
         worktree: Whether the files are shown in the folder, half a second after a save. Without it a new repository is
             bare, and the folder of one that is not is brought up to date by ``flush`` and ``close`` alone.
-        durability: ``"full"``: a save that returned survives a cut of the power.
+        durability: ``"full"``: a save that returned survives a cut of the power. ``"normal"``: it survives the death of
+            any process, and does not wait for the disk; a cut of the power may take the last seconds.
         create: Whether to make a store where there is none.
         artifacts: A workspace and a pattern, from which ``get_next_sheet`` of a job without state is inferred.
         redact: Whether credentials of known formats are replaced by a mark in all that is saved and recorded, before
@@ -56,13 +57,13 @@ class GitStateBackend(FleetBackend):
             goes, and the log when it begins to fail and when it works again.
         sync_remote: The remote.
         sync_delay: Seconds from a save to that sync, which takes along all that is saved meanwhile.
-        sync_at_close: Seconds that :meth:`close` waits at most for what was saved last to get there; 0: it tries not.
+        sync_at_close: Seconds that :meth:`close` waits at most for the last saves to get there; 0: it does not try.
 
     Raises:
         NotFoundError: There is no such remote.
         StoreNotFoundError: There is no store and ``create`` is False.
         UnsupportedError: What is at ``path`` is not ours; it was left alone.
-        InvalidInputError: An argument cannot be meant, or ``path`` is a file.
+        InvalidInputError: An argument makes no sense, or ``path`` is a file.
         StorageError: The disk refused.
     """
 
@@ -84,9 +85,13 @@ class GitStateBackend(FleetBackend):
         sync_at_close: float = 5.0,
         redact: bool | Redactor = True,
     ) -> None:
-        Redaction(redact)  # first: what cannot be meant is refused before anything is made
+        Redaction(redact)  # first: what makes no sense is refused before anything is made
         if rules is not None:
             job_rules(rules)
+        if model is not None:
+            from gitstate.format.codec import Codec
+
+            Codec(model)
         project = _project(code)
         store = Store.open(path, branch=branch, create=create, worktree=worktree, durability=durability)
         try:

@@ -45,7 +45,7 @@ class PurgingBackend(RescuingBackend):
         Raises:
             JobNotFoundError: One of the jobs is nowhere in the history.
             NotFoundError: Nothing that is to be erased is anywhere.
-            InvalidInputError: An argument cannot be meant; or what is to be erased stands in the name of a file, a job
+            InvalidInputError: An argument makes no sense; or what is to be erased stands in the name of a file, a job
                 or a ref, or where a job would be none without it.
             ConflictError: A folder that shows the store has edits that nobody committed.
             UnsupportedError: The store is one in memory.

@@ -53,7 +53,7 @@ class Wanted:
             pointers: Places: ``/sheets/3/status`` or ``sheets.3.status``.
 
         Raises:
-            InvalidInputError: Nothing is asked for, or something that cannot be meant.
+            InvalidInputError: Nothing is asked for, or something that makes no sense.
         """
         try:
             named = [pointers] if isinstance(pointers, str) else list(pointers or ())

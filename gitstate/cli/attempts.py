@@ -27,9 +27,9 @@ __all__ = ["attempts"]
 def attempts(job: str, sheet: int | None, limit: int | None, at: str | None, as_json: bool) -> None:
     """List the attempts at the sheets of JOB, the newest first.
 
-    An attempt is listed when a save saw it end, completed or failed, with the error that the sheet had then; also when
-    an execution was recorded for it. The revision is the checkpoint at which it ended. Those of a job that was deleted
-    are listed with --at @deleted.
+    An attempt is listed if a save saw it end, completed or failed, or if an execution was recorded for it. The
+    revision is the checkpoint at which it ended, and the error is the sheet's at that time. For a job that was
+    deleted, give --at @deleted.
     """
     found = stores.use_job(job, lambda backend, job_id: backend.attempts(job_id, sheet, limit, at=at))
     if as_json:
@@ -37,7 +37,8 @@ def attempts(job: str, sheet: int | None, limit: int | None, at: str | None, as_
     elif found:
         print_table(("revision", "time", ">sheet", ">attempt", "status", ">seconds", "error"), list(map(_row, found)))
     else:
-        note("No attempt is like that." if sheet else "No attempt ended, and none was recorded.")
+        where = f" at sheet {sheet}" if sheet else ""
+        note(f"No attempt{where} ended, and none was recorded.")
     if len(found) == limit and not as_json:
         note(f"The newest {limit} only; there may be more.")
 

@@ -45,7 +45,11 @@ def demo(folder: Path | None, into: Path | None, pace: float) -> None:
     root, files = demo_work.sources(folder)
     place = _workplace(into)
     play = Play(place, folder, root, demo_work.plan(files), pace)
-    play.run(_progress)
+    try:
+        play.run(_progress)
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted. What the demo left lies in {clean(place)}.", err=True)
+        raise
     if play.failures:
         click.echo(f"\nFAILED: {play.failures} of the checks above. What the demo left lies in {clean(place)}.")
         click.get_current_context().exit(1)

@@ -83,8 +83,8 @@ def diff(job: str, a: str | None, b: str | None, form: str, volatile: bool, exit
 def compare(one: str, other: str, form: str, exit_code: bool) -> None:
     """Compare two jobs, or one at two revisions, sheet by sheet.
 
-    The table has status, attempts, seconds and cost of each sheet, of both sides where they differ. An id may hold an @
-    itself: of all ways to read JOB@REV, the one with the longest id that exists counts.
+    The table has status, attempts, seconds and cost of each sheet, of both sides if they differ. If an id holds an
+    @ itself, JOB@REV is read with the longest id that exists.
     """
 
     async def work(backend: "GitStateBackend") -> "JobComparison":

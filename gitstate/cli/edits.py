@@ -31,8 +31,8 @@ _EVENTS = {"created": "a new job", "deleted": "deleted", "edited": "edited"}
 def status(volatile: bool, as_json: bool) -> None:
     """Show what was edited in the folder of the store and is not committed.
 
-    Of each job what an edit changes, and whether it can be committed: whether the result is a state, and merges with
-    what was saved since the edit began.
+    For each job it says what the edit changes, and whether it can be committed: whether the result is valid, and
+    merges with what was saved since the edit began.
     """
     found = stores.use(lambda backend: backend.edits(volatile=volatile))
     if as_json:
@@ -61,8 +61,8 @@ def status(volatile: bool, as_json: bool) -> None:
 def commit(names: tuple[str, ...], message: str | None, as_json: bool) -> None:
     """Make what was edited in the folder checkpoints: of the JOBs and PATHs that are named, or of all.
 
-    Each job is a commit of its own. What was saved since an edit began is kept: both are merged. All edits are checked
-    first; if one is no state, or cannot be merged, nothing is committed and every file stays as it is.
+    Each job is a commit of its own, merged with what was saved since the edit began. All edits are checked first;
+    if one is invalid or cannot be merged, nothing is committed and every file stays as it is.
     """
 
     async def work(backend: "GitStateBackend") -> "list[CommittedEdit]":
@@ -95,7 +95,7 @@ def commit(names: tuple[str, ...], message: str | None, as_json: bool) -> None:
 def discard(names: tuple[str, ...], everything: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Drop edits of the JOBs and PATHs that are named: the files become what the head has, staged or not.
 
-    What stood in them is kept in a folder below .git/gitstate/discarded, that of the last 20 times. Asks first on a
+    What stood in them is kept in a folder below .git/gitstate/discarded, for the last 20 times. Asks first on a
     terminal; does not ask elsewhere.
     """
     if bool(names) == everything:

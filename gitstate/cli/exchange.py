@@ -48,7 +48,8 @@ _STDOUT = "-"
 def export(jobs: tuple[str, ...], form: str, what: str, output: str, payloads: bool, states: bool, force: bool) -> None:
     """Write checkpoints and executions for notebooks and dashboards.
 
-    Of each JOB named, also a deleted one; of all that are there by default. A file appears when it is whole.
+    It writes those of each JOB named, also of deleted ones; by default of all jobs that are there. The file appears
+    when it is complete.
     """
 
     async def work(backend: "GitStateBackend") -> "ExportReport":
@@ -80,9 +81,9 @@ def export(jobs: tuple[str, ...], form: str, what: str, output: str, payloads: b
 def import_(source: str, replace: bool, dry_run: bool, as_json: bool) -> None:
     """Import state that was written elsewhere. SOURCE is a folder of JSON files, one a job, or an SQLite database.
 
-    The database has a table jobs, and perhaps sheets and execution_history, as Marianne writes them. Times stay what
-    they are. What is here already stays as it is, so a second run changes nothing. What cannot be imported is skipped
-    and named, and the exit status is 1 then.
+    The database has a table jobs, and perhaps sheets and execution_history, as Marianne writes them. Times are
+    kept. Jobs that are here already stay as they are, so a second run changes nothing. What cannot be imported is
+    skipped and named, and the exit status is 1 then.
     """
 
     async def work(backend: "GitStateBackend") -> "ImportReport":

@@ -29,7 +29,7 @@ ASIDE = 14
 BROKEN_PIPE = 141  # 128 and the number of SIGPIPE
 
 EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
-    errors.InvalidInputError: (2, "the call cannot be meant: an unknown option, an impossible value"),
+    errors.InvalidInputError: (2, "wrong usage: an unknown option, an impossible value"),
     errors.NotFoundError: (3, "no such store, job, revision or file"),
     errors.ExistsError: (4, "what was to be made is there already"),
     errors.StaleError: (5, "somebody else was faster; try again"),
@@ -41,7 +41,7 @@ EXIT_STATUSES: dict[type[errors.GitStateError], tuple[int, str]] = {
     errors.ClosedError: (11, "the store was closed"),
     errors.SyncError: (
         13,
-        "a remote could not be reached, one side did not take what the other has, or a save is too large for any",
+        "a remote could not be reached, one side refused what the other has, or a save is too large to be synced",
     ),
 }
 """The exit status of each branch of the error tree, and what it says."""
@@ -61,12 +61,12 @@ def exit_table() -> list[tuple[str, str]]:
     """Return every exit status and what it says, as text."""
     statuses = [
         (0, "it is done"),
-        (UNEXPECTED, "it was not done; `--exit-code` and a difference; an unexpected error"),
+        (UNEXPECTED, "it was not done; there is a difference (`--exit-code`); an unexpected error"),
         *EXIT_STATUSES.values(),
         (PROBLEMS, "`verify` found something lost or wrong, `scan` a credential"),
-        (ASIDE, "`sync` is done, and a state was put aside, is no state, or a file clashed: somebody should look"),
+        (ASIDE, "`sync` is done, but somebody should look: a state was put aside or is invalid, or a file clashed"),
         (INTERRUPTED, "interrupted (Ctrl-C)"),
-        (BROKEN_PIPE, "who read the output went away, as `| head` does"),
+        (BROKEN_PIPE, "the reader of the output went away, as `| head` does"),
     ]
     return [(str(status), meaning) for status, meaning in sorted(statuses)]
 
@@ -82,21 +82,32 @@ def report(error: BaseException, *, debug: bool) -> int:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # before click 8.2 it was no error
             note(error.format_message())
             return exit_status(error)
-        usage = error.ctx.get_usage() if isinstance(error, click.UsageError) and error.ctx is not None else ""
-        message, hint = error.format_message(), usage
+        message, hint = _usage_error(error)
     elif isinstance(error, errors.GitStateError):
         message, hint = error.message, error.hint
     elif isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
         name = error.filename if isinstance(error.filename, str) else ""
-        message = f"{name}: {reason}" if name else f"it could not be written or read: {reason}"
-        hint = "make room where the output goes" if error.errno in (errno.ENOSPC, errno.EDQUOT) and not name else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) and not name
+        failed = "the output could not be written" if full else "reading or writing failed"
+        message = f"{name or failed}: {reason}"
+        hint = "make room where the output goes" if full else ""
     else:
         message, hint = f"unexpected {type(error).__name__}: {error}", "--debug shows where"
     _say("error", message)
     if hint:
         _say("hint", hint)
     return exit_status(error)
+
+
+def _usage_error(error: click.ClickException) -> tuple[str, str]:
+    """Return what is wrong with a call, and how the verb is called."""
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):  # click finds --help alike where nothing is
+        alike = [repr(each) for each in error.possibilities or () if each != "--help"]
+        message = f"{error.message} Did you mean {' or '.join(alike)}?" if alike else error.message
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return message, f"{context.get_usage()}; --help explains it" if context is not None else ""
 
 
 def _say(word: str, text: str) -> None:

@@ -52,9 +52,9 @@ __all__ = ["fleet"]
 def fleet(remotes: tuple[str, ...], fetch: bool, stale: str, as_json: bool, **asked: Any) -> None:
     """List the jobs of all machines: those that are here, and those that remotes had when they were seen last.
 
-    Of each job the newest state counts, whichever side has it. There may be saves to push, which a remote has not, and
-    saves to merge, which are not here; `gitstate sync` does both. Without --fetch nobody is asked. The exit status is
-    13 where --fetch did not reach every remote; what was seen of it before is shown.
+    For each job the newest state is shown, whichever side has it, with the saves to push, which a remote lacks, and
+    those to merge, which this store lacks; `gitstate sync` does both. Without --fetch no remote is contacted. If
+    --fetch did not reach every remote, the exit status is 13, and what was seen before is shown.
     """
     silent = _duration(stale)
 

@@ -63,13 +63,13 @@ def log(
 ) -> None:
     """List the checkpoints of JOB, the newest first; with --follow the newest last.
 
-    A job that was deleted still has its history. The first column names a checkpoint for every verb that takes a
-    revision, and the commit for git. Where saves say which commit of a project ran, a column names it; `show --code`
-    tells more. With --graph, a lane of a fork leaves that of its origin at the checkpoint that it
-    began as; with --json as well, each checkpoint has its job and its parent, the checkpoint that it follows in the
-    graph. Following ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet,
-    execution, deleted, rolled-back, restored, undone, skipped, reset, forked, recovered, merged, imported, edited (by
-    hand, with git or `gitstate commit`) and resharded.
+    A job that was deleted still has its history. The first column is a name for every verb that takes a revision,
+    and for git. If saves say which commit of a project ran, a column names it; `show --code` tells more. With
+    --graph, the lane of a fork leaves that of its origin where the fork was made, and its row says at which
+    checkpoint it began; with --json as well, each checkpoint has its job and its parent in the graph. Following
+    ends when the job is completed, failed, cancelled or deleted. Events are created, saved, sheet, execution,
+    deleted, rolled-back, restored, undone, skipped, reset, forked, recovered, merged, imported, edited (by hand,
+    with git or `gitstate commit`), resharded, rescued and purged.
     """
     wanted: dict[str, Any] = {"before": before, "after": after, "events": events or None, "trailer": trailer}
     if follow and (graph or at or before or trailer):

@@ -40,8 +40,8 @@ gitstate hooks install; git commit --no-verify goes past it.' >&2; exit 1"
 def hooks() -> None:
     """Have git refuse states that do not validate.
 
-    The hooks check what git commits, or what is pushed to this repository: only what is new, and nothing else. Saves of
-    gitstate itself are valid, and run no hooks. Hooks come from this command alone, never with a clone.
+    The hooks check what git commits, or what is pushed to this repository, and only what is new. Saves of gitstate
+    itself are valid, and run no hooks. Clones do not get the hooks: install them in each.
     """
 
 
@@ -58,7 +58,7 @@ def _change_options(command: stores.AnyCommand) -> stores.AnyCommand:
     return command
 
 
-@hooks.command()
+@hooks.command(short_help="Install the hooks; those that are there run first.")
 @_change_options
 def install(pre_commit: bool, pre_receive: bool, force: bool, as_json: bool) -> None:
     """Put the hooks there; all that make sense here, or those that are named.
@@ -73,7 +73,7 @@ def install(pre_commit: bool, pre_receive: bool, force: bool, as_json: bool) -> 
     note(f"Installed {', '.join(changed)} in {chosen[0].path.parent}" if changed else "The hooks are there already.")
 
 
-@hooks.command()
+@hooks.command(short_help="Show which hooks are installed, outdated or edited.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @stores.store_options
 def status(as_json: bool) -> None:
@@ -86,7 +86,7 @@ def status(as_json: bool) -> None:
     print_table(("hook", "standing", "runs first"), rows)
 
 
-@hooks.command()
+@hooks.command(short_help="Remove the hooks, and put back those of before.")
 @_change_options
 def remove(pre_commit: bool, pre_receive: bool, force: bool, as_json: bool) -> None:
     """Take the hooks away, all or those that are named, and put back what was there before."""

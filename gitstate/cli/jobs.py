@@ -32,8 +32,9 @@ __all__ = ["delete", "print_state", "show"]
 def show(job: str, at: str | None, code: bool, as_json: bool) -> None:
     """Show the state of JOB: the job itself, then its sheets.
 
-    With --code, show instead which commit of a project ran when the checkpoint was made. GITSTATE_CODE names the
-    project's folder where state is not kept in the project's own repository; else the current folder's is looked into.
+    With --code, show instead which commit of a project ran when the checkpoint was made. If the state is not kept
+    in the project's own repository, GITSTATE_CODE names the project's folder; else it is looked for from the
+    current folder.
     """
     if code:
         from gitstate.cli.code import show_code

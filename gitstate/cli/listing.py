@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitstate.backends.models import CheckpointState
     from gitstate.backends.queries import JobFilters
 
-__all__ = ["list_", "name_option", "none_found", "status_option", "time_option"]
+__all__ = ["list_", "name_option", "no_jobs", "none_found", "status_option", "time_option"]
 
 _ORDERS = ("saved", "created", "name", "id")
 _SHOWN = (
@@ -81,13 +81,13 @@ def list_(deleted: bool, at: str | None, as_json: bool, limit: int | None, **ask
     if deleted:
         _list_deleted(as_json=as_json)
         return
-    jobs = stores.use(lambda backend: _then(backend, at) if at else _now(backend, filters, limit))
+    jobs, empty = stores.use(lambda backend: _asked(backend, at, filters, limit))
     if as_json:
         print_json([{name: job[name] for name in _SHOWN if name in job} for job in jobs])
     elif jobs:
         _print(("job", "status", ">done", "saved", "error"), [_row(job) for job in jobs], jobs)
     else:
-        note(none_found(asked["status"]) if filters else "The store holds no jobs.")
+        note(none_found(asked["status"]) if filters else empty)
 
 
 def none_found(status: tuple[str, ...]) -> str:
@@ -135,6 +135,23 @@ def time_option(option: str, text: str | None, form: str, meant: str) -> datetim
     if text is not None and time is None:
         raise click.BadParameter(f"{text!r} is no {meant}", param_hint=option)
     return time
+
+
+async def _asked(
+    backend: "GitStateBackend", at: str | None, filters: "JobFilters", limit: int | None
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the jobs that are asked for, and what is said where these are none."""
+    if at:
+        return await _then(backend, at), "The store held no job then that can be read."
+    jobs = await _now(backend, filters, limit)
+    return jobs, "" if jobs else await no_jobs(backend)
+
+
+async def no_jobs(backend: "GitStateBackend") -> str:
+    """Return what is said where no job is found: that there is none, or none that can be read."""
+    if await backend.job_ids():
+        return "The store holds no job that can be read; `gitstate verify` tells more."
+    return "The store holds no jobs."
 
 
 async def _now(backend: "GitStateBackend", filters: "JobFilters", limit: int | None) -> list[dict[str, Any]]:

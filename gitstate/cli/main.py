@@ -17,61 +17,13 @@ import click
 import gitstate
 from gitstate.cli import failures, stores
 from gitstate.cli.output import clean
+from gitstate.cli.verbs import HIDDEN, SECTIONS
 
 __all__ = ["cli", "main"]
 
 _GARBAGE = 50_000  # so many more objects before cycles are looked for: a short run never makes them
 
-_VERBS = {  # in the order in which people meet them
-    "init": "stores.init",
-    "clone": "remotes.clone",
-    "list": "listing.list_",
-    "show": "jobs.show",
-    "next": "why.next_",
-    "log": "history.log",
-    "attempts": "attempts.attempts",
-    "watch": "watch.watch",
-    "top": "watch.top",
-    "diff": "diffs.diff",
-    "compare": "diffs.compare",
-    "blame": "why.blame",
-    "bisect": "why.bisect",
-    "pin": "pins.pin",
-    "rollback": "rewind.rollback",
-    "restore": "rewind.restore",
-    "skip": "sheets.skip",
-    "reset": "sheets.reset",
-    "undelete": "rewind.undelete",
-    "undo": "rewind.undo",
-    "fork": "rewind.fork",
-    "forks": "rewind.forks",
-    "delete": "jobs.delete",
-    "status": "edits.status",
-    "commit": "edits.commit",
-    "discard": "edits.discard",
-    "propose": "proposals.propose",
-    "review": "proposals.review",
-    "apply": "proposals.apply",
-    "remote": "remotes.remote",
-    "sync": "sync.sync",
-    "fetch": "sync.fetch",
-    "push": "sync.push",
-    "fleet": "fleet.fleet",
-    "rescue": "rescue.rescue",
-    "export": "exchange.export",
-    "import": "exchange.import_",
-    "verify": "upkeep.verify",
-    "scan": "scan.scan",
-    "gc": "upkeep.gc",
-    "reshard": "upkeep.reshard",
-    "purge": "purge.purge",
-    "hooks": "hooks.hooks",
-    "attributes": "plain_git.attributes",
-    "textconv": "plain_git.textconv",
-    "merge-driver": "plain_git.merge_driver",
-    "completion": "completion.completion",
-    "demo": "demo.demo",
-}
+_VERBS = {verb: place for section in SECTIONS.values() for verb, (place, _) in section.items()} | HIDDEN
 
 
 class _Verbs(Mapping[str, click.Command]):
@@ -99,13 +51,19 @@ class _Group(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(failures.BROKEN_PIPE)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's
+        width = max(len(verb) for verbs in SECTIONS.values() for verb in verbs)
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.ljust(width), summary) for verb, (_, summary) in verbs.items()])
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
         with formatter.section("Exit status"):
             formatter.write_dl(failures.exit_table())
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        return list(self.commands)  # as they stand above, where click would sort them
+        return list(self.commands)  # section by section, where click would sort them
 
 
 @click.group(
@@ -124,7 +82,7 @@ def cli(ctx: click.Context, no_pager: bool, debug: bool) -> None:
     """A git-backed, versioned state store for resumable jobs.
 
     Each job is a folder of JSON files in an ordinary git repository, and every save is a commit. The verbs below look
-    at such a store; plain git works on it as well.
+    at such a store; plain git works on it as well. `gitstate VERB --help` explains one.
     """
     settings = ctx.ensure_object(stores.Settings)
     settings.debug, settings.pager = debug, not no_pager

@@ -27,8 +27,8 @@ __all__ = ["pin"]
 def pin(job: str, name: str | None, rev: str | None, delete: bool, dry_run: bool, as_json: bool) -> None:
     """Let NAME stand for the checkpoint of JOB at REV, or for its last one; without NAME, list the pins.
 
-    Every verb that takes a revision takes a pin then. To git it is the tag jobs/JOB/NAME: it is pushed with tags, and
-    no clean-up removes what it names. A pin never moves: delete it first.
+    Every verb that takes a revision takes a pin, too. To git it is the tag jobs/JOB/NAME: it is pushed with tags,
+    and no clean-up removes its commit. A pin never moves; to reuse a name, delete the pin first.
     """
     if name is None:
         if delete or dry_run:

@@ -77,7 +77,7 @@ def attributes() -> None:
 def install(shared: bool, as_json: bool) -> None:
     """Tell git which files are states, and what to do with them.
 
-    Writes to .git/info/attributes and .git/config, where it holds for this clone only. What you have there stays.
+    It writes to .git/info/attributes and .git/config, for this clone only. What you have there stays.
     """
     from gitstate.engine.plain import set_settings
 

@@ -69,9 +69,9 @@ def propose(name: str | None, at: str | None, delete: bool, yes: bool, dry_run: 
 def review(name: str, form: str, volatile: bool) -> None:
     """Show what applying proposal NAME would change in the jobs of now, and whether it can be applied.
 
-    NAME may also be that of any branch, such as origin/proposals/rerun. Whatever the proposal changes must still be as
-    it was when it was made; else it is told what moved, and who moved it. The exit status is that with which `apply`
-    would end: 0 if it can be applied or there is nothing to apply, 5 if something moved, 2 if a job would be no state
+    NAME may also be that of any branch, such as origin/proposals/rerun. Whatever the proposal changes must still be
+    as it was when it was made; else the review says what moved, and who moved it. The exit status is that of
+    `apply`: 0 if it can be applied or there is nothing to apply, 5 if something moved, 2 if a job would be invalid
     or contradict itself, 7 if a job that is running here would be changed as a whole.
     """
     from gitstate.backends.reviewing import refusal

@@ -49,11 +49,13 @@ def purge(
 ) -> None:
     """Remove each JOB, or a value, from all of the store's history, as if it had never been saved.
 
-    Prints a plan and its token at first; nothing is written before that token is given with --confirm. All commits from
-    the first one on that has it are written anew and get other ids; the old ones go from the disk. A mark, [purged],
-    stands in the place of a value. Remotes and other clones still have it: the plan names the remotes, and the how-to
-    about secrets in the history says what to do there.
+    First it prints a plan and a token; nothing is written until you give that token with --confirm. All commits
+    from the first one that has it are rewritten and get other ids; the old ones are removed from the disk. A value
+    is replaced by a mark, [purged]. Remotes and other clones still have it: the plan names the remotes, and the
+    how-to about secrets in the history says what to do there.
     """
+    if not jobs and value is None and pattern is None and not kinds:
+        raise click.UsageError("name what to purge: jobs, --value, --pattern or --kind")
     if value == _STDIN:
         value = sys.stdin.read().removesuffix("\n") if sys.stdin else ""
 

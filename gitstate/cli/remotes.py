@@ -24,7 +24,7 @@ __all__ = ["clone", "remote"]
 def remote() -> None:
     """Name other repositories, to sync with.
 
-    They are git's own remotes: what `git remote` adds counts here, and the other way round.
+    They are git's own remotes: `git remote` shows and adds the same ones.
     """
 
 
@@ -36,7 +36,7 @@ def remote() -> None:
 def add(name: str, url: str, as_json: bool) -> None:
     """Add the remote NAME at URL, a path or an address that git knows.
 
-    Nobody is asked whether it is there. The one that verbs mean if none is named is `origin`.
+    It is not contacted yet. Verbs use the remote `origin` if none is named.
     """
     added = stores.use(lambda backend: backend.add_remote(name, url))
     if as_json:
@@ -45,7 +45,7 @@ def add(name: str, url: str, as_json: bool) -> None:
         note(f"Added the remote {added.name}. To sync with it: {stores.command('sync', added.name)}")
 
 
-@remote.command("list")
+@remote.command("list", short_help="List the remotes, and how far apart both sides are.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @stores.store_options
 def list_(as_json: bool) -> None:
@@ -83,8 +83,8 @@ def remove(name: str) -> None:
 def clone(url: str, folder: Path | None, branch: str | None, bare: bool, timeout: float, as_json: bool) -> None:
     """Make a store of all that the repository at URL has, in FOLDER, which must be empty or not there.
 
-    What comes is checked before anything of it counts. The remote `origin` of the new store is that repository, so that
-    `gitstate sync` keeps both together. If the clone fails, FOLDER is as it was.
+    What comes is checked before it is taken in. The repository becomes the remote `origin` of the new store, for
+    `gitstate sync`. If the clone fails, FOLDER is as it was.
     """
     import asyncio
 

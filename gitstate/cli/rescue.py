@@ -30,11 +30,11 @@ _LISTED = 3  # so many places stand in a row
 def rescue() -> None:
     """Look at states that were kept aside, and bring them back.
 
-    A save that cannot be merged is refused, and what was to be saved is kept whole; so is the side that lost where two
-    histories were joined. To git each is a commit under refs/gitstate/rescue/, on no branch, which no clean-up removes.
+    A save that cannot be merged is refused, and its state is kept whole; so is a state that lost in a sync. To git
+    each is a commit under refs/gitstate/rescue/, on no branch, which no clean-up removes.
 
-    NAME is what the list says: the job and the first digits of the commit. The digits alone do as well, and so does the
-    job, if it has a single one.
+    NAME is what the list says: the job and the first digits of the commit. The digits alone will do, or the job
+    alone if it has a single rescue.
     """
 
 
@@ -59,7 +59,7 @@ def list_(job: str | None, as_json: bool) -> None:
         note("Nothing is kept aside." if job is None else f"Nothing of job {clean(job)} is kept aside.")
 
 
-@rescue.command()
+@rescue.command(short_help="Show a rescue: why it is there, and its whole state.")
 @click.argument("name", shell_complete=complete_rescue)
 @click.option("--json", "as_json", is_flag=True, help="Print what is known of it, and the whole state, as one object.")
 @stores.store_options
@@ -89,7 +89,7 @@ def show(name: str, as_json: bool) -> None:
         print_state(state)
 
 
-@rescue.command()
+@rescue.command(short_help="Show what would change if a rescue became the state.")
 @click.argument("name", shell_complete=complete_rescue)
 @click.option("--base", "to_base", is_flag=True, help="What it changed of what it was based on, whatever came since.")
 @format_options
@@ -106,7 +106,7 @@ def diff(name: str, to_base: bool, form: str, volatile: bool) -> None:
     print_found(*stores.use(work), form)
 
 
-@rescue.command()
+@rescue.command(short_help="Bring a rescue back into its job.")
 @click.argument("name", shell_complete=complete_rescue)
 @click.option(
     "--on-conflict",

@@ -53,7 +53,8 @@ def change_options(command: AnyCommand) -> AnyCommand:
 def rollback(job: str, rev: str, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring JOB back to the state that it had at revision REV.
 
-    That makes a new revision, so nothing is lost, and works whatever the state of now is. Executions stay.
+    That makes a new revision, so nothing is lost. It works even if the state of now cannot be read. Executions
+    stay.
     """
     done = stores.change_job(
         job, lambda backend, job_id: backend.rollback(job_id, rev, message=message, force=force, dry_run=dry_run)
@@ -80,8 +81,8 @@ def restore(
 ) -> None:
     """Bring a part of JOB back to what it was at revision REV.
 
-    The rest stays as it is, and what follows from the sheets is made right: a completed job with open sheets is paused,
-    for instance.
+    The rest stays as it is, except for what follows from the sheets: a completed job that has open sheets again is
+    paused, for instance.
     """
     if not (sheets or pointers):
         raise click.UsageError(
@@ -115,8 +116,8 @@ def undelete(job: str, at: str | None, message: str | None, dry_run: bool, as_js
 def undo(job: str | None, force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Take back the last thing that a person did to JOB, or to any job.
 
-    That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo: so a second undo does
-    it again. What the job did since stays; where it changed the same places, nothing is written.
+    That is a rollback, a restore, a fork, a deletion, a commit made with plain git, or an undo: a second undo takes
+    the first one back. What the job did since stays; if it changed the same places, nothing is written.
     """
 
     async def work(backend: "GitStateBackend") -> "Rewound":
@@ -170,7 +171,7 @@ def tell(done: "Rewound", what: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json(done_json(done))
     elif done.revision is None and not changed:
-        note(f"Nothing to change: job {clean(done.job_id)} is as it would become.")
+        note(f"Nothing to change: job {clean(done.job_id)} is like that already.")
     elif dry_run:
         _print_changes(done)
         note("Nothing was written, this was a dry run.")

@@ -34,12 +34,12 @@ __all__ = ["scan"]
 def scan(at: str | None, since: str | None, everything: bool, patterns: tuple[str, ...], as_json: bool) -> None:
     """Look for credentials in the whole history: in each file and each message, once.
 
-    In that of the branch, of pins, proposals and rescues. Shows where each is, who brought it when, and whether it is
-    still there; of the credential itself no more than how all of its kind begin. The exit status is 12 when something
-    is found.
+    It looks at the histories of the branch, pins, proposals and rescues. It shows where each credential is, who
+    brought it when, and whether it is still there; never the credential itself, only how all of its kind begin. The
+    exit status is 12 when something is found.
 
-    What is saved with gitstate has marks in the place of credentials. So what is found came from elsewhere: from
-    before that, by hand, with plain git, or from a program that turned it off.
+    What gitstate saves has marks in the place of credentials. So what is found was committed by hand or with plain
+    git, or saved by a program that turned this off.
     """
     if at is not None and (since is not None or everything):
         raise click.UsageError("--at looks at one revision: it excludes --since and --all")

@@ -26,8 +26,7 @@ _sheets = click.argument("sheets", metavar="SHEET...", nargs=-1, required=True)
 def skip(job: str, sheets: tuple[str, ...], force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Say of sheets of JOB that they are not to be run: 3, or 5-9,12.
 
-    The message of -m is kept as the reason in each of them. What follows is made right: with its last open sheet the
-    job is complete.
+    The message of -m is kept as the reason in each of them. If no open sheet is left, the job is completed.
     """
 
     async def work(backend: "GitStateBackend", job_id: str) -> "Rewound":
@@ -44,8 +43,7 @@ def skip(job: str, sheets: tuple[str, ...], force: bool, message: str | None, dr
 def reset(job: str, sheets: tuple[str, ...], force: bool, message: str | None, dry_run: bool, as_json: bool) -> None:
     """Make sheets of JOB pending again, so that they run once more: 3, or 5-9,12.
 
-    What their attempts left behind goes, executions stay, and what follows is made right: a job that had ended is
-    paused.
+    Results of their attempts are cleared, executions stay, and a job that had ended is paused.
     """
 
     async def work(backend: "GitStateBackend", job_id: str) -> "Rewound":

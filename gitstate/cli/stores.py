@@ -54,7 +54,13 @@ class Settings:
     pager: bool = True
 
 
+def _refuse_empty(value: str | None) -> None:
+    if value == "":  # as in --store "$UNSET", which does not mean the store of the current folder
+        raise click.BadParameter("it is empty")
+
+
 def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    _refuse_empty(value)
     if value is not None:
         setattr(ctx.ensure_object(Settings), str(parameter.name), value)
 
@@ -70,6 +76,7 @@ _branch_option = click.option(
 
 
 def _remember_proposal(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    _refuse_empty(value)
     if value is not None:
         ctx.ensure_object(Settings).branch = f"{_PROPOSALS}{value.removeprefix(_PROPOSALS)}"
 
@@ -278,11 +285,11 @@ def _path() -> Path:
 def init(folder: Path | None, bare: bool, as_json: bool) -> None:
     """Make a store in FOLDER, the current one by default.
 
-    Works where nothing, an empty folder or an empty repository is. A store that is there already stays as it is.
+    FOLDER may be missing, empty, or an empty repository. A store that is there already stays as it is.
 
-    With --branch also in a project's own repository: the state gets a branch without a common history, and neither
-    the project's files nor its index change. All verbs find the branch from then on, by `gitstate.branch` in the
-    repository's configuration. Where a remote has the branch already, it is made at that.
+    With --branch, FOLDER may be a project's own repository: the state gets a branch with a history of its own, and
+    neither the project's files nor its index change. All verbs find the branch from then on, by `gitstate.branch`
+    in the repository's configuration. If a remote has the branch already, that one is taken over.
     """
     import asyncio
 

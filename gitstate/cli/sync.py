@@ -54,9 +54,10 @@ def sync(
 ) -> None:
     """Bring this store and REMOTE to one state: push; where the remote has moved, fetch, merge and push.
 
-    REMOTE is the name of a remote, `origin` by default, or an address. Nothing is forced on either side. What cannot be
-    merged takes what was saved later, and the other state is put aside whole: `gitstate rescue` lists it, and the exit
-    status is 14. A job that is no state over there stays as it is here, and is told of as well.
+    REMOTE is the name of a remote, `origin` by default, or an address. Nothing is forced on either side. For what
+    cannot be merged, the state that was saved later counts, and the other one is put aside whole: `gitstate rescue`
+    lists it, and the exit status is 14. A job whose state is invalid over there stays as it is here, and is
+    reported as well.
     """
     if watch:
         from gitstate.cli.sync_watch import watch_remote

@@ -12,6 +12,7 @@ from gitstate.backends.states import laid_to_rest, updated_at
 from gitstate.backends.statuses import JobStatus
 from gitstate.backends.watching import NewCheckpoint
 from gitstate.cli.history import checkpoint_json
+from gitstate.cli.listing import no_jobs
 from gitstate.cli.output import ago, clean, colour_of, note, print_json, print_table
 from gitstate.errors import StateCorruptionError
 from gitstate.format import message
@@ -134,7 +135,7 @@ async def show_once(backend: GitStateBackend, *, every: bool) -> None:
     await board.fill()
     rows = board.rows()
     if not rows:
-        note("The store holds no jobs." if every else "No job is running; --all shows the others.")
+        note(await no_jobs(backend) if every else "No job is running; --all shows the others.")
         return
     print_table(
         ("job", "status", ">done", ">sheet", ">ago", "process", "last"),

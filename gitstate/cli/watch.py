@@ -24,9 +24,9 @@ __all__ = ["top", "watch"]
 def watch(job: str | None, since: str | None, limit: int | None, as_json: bool) -> None:
     """Print each new checkpoint of JOB, or of all jobs, as it comes, until Ctrl-C.
 
-    No checkpoint is left out or comes twice, whichever process wrote it. To go on where a watch ended, give the
-    revision of its last line, or better the cursor that --json shows: it is exact also for what merges bring, and for
-    commits that changed several jobs.
+    Each checkpoint comes exactly once, whichever process wrote it. To go on where a watch ended, give --since the
+    revision of its last line, or better the cursor that --json shows: it is exact also after merges and commits
+    that changed several jobs.
     """
     from gitstate.cli.follow import print_new
 

@@ -37,8 +37,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the answer a
 def blame(job: str, pointer: str, at: str | None, limit: int | None, as_json: bool) -> None:
     """Show which checkpoints of JOB set what stands at POINTER, the newest first.
 
-    The first row is the one that set what stands there now; those below show what stood there before. POINTER is
-    /sheets/3/status or sheets.3.status; a place that holds others, such as sheets.3, is set when one of these is.
+    The first row set the value of now; those below show the values before. POINTER is /sheets/3/status or
+    sheets.3.status; a place that holds others, such as sheets.3, is set when any of these is.
     """
     found = stores.use_job(job, lambda backend, job_id: backend.blame(job_id, pointer, at=at))
     settings = found.settings[:limit]
@@ -98,7 +98,7 @@ def bisect(job: str, expr: str, at: str | None, as_json: bool) -> None:
 def next_(job: str, at: str | None, as_json: bool) -> None:
     """Say which sheet a run of JOB would process next, why, and what it passes over.
 
-    A job that is not there begins with its first sheet.
+    A job that is not there would begin with its first sheet: the answer says so, and the exit status is 0.
     """
 
     async def work(backend: "GitStateBackend") -> "NextSheet":

@@ -128,7 +128,7 @@ def refuse_a_project(repository: Repository) -> None:
             return  # the branch is there, and the engine makes it good or says why not
     if other is not None:
         raise UnsupportedError(
-            f"{repository.common_dir} is a git repository that is no store: it has {other}, and no {repository.ref}",
+            f"{repository.common_dir} is a git repository, but no store: it has {other}, and no {repository.ref}",
             hint=BESIDE,
         )
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, ca
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import to_jsonable_python
 
-from gitstate.errors import CorruptionError, UnstorableError
+from gitstate.errors import CorruptionError, InvalidInputError, UnstorableError
 from gitstate.format.frozen import UNLIKE, Frozen, freeze, same
 from gitstate.format.pieces import piecewise_fields
 from gitstate.format.shapes import forgets, shape_of
@@ -65,6 +65,13 @@ class Codec(Generic[Model]):
     """Encodes the instances of one model class."""
 
     def __init__(self, model: type[Model]) -> None:
+        """Know a model.
+
+        Raises:
+            InvalidInputError: It is no class of pydantic models.
+        """
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise InvalidInputError(f"{model!r} is no pydantic model", hint="give a class that inherits from BaseModel")
         self.model = model
 
     @cached_property

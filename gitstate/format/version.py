@@ -12,6 +12,7 @@ __all__ = ["FORMAT", "MAX_FANOUT", "FormatVersion"]
 
 FORMAT = 1
 MAX_FANOUT = 4
+_MEND = "correct it and commit that with git; `git log -p -- gitstate.json` shows what it was"
 _SHAPE = Shape(fields=("format", "fanout"))
 
 
@@ -45,9 +46,9 @@ class FormatVersion:
         try:
             value = canonical.loads(data)
         except CorruptionError as error:
-            raise CorruptionError(f"gitstate.json: {error.message}") from error
+            raise CorruptionError(f"gitstate.json: {error.message}", hint=_MEND) from error
         if not isinstance(value, dict) or not _is_number(value.get("format"), 1):
-            raise CorruptionError("gitstate.json does not name a format version")
+            raise CorruptionError("gitstate.json does not name a format version", hint=_MEND)
         version = value.pop("format")
         if version != FORMAT:
             raise UnsupportedFormatError(
@@ -56,7 +57,9 @@ class FormatVersion:
             )
         fanout = value.pop("fanout", 0)
         if not _is_number(fanout, 0, MAX_FANOUT):
-            raise CorruptionError(f"gitstate.json: fanout is {fanout!r} and not a number from 0 to {MAX_FANOUT}")
+            raise CorruptionError(
+                f"gitstate.json: fanout is {fanout!r} and not a number from 0 to {MAX_FANOUT}", hint=_MEND
+            )
         return cls(FORMAT, fanout, value)  # type: ignore[arg-type]  # _is_number asked for an int
 
 

@@ -180,7 +180,7 @@ class Snapshot:
         return StateCorruptionError(
             f"{self.document!r} in {self.collection.name}/ cannot be read at revision {self.revision[:12]}: {reason}",
             pointer=pointer,
-            hint=f"load an earlier revision; `git log -- '{anywhere}'` lists them",
+            hint=f"load an earlier revision, or `gitstate rollback` to it; `git log -- '{anywhere}'` lists them",
             reason=reason,
         )
 

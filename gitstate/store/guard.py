@@ -160,7 +160,7 @@ def _update(line: str) -> tuple[str, str, str]:
 
 def _no_store(onlooker: Onlooker) -> UnsupportedError:
     return UnsupportedError(
-        f"{onlooker.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
+        f"{onlooker.identity} is a git branch, but no store: {FORMAT_FILE} is missing",
         hint="--branch names the branch that holds the state; where no state is kept any more: `gitstate hooks remove`",
     )
 

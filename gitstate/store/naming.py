@@ -156,17 +156,16 @@ class Names:
 
     def _unknown(self, name: str) -> RevisionNotFoundError:
         pins = [pin.name for pin in self._pins.all()]
-        listed = [f"pin {pin}" for pin in get_close_matches(name, pins, _LISTED, 0) or pins[:_LISTED]]
-        listed += [_told(revision) for revision in islice(self._revisions(), _LISTED - len(listed))]
-        if not listed:
+        near = get_close_matches(name, pins, _LISTED, 0) or pins[:_LISTED]
+        newest = [_told(revision) for revision in islice(self._revisions(), _LISTED - len(near))]
+        if not near and not newest:
             return RevisionNotFoundError(
                 f"there never was a {self._document!r} in {self._collection.name}/, so it has no revision {name!r}",
                 hint="look at its name again",
             )
-        there = "; ".join(listed)
-        return RevisionNotFoundError(
-            f"there is no revision {name!r} of {self._document!r}; there are {there}", hint=_FORMS
-        )
+        named = f"; pins: {', '.join(near)}" if near else ""
+        recent = f"; newest: {'; '.join(newest)}" if newest else ""
+        return RevisionNotFoundError(f"there is no revision {name!r} of {self._document!r}{named}{recent}", hint=_FORMS)
 
 
 def _by_id_or_tag(reader: Reader, name: str, names: Names | None) -> ObjectId | None:

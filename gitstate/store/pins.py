@@ -69,7 +69,7 @@ class Pins:
         if standing not in (None, revision):
             raise ExistsError(
                 f"{name!r} of {self._document!r} is pinned at {standing[:12]}; it was not moved",
-                hint="choose another name, or remove that pin first",
+                hint="choose another name, or remove that pin first (`gitstate pin --delete`)",
             )
         return standing is None
 

@@ -91,7 +91,7 @@ class Reader:
         found = self._format(root)
         if found is None:
             raise UnsupportedError(
-                f"{self.engine.identity} is a git repository that is no store: {FORMAT_FILE} is missing",
+                f"{self.engine.identity} is a git branch, but no store: {FORMAT_FILE} is missing",
                 hint=BESIDE,
             )
         return found

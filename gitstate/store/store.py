@@ -103,12 +103,14 @@ class Store(SyncingStore):
 
         Raises:
             StoreNotFoundError: There is no store and ``create`` is False.
-            InvalidInputError: An argument cannot be meant, or the path is a file.
+            InvalidInputError: An argument makes no sense, or the path is a file.
             UnsupportedError: What is there is not ours; it was left alone.
             StorageError: The disk refused.
         """
         if durability not in ("full", "normal"):
             raise InvalidInputError(f"there is no durability {durability!r}", hint='use "full" or "normal"')
+        if not os.fspath(path):  # which pathlib takes for the current folder
+            raise InvalidInputError("the path of a store is empty", hint='name a folder; "." is the current one')
         repository = open_repository(Path(path), branch=branch, create=create, bare=not worktree)
         engine = GitEngine(repository, durable=durability == "full")
         view = Worktree(repository, engine) if repository.worktree is not None else None

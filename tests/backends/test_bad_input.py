@@ -301,3 +301,17 @@ async def test_a_folder_whose_tree_is_lost_fails_alone(tmp_path: Path, job_id: s
         with pytest.raises(StateCorruptionError, match=lost):
             await backend.load(job_id)
         assert [state.job_id for state in await backend.list_jobs()] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "says"),
+    [("", {}, "the path of a store is empty"), ("store", {"model": dict}, "<class 'dict'> is no pydantic model")],
+)
+def test_a_backend_that_cannot_be_meant_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, options: dict[str, Any], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        GitStateBackend(path, **options)
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []

@@ -278,7 +278,7 @@ async def test_a_job_that_cannot_be_read_makes_no_list_a_write(
     (folder / "jobs/bad/job.json").write_text("no JSON")
     git(folder, "commit", "-qam", "spoil it")
     assert ids((await git_backend.job_page()).jobs) == ["good"]
-    assert re.search(r": made by \w+ of [^(]+ \(load an earlier revision; .* lists them\)$", caplog.messages[-1])
+    assert re.search(r": made by \w+ of [^(]+ \(load an earlier revision, .* lists them\)$", caplog.messages[-1])
     with closing(sqlite3.connect(folder / ".git/gitstate/index-main-jobs.db", isolation_level=None)) as holder:
         before = holder.execute("PRAGMA data_version").fetchone()
         assert ids((await git_backend.job_page()).jobs) == ["good"]

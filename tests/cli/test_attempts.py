@@ -61,7 +61,7 @@ def test_attempts_can_be_narrowed(gitstate: Gitstate, tried: Path) -> None:
     assert len(gitstate("attempts", "nightly", "--sheet", "2", "--store", tried).out.splitlines()) == 3
     assert len(gitstate("attempts", "nightly", "--at", "~2", "--store", tried).out.splitlines()) == 3
     ran = gitstate("attempts", "nightly", "--sheet", "9", "--store", tried)
-    assert (ran.status, ran.out, ran.err) == (0, "", "No attempt is like that.\n")
+    assert (ran.status, ran.out, ran.err) == (0, "", "No attempt at sheet 9 ended, and none was recorded.\n")
 
 
 def test_attempts_of_a_job_that_was_deleted(gitstate: Gitstate, tried: Path) -> None:

@@ -110,3 +110,15 @@ def test_without_git_it_shows_our_own_history(
 def test_a_progress_bar_on_a_terminal(texts: Path, tmp_path: Path) -> None:
     status, shown = on_terminal("demo", texts, "--into", tmp_path / "play", "--pace", "0.1")
     assert status == 0 and "━" in shown and f"{FILES}/{FILES}" in shown
+
+
+def test_a_demo_that_is_interrupted_says_where_its_files_are(
+    gitstate: Gitstate, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Play, progress: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Play, "run", interrupted)
+    ran = gitstate("demo", texts, "--into", tmp_path / "play")
+    assert ran.status == 130
+    assert f"Interrupted. What the demo left lies in {tmp_path / 'play'}." in ran.err

@@ -58,10 +58,10 @@ def test_an_unexpected_error_is_named(capsys: pytest.CaptureFixture[str]) -> Non
     [
         (
             OSError(errno.ENOSPC, "full"),
-            "error: it could not be written or read: No space left on device\nhint: make room where the output goes\n",
+            "error: the output could not be written: No space left on device\nhint: make room where the output goes\n",
         ),
-        (OSError(errno.EIO, "odd"), "error: it could not be written or read: Input/output error\n"),
-        (OSError("odd"), "error: it could not be written or read: odd\n"),
+        (OSError(errno.EIO, "odd"), "error: reading or writing failed: Input/output error\n"),
+        (OSError("odd"), "error: reading or writing failed: odd\n"),
         (FileNotFoundError(errno.ENOENT, "gone", "a.txt"), "error: a.txt: No such file or directory\n"),
     ],
 )

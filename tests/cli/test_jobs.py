@@ -78,7 +78,7 @@ def test_show_at_a_revision(gitstate: Gitstate, store: Path) -> None:
         (["delete", "none"], 3, "there is no job 'none'"),
         (["show", "nightly", "--at", "0123456789"], 3, "0123456789"),
         (["show", "nightly", "--at", "yesterday"], 3, "'nightly' is younger than"),
-        (["show", "nightly", "--at", "last-week"], 3, "'last-week' of 'nightly'; there are "),
+        (["show", "nightly", "--at", "last-week"], 3, "'last-week' of 'nightly'; newest: "),
         (["show", "nihgtly"], 3, "it may be 'nightly'"),
         (["list", "--at", "~1"], 2, "'~1' counts the revisions of one document"),
         (["list", "--at", "now", "--deleted"], 2, "takes no --at"),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Gitstate
+from tests.git import git
+from tests.stores import leave_damaged
 
 
 def listed(gitstate: Gitstate, store: Path, *options: str) -> list[str]:
@@ -69,3 +71,17 @@ def test_what_cannot_be_meant(gitstate: Gitstate, store: Path, options: list[str
     ran = gitstate("list", "--store", store, *options)
     assert (ran.status, ran.out) == (2, "")
     assert says in ran.err
+
+
+@pytest.mark.parametrize("verb", [["list"], ["top", "--all"]])
+def test_a_store_in_which_no_job_can_be_read_does_not_look_empty(
+    gitstate: Gitstate, store: Path, verb: list[str]
+) -> None:
+    for job in ("nightly", "weekly"):
+        (store / f"jobs/{job}/job.json").write_text("{}\n")
+    git(store, "commit", "-qam", "Break both")
+    leave_damaged(store)
+    ran = gitstate(*verb, "--store", store)
+    assert (ran.status, ran.out) == (0, "")
+    assert ran.err.count("left out of the list: ") == 2
+    assert ran.err.endswith("The store holds no job that can be read; `gitstate verify` tells more.\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import gitstate as package
+from gitstate.cli.verbs import HIDDEN, SECTIONS
 from tests.cli.conftest import COMMAND, Gitstate
 
 HEAVY = ["pydantic", "dulwich", "rich", "asyncio", "aiofiles", "sqlite3", "email"]
@@ -89,6 +91,23 @@ def test_a_wrong_option_is_one_line_and_the_usage(gitstate: Gitstate) -> None:
     assert ran.status == 2 and ran.out == ""
     error, hint = ran.err.splitlines()
     assert error.startswith("error: No such option") and hint.startswith("hint: Usage: gitstate list")
+    assert "--help'" not in error and hint.endswith("; --help explains it")
+
+
+def test_the_help_says_in_a_line_what_each_verb_is_for(gitstate: Gitstate) -> None:
+    shown = gitstate("--help").out
+    for title, verbs in SECTIONS.items():
+        assert f"\n{title}:\n" in shown
+        for verb, (_, summary) in verbs.items():
+            assert re.search(rf"^  {verb} +{re.escape(summary)}$", shown, re.MULTILINE), verb
+    assert not any(verb in shown for verb in HIDDEN)
+
+
+@pytest.mark.parametrize("group", ["remote", "rescue", "hooks", "attributes"])
+def test_the_help_of_a_group_cuts_no_line_off(gitstate: Gitstate, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = gitstate(group, "--help").out.partition("\nCommands:\n")[2].splitlines()
+    assert listed and not [line for line in listed if line.endswith("...")]
 
 
 def test_without_a_verb_it_helps(gitstate: Gitstate) -> None:

@@ -85,7 +85,7 @@ def test_nothing_that_is_printed_can_be_run_as_it_is(gitstate: Gitstate, store: 
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        ([], 2, "nothing is named"),
+        ([], 2, "name what to purge: jobs, --value, --pattern or --kind"),
         (["none"], 3, "no commit of the store has anything of 'none'"),
         (["--value", "abc"], 2, "4 characters or more"),
         (["--value", "nowhere"], 3, "nowhere in the store"),

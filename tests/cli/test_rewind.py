@@ -41,7 +41,7 @@ def test_rollback_says_what_it_did_and_how_to_take_it_back(gitstate: Gitstate, s
 def test_rollback_to_what_is_there_says_so(gitstate: Gitstate, store: Path) -> None:
     *_, last = revisions(store)
     ran = gitstate("rollback", "nightly", last, "--store", store)
-    assert (ran.status, ran.err) == (0, "Nothing to change: job nightly is as it would become.\n")
+    assert (ran.status, ran.err) == (0, "Nothing to change: job nightly is like that already.\n")
     assert revisions(store)[-1] == last
 
 

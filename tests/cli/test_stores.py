@@ -176,3 +176,10 @@ def test_completion_finds_the_branch(gitstate: Gitstate, tmp_path: Path, monkeyp
 async def _save(project: Path) -> None:
     async with GitStateBackend(project, branch="gitstate") as backend:
         await backend.save(CheckpointState(job_id="nightly", job_name="nightly", total_sheets=1))
+
+
+@pytest.mark.parametrize("option", ["--store", "--branch", "--proposal"])
+def test_an_option_that_is_empty_names_no_store(gitstate: Gitstate, store: Path, option: str) -> None:
+    ran = gitstate("list", "--store", store, option, "")
+    assert (ran.status, ran.out) == (2, "")
+    assert f"'{option}': it is empty" in ran.err

@@ -37,13 +37,14 @@ def test_what_git_packs_is_read(
         start, end = sorted(draw.sample(range(3000), 2))
         bodies.add(base[:start] + draw.randbytes(draw.randrange(200)) + base[end:])
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
-    ids = []
-    for body in bodies:
-        command = ["git", "-C", str(folder), "hash-object", "-w", "--stdin"]
-        ids.append(subprocess.run(command, input=body, capture_output=True, check=True).stdout)
+    files = [folder / str(number) for number in range(len(bodies))]
+    for file, body in zip(files, bodies, strict=True):
+        file.write_bytes(body)
+    command = ["git", "-C", str(folder), "hash-object", "-w", "--no-filters", "--stdin-paths"]
+    ids = subprocess.run(command, input=b"\n".join(map(bytes, files)), capture_output=True, check=True).stdout
     command = ["git", "-C", str(folder), "pack-objects", "--stdout", "-q", f"--window={window}"]
     command += ["--delta-base-offset"] if offsets else []
-    data = subprocess.run(command, input=b"".join(ids), capture_output=True, check=True).stdout
+    data = subprocess.run(command, input=ids, capture_output=True, check=True).stdout
     assert unpack(data) == {object_id("blob", body): body for body in bodies}
 
 

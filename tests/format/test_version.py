@@ -33,8 +33,9 @@ def test_a_newer_format_is_refused_whatever_else_it_says() -> None:
     + [b'{"format": 1, "fanout": %s}' % fanout for fanout in (b"-1", b"5", b"null", b"true", b'"2"')],
 )
 def test_what_cannot_be_understood_names_the_file(data: bytes) -> None:
-    with pytest.raises(CorruptionError, match=r"gitstate\.json"):
+    with pytest.raises(CorruptionError, match=r"gitstate\.json") as caught:
         FormatVersion.parse(data)
+    assert "git log" in caught.value.hint
 
 
 @pytest.mark.parametrize("fanout", [-1, 5, True, "2"])

@@ -75,7 +75,7 @@ def clone(
         UnsupportedError: Its branch is no store, or one of a newer format.
         SyncError: It cannot be talked to.
         ClosedError: It was stopped.
-        InvalidInputError: An argument cannot be meant.
+        InvalidInputError: An argument makes no sense.
         StorageError: The disk refused.
     """
     path = Path(os.path.abspath(folder))

@@ -200,7 +200,7 @@ class Remotes:
         Raises:
             As :func:`gitstate.store.remote.sync.sync` does.
             NotFoundError: There is no such remote.
-            InvalidInputError: An argument cannot be meant.
+            InvalidInputError: An argument makes no sense.
         """
         from gitstate.store.remote import sync
 
