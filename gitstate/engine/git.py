@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitstate.engine import cgit, files, locks, packs, refs, scratch, settling, upkeep
+from gitstate.engine import cgit, files, locks, loose, packs, refs, scratch, settling, upkeep
 from gitstate.engine.background import Background, checkpoint, delay
 from gitstate.engine.base import Arrival, Engine, Settled, Source, Step
 from gitstate.engine.identity import Identity
@@ -140,7 +140,8 @@ class GitEngine(Engine):
         try:
             self._holder = threading.get_ident()
             with files.storage_errors(self._private):
-                if not (clean and self._clean):
+                self._clean = clean and self._clean  # if this fails, the next one looks for them
+                if not self._clean:
                     self._clear_leftovers()
                 self._take_in()
                 if self._journal.is_of_another_boot:
@@ -157,6 +158,8 @@ class GitEngine(Engine):
         """
         with files.storage_errors(self._repository.common_dir):
             pack = packs.build(objects) if objects else None
+            if expected is not None:
+                self._sync_theirs(expected)
             journaled = pack is not None and expected is not None and self._record(expected, new, pack)
             placed = None
             try:
@@ -181,6 +184,14 @@ class GitEngine(Engine):
         last = self._journal.last
         if last is not None and last is not known:  # what comes next is built on it, so dulwich need not look for it
             self._reader.learn(packs.objects(last.pack))
+
+    def _sync_theirs(self, commit_id: ObjectId) -> None:
+        """Get to the disk what others' gits wrote and did not wait for; what comes now is built on it."""
+        last = self._journal.last
+        if last is None or last.after != commit_id:
+            known = {self._journal.synced.get(self._repository.ref), *(each.after for each in self._journal.records)}
+            if commit_id not in known:
+                loose.sync(self._repository.objects, self._reader, commit_id, known)
 
     def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
         """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
@@ -246,6 +257,7 @@ class GitEngine(Engine):
             # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
             with self.lock():
+                self._sync_theirs(commit_id)
                 placed = None if pack is None else self._place(pack, durable=True)
                 try:
                     self._make_ref(name, commit_id, note)

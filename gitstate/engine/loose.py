@@ -1,14 +1,26 @@
-"""Blobs in files of their own, as `git add` makes them: what a file held that nobody committed as it was."""
+"""Objects in files of their own, as `git add` and `git commit` make them, which do not wait for the disk.
+
+One is made here of what a file held that nobody committed as it was. Those of a person's commit are brought to the disk
+before a save that is built on it is answered for.
+"""
 
 import os
 import secrets
+import time
 import zlib
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from gitstate.engine import files
-from gitstate.engine.objects import GitObject
+from gitstate.engine import files, graph, trees
+from gitstate.engine.base import Source
+from gitstate.engine.objects import GitObject, ObjectId
+from gitstate.errors import CorruptionError
 
-__all__ = ["keep"]
+__all__ = ["keep", "sync"]
+
+_FAR = 2000  # so many commits are brought to the disk
+_OLD = 3600.0  # seconds after which the system has written a file anyway, which takes it half a minute
 
 
 def keep(objects: Path, data: bytes) -> None:
@@ -29,3 +41,67 @@ def keep(objects: Path, data: bytes) -> None:
     # Durable: an empty file, as a cut of the power leaves it, would be a damaged object.
     files.create(beside, zlib.compress(b"blob %d\0" % len(data) + data), mode=0o444)
     os.rename(beside, target)
+
+
+def sync(objects: Path, source: Source, start: ObjectId, known: Container[ObjectId | None]) -> None:
+    """Get to the disk what a commit and those before it brought, as far as they are in files of their own.
+
+    Git waits for its packs, so nobody looks behind a commit that is in one, nor behind one that is old.
+
+    Args:
+        objects: A repository's folder of objects.
+        source: Where they are read.
+        start: The commit.
+        known: Commits that are on the disk.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    pending, seen, folders = [start], set[ObjectId](), set[str]()
+    while pending and len(seen) < _FAR:
+        commit_id = pending.pop()
+        if commit_id in seen or commit_id in known or not _is_new(_path(objects, commit_id)):
+            continue
+        seen.add(commit_id)
+        with suppress(CorruptionError):  # whoever reads it is told
+            pending += graph.read(source, commit_id).parents
+            for object_id in _brought(source, commit_id):
+                path = _path(objects, object_id)
+                with suppress(FileNotFoundError):
+                    files.sync_file(path)
+                    folders.add(os.path.dirname(path))
+    for folder in sorted(folders):
+        files.sync_directory(folder)
+    if folders:
+        files.sync_directory(objects)
+
+
+def _is_new(path: str) -> bool:
+    try:
+        return time.time() - os.stat(path).st_mtime < _OLD
+    except FileNotFoundError:
+        return False
+
+
+def _path(objects: Path, object_id: ObjectId) -> str:
+    return f"{objects}/{object_id[:2]}/{object_id[2:]}"
+
+
+def _brought(source: Source, commit_id: ObjectId) -> Iterator[ObjectId]:
+    """Yield a commit and the trees and files that differ from those of its first parent."""
+    commit = graph.read(source, commit_id)
+    yield commit_id
+    yield commit.tree
+    folders = set[str]()
+    before = graph.read(source, commit.parents[0]).tree if commit.parents else None
+    for change in trees.diff(source, before, commit.tree):
+        if change.after is not None:
+            yield change.after.id
+        folder = os.path.dirname(change.path)
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = os.path.dirname(folder)
+    for folder in folders:
+        entry = trees.find(source, commit.tree, folder)
+        if entry is not None:
+            yield entry.id

@@ -1,5 +1,6 @@
 """Repositories to try the engine on, and real git to judge what it left there."""
 
+import itertools
 import os
 import random
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine import graph, trees
+from gitstate.engine import graph, journal, trees
 from gitstate.engine.base import Engine
 from gitstate.engine.git import GitEngine
 from gitstate.engine.memory import MemoryEngine
@@ -101,6 +102,21 @@ def engine(request: pytest.FixtureRequest, open_engine: OpenEngine) -> Iterator[
     made = MemoryEngine() if request.param == "memory" else open_engine()
     yield made
     made.close()
+
+
+Reboot = Callable[[], None]
+
+
+@pytest.fixture
+def reboot(monkeypatch: pytest.MonkeyPatch) -> Reboot:
+    """Start the machine anew, as far as the engine can tell."""
+    boots = itertools.count()
+
+    def start() -> None:
+        boot = f"boot {next(boots)}"
+        monkeypatch.setattr(journal, "boot_id", lambda: boot)
+
+    return start
 
 
 def fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, version: str = "2.39.5") -> None:

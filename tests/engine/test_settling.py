@@ -1,33 +1,19 @@
 """What is made of a repository that a cut of the power left: the journal's word counts, and nobody else's is undone."""
 
-import itertools
+import hashlib
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from gitstate.engine import journal, packs, settling
+from gitstate.engine import packs, settling
 from gitstate.engine.git import GitEngine
 from gitstate.errors import CorruptionError
-from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+from tests.engine.conftest import OpenEngine, Reboot, content, git, packs_of, save
 
 REF = "refs/heads/main"
-Reboot = Callable[[], None]
-
-
-@pytest.fixture
-def reboot(monkeypatch: pytest.MonkeyPatch) -> Reboot:
-    """Start the machine anew, as far as the engine can tell."""
-    boots = itertools.count()
-
-    def start() -> None:
-        boot = f"boot {next(boots)}"
-        monkeypatch.setattr(journal, "boot_id", lambda: boot)
-
-    return start
 
 
 @pytest.fixture
@@ -351,3 +337,85 @@ def test_an_index_of_git_in_the_middle_of_a_merge_is_left_as_it_is(
     reboot()
     assert open_engine().head() == made
     assert git(folder, "ls-files", "--unmerged") == unmerged and unmerged
+
+
+def test_an_index_of_git_of_which_nothing_is_lost_stays_as_it_is(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    save(open_engine(), {"a": b"1", "folder/b": b"2"})
+    git(folder, "reset", "--quiet", "--hard")
+    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},elsewhere")
+    git(folder, "write-tree")  # the index says of the folder which tree it makes
+    (folder / "a").write_bytes(b"staged")
+    git(folder, "add", "a")
+    whole = (folder / ".git/index").read_bytes()
+    without_sum = whole[:-20] + bytes(20)  # as git writes it where index.skipHash is set
+    for before in (without_sum, whole):
+        (folder / ".git/index").write_bytes(before)
+        reboot()
+        open_engine()
+        assert (folder / ".git/index").read_bytes() == before
+        assert not (folder / ".git/gitstate/damaged").exists()
+
+
+def test_a_submodule_that_a_person_staged_stays_beside_what_is_lost(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    engine = open_engine()
+    save(engine, {"a": b"1"})
+    git(folder, "reset", "--quiet", "--hard")
+    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},elsewhere")
+    git(folder, "update-index", "--add", "--cacheinfo", f"100644,{'2' * 40},lost")
+    (folder / ".git/index.lock").touch()  # of a git that is dead
+    reboot()
+    open_engine()
+    assert git(folder, "ls-files", "--stage").splitlines()[1:] == [f"160000 {'1' * 40} 0\telsewhere"]
+    assert not (folder / ".git/index.lock").exists()
+
+
+def test_an_index_of_git_that_is_split_names_nothing_lost_either(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot
+) -> None:
+    save(open_engine(), {"a": b"1"})
+    git(folder, "reset", "--quiet", "--hard")
+    git(folder, "update-index", "--add", "--cacheinfo", f"100644,{'2' * 40},lost")
+    git(folder, "update-index", "--split-index")
+    reboot()
+    open_engine()
+    assert git(folder, "ls-files").split() == ["a"]
+
+
+def test_an_index_of_git_that_nobody_can_read_keeps_nobody_from_opening_the_store(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = save(open_engine(), {"a": b"1"})
+    git(folder, "reset", "--quiet", "--hard")
+    index = (folder / ".git/index").read_bytes()
+    strange = index[:7] + b"\x09" + index[8:-20]
+    (folder / ".git/index").write_bytes(strange + hashlib.sha1(strange).digest())
+    reboot()
+    again = open_engine(check=False)
+    assert again.head() == made
+    (told,) = [text for text in caplog.messages if text.startswith("what git's index names was not looked at: ")]
+    assert "git cannot write its index in full: " in told
+    assert (folder / ".git/index").read_bytes()[:-20] == strange
+    (folder / ".git/index").unlink()  # git is asked about the rest
+
+
+def test_what_did_not_reach_the_disk_is_put_beside_what_was_put_there_before(
+    open_engine: OpenEngine, folder: Path, reboot: Reboot, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(open_engine(), {"a": b"1"})
+    git(folder, "reset", "--quiet", "--hard")
+    for turn in range(2):
+        (folder / ".git/index").write_bytes(b"DIRC torn")
+        for number in range(2):
+            torn = folder / f".git/objects/pack/pack-{turn}{number}{'0' * 38}.pack"
+            torn.write_bytes(b"torn")
+        reboot()
+        open_engine()
+        assert not torn.exists()
+        aside = folder / ".git/gitstate/damaged"
+        assert f"{torn.with_suffix('')}.pack did not reach the disk whole and was moved to {aside}" in caplog.messages
+    assert len(list(aside.iterdir())) == 5
+    assert (aside / torn.name).read_bytes() == b"torn"
