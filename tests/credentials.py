@@ -56,11 +56,7 @@ def _made(rng: random.Random, kind: Any, argument: Any) -> str:
     if kind is constants.LITERAL:
         return chr(argument)
     if kind is constants.IN:
-        letters = "".join(
-            chr(inner) if each is constants.LITERAL else "".join(map(chr, range(inner[0], inner[1] + 1)))
-            for each, inner in argument
-        )
-        return rng.choice(letters)
+        return rng.choice(_letters(tuple(argument)))
     if kind is constants.MAX_REPEAT:
         low, high, nodes = argument
         count = rng.randint(low, min(high, low + 20))
@@ -69,6 +65,14 @@ def _made(rng: random.Random, kind: Any, argument: Any) -> str:
         return "".join(_made(rng, *node) for node in argument[-1])
     assert kind is constants.BRANCH, kind
     return "".join(_made(rng, *node) for node in rng.choice(argument[1]))
+
+
+@cache
+def _letters(ranges: tuple[Any, ...]) -> str:
+    return "".join(
+        chr(inner) if kind is constants.LITERAL else "".join(map(chr, range(inner[0], inner[1] + 1)))
+        for kind, inner in ranges
+    )
 
 
 def _coded(value: object) -> str:
