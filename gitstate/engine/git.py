@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitstate.engine import cgit, files, locks, loose, packs, refs, scratch, settling, upkeep
-from gitstate.engine.background import Background, checkpoint, delay
+from gitstate.engine.background import Background, checkpoint, delay, sync_records
 from gitstate.engine.base import Arrival, Engine, Settled, Source, Step
 from gitstate.engine.identity import Identity
 from gitstate.engine.journal import Journal, Record
@@ -193,6 +193,11 @@ class GitEngine(Engine):
             if commit_id not in known:
                 loose.sync(self._repository.objects, self._reader, commit_id, known)
 
+    def _sync_recorded(self) -> None:
+        """Get to the disk what was saved since the checkpoint, or all, if another process's did not end in time."""
+        if self._journal.records:
+            sync_records(self._repository, self._journal.records)
+
     def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
         """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
         return self._journal.append(Record(self._repository.ref, expected, new, pack.data))
@@ -257,6 +262,7 @@ class GitEngine(Engine):
             # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
             with self.lock():
+                self._sync_recorded()
                 self._sync_theirs(commit_id)
                 placed = None if pack is None else self._place(pack, durable=True)
                 try:
@@ -286,6 +292,7 @@ class GitEngine(Engine):
         with self._writing():
             checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)  # as for one that is made
             with self.lock():
+                self._sync_recorded()
                 who, timeout = self.signature(), self._ref_timeout
                 refs.swap(self._repository, name, expected=expected, new=new, who=who, note=note, timeout=timeout)
 

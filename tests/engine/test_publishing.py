@@ -348,6 +348,33 @@ def test_a_checkpoint_of_another_process_is_waited_for(open_engine: OpenEngine, 
     assert recorded(folder) == []
 
 
+@pytest.mark.parametrize("step", ["create", "move"])
+def test_what_a_ref_names_is_on_the_disk_before_it_also_while_another_process_is_at_its_checkpoint(
+    open_engine: OpenEngine, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr("gitstate.engine.git._PATIENCE", 0.05)
+    synced, real = set[int](), os.fsync
+
+    def sync(fd: int) -> None:
+        if not (folder / ".git" / OTHER).exists():
+            synced.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    engine = open_engine(durable=False)
+    save(engine, {"a": b"1"})
+    with alone(folder / ".git/gitstate/checkpoint", 0) as held:
+        assert held >= 0
+        head = save(engine, {"a": b"2"})
+        if step == "create":
+            engine.create_ref(OTHER, head)
+        else:
+            engine.move_ref(OTHER, expected=None, new=head, note="made")
+    there = [*(folder / ".git/objects/pack").iterdir(), folder / ".git/objects/pack"]
+    assert len(there) >= 3 and {path.stat().st_ino for path in there if path.suffix != ".keep"} <= synced
+    assert len(recorded(folder)) > 0, "the checkpoint is the other process's"
+
+
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_publish_waits_for_the_disk_if_it_was_told_to(
     open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch, durable: bool
