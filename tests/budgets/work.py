@@ -18,6 +18,7 @@ from gitstate.engine import git as engine_git
 from gitstate.engine.git import GitEngine
 from gitstate.engine.objects import DIRECTORY, Commit, GitObject, ObjectId, TreeEntry
 from gitstate.engine.repository import open_repository
+from gitstate.engine.spares import Spares
 from gitstate.format import names
 from gitstate.format.codec import Codec
 from gitstate.format.layout import Layout
@@ -89,6 +90,7 @@ def still(patches: pytest.MonkeyPatch, home: Path) -> None:
     for module, name in ((background, "_SECONDS"), (indexes, "_DELAY"), (views, "_DELAY")):
         patches.setattr(module, name, _FAR_OFF)
     patches.setattr(engine_git, "delay", lambda journal: _FAR_OFF)
+    patches.setattr(Spares, "are_due", False)  # a checkpoint makes them
     patches.setattr(gitindex.GitIndex, "_written", property(lambda index: (1 << 32) - 1))  # no file is as young as it
     git = shutil.which("git")
     assert git is not None
