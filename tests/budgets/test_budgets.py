@@ -49,13 +49,13 @@ open, load: a first read of all files of the job, each checked; packs are opened
     1 job              77        -        -    8,419        -        -   16,006        -   15,748        -    1,549
     10,000 jobs        77        -        -    8,419        -        -   18,435        -   18,173        -    1,570
 index: brought to the head after one save, by numbers of commits; the folders on the way to the job are compared
-    20 sheets           9        -        -       82        -        -        -        -        -       16      287
-    1,000 sheets        9        -        -       82        -        -        -        -        -       16      293
-    1 job               9        -        -       82        -        -        -        -        -       16      343
-    10,000 jobs         9        -        -       82        -        -        -        -        -       16      343
+    20 sheets           9        -        -       82        -        -        -        -        -       16      311
+    1,000 sheets        9        -        -       82        -        -        -        -        -       16      311
+    1 job               9        -        -       82        -        -        -        -        -       16      379
+    10,000 jobs         9        -        -       82        -        -        -        -        -       16      379
 view: brought to the head after one save; git's index is read, checked, and written whole, whatever changed in it
-    20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,313
-    1,000 sheets      115        -   97,242   98,197        -        -  231,670        -      608        -    1,348
+    20 sheets         115        -    3,146    4,753        -        -    7,863        -      600        -    1,401
+    1,000 sheets      115        -   97,242   98,195        -        -  231,670        -      608        -    1,442
 checkpoint: of eight saves, whose packs become one; what it reads and hashes are those
     20 sheets         268        9   20,261   49,716        -        -   40,626        -        -        -    1,931
     1,000 sheets      268        9  311,117  339,810        -        -  621,576        -        -        -    1,943
