@@ -58,5 +58,6 @@ async def _life(folder: Path, answered: Answer, saves: int, durability: str) -> 
             await one_save(backend, f"job-{number % 2}", number)
             told()
         await backend.flush()
-        await one_save(backend, "job-0", saves)  # alone in the last checkpoint, which joins it with no other
+    async with GitStateBackend(folder, durability=durability) as backend:
+        await one_save(backend, "job-0", saves)  # alone in its checkpoint, which joins it with no other
         told()
