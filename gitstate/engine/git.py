@@ -193,10 +193,17 @@ class GitEngine(Engine):
             if commit_id not in known:
                 loose.sync(self._repository.objects, self._reader, commit_id, known)
 
-    def _sync_recorded(self) -> None:
-        """Get to the disk what was saved since the checkpoint, or all, if another process's did not end in time."""
-        if self._journal.records:
-            sync_records(self._repository, self._journal.records)
+    @contextmanager
+    def _lock_once_synced(self) -> Iterator[None]:
+        """Hold the lock, with all that was published on the disk: no name of a ref gets there before what it names, and
+        of a "normal" publish the journal alone is no guarantee.
+        """
+        with self._writing():
+            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
+            with self.lock():
+                if self._journal.records:  # they came since then, or another process's checkpoint takes too long
+                    sync_records(self._repository, self._journal.records)
+                yield
 
     def _record(self, expected: ObjectId, new: ObjectId, pack: packs.Pack) -> bool:
         """Write a publish to the journal; False: it has no room, so that the files themselves must be synced."""
@@ -258,23 +265,19 @@ class GitEngine(Engine):
     def create_ref(self, name: str, commit_id: ObjectId, *, objects: Sequence[GitObject] = (), note: str = "") -> None:
         """See :meth:`Engine.create_ref`."""
         pack = packs.build(objects) if objects else None
-        with self._writing():
-            # No name gets to the disk before what it names: of a "normal" publish the journal alone is no guarantee.
-            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)
-            with self.lock():
-                self._sync_recorded()
-                self._sync_theirs(commit_id)
-                placed = None if pack is None else self._place(pack, durable=True)
-                try:
-                    self._make_ref(name, commit_id, note)
-                except BaseException:
-                    self._clean = False
-                    if placed is not None and not self._may_be_at(commit_id, name):
-                        placed.discard()
-                    raise
-                finally:
-                    if placed is not None:
-                        placed.release()
+        with self._lock_once_synced():
+            self._sync_theirs(commit_id)
+            placed = None if pack is None else self._place(pack, durable=True)
+            try:
+                self._make_ref(name, commit_id, note)
+            except BaseException:
+                self._clean = False
+                if placed is not None and not self._may_be_at(commit_id, name):
+                    placed.discard()
+                raise
+            finally:
+                if placed is not None:
+                    placed.release()
         self._reader.learn(objects)
         if placed is not None:
             self._background.due_in(delay(self._journal))  # it is one more pack to be joined with others
@@ -289,12 +292,9 @@ class GitEngine(Engine):
 
     def move_ref(self, name: str, *, expected: ObjectId | None, new: ObjectId, note: str) -> None:
         """See :meth:`Engine.move_ref`."""
-        with self._writing():
-            checkpoint(self._repository, self._journal, self.lock, patience=_PATIENCE)  # as for one that is made
-            with self.lock():
-                self._sync_recorded()
-                who, timeout = self.signature(), self._ref_timeout
-                refs.swap(self._repository, name, expected=expected, new=new, who=who, note=note, timeout=timeout)
+        with self._lock_once_synced():
+            who, timeout = self.signature(), self._ref_timeout
+            refs.swap(self._repository, name, expected=expected, new=new, who=who, note=note, timeout=timeout)
 
     def delete_ref(self, name: str, *, expected: ObjectId) -> None:
         """See :meth:`Engine.delete_ref`."""

@@ -24,6 +24,19 @@ REF = "refs/heads/main"
 OTHER = "refs/gitstate/rescue/one"
 
 
+def synced_while(monkeypatch: pytest.MonkeyPatch, is_so: Callable[[], bool]) -> set[int]:
+    """Return the inodes of what is synced from now on, as long as something is so."""
+    synced, real = set[int](), os.fsync
+
+    def sync(fd: int) -> None:
+        if is_so():
+            synced.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return synced
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "store"
@@ -149,14 +162,8 @@ def test_the_objects_of_a_ref_are_on_the_disk_before_its_name(
 ) -> None:
     engine = open_engine()
     head = save(engine, {"a": b"1"})
-    blob, synced, real, before = GitObject("blob", b"kept"), set[int](), os.fsync, set(packs_of(folder))
-
-    def sync(fd: int) -> None:
-        if not (folder / ".git" / OTHER).exists():
-            synced.add(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
+    blob, before = GitObject("blob", b"kept"), set(packs_of(folder))
+    synced = synced_while(monkeypatch, lambda: not (folder / ".git" / OTHER).exists())
     engine.create_ref(OTHER, head, objects=[blob], note=note)
     (pack,) = set(packs_of(folder)) - before
     assert {path.stat().st_ino for path in (pack, pack.with_suffix(".idx"), pack.parent)} <= synced
@@ -277,13 +284,7 @@ def test_without_a_journal_a_publish_waits_until_pack_and_branch_are_on_the_disk
 ) -> None:
     engine = open_engine(durable=durable)
     save(engine, {"a": b"1"})
-    before, synced, real = set(packs_of(folder)), set[int](), os.fsync
-
-    def sync(fd: int) -> None:
-        synced.add(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
+    before, synced = set(packs_of(folder)), synced_while(monkeypatch, lambda: True)
     monkeypatch.setattr(Journal, "append", Mock(return_value=False))
     save(engine, {"a": b"2"})
     (pack,) = set(packs_of(folder)) - before
@@ -353,14 +354,7 @@ def test_what_a_ref_names_is_on_the_disk_before_it_also_while_another_process_is
     open_engine: OpenEngine, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr("gitstate.engine.git._PATIENCE", 0.05)
-    synced, real = set[int](), os.fsync
-
-    def sync(fd: int) -> None:
-        if not (folder / ".git" / OTHER).exists():
-            synced.add(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
+    synced = synced_while(monkeypatch, lambda: not (folder / ".git" / OTHER).exists())
     engine = open_engine(durable=False)
     save(engine, {"a": b"1"})
     with alone(folder / ".git/gitstate/checkpoint", 0) as held:
@@ -430,20 +424,12 @@ def test_what_a_persons_git_did_not_wait_for_is_on_the_disk_before_what_is_built
         engine = open_engine()
     there = list((folder / ".git/objects").glob("??/*"))
     assert len(there) == 13, "three commits, their trees, both folders in it, and two files"
-    synced, real = set[int](), os.fsync
-
-    def sync(fd: int) -> None:
-        if not (folder / ".git" / OTHER).exists() and engine.head() == theirs:
-            synced.add(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
+    synced = synced_while(monkeypatch, lambda: not (folder / ".git" / OTHER).exists() and engine.head() == theirs)
     if step == "create":
         engine.create_ref(OTHER, theirs)
     else:
         save(engine, {"a": b"2"})
     assert {path.stat().st_ino for path in [*there, *(path.parent for path in there)]} <= synced
-    monkeypatch.setattr(os, "fsync", real)
     looked = Mock()
     monkeypatch.setattr(loose, "sync", looked)
     save(engine, {"a": b"3"})
