@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitstate.engine import files, graph, trees
 from gitstate.engine.base import Source
-from gitstate.engine.objects import GitObject, ObjectId
+from gitstate.engine.objects import Commit, GitObject, ObjectId
 from gitstate.errors import CorruptionError
 
 __all__ = ["keep", "sync"]
@@ -32,8 +32,8 @@ def keep(objects: Path, data: bytes) -> None:
         OSError: The disk refused.
     """
     blob = GitObject("blob", data)
-    folder = objects / blob.id[:2]
-    target = folder / blob.id[2:]
+    target = Path(_path(objects, blob.id))
+    folder = target.parent
     if target.exists():
         return
     folder.mkdir(exist_ok=True)
@@ -64,8 +64,9 @@ def sync(objects: Path, source: Source, start: ObjectId, known: Container[Object
             continue
         seen.add(commit_id)
         with suppress(CorruptionError):  # whoever reads it is told
-            pending += graph.read(source, commit_id).parents
-            for object_id in _brought(source, commit_id):
+            commit = graph.read(source, commit_id)
+            pending += commit.parents
+            for object_id in _brought(source, commit_id, commit):
                 path = _path(objects, object_id)
                 with suppress(FileNotFoundError):
                     files.sync_file(path)
@@ -87,9 +88,8 @@ def _path(objects: Path, object_id: ObjectId) -> str:
     return f"{objects}/{object_id[:2]}/{object_id[2:]}"
 
 
-def _brought(source: Source, commit_id: ObjectId) -> Iterator[ObjectId]:
-    """Yield a commit and the trees and files that differ from those of its first parent."""
-    commit = graph.read(source, commit_id)
+def _brought(source: Source, commit_id: ObjectId, commit: Commit) -> Iterator[ObjectId]:
+    """Yield a commit's id and those of the trees and files that differ from those of its first parent."""
     yield commit_id
     yield commit.tree
     folders = set[str]()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from gitstate.engine import beyond, graph, trees
 from gitstate.engine.check import Problem, Severity
 from gitstate.engine.gitindex import is_safe
-from gitstate.engine.objects import NO_ID, ObjectId
+from gitstate.engine.objects import HEX_ID, NO_ID, ObjectId
 from gitstate.engine.onlooker import Onlooker, is_conflicted, staged
 from gitstate.errors import CorruptionError, GitStateError, InvalidInputError, UnsupportedError
 from gitstate.store.documents import Collection, Snapshot
@@ -151,7 +151,7 @@ def judge_updates(
 
 def _update(line: str) -> tuple[str, str, str]:
     words = line.rstrip("\n").split(" ", 2)
-    if len(words) != 3 or any(len(word) != 40 or set(word) - set("0123456789abcdef") for word in words[:2]):
+    if len(words) != 3 or not all(map(HEX_ID.fullmatch, words[:2])):
         raise InvalidInputError(
             f"{line[:200]!r} is no update of a ref", hint="git gives such lines to a pre-receive hook: OLD NEW REF"
         )
