@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests import stores
 from tests.forked import gitstate_in_front
@@ -31,6 +31,7 @@ settings.register_profile(
     "mutation",
     settings.get_profile("default"),
     max_examples=20,
+    phases=[Phase.explicit, Phase.generate],  # to make an example small takes longer than all the tests
     database=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -95,7 +96,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep the folders of tests that failed, until the next run."""
+    """Keep the folders of tests that failed, until the next run, but nothing that is found out once in a process, since
+    mutants are tried in forks of one that has run all tests.
+    """
+    modules = [module for name, module in sys.modules.items() if name.startswith("gitstate.")]
+    for kept in [kept for module in modules for kept in vars(module).values() if hasattr(kept, "cache_clear")]:
+        kept.cache_clear()
     base = session.config.option.basetemp
     if not exitstatus and base is not None and Path(base).name.startswith(f"{_BEGINNING}{os.getpid()}-"):
         shutil.rmtree(base, ignore_errors=True)

@@ -23,6 +23,7 @@ _SHORTEST = 4  # characters of a value: shorter ones stand everywhere
 _SHORT_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 _SPECIAL = re.compile(r'["\\/\x00-\x1f\ud800-\udfff]')
 _UNUSUAL = re.compile(rb"\\u(?!00[01][0-9a-fA-F])")  # an escape of what nobody has to escape
+_LONE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _COLON = re.compile(r"\s*:")
 _JSON_TRAILER = re.compile(r'^([A-Za-z0-9-]+: )("(?:[^"\\\n]|\\.)*")$', re.MULTILINE)
@@ -99,9 +100,19 @@ class Eraser:
         return data if told == text else told.encode("utf-8", "backslashreplace")
 
     def _string(self, token: str) -> str:
-        content: str = json.loads(token, strict=False)
+        """Return a string of JSON without it."""
+        try:
+            content: str = json.loads(token, strict=False)
+        except ValueError:  # a person's words in a message, which look like one
+            return token
         replaced = self.replace(content)
-        return token if replaced == content else encode_basestring(replaced)
+        if replaced == content:
+            return token
+
+        def written(lone: re.Match[str]) -> str:  # as it was: an escape, or in a message a byte that is no text
+            return lone[0] if lone[0] in token else f"\\u{ord(lone[0]):04x}"
+
+        return _LONE.sub(written, encode_basestring(replaced))
 
     def _renamed(self, value: Any) -> Any:
         """Return a value without it, in which every key is there once."""

@@ -100,6 +100,26 @@ def test_escapes_of_other_programs_are_found(secret: str, how: int) -> None:
     assert json.loads(eraser.file(f'{{"key": "{letters}"}}'.encode())) == {"key": MARK}
 
 
+@pytest.mark.parametrize("secret", [*SECRETS, "lone\ud83done"])
+@pytest.mark.parametrize("deep", [1, 2, 3])
+def test_escapes_are_found_in_a_text_that_is_no_json(secret: str, deep: int) -> None:
+    eraser = erasing.of_value(secret)
+    units = secret.encode("utf-16-be", "surrogatepass").hex()
+    codes = ["\\" * deep + "u" + units[place : place + 4] for place in range(0, len(units), 4)]
+    for escapes in ("".join(codes), "".join(code[: deep + 1] + code[deep + 1 :].upper() for code in codes)):
+        assert eraser.file(f"a log: {escapes} end\n".encode()) == b"a log: [purged] end\n"
+    raw = secret.encode("utf-8", "surrogatepass")
+    for line in (raw, raw.replace(b"\n", b"\r\n"), json.dumps(secret)[1:-1].encode()):
+        assert eraser.file(b"a log: " + line + b" end\n") == b"a log: [purged] end\n"
+    assert eraser.file(b"a log: \\u0041\\u0042\n") == b"a log: \\u0041\\u0042\n"
+
+
+def test_lines_of_windows_are_found_as_escapes_too() -> None:
+    eraser = erasing.of_value("line\nline")
+    for end in ("\r\n", "\\r\\n", "\\u000d\\u000a", "\\u000D\\u000A", "\\\\u000d\\\\u000A"):
+        assert eraser.file(f"a line{end}line b".encode()) == b"a [purged] b"
+
+
 def test_the_bytes_beside_it_stay_as_they_are() -> None:
     before = b'{ "a" :\t1.50,\r\n"b": ["x SECRET y", 1e3, -0.0 ] }\n'
     assert erasing.of_value("SECRET").file(before) == before.replace(b"SECRET", MARK.encode())
@@ -119,6 +139,17 @@ def test_keys_that_become_one_are_told_apart_and_stand_in_order() -> None:
     assert canonical.dumps(canonical.loads(made)) == made
 
 
+def test_beside_a_key_that_went_all_stays() -> None:
+    """Keys in no order stay in theirs; what is not ASCII, lone surrogates and numbers stay what they are."""
+    text = b'{"zeta": ["caf\xc3\xa9", "\\udc80", "a SECRET1", 7, 12345, true], '
+    text += b'"SECRET2": 1.5, "alpha": {"SECRET3": false}}'
+    made = erasing.of_pattern(r"SECRET\d|12345|True").file(text)
+    assert made.decode() == (
+        '{\n  "zeta": [\n    "caf\u00e9",\n    "\\udc80",\n    "a [purged]",\n    7,\n    "[purged]",\n    true\n  ],\n'
+        '  "[purged]": 1.5,\n  "alpha": {\n    "[purged]": false\n  }\n}\n'
+    )
+
+
 def test_thousands_of_keys_become_one_without_a_look_at_all_of_them_for_each() -> None:
     text = canonical.dumps({f"SECRET{number}": number for number in range(10_000)})
     made = canonical.loads(erasing.of_pattern(r"SECRET\d+").file(text))
@@ -134,13 +165,30 @@ def test_a_message_keeps_its_trailers() -> None:
     assert erasing.of_value("nothing").message(said.to_bytes()) == said.to_bytes()
 
 
+def test_words_in_a_message_that_look_like_json_are_words() -> None:
+    """People write what they want behind a key; an escape of a lone surrogate, and a byte that is no text, stay one."""
+    eraser = erasing.of_value("SECRET")
+    for value in (
+        rb'"C:\q SECRET"',
+        rb'"\u12 SECRET"',
+        b'"\ttab SECRET"',
+        b'"\xff\\n SECRET"',
+        rb'"\ud800 \udcff SECRET"',
+    ):
+        made = eraser.message(b"a: SECRET\n\nX-Note: " + value + b"\n")
+        wanted = b"a: [purged]\n\nX-Note: " + value.replace(b"SECRET", b"[purged]").replace(b"\t", rb"\t") + b"\n"
+        assert made == wanted
+
+
 def test_a_function_erases_text_by_text() -> None:
     eraser = erasing.of_redactor(lambda data: data.replace(b"key=1", b"key=[purged]"))
     assert eraser.file(b'{"a": "key=1", "b": "key=2"}') == b'{"a": "key=[purged]", "b": "key=2"}'
+    assert eraser.file(b'{"a": "key=1 \\udfff", "b": "\\ud800"}') == b'{"a": "key=[purged] \\udfff", "b": "\\ud800"}'
+    assert eraser.file(b"key=1 \xff\n") == b"key=[purged] \xff\n"
     both = erasing.joined([eraser, erasing.of_value("key=2")])
     assert both is not None
     assert both.file(b'{"a": "key=1", "b": "key=2"}') == b'{"a": "key=[purged]", "b": "[purged]"}'
-    assert erasing.joined([]) is None
+    assert erasing.joined([]) is None and erasing.joined([eraser]) is eraser
 
 
 @pytest.mark.parametrize("value", ["", "abc", "purged", "[purged]"])
