@@ -109,6 +109,45 @@ def test_a_fork_no_longer_says_what_it_was_forked_from() -> None:
     assert (told.named, told.others, told.fork) == (frozenset(), True, "new")
 
 
+def test_where_a_job_came_from_stays_unless_that_goes() -> None:
+    commit = "1" * 40
+    before = said("b: forked from a@x, not c", Job="b", Event="forked", Origin=f"a@x@{commit}")
+    gone = unnamed(before, "Gitstate-Job", ["a@x"])
+    assert (gone.message, gone.fork) == (said("b: forked from [purged], not c", Job="b", Event="forked"), "b")
+    before = before.replace(b"Gitstate-Event", b"Gitstate-Job: c\nGitstate-Event")
+    left = unnamed(before, "Gitstate-Job", ["c"])
+    assert left.message == said("b: forked from a@x, not [purged]", Job="b", Event="forked", Origin=f"a@x@{commit}")
+    assert (left.named, left.others, left.fork) == ({"c"}, True, "")
+    unnamed_at_all = unnamed(said("c", Job="c", Origin="@"), "Gitstate-Job", ["a"])
+    assert (unnamed_at_all.named, unnamed_at_all.others, unnamed_at_all.fork) == (frozenset(), True, "")
+    assert unnamed(b"c\n", "Gitstate-Job", ["a"]) == (b"c\n", frozenset(), False, "")
+
+
+@pytest.mark.parametrize("length", [60, 61, 100])
+def test_an_id_that_a_subject_cut_off_goes_too(length: int) -> None:
+    long = "j" * length
+    cut = long if length <= 60 else long[:59] + "\N{HORIZONTAL ELLIPSIS}"
+    before = said(f"{cut} and weekly: joined", f"{long[:59]}\N{HORIZONTAL ELLIPSIS} {long}", Job=long, Event="merged")
+    before = before.replace(b"Gitstate-Event", b"Gitstate-Job: weekly\nGitstate-Event")
+    told = unnamed(before, "Gitstate-Job", [long]).message.decode()
+    assert told.startswith("[purged] and weekly: joined\n") and "j" * 60 not in told
+    assert (told.count("j" * 59) == 1) is (length == 60)  # what only looks like it, of an id that is never cut
+
+
+def test_bytes_that_are_no_text_and_lines_that_go_on_stay() -> None:
+    before = (
+        b"nightly \xff: saved\n\nby nightly \xfe\n\nGitstate-Job: nightly\nGitstate-Job: weekly\n"
+        b"Gitstate-Event: merged\nX-Note: \xfd\n\tof nightly\n  and nightly\n"
+    )
+    told = unnamed(before, "Gitstate-Job", ["nightly"])
+    assert told.message == (
+        b"[purged] \xff: saved\n\nby [purged] \xfe\n\nGitstate-Job: weekly\n"
+        b"Gitstate-Event: merged\nX-Note: \xfd\n\tof [purged]\n  and [purged]\n"
+    )
+    alone = unnamed(b"x\n\nGitstate-Job: nightly\nGitstate-Status: a\n b\n\tc\n", "Gitstate-Job", ["nightly"])
+    assert alone.message == b"[purged]\n"
+
+
 @pytest.mark.parametrize("text", [b"", b"nightly\n", b"nightly: x\n\nnightly\n\nGitstate-Job: weekly\n", b"\xff\n\nx"])
 def test_others_stay_as_they_are(text: bytes) -> None:
     assert unnamed(text, "Gitstate-Job", ["nightly"]).message == text
