@@ -10,18 +10,22 @@ from pydantic import (
     AliasChoices,
     AliasPath,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     PrivateAttr,
     RootModel,
     ValidationInfo,
+    WrapSerializer,
+    WrapValidator,
     computed_field,
     field_serializer,
     field_validator,
     model_serializer,
     model_validator,
 )
+from typing_extensions import TypeAliasType
 
 from gitstate.errors import CorruptionError
 from gitstate.format.codec import Codec
@@ -63,6 +67,35 @@ class Job(BaseModel):
 
 def test_dictionaries_of_models() -> None:
     assert piecewise_fields(Job) == {"sheets": int, "by_name": str}
+
+
+class Once(BaseModel):
+    sheets: dict[int, Sheet]  # has code of its own, and is used in one place: pydantic writes it down there
+    title: str = Field("", alias="Title")
+
+
+class Checked(BaseModel):
+    before: dict[int, Annotated[Sheet, BeforeValidator(lambda entry: entry)]] = {}
+    around: dict[int, Annotated[Sheet, WrapValidator(lambda entry, handler: handler(entry))]] = {}
+
+
+Steps = TypeAliasType("Steps", dict[int, Sheet])
+
+
+class Shared(BaseModel):
+    first: Steps = {}
+    second: Steps = {}
+    third: dict[int, Sheet] = {}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [(Once, {"sheets": int}), (Checked, {"before": int, "around": int}), (Shared, {"third": int})],
+)
+def test_code_that_sees_one_entry_alone_is_none_that_looks_around(
+    model: type[BaseModel], fields: dict[str, type]
+) -> None:
+    assert piecewise_fields(model) == fields
 
 
 class Validated(BaseModel):
@@ -161,8 +194,36 @@ class Limited(BaseModel):
     sheets: dict[int, Sheet] = Field({}, max_length=2)
 
 
+class LimitedBelow(BaseModel):
+    sheets: dict[int, Sheet] = Field(min_length=1)
+
+
 class Excluded(BaseModel):
     sheets: dict[int, Sheet] = Field({}, exclude=True)
+    few: dict[int, Sheet] = Field({}, exclude_if=lambda few: len(few) < 3)
+
+
+class Annotations(BaseModel):
+    sheets: Annotated[dict[int, Sheet], PlainSerializer(lambda sheets: sheets)] = {}
+    needed: Annotated[dict[int, Sheet], PlainSerializer(lambda sheets: sheets)]
+    named: dict[Annotated[int, PlainSerializer(str)], Sheet] = {}
+    anything: dict = {}  # type: ignore[type-arg]  # as people write it
+    whatever: dict[int, Any] = {}
+
+
+Told = TypeAliasType("Told", Annotated[int, AfterValidator(lambda number, info: number)])
+
+
+class InformedElsewhere(BaseModel):
+    sheets: dict[int, Sheet] = {}
+    first: Told = 0
+    second: Told = 0
+
+
+class InformedInAnother(BaseModel):
+    sheets: dict[int, Sheet] = {}
+    inner: Annotated[Sheet | None, WrapSerializer(lambda inner, handler, info: handler(inner))] = None
+    pairs: tuple[int, Told] = (0, 0)
 
 
 class MaybeNone(BaseModel):
@@ -185,6 +246,11 @@ class FromData(BaseModel):
     count: int = Field(default_factory=lambda data: len(data["sheets"]), exclude=True)
 
 
+class AliasedShortly(BaseModel):
+    a: dict[int, Sheet] = {}
+    other: Any = Field(None, validation_alias="a")
+
+
 class Aliased(BaseModel):
     sheets: dict[int, Sheet] = {}
     first: Any = Field(None, validation_alias=AliasChoices("one", AliasPath("sheets", "1")))
@@ -194,8 +260,9 @@ class Aliased(BaseModel):
     "model",
     [
         Validated, ValidatedBefore, Dumped, WithInit, WithPostInit, InheritedPostInit, Informed, InformedEntry,
-        FieldValidated, FieldDumped, OtherFieldDumped, Overrides, Limited, Excluded, MaybeNone, NoModels, Root,
-        FromData, Aliased,
+        FieldValidated, FieldDumped, OtherFieldDumped, Overrides, Limited, LimitedBelow, Excluded, Annotations,
+        MaybeNone, NoModels, Root,
+        InformedElsewhere, InformedInAnother, FromData, Aliased, AliasedShortly,
     ],
 )  # fmt: skip
 def test_what_is_encoded_as_a_whole(model: type[BaseModel]) -> None:
