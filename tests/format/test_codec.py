@@ -1,6 +1,5 @@
 """Codecs: every model comes back whole, or is refused before anything is written."""
 
-import json
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ from pydantic import (
 
 from gitstate.errors import CorruptionError, UnstorableError
 from gitstate.format.codec import Codec
-from gitstate.format.secrets import Redactor
 from gitstate.values import canonical
 from gitstate.values.canonical import ANY, Shape, Value
 
@@ -414,6 +412,17 @@ def test_what_the_model_refuses_names_the_place(value: Value, reason: str) -> No
     assert reason in caught.value.message
 
 
+def test_the_first_reasons_are_told_and_how_many_there_are_more() -> None:
+    def told(wrong: int) -> str:
+        with pytest.raises(CorruptionError) as caught:
+            CODEC.decode({"needed": "", **dict.fromkeys(["zeta", "alpha", "ratio", "data", "names"][:wrong])})
+        return caught.value.message
+
+    assert [told(wrong).count("; /") for wrong in (1, 2, 3, 4, 5)] == [0, 1, 2, 2, 2]
+    assert [told(wrong).partition("; and ")[2] for wrong in (3, 4, 5)] == ["", "1 more", "2 more"]
+    assert "http" not in told(3) and "None" not in told(3)
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b'{"needed": "\\ud800', b"\xff", b"[" * 10_000])
 def test_text_that_is_no_json_is_corrupt(text: bytes) -> None:
     with pytest.raises(CorruptionError):
@@ -454,76 +463,3 @@ def test_the_shape_is_the_order_of_the_fields() -> None:
     assert shape.entry("d").each == inner
     assert shape.entry("e") is ANY
     assert shape.entry("f") is shape
-
-
-class Job(BaseModel):
-    name: str = "nightly"
-    sheets: dict[int, Sheet] = {}
-    notes: dict[str, Any] = {}
-
-
-_KEYS = st.integers(1, 5)
-_EDITS = st.lists(
-    st.tuples(st.sampled_from(["put", "note", "drop", "turn", "name", "details"]), _KEYS, st.integers(0, 3)), max_size=6
-)
-
-
-def _edit(job: Job, what: str, key: int, value: int) -> None:
-    match what:
-        case "put":
-            job.sheets[key] = Sheet(Number=key, kept=str(value))
-        case "note" if key in job.sheets:
-            job.sheets[key] = job.sheets[key].model_copy(update={"note": f"note {value}"})
-        case "details" if key in job.sheets:
-            object.__setattr__(job.sheets[key], "details", [{"value": value}])
-        case "drop":
-            job.sheets.pop(key, None)
-        case "turn":
-            job.sheets = dict(reversed(job.sheets.items()))
-        case "name":
-            job.name = f"name {value}"
-
-
-@given(_EDITS, _EDITS, st.sampled_from([None, Redactor(patterns=[("note-three", "note 3|name 3")])]))
-def test_what_changed_alone_is_encoded_and_gives_what_all_of_it_gives(
-    before: list[Any], after: list[Any], redactor: Redactor | None
-) -> None:
-    codec, job = Codec(Job), Job()
-    for edit in before:
-        _edit(job, *edit)
-    known = codec.encode_changed(job, None, redactor, keep=("name",))
-    for edit in after:
-        _edit(job, *edit)
-    made = codec.encode_changed(job, known, redactor, keep=("name",))
-    whole = codec.redacted(codec.encode(job), redactor, keep=("name",))
-    assert json.dumps(made.value) == json.dumps(whole), "in the same order too"
-    old, new = known.value["sheets"], made.value["sheets"]
-    assert isinstance(old, dict) and isinstance(new, dict)
-    if not after:
-        assert all(new[key] is old[key] for key in new), "and what did not change is the very same"
-    codec.check(made.value, known.value)
-    assert json.dumps(codec.normal(made.value, known.value)) == json.dumps(codec.normal(made.value, {}))
-    assert codec.encode_changed(job, made, redactor, keep=("name",)).value == made.value
-
-
-def test_what_another_model_or_redactor_made_is_not_taken_over() -> None:
-    class Other(Job):
-        pass
-
-    job = Job(sheets={1: Sheet(Number=1, note="note 3")})
-    redactor = Redactor(patterns=[("note-three", "note 3")])
-    known = Codec(Job).encode_changed(job, None)
-    assert Codec(Job).encode_changed(job, known, redactor).value != known.value
-    other = Other(**{name: getattr(job, name) for name in ("name", "sheets")})
-    made = Codec(Other).encode_changed(other, known)
-    assert made.value == known.value and made.value["sheets"]["1"] is not known.value["sheets"]["1"]  # type: ignore[index,call-overload]
-
-
-def test_a_shared_entry_is_not_looked_at_again_and_any_other_is() -> None:
-    codec = Codec(Job)
-    known = codec.encode_changed(Job(sheets={1: Sheet(Number=1), 2: Sheet(Number=2)}), None)
-    sheets = known.value["sheets"]
-    assert isinstance(sheets, dict)
-    codec.check({**known.value, "sheets": {"1": sheets["1"]}}, known.value)
-    with pytest.raises(CorruptionError, match="/sheets/2"):
-        codec.check({**known.value, "sheets": {"1": sheets["1"], "2": {"number": "many"}}}, known.value)
