@@ -113,6 +113,16 @@ def test_a_list_that_names_millions_of_files_is_not_gone_through(monkeypatch: py
             read()
 
 
+def test_ranges_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_MANY", 10)
+    part = JOBS.parts[0]
+    for numbers, count in [("1-10", 10), ("1-5,7-11", 10), ("0,2,4,6-9,11-13", 10)]:
+        assert len(JOBS.listed(part, {"sheets": {"numbers": numbers}})) == count
+    for numbers in ("1-11", "1-5,7-12", "1-9,11-12", "0,2,4,6-9,11-14"):
+        with pytest.raises(CorruptionError, match="more than 10 files"):
+            JOBS.listed(part, {"sheets": {"numbers": numbers}})
+
+
 def test_more_entries_than_can_be_read_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "_MANY", 3)
     value: dict[str, Value] = {"sheets": {str(number): number for number in (1, 2, 3)}}
@@ -182,6 +192,45 @@ def test_files_of_others_are_neither_ours_nor_in_the_way(path: str) -> None:
     value: Value = {"sheets": {"1": {}}}
     assert not JOBS.owns(path)
     assert JOBS.join({**JOBS.split(value), path: b"no JSON"}) == value
+
+
+def test_it_is_known_of_a_path_whether_it_is_ours_also_when_asked_again() -> None:
+    layout = Layout()
+    for _ in range(2):
+        paths = [
+            "job.json",
+            "sheets/0001.json",
+            "sheets/=a.json",
+            "job.jsonx",
+            "sheets/1.json",
+            "executions/0001/output",
+        ]
+        assert [layout.owns(path) for path in paths] == [True, True, True, False, False, False]
+    assert [layout.is_part(field) for field in ("sheets", "job_id")] == [True, False]
+
+
+def test_the_path_stands_for_the_key_where_that_cannot_be_told() -> None:
+    part = JOBS.parts[0]
+    cut = part.path_of("a" * 300)
+    for path in (cut, "sheets/00001.json", "sheets/=%61.json"):  # one has a zero too many, one what needs no escape
+        assert part.key_of(path) is None
+        assert JOBS.place_of(path) == ("sheets", path)
+    for key in ("0", "7", "10000", "", "01", "X0"):
+        assert part.key_of(part.path_of(key)) == key
+        assert JOBS.place_of(part.path_of(key)) == ("sheets", key)
+
+
+def test_files_of_entries_are_read_as_the_caller_says() -> None:
+    files = JOBS.split({"sheets": {"1": {"a": 1}, "x": {}}})
+    read: list[bytes] = []
+    JOBS.join(files, loads=lambda data: read.append(data))
+    assert sorted(read) == [files["sheets/0001.json"], files["sheets/=x.json"]]
+
+
+def test_what_is_no_list_of_files_names_none() -> None:
+    for listing in (5, "1-2", [], {}, None):
+        root: dict[str, Value] = {"sheets": listing}  # type: ignore[dict-item]  # values, all of them
+        assert JOBS.listed(JOBS.parts[0], root) == []
 
 
 def test_attachments_belong_to_the_document_but_not_to_its_value() -> None:

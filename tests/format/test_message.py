@@ -99,6 +99,64 @@ def test_the_form_that_the_format_promises() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("", "(no subject)"),
+        (" \t\n", "(no subject)"),
+        (" a \n b\u2028c ", "a b c"),
+        ("a\0b\x1b[31m\u202e\ud800", "a\ufffdb\ufffd[31m\ufffd\ufffd"),
+        ("# a", "\\# a"),
+        ("--- a", "\\--- a"),
+        ("a - >8 - b", "a - > 8 - b"),
+        ("a" * 200, "a" * 200),
+        ("# " + "a" * 198, "\\# " + "a" * 196 + "\u2026"),
+        ("\u00e9" * 200, "\u00e9" * 200),
+        ("a" * 201, "a" * 199 + "\u2026"),
+        ("a" * 197 + " b c d", "a" * 197 + " b" + "\u2026"),
+        ("a" * 198 + " b c d", "a" * 198 + "\u2026"),
+        (" " * 799 + "a", "a"),
+    ],
+)
+def test_how_a_subject_is_made_of_any_text(text: str, subject: str) -> None:
+    assert Message(text).subject == subject
+
+
+def test_how_a_body_is_made_of_any_text() -> None:
+    text = "\n\nXX a\r\nb\rc\vd\fe\x85f\u2028g\u2029h  \n- >8 -\n\0\x1b\nX\n\n"
+    wanted = "XX a\nb\nc\nd\ne\nf\ng\nh\n- > 8 -\n\ufffd\ufffd\nX"
+    assert Message("a", text).body == wanted
+    assert Message("a", text, ((message.JOB, "j"),)).body == wanted
+    assert Message("a", "Key: x\n(cherry picked from x)\n").body == " Key: x\n (cherry picked from x)"
+
+
+def test_how_a_foreign_message_is_read() -> None:
+    said = Message.parse(
+        b"\n\nX a \xff\0\nin two lines\n\nb\n\nJob: x\n# a comment\n(cherry picked from y)\nEnd: X\n\n"
+    )
+    assert said == Message("X a \ufffd\ufffd in two lines", "b", (("Job", "x"), ("End", "X")))
+    trailers = Message.parse(b"a\n\nOne: 1\nTwo: 2\n 2\n").trailers
+    assert trailers == (("One", "1"), ("Two", "2 2"))
+    assert Message.parse(b"a\n\nOne: 1\nX y\n").trailers == ()
+
+
+def test_the_first_of_several_keys_are_given_together() -> None:
+    said = Message("a", trailers=((message.JOB, "j"), (message.ENDED, "1"), (message.JOB, "k")))
+    assert said.first([message.EVENT, message.JOB, message.ENDED]) == {message.JOB: "j", message.ENDED: "1"}
+
+
+@pytest.mark.parametrize("value", ["plain", "\u00e9"])
+def test_so_many_trailers_are_written_as_a_commit_has_room_for(value: str) -> None:
+    trailers = [("Gitstate-Job", value)] * 40_000
+    fitting = message.fitting(trailers)
+    assert trailers[: len(fitting)] == list(fitting)
+    size = len(Message("a", trailers=fitting).to_bytes()) - len(b"a\n\n")
+    assert (1 << 18) - len(b'Gitstate-Job: "\\u00e9"\n') < size <= 1 << 18
+    assert message.fitting(trailers[:3]) == tuple(trailers[:3])
+    exact = [("a", "x" * (100 - 3 - 1))] * 2621 + [("b", "x" * (44 - 3 - 1))]  # 2621 * 100 + 44 is all the room
+    assert message.fitting([*exact, ("c", "")]) == tuple(exact)
+
+
 def test_what_others_append_does_not_hide_our_trailers() -> None:
     written = Message("a", trailers=((message.JOB, "nightly"),)).to_bytes()
     signed = Message.parse(written + b"Signed-off-by: A <a@b>\n(cherry picked from commit 1234)\n")

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,38 @@ def test_hostile_ids_never_meet() -> None:
 )
 def test_names_that_the_format_promises(document_id: str, name: str) -> None:
     assert names.encode(document_id) == name
+
+
+@pytest.mark.parametrize(
+    ("document_id", "name"),
+    [
+        ("nightly", "nightly"),
+        ("v1.2", "v1%2E2"),
+        ("a~b", "a%7Eb"),
+        ("%_", "%25_"),
+        ("\ud800", "%ED%A0%80"),
+        ("a" * 180, "a" * 180),
+    ],
+)
+def test_names_in_refs_that_the_format_promises(document_id: str, name: str) -> None:
+    assert names.ref_encode(document_id) == name
+    assert names.ref_decode(name) == document_id
+
+
+def test_a_name_that_was_cut_is_its_beginning_and_a_hash() -> None:
+    for length in (181, 300):
+        digits = sha256(b"a" * length).hexdigest()[:40]
+        assert names.encode("a" * length) == f"{'a' * 180}%~{digits}" and names.is_cut(f"{'a' * 180}%~{digits}")
+        assert names.ref_encode("a" * length) == f"{'a' * 180}%_{digits}"
+        assert names.ref_decode(f"{'a' * 180}%_{digits}") is None
+    assert names.encode("a" * 179 + ".a") == "a" * 179 + "." + "%~" + sha256(b"a" * 179 + b".a").hexdigest()[:40]
+    assert names.encode("a" * 177 + "/") == "a" * 177 + "%2F" and not names.is_cut("a" * 177 + "%2F")
+    assert names.encode("/" * 61) == "%2F" * 60 + "%~" + sha256(b"/" * 61).hexdigest()[:40]
+
+
+@pytest.mark.parametrize("name", ["", "v1.2", "%2e", "%41", "%FF", "%_ab", "\u00e9", "a" * 181])
+def test_a_component_of_a_ref_that_nobody_encoded_stands_for_no_id(name: str) -> None:
+    assert names.ref_decode(name) is None
 
 
 def test_a_cut_never_goes_through_an_escape() -> None:

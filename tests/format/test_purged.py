@@ -1,5 +1,6 @@
 """What was purged, as a store says it; and messages that no longer name a job."""
 
+import hashlib
 import json
 
 import pytest
@@ -38,6 +39,23 @@ def test_it_names_no_job_and_tells_whether_one_was_purged() -> None:
     assert Purged.parse(text).unknown == {"later": [1]}
     other = Purge.of(["b" * 40], ["nightly"], values=False)
     assert not set(other.jobs) & set(purged.entries[0].jobs)
+
+
+def test_the_form_that_the_format_promises() -> None:
+    first, second = "a" * 40, "b" * 40
+    made = Purged((Purge.of([second, first], ["nightly", "\ud800"], values=True),), {"alpha": 1})
+    hashes = sorted(
+        hashlib.sha256(f"{first} {second}\0".encode() + job).hexdigest() for job in (b"nightly", b"\xed\xa0\x80")
+    )
+    entry: dict[str, object] = {"commits": [first, second], "jobs": hashes, "values": True}
+    assert made.to_bytes().decode() == json.dumps({"format": 1, "entries": [entry], "alpha": 1}, indent=2) + "\n"
+    assert Purged.parse(made.to_bytes()) == made
+    assert Purged.parse(json.dumps({"entries": [{"commits": [first]}]}).encode()).entries == (Purge((first,)),)
+
+
+def test_what_a_later_release_adds_is_kept_from_all_sides() -> None:
+    one, other = Purged(unknown={"later": 1, "mine": 2}), Purged(unknown={"later": 3, "theirs": 4})
+    assert one.united(other).unknown == {"later": 1, "mine": 2, "theirs": 4}
 
 
 @pytest.mark.parametrize(
