@@ -98,7 +98,7 @@ def _edited_keys(
     for path in sorted([*written, *(path for key in removed if (path := part.path_of(key)) in sides[1])]):
         if path not in named:
             raise CorruptionError(f"{path} is there, but {layout.root} does not name it")
-    return [key for key in keys if edits.get(part.path_of(key), b"") is not None]
+    return keys
 
 
 def _joined(layout: Layout, files: Mapping[str, bytes], keys: Mapping[Part, Iterable[str]]) -> dict[str, Value] | None:

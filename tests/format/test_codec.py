@@ -185,6 +185,9 @@ def round_trip(instance: BaseModel) -> BaseModel:
 
 @given(STATES)
 @example(Everything(needed=None))
+@example(Everything(needed="\U000f0005\udbff"))  # the private character is one that would stand for a surrogate
+@example(Everything(needed="\U000effff\ud801", zeta="\U000f0800"))
+@example(Everything(needed=None, spot=Spot(1.0, "\ud800")))
 def test_a_model_comes_back_whole(state: Everything) -> None:
     before = state.model_dump()
     assert same(round_trip(state).model_dump(), before)

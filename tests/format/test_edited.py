@@ -95,6 +95,11 @@ def test_a_base_that_cannot_be_read_is_told() -> None:
     good, broken = job(1), {**job(1), ROOT: b"<<<<<<<"}
     found = edited_values(LAYOUT, broken, {ROOT: broken[ROOT]}, {ROOT: good[ROOT]})
     assert found.base is None and found.unreadable.startswith("job.json: ")
+    gone = edited_values(LAYOUT, broken, {path: broken[path] for path in broken}, dict.fromkeys(broken))
+    assert gone == (None, None, found.unreadable)
+    listed = edited_values(LAYOUT, broken, {ROOT: b"[]"}, {ROOT: good[ROOT]})
+    assert (listed.value, listed.unreadable) == (found.value, "job.json holds no object")
+    assert edited_values(LAYOUT, good, {ROOT: good[ROOT]}, {ROOT: good[ROOT]}).unreadable == ""
     assert found.value == {"job_id": "j", "sheets": {"1": {"n": 1}}}
 
 

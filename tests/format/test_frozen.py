@@ -158,6 +158,35 @@ def test_entries_that_moved_from_one_dictionary_to_the_next_are_seen() -> None:
     assert not same(picture, item)
 
 
+@pytest.mark.parametrize("kind", [list, dict, set, deque])
+def test_what_was_empty_and_is_not_any_more_is_seen(kind: type[Any]) -> None:
+    item = Node(first=None)
+    item.first = {"deep": [kind(), kind()]}
+    picture = freeze(item)
+    assert same(picture, item)
+    second = item.first["deep"][1]
+    second.update({1: 1}) if kind is dict else second.add(1) if kind is set else second.append(1)
+    assert not same(picture, item)
+
+
+def test_an_object_that_became_one_of_another_class_is_seen() -> None:
+    class Other(Node):
+        pass
+
+    item = Node(first=Node())
+    picture = freeze(item)
+    item.first.__class__ = Other
+    assert not same(picture, item)
+
+
+def test_an_attribute_that_was_never_set_is_none() -> None:
+    item = Node(first=Slotted.__new__(Slotted))
+    picture = freeze(item)
+    assert same(picture, item)
+    item.first.x = 1
+    assert not same(picture, item)
+
+
 def test_an_attribute_of_another_name_is_seen() -> None:
     item = Plain()
     picture = freeze(item)
