@@ -1,6 +1,7 @@
 """Credentials at the edges: how little is enough to be one, how much more is needed, and what beside them stays."""
 
 import base64
+import json
 import random
 import re
 from typing import Any
@@ -14,7 +15,7 @@ from gitstate.format.secret_formats import looks_drawn
 from gitstate.format.secret_spans import Span, apart, mark
 from gitstate.format.secrets import Found, FoundIn, Redactor, excerpt
 from gitstate.values.canonical import Value
-from tests.credentials import credential, key_block, web_token
+from tests.credentials import credential, drawn, key_block, web_token
 
 REDACTOR = Redactor()
 TOKEN = credential("github-token", 1)[0]
@@ -200,3 +201,59 @@ def test_lists_are_taken_over_so_that_what_is_compared_stays() -> None:
 def test_an_excerpt_shows_how_those_of_a_kind_begin_and_no_more() -> None:
     assert excerpt("github-token", TOKEN) == TOKEN[:4] + "…"
     assert excerpt("password", "hunter22") == "…"
+
+
+def web(header: dict[str, object], rng: random.Random) -> list[str]:
+    """Return the three parts of a web token."""
+    texts = [json.dumps(part).encode() for part in (header, {"sub": "me"})]
+    return [*(base64.urlsafe_b64encode(text).decode().rstrip("=") for text in texts), drawn(rng, 43)]
+
+
+@pytest.mark.parametrize("length", range(1, 21))
+def test_a_web_token_with_a_header_of_any_length_also_in_the_middle_of_a_word_far_into_a_text(length: int) -> None:
+    token = ".".join(web({"kid": "k" * length, "alg": "HS256"}, random.Random(length)))
+    jwt = mark("jwt")
+    assert REDACTOR.text(token) == jwt
+    before = "eyJ is how they begin. " * 30
+    assert REDACTOR.text(f"{before}my-{token} and on") == f"{before}my-{jwt} and on"
+
+
+@pytest.mark.parametrize("header", [{"alg": "HS256"}, {"typ": "JWT"}, {"kid": "12345678"}])
+def test_a_web_token_that_ends_with_the_text_in_its_header_alone(header: dict[str, object]) -> None:
+    begun = web({**header, "more": "x" * 20}, random.Random(1))[0][:-3]
+    said = "this is the cookie that was sent: "
+    assert REDACTOR.text(said + begun) == said + mark("jwt")
+    assert REDACTOR.text(f"{said}{begun} and more") == f"{said}{begun} and more"
+    other = web({"x": "HS256HS256HS256HS256"}, random.Random(1))
+    for text in (said + other[0][:-3], said + ".".join(other[:2])):
+        assert REDACTOR.text(text) == text
+
+
+@pytest.mark.parametrize("left", ["", "a", "ab", "abc", "-_9"])
+@pytest.mark.parametrize("before", ["", " ", "said: "])
+def test_a_web_token_that_lost_the_beginning_of_its_header(before: str, left: str) -> None:
+    rest = ".".join(["", *web({}, random.Random(1))[1:]])
+    told = mark("jwt") if before or left else rest  # that is no word that goes on
+    assert REDACTOR.text(f"{before}{left}{rest}, and on") == f"{before}{told}, and on"
+
+
+def test_of_what_stands_before_a_web_token_only_so_much_is_its_header() -> None:
+    rest = ".".join(["", *web({}, random.Random(1))[1:]])
+    assert REDACTOR.text("w" * 5000 + rest) == "w" * (5001 - 4096) + mark("jwt")
+
+
+def test_a_token_behind_a_hyphen_wherever_the_word_stands() -> None:
+    token, told = credential("gitlab-token", 1)[0], mark("gitlab-token")
+    for before in ("", "some words, " * 60):
+        assert REDACTOR.text(f"{before}my-{token} end") == f"{before}my-{told} end"
+        for letter in "a9":
+            assert REDACTOR.find(f"{before}{letter}hvs.{drawn(random.Random(1), 30)}") == []
+        assert [one.kind for one in REDACTOR.find(f"{before}hvs.{drawn(random.Random(1), 30)}")] == ["vault-token"]
+
+
+def test_what_stands_behind_bearer_and_behind_a_name_of_a_secret() -> None:
+    word = drawn(random.Random(2), 24)
+    assert REDACTOR.text(f"sent Bearer {word}.") == f"sent Bearer {mark('bearer-token')}."
+    assert REDACTOR.text(f"api_key={word}.") == f"api_key={mark('password')}."
+    for text in (f"a bear {word}", f"a_key of={word}", "Bearer of_something_with_words_1"):
+        assert REDACTOR.text(text) == text
