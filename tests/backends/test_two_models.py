@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from gitstate import CheckpointState, ConflictError, GitStateBackend, SheetState
 from gitstate.backends.strangers import as_said
@@ -140,6 +140,9 @@ async def test_programs_with_two_models_at_once(rich: GitStateBackend, tmp_path:
     assert (found.job_name, found.priority, found.sheets[1].cost, found.sheets[2].cost) == ("n11", "p11", 17, 6)
 
 
+T = TypeVar("T")
+
+
 class _Typed(TypedDict):
     a: int
 
@@ -159,9 +162,24 @@ class _Root(RootModel[list[Plain]]):
     pass
 
 
+class _Number(RootModel[int]):
+    pass
+
+
+@dataclass
+class _DataOf(Generic[T]):
+    a: T
+
+
+_Named = TypeAliasType("_Named", list[Plain])
+
+
 @pytest.mark.parametrize(
     "field, expected",
-    [(int, False), (list[Plain], True), (_Typed, True), (_Data, True), (_Closed, False), (_Root, True), (Any, False)],
+    [
+        *[(int, False), (list[Plain], True), (_Typed, True), (_Data, True), (_Closed, False), (_Root, True)],
+        *[(Any, False), (_Number, False), (_DataOf[int], True), (_Named, True)],
+    ],
 )
 def test_which_models_ignore_something(field: Any, expected: bool) -> None:
     class Holder(CheckpointState):

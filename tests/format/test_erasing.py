@@ -132,6 +132,16 @@ def test_numbers_that_are_the_value_become_texts_and_others_stay() -> None:
     assert json.loads(made) == {"pin": MARK, "time": 12345.5, "long": 9912345, "text": f"no {MARK}."}
 
 
+def test_json_is_known_by_its_beginning() -> None:
+    eraser = erasing.joined([erasing.of_value("12345"), erasing.of_value("SECRET")])
+    assert eraser is not None
+    assert eraser.file(b'\n {"pin": 12345}') == b'\n {"pin": "[purged]"}'
+    assert eraser.file(b"[12345, 7]\n") == b'["[purged]", 7]\n'
+    assert eraser.file(b"12345 { 12345") == b"[purged] { [purged]"
+    nothing = b'{"pin": 1234}'
+    assert eraser.file(nothing) is nothing
+
+
 def test_keys_that_become_one_are_told_apart_and_stand_in_order() -> None:
     text = canonical.dumps({"SECRET1": 1, "SECRET2": {"x": "SECRET3"}, "zeta": 12345, "[purged]": 0})
     made = erasing.of_pattern(r"SECRET\d").file(text)
@@ -198,7 +208,7 @@ def test_values_that_stand_everywhere_are_refused(value: str) -> None:
     assert not value or value == "purged" or value in MARK or value not in str(refused.value)
 
 
-@pytest.mark.parametrize("pattern", ["", "a*", "(", "pur", "[", "(?:x|)"])
+@pytest.mark.parametrize("pattern", ["", "a*", "(", "pur", "[", "(?:x|)", "^$"])
 def test_patterns_that_match_nothing_or_the_mark_are_refused(pattern: str) -> None:
     with pytest.raises(InvalidInputError):
         erasing.of_pattern(pattern)

@@ -137,6 +137,7 @@ def test_how_a_foreign_message_is_read() -> None:
     assert said == Message("X a \ufffd\ufffd in two lines", "b", (("Job", "x"), ("End", "X")))
     trailers = Message.parse(b"a\n\nOne: 1\nTwo: 2\n 2\n").trailers
     assert trailers == (("One", "1"), ("Two", "2 2"))
+    assert Message.parse(b"a\n\nOne: 1\0\n").get("One") == "1\ufffd"
     assert Message.parse(b"a\n\nOne: 1\nX y\n").trailers == ()
 
 

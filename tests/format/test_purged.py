@@ -162,6 +162,8 @@ def test_bytes_that_are_no_text_and_lines_that_go_on_stay() -> None:
         b"[purged] \xff: saved\n\nby [purged] \xfe\n\nGitstate-Job: weekly\n"
         b"Gitstate-Event: merged\nX-Note: \xfd\n\tof [purged]\n  and [purged]\n"
     )
+    odd = b"weekly\n\nGitstate-Job: nightly\nGitstate-Job: weekly\nGitstate-Status: \xff\n"
+    assert unnamed(odd, "Gitstate-Job", ["nightly"]).message == odd.replace(b"Gitstate-Job: nightly\n", b"")
     alone = unnamed(b"x\n\nGitstate-Job: nightly\nGitstate-Status: a\n b\n\tc\n", "Gitstate-Job", ["nightly"])
     assert alone.message == b"[purged]\n"
 

@@ -15,7 +15,7 @@ from gitstate.format.secret_formats import looks_drawn
 from gitstate.format.secret_spans import Span, apart, mark
 from gitstate.format.secrets import Found, FoundIn, Redactor, excerpt
 from gitstate.values.canonical import Value
-from tests.credentials import credential, drawn, key_block, web_token
+from tests.credentials import credential, drawn, key_block, putty_key, web_token
 
 REDACTOR = Redactor()
 TOKEN = credential("github-token", 1)[0]
@@ -109,10 +109,15 @@ def test_what_stands_around_a_cut_key_block_stays() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_lines_of_a_key_are_found_whatever_the_order_of_the_keys_that_hold_them(turned: bool) -> None:
     begin, *lines, end = key_block(random.Random(1), "PRIVATE KEY").splitlines()
-    texts = {"1": begin, "2": "\n".join(lines), "3": end}
-    value = dict(reversed(texts.items())) if turned else texts
-    redacted = REDACTOR.value({"a": value})["a"]  # type: ignore[index,call-overload]  # an object, as it was
-    assert [*redacted.values()] == [mark("private-key")] * 3  # type: ignore[union-attr]
+    texts: dict[str, Value] = {"1": begin, "2": "\n".join(lines), "3": end}
+    text, secret = putty_key(random.Random(1), 128)
+    lists: dict[str, Value] = {"a": [text[: text.index(secret) - 1]], "b": [*secret.split("\n")]}
+    if turned:
+        texts, lists = (dict(reversed(each.items())) for each in (texts, lists))
+    told = mark("private-key")
+    redacted = REDACTOR.value({"x": texts})["x"]  # type: ignore[index,call-overload]  # an object, as it was
+    assert [*redacted.values()] == [told] * 3  # type: ignore[union-attr]
+    assert REDACTOR.value(lists) == {**lists, "b": [told] * len(secret.split("\n"))}
 
 
 def test_all_beside_what_is_kept_or_found_is_looked_at_and_stays() -> None:
