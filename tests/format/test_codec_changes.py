@@ -117,6 +117,14 @@ def test_a_field_that_is_kept_keeps_what_looks_like_a_credential_and_a_key_of_th
     assert value["steps"][TOKEN]["note"] == MARK  # type: ignore[index,call-overload]
 
 
+def test_a_stored_value_gets_the_defaults_of_its_model() -> None:
+    codec = Codec(Job)
+    assert codec.normal({"name": "x"}, {}) == {"name": "x", "sheets": {}, "notes": {}}
+    known = codec.encode_changed(Job(sheets={1: Sheet(Number=1)}), None).value
+    assert codec.normal(known, known) == known
+    assert codec.normal({"sheets": known["sheets"]}, known) == known
+
+
 def test_a_field_that_takes_no_mark_is_named() -> None:
     class Short(BaseModel):
         note: str = Field("", max_length=6)

@@ -88,9 +88,22 @@ class Shared(BaseModel):
     third: dict[int, Sheet] = {}
 
 
+Free = TypeAliasType("Free", "list[Free] | int")
+
+
+class WithinItself(BaseModel):
+    sheets: dict[int, Sheet] = {}
+    free: Free = 0
+
+
 @pytest.mark.parametrize(
     ("model", "fields"),
-    [(Once, {"sheets": int}), (Checked, {"before": int, "around": int}), (Shared, {"third": int})],
+    [
+        (Once, {"sheets": int}),
+        (Checked, {"before": int, "around": int}),
+        (Shared, {"third": int}),
+        (WithinItself, {"sheets": int}),
+    ],
 )
 def test_code_that_sees_one_entry_alone_is_none_that_looks_around(
     model: type[BaseModel], fields: dict[str, type]
@@ -183,6 +196,19 @@ class OtherFieldDumped(BaseModel):
         return f"{title} of {len(self.sheets)}"
 
 
+class Bare(BaseModel):
+    name: str = ""
+
+
+class ModelDumped(BaseModel):
+    sheets: dict[int, Sheet] = {}
+    inner: Bare = Bare()
+
+    @field_serializer("inner")
+    def dump(self, inner: Bare) -> str:
+        return f"{inner.name} of {len(self.sheets)}"
+
+
 class Overrides(BaseModel):
     sheets: dict[int, Sheet] = {}
 
@@ -246,9 +272,14 @@ class FromData(BaseModel):
     count: int = Field(default_factory=lambda data: len(data["sheets"]), exclude=True)
 
 
-class AliasedShortly(BaseModel):
-    a: dict[int, Sheet] = {}
-    other: Any = Field(None, validation_alias="a")
+class AliasedAtTheTop(BaseModel):
+    sheets: dict[int, Sheet] = {}
+    other: Any = Field(None, validation_alias="sheets")
+
+
+class AliasedByChoice(BaseModel):
+    sheets: dict[int, Sheet] = {}
+    other: Any = Field(None, validation_alias=AliasChoices("sheets"))
 
 
 class Aliased(BaseModel):
@@ -262,7 +293,8 @@ class Aliased(BaseModel):
         Validated, ValidatedBefore, Dumped, WithInit, WithPostInit, InheritedPostInit, Informed, InformedEntry,
         FieldValidated, FieldDumped, OtherFieldDumped, Overrides, Limited, LimitedBelow, Excluded, Annotations,
         MaybeNone, NoModels, Root,
-        InformedElsewhere, InformedInAnother, FromData, Aliased, AliasedShortly,
+        InformedElsewhere, InformedInAnother, FromData, Aliased,
+        AliasedAtTheTop, AliasedByChoice, ModelDumped,
     ],
 )  # fmt: skip
 def test_what_is_encoded_as_a_whole(model: type[BaseModel]) -> None:
