@@ -28,6 +28,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from typing_extensions import TypeAliasType
 
 from gitstate.format.codec import Codec
 from gitstate.values import canonical
@@ -362,3 +363,32 @@ def test_the_shape_is_the_order_of_the_fields() -> None:
     assert shape.entry("d").each == inner
     assert shape.entry("e") is ANY
     assert shape.entry("f") is shape
+
+
+Alias = TypeAliasType("Alias", dict[str, Sheet])
+
+
+class Roots(RootModel[list["Roots"]]):
+    pass
+
+
+def test_the_shape_of_what_is_said_in_other_words() -> None:
+    class Outer(BaseModel):
+        alias: Alias = {}
+        noted: Annotated[dict[str, Sheet], Field(description="x")] = {}
+        root: Names = Names({})
+        boxed: Box[Sheet] | None = None
+        several: tuple[Sheet, int] | None = None
+        text: str = ""
+        bare: dict = {}  # type: ignore[type-arg]  # as people write it
+        words: list[str] = []
+        roots: Roots = Roots([])
+
+    shape, sheet = Codec(Outer).shape, Codec(Sheet).shape
+    assert sheet.fields == ("number", "status", "note", "kept", "details")
+    for name in ("alias", "noted", "root"):
+        assert shape.entry(name).entry("a") == sheet
+    assert shape.entry("boxed").entry("content") == sheet
+    assert shape.entry("several").each == sheet
+    for name in ("text", "bare", "words", "roots"):
+        assert shape.entry(name).entry("a") is ANY

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate.errors import InvalidInputError
-from gitstate.format.secret_formats import looks_drawn
-from gitstate.format.secret_spans import Span, apart, mark
+from gitstate.format.secret_formats import is_random, looks_drawn
+from gitstate.format.secret_spans import Span, apart, joined, mark
 from gitstate.format.secrets import Found, FoundIn, Redactor, excerpt
 from gitstate.values.canonical import Value
 from tests.credentials import credential, drawn, key_block, putty_key, web_token
@@ -39,6 +39,48 @@ def test_what_is_apart_from_marks_is_all_that_lies_in_spans_alone(one: list[int]
         if not any(first <= place < last for first, last in marks)
     ]
     assert all(start < end for start, end, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], []),
+        ([(5, 8, "jwt"), (0, 5, "password")], [(0, 5, "password"), (5, 8, "jwt")]),
+        ([(0, 10, "password"), (5, 9, "jwt")], [(0, 10, "password")]),  # the longest
+        ([(0, 10, "password"), (0, 10, "jwt")], [(0, 10, "jwt")]),  # which says more
+        ([(0, 10, "jwt"), (0, 10, "password")], [(0, 10, "jwt")]),
+        ([(0, 10, "jwt"), (0, 10, "npm-token")], [(0, 10, "jwt")]),
+        ([(0, 4, "jwt"), (2, 12, "npm-token"), (3, 9, "password")], [(0, 12, "npm-token")]),
+        (
+            [(1, 3, "jwt"), (2, 9, "password"), (8, 20, "npm-token"), (20, 21, "jwt")],
+            [(1, 20, "npm-token"), (20, 21, "jwt")],
+        ),
+        (
+            [(9, 12, "jwt"), (0, 30, "password"), (40, 41, "password"), (40, 41, "jwt")],
+            [(0, 30, "password"), (40, 41, "jwt")],
+        ),
+        ([(30, 33, "password"), (31, 34, "jwt")], [(30, 34, "jwt")]),
+    ],
+)
+def test_what_overlaps_is_one_of_the_kind_that_tells_most(spans: list[Span], expected: list[Span]) -> None:
+    assert joined(spans) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("aabbccaa", True),
+        ("aabbaabb", False),
+        ("abcabca", True),  # of seven two are enough
+        ("aaaaaab", True),
+        ("aaaaaaa", False),
+        ("1g2h3k4m" * 9, True),  # eight are enough for any length
+        ("1g2h3k4" * 9, False),
+        ("1g2h3k4mexample", False),
+    ],
+)
+def test_how_many_kinds_of_characters_may_be_drawn(text: str, expected: bool) -> None:
+    assert is_random(text.encode()) is expected
 
 
 @pytest.mark.parametrize(
@@ -169,6 +211,7 @@ def test_a_pattern_of_the_caller_is_put_in_its_place_among_any_bytes(data: bytes
 
 
 def test_what_is_allowed_may_hold_any_bytes() -> None:
+    assert Redactor(allow=[TOKEN]).find(TOKEN) == [] == Redactor(skip=["github-token"]).find(TOKEN)
     redactor = Redactor(patterns=[("odd", r"odd.{3}")], allow=["odd\udcffab", re.compile("odd.cd")])
     assert redactor.data(b"odd\xffab odd\xfecd odd\xfeab") == b"odd\xffab odd\xfecd [redacted: odd]"
 
