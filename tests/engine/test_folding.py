@@ -138,6 +138,26 @@ def test_other_people_s_and_damaged_packs_are_left_alone(open_engine: OpenEngine
     damaged.write_bytes(good)  # for the check of the whole repository
 
 
+@pytest.mark.parametrize("damage", ["lacks one", "no index", "cut index", "other index"])
+def test_a_pack_whose_objects_are_not_known_to_be_in_the_new_one_stays(repository: Repository, damage: str) -> None:
+    folder = folder_of(repository)
+    old = [write(folder, blobs(0, 3)), write(folder, blobs(3, 3))]
+    with folding.workshop(repository, "fold", nullcontext) as shop:
+        made = write(shop, blobs(0, 5 if damage == "lacks one" else 6))
+        index = Path(old[1] + ".idx")
+        if damage == "no index":
+            index.unlink()
+        elif damage == "cut index":
+            index.chmod(0o644)
+            index.write_bytes(index.read_bytes()[:-50])
+        elif damage == "other index":
+            index.chmod(0o644)
+            index.write_bytes(b"\0" * 2000)
+        name = packs.pack_name(b"\1" * 20)
+        assert folding.exchange(folder, shop, made, name, old, nullcontext) == 1
+    assert sorted(path.name for path in folder.glob("*.pack")) == sorted([f"{name}.pack", Path(old[1] + ".pack").name])
+
+
 def test_kept_packs_and_an_index_of_other_packs_stay(open_engine: OpenEngine, tmp_path: Path) -> None:
     save(open_engine(), {"a": b"1"})
     git(tmp_path / "store", "repack", "-a", "-d", "-q")
