@@ -3,12 +3,16 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from gitstate.engine import background
 from gitstate.engine.background import Background
+from gitstate.engine.locks import alone
 from gitstate.errors import StorageError
+from tests.engine.conftest import OpenEngine, git, packs_of, save
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
@@ -65,3 +69,22 @@ def test_without_a_thread_it_is_done_at_the_end(monkeypatch: pytest.MonkeyPatch)
     assert told == []
     upkeep.stop()
     assert told == [True]
+
+
+@pytest.mark.parametrize(
+    ("saves", "is_folding", "left"),
+    [(4, False, 4), (5, False, 2), (5, True, 5)],
+    ids=["few", "many", "while another process joins"],
+)
+def test_a_checkpoint_joins_the_packs_that_the_journal_stands_for(
+    open_engine: OpenEngine, tmp_path: Path, saves: int, is_folding: bool, left: int
+) -> None:
+    engine, folder = open_engine(), tmp_path / "store"
+    for n in range(saves):  # the first one goes without the journal
+        save(engine, {"a": b"%d" % n})
+    with alone(folder / ".git/gitstate/fold", 0) if is_folding else nullcontext():
+        engine.close()
+    assert len(packs_of(folder)) == left
+    assert [path.name for path in (folder / ".git/objects").iterdir() if "gitstate" in path.name] == []
+    assert git(folder, "rev-list", "--count", "main") == f"{saves}\n"
+    git(folder, "fsck", "--strict")

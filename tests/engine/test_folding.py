@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine import folding, packs, upkeep
+from gitstate.engine import files, folding, packindex, packs, upkeep
 from gitstate.engine.folding import FOLD_AT
 from gitstate.engine.objects import GitObject
 from gitstate.engine.reader import ObjectReader
@@ -136,6 +136,111 @@ def test_other_people_s_and_damaged_packs_are_left_alone(open_engine: OpenEngine
     assert theirs.exists()
     assert damaged.exists()
     damaged.write_bytes(good)  # for the check of the whole repository
+
+
+@pytest.mark.parametrize("in_memory", [1 << 20, -1])
+def test_packs_are_joined_if_enough_of_them_are_whole_and_there(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    monkeypatch.setattr(folding, "_IN_MEMORY", in_memory)
+    folder = folder_of(repository)
+    old = [write(folder, blobs(n, 2)) for n in range(4)]
+    damaged, gone = Path(old[1] + ".pack"), Path(old[2])
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0\0")
+    for suffix in (".idx", ".pack"):
+        gone.with_suffix(suffix).unlink()
+    if in_memory < 0:  # it goes right after it was looked at
+        real = packs.is_sound
+        monkeypatch.setattr(packs, "is_sound", lambda base: base == str(gone) or real(base))
+    for enough, replaced in ((3, 0), (2, 2)):
+        before = sorted(path.name for path in folder.iterdir())
+        with folding.workshop(repository, "fold", nullcontext) as shop:
+            assert folding.join(folder, shop, folding.Tier(old, enough), nullcontext, "deltas") == replaced
+            if not replaced:
+                assert before == sorted(path.name for path in folder.iterdir())
+        assert not folding.place(repository, "fold").exists()
+    (made,) = [path for path in folder.glob("*.pack") if path != damaged]
+    assert packs.kind_of(str(made.with_suffix(""))) == "deltas"
+    assert {path.stat().st_mode & 0o777 for path in (made, made.with_suffix(".idx"))} == {0o444}
+    index = str(made.with_suffix(".idx"))
+    assert packindex.ids(index) == {bytes.fromhex(item.id) for n in (0, 3) for item in blobs(n, 2)}
+
+
+def test_what_a_dead_process_was_about_to_remove_goes_and_nothing_else(repository: Repository) -> None:
+    folder = folder_of(repository)
+    half, whole, unnamed = (Path(write(folder, blobs(n, 2))) for n in (0, 2, 4))
+    half.with_suffix(".rev").touch()
+    for base in (half, unnamed):
+        base.with_suffix(".idx").unlink()
+    shop = folding.place(repository, "fold")
+    shop.mkdir()
+    (shop / "going").write_text(f"{half.name}.idx\n{whole.name}.idx\n{'pack-' + '0' * 40}.idx")
+    folding.remove_leftovers(repository, "other", nullcontext)
+    assert shop.exists() and half.with_suffix(".pack").exists()
+    folding.remove_leftovers(repository, "fold", nullcontext)
+    assert not shop.exists()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [f"{whole.name}.idx", f"{whole.name}.pack", f"{unnamed.name}.pack"]
+    )
+
+
+def test_what_is_about_to_be_removed_is_noted_first(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, noted = folder_of(repository), list[str]()
+    old = [write(folder, blobs(n, 2)) for n in range(2)]
+
+    def killed(folder: Path, bases: list[str]) -> int:
+        noted.append((shop / "going").read_text())
+        for base in bases:
+            Path(base + ".idx").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folding, "forget", killed)
+    monkeypatch.setattr("shutil.rmtree", lambda *paths, **options: None)
+    with pytest.raises(KeyboardInterrupt), folding.workshop(repository, "fold", nullcontext) as shop:
+        folding.join(folder, shop, folding.Tier(old, 2), nullcontext)
+    monkeypatch.undo()
+    assert noted == ["\n".join(f"{Path(base).name}.idx" for base in old)]
+    folding.remove_leftovers(repository, "fold", nullcontext)
+    assert len(list(folder.glob("*.pack"))) == 1
+
+
+def test_a_new_pack_that_somebody_cleaned_away_replaces_nothing(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real = folder_of(repository), files.sync_directory
+    old = [write(folder, blobs(n, 2)) for n in range(2)]
+
+    def cleaned(path: Path) -> None:
+        real(path)
+        for found in folder.glob("*.idx"):
+            if str(found.with_suffix("")) not in old:
+                found.unlink()
+
+    monkeypatch.setattr(files, "sync_directory", cleaned)
+    with folding.workshop(repository, "fold", nullcontext) as shop:
+        assert folding.join(folder, shop, folding.Tier(old, 2), nullcontext) == 0
+    assert all(Path(base + suffix).exists() for base in old for suffix in (".idx", ".pack"))
+
+
+@pytest.mark.parametrize("damage", ["lacks one", "no index", "cut index", "other index"])
+def test_a_pack_whose_objects_are_not_known_to_be_in_the_new_one_stays(repository: Repository, damage: str) -> None:
+    folder = folder_of(repository)
+    old = [write(folder, blobs(0, 3)), write(folder, blobs(3, 3))]
+    with folding.workshop(repository, "fold", nullcontext) as shop:
+        made = write(shop, blobs(0, 5 if damage == "lacks one" else 6))
+        index = Path(old[1] + ".idx")
+        if damage == "no index":
+            index.unlink()
+        elif damage == "cut index":
+            index.chmod(0o644)
+            index.write_bytes(index.read_bytes()[:-50])
+        elif damage == "other index":
+            index.chmod(0o644)
+            index.write_bytes(b"\0" * 2000)
+        name = packs.pack_name(b"\1" * 20)
+        assert folding.exchange(folder, shop, made, name, old, nullcontext) == 1
+    assert sorted(path.name for path in folder.glob("*.pack")) == sorted([f"{name}.pack", Path(old[1] + ".pack").name])
 
 
 def test_kept_packs_and_an_index_of_other_packs_stay(open_engine: OpenEngine, tmp_path: Path) -> None:

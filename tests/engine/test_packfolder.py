@@ -13,7 +13,7 @@ from dulwich.pack import create_delta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitstate.engine import packs
+from gitstate.engine import packfolder, packs
 from gitstate.engine.objects import GitObject, Kind
 from gitstate.engine.packfolder import MappedPack, PackFolder
 from gitstate.engine.reader import ObjectReader
@@ -100,6 +100,26 @@ def test_what_says_that_it_is_large_or_is_larger_than_it_says_is_left_to_others(
     for delta, made in ((bomb, None), (b"\x01\x01\x90\x01", (3, b"x"))):
         there = put(folder, base + entry(6, delta, between=bytes([len(base) - 4])), b"")
         assert there.read(len(base)) == made
+
+
+@pytest.mark.parametrize("size", [100, 127, 128, 129, 300, 20_000])
+def test_a_delta_says_how_large_what_it_makes_is(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    body = bytes(number % 251 for number in range(size))
+    base = b"PACK" + entry(3, body)
+    for made in (body + b"x", body[1:] + b"\0" * 200):
+        data = base + entry(6, b"".join(create_delta(body, made)), between=_back(len(base) - 4))
+        for limit, found in ((len(made) + 1, (3, made)), (len(made), None)):
+            monkeypatch.setattr(packfolder, "_LARGE", limit)
+            assert put(folder, data, b"").read(len(base)) == found
+
+
+def _back(distance: int) -> bytes:
+    """Return how far back the base of a delta lies, as a pack says it."""
+    said = [distance & 127]
+    while distance := distance >> 7:
+        distance -= 1
+        said.insert(0, distance & 127 | 128)
+    return bytes(said)
 
 
 def test_deltas_on_one_another_are_read_and_a_chain_without_an_end_is_not(folder: Path) -> None:
