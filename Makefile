@@ -51,7 +51,7 @@ lint: $(VENV)/.dev       ## ruff: style, and formatting
 	$(BIN)/ruff check gitstate tests
 	$(BIN)/ruff format --check gitstate tests
 
-types: $(VENV)/.dev      ## mypy --strict
+types: $(VENV)/.dev      ## mypy --strict, of the package and of its tests
 	$(BIN)/mypy
 
 floors: $(VENV)/.dev     ## import-linter: a module imports only from floors below it

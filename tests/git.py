@@ -6,7 +6,7 @@ from pathlib import Path
 __all__ = ["fsck", "git", "loose", "unpack"]
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *words: str | Path) -> str:
     """Run git in a folder and return what it prints; that it fails is an error."""
     return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 

@@ -30,7 +30,7 @@ def _everything(git_dir: Path) -> Iterator[tuple[str, bytes]]:
                     yield place, zlib.decompress(data)
                 except zlib.error:
                     continue
-    command = ["git", "--git-dir", git_dir, "cat-file", "--batch", "--batch-all-objects", "--unordered"]
+    command = ["git", "--git-dir", str(git_dir), "cat-file", "--batch", "--batch-all-objects", "--unordered"]
     yield "objects", subprocess.run(command, capture_output=True, check=True).stdout
 
 

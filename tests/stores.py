@@ -58,7 +58,7 @@ def _noting_models(make: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-Store.open = classmethod(_noting(Store.open.__func__))  # type: ignore[attr-defined, method-assign]
+Store.open = classmethod(_noting(Store.open.__func__))  # type: ignore[assignment, attr-defined, method-assign]
 GitStateBackend.__init__ = _noting_models(GitStateBackend.__init__)  # type: ignore[method-assign]
 
 
@@ -94,12 +94,12 @@ def verify_all(folder: Path | None) -> None:
 
 
 def _holds_a_store(path: Path) -> bool:
-    command = ["git", "-C", path, "cat-file", "blob", "refs/heads/main:gitstate.json"]
+    command: list[str | Path] = ["git", "-C", path, "cat-file", "blob", "refs/heads/main:gitstate.json"]
     return b'"format"' in subprocess.run(command, capture_output=True).stdout
 
 
 def _is_there(path: Path, branch: str) -> bool:
-    command = ["git", "-C", path, "rev-parse", "-q", "--verify", f"refs/heads/{branch}"]
+    command: list[str | Path] = ["git", "-C", path, "rev-parse", "-q", "--verify", f"refs/heads/{branch}"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 from urllib.parse import unquote
 
 from tests.git import git
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def setup(self) -> None:
-        self.timeout = self.server.idle
+        self.timeout = self.server.idle  # type: ignore[misc]  # one of the instance's: super().setup() reads it
         if self.server.tls is not None:  # in the thread of the connection: a handshake may take long
             self.request.settimeout(_PATIENCE)
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
@@ -238,13 +238,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         left = int(self.headers.get("Content-Length", 0))
         while left:
-            data = self.rfile.read1(min(left, _CHUNK))  # type: ignore[attr-defined]  # a BufferedReader
+            data = self.rfile.read1(min(left, _CHUNK))
             if not data:
                 raise OSError("the client went away")
             left -= len(data)
             yield data
 
-    def _pass_on(self, stdout: BinaryIO) -> None:
+    def _pass_on(self, stdout: IO[bytes]) -> None:
         status, headers = 200, list[tuple[str, str]]()
         while line := stdout.readline().strip():
             name, _, value = line.decode().partition(": ")

@@ -63,7 +63,8 @@ def fits(base: Jobs, ours: Jobs, theirs: Jobs, found: Jobs, loose: set[str]) -> 
 
 def _fields(base: Fields, ours: Fields, theirs: Fields, found: Fields, *, is_loose: bool) -> str:
     for name in base.keys() | ours.keys() | theirs.keys() | found.keys():
-        was, one, other, now = (side.get(name) for side in (base, ours, theirs, found))
+        sides: list[Any] = [side.get(name) for side in (base, ours, theirs, found)]
+        was, one, other, now = sides
         allowed = [other] if one == was else [one] if other == was else [one, other]
         if name == COUNTER:
             start = was or 0

@@ -14,8 +14,8 @@ from gitstate.backends.answering import Answering
 from gitstate.store.writer import Writer
 
 
-def in_a_thread(work: Callable[[], Any]) -> None:
-    thread = threading.Thread(target=work)
+def in_a_thread(*works: Callable[[], object]) -> None:
+    thread = threading.Thread(target=lambda: [work() for work in works])
     thread.start()
     thread.join()
 
@@ -72,7 +72,7 @@ async def test_who_goes_away_takes_back_what_was_not_begun_and_is_not_woken(monk
     assert all(each.cancelled() for each in waiting)
     assert queued.cancelled()
     assert not begun.cancelled()
-    in_a_thread(lambda: (begun.set_result(1), answering.deliver()))  # nobody is there, and nothing is said of that
+    in_a_thread(lambda: begun.set_result(1), answering.deliver)  # nobody is there, and nothing is said of that
     woken = noted(asyncio.get_running_loop(), monkeypatch)
     answering.deliver()
     assert woken == []
@@ -84,7 +84,7 @@ async def test_a_loop_that_is_closed_keeps_no_other_from_being_woken() -> None:
     closed.close()
     waiting = asyncio.ensure_future(answering.wait(future))
     await asyncio.sleep(0)
-    in_a_thread(lambda: (future.set_result(2), answering.deliver()))
+    in_a_thread(lambda: future.set_result(2), answering.deliver)
     assert await asyncio.wait_for(waiting, 10) == 2
 
 

@@ -269,7 +269,7 @@ async def test_a_save_that_is_made_anew_records_its_execution_once(
     state = job()
     await backend.save(state)
     engine: Any = backend.store._engine
-    publish, refused = engine.publish, []
+    publish, refused = engine.publish, list[object]()
 
     def refuse_once(*words: Any, **named: Any) -> None:
         if not refused:
@@ -322,6 +322,7 @@ async def test_a_forged_record_in_the_message_of_another_job_does_not_count(tmp_
 async def test_a_job_that_says_falsely_that_it_was_brought_back_has_its_executions(tmp_path: Path, source: str) -> None:
     forged = ((JOB, "nightly"), (EVENT, Event.UNDONE.value), (UNDOES, source))
     value = Codec(CheckpointState).encode(job())
+    assert isinstance(value, dict)
     async with GitStateBackend(tmp_path / "state") as backend:
         draft = Draft(Message("forged", trailers=forged), value=value)
         backend.store.submit(backend._jobs, "nightly", lambda _: draft).result()

@@ -8,7 +8,7 @@ import re
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -37,17 +37,16 @@ def job(job_id: str, sheets: int = 6, **fields: Any) -> CheckpointState:
 
 def some_jobs(seed: int, count: int) -> list[CheckpointState]:
     dice = random.Random(seed)
+    marks: list[Callable[[CheckpointState, int], object]] = [
+        lambda state, n: state.mark_sheet_failed(n, dice.choice(["No Space left", "timeout", "ünï"])),
+        lambda state, n: state.mark_sheet_skipped(n),
+        lambda state, n: state.mark_sheet_completed(n),
+    ]
     made = []
     for number in range(count):
         state = job(f"{dice.choice(_WORDS)}-{number}", status=dice.choice(list(JobStatus)))
         for sheet in dice.sample(range(1, 7), dice.randrange(5)):
-            dice.choice(
-                [
-                    lambda n, state=state: state.mark_sheet_failed(n, dice.choice(["No Space left", "timeout", "ünï"])),
-                    lambda n, state=state: state.mark_sheet_skipped(n),
-                    lambda n, state=state: state.mark_sheet_completed(n),
-                ]
-            )(sheet)
+            dice.choice(marks)(state, sheet)
         state.status = dice.choice(list(JobStatus))
         made.append(state)
     return made
@@ -70,7 +69,7 @@ def expected(states: list[CheckpointState], filters: JobFilters) -> list[str]:
             and (
                 pattern is None or any(fnmatch.fnmatchcase(name, pattern.replace("\ud800", "\ufffd")) for name in names)
             )
-            and len(failed) >= filters.get("failed", 0)
+            and len(failed) >= (filters.get("failed") or 0)
             and ((filters.get("error") or "").casefold() in "\n".join(errors).casefold())
             and (filters.get("since") is None or state.updated_at >= filters["since"])  # type: ignore[operator]
             and (filters.get("until") is None or state.updated_at < filters["until"])  # type: ignore[operator]
@@ -295,9 +294,9 @@ class Number(IntEnum):
 class Odd(CheckpointState):
     """A model of other people's."""
 
-    status: Any = Number.RUNNING  # type: ignore[assignment]  # theirs
-    total_sheets: Any = 1  # type: ignore[assignment]
-    total_retry_count: Any = 0  # type: ignore[assignment]
+    status: Any = Number.RUNNING  # theirs
+    total_sheets: Any = 1
+    total_retry_count: Any = 0
 
 
 async def test_what_other_models_have_for_a_status_and_numbers() -> None:

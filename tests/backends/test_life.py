@@ -73,10 +73,10 @@ async def test_files_that_are_not_ours_stay_and_are_ignored(tmp_path: Path) -> N
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "add my notes")
     async with GitStateBackend(folder) as backend:
-        state = await backend.load("nightly")
-        assert state is not None
-        state.mark_sheet_completed(1)
-        await backend.save(state)
+        loaded = await backend.load("nightly")
+        assert loaded is not None
+        loaded.mark_sheet_completed(1)
+        await backend.save(loaded)
         assert [found.job_id for found in await backend.list_jobs()] == ["nightly"]
         assert await backend.load("other") is None
         assert await backend.delete("nightly")

@@ -6,6 +6,7 @@ import pickle
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from types import SimpleNamespace
@@ -155,12 +156,13 @@ def test_a_job_fails_and_pauses() -> None:
 def test_a_sheet_that_the_job_does_not_have_is_refused(number: Any) -> None:
     state = job()
     before = state.model_dump()
-    for act in (
+    acts: list[Callable[[], object]] = [
         lambda: state.mark_sheet_started(number),
         lambda: state.mark_sheet_completed(number),
         lambda: state.mark_sheet_failed(number, "no"),
         lambda: state.mark_sheet_skipped(number),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(InvalidInputError, match="nightly"):
             act()
     assert state.model_dump() == before

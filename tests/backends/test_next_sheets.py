@@ -144,7 +144,8 @@ def states(draw: st.DrawFn, theirs: bool) -> Any:
         )
         for number in sorted(numbers)
     }
-    return (TheirJob if theirs else CheckpointState)(
+    model: Any = TheirJob if theirs else CheckpointState
+    return model(
         job_id="job",
         job_name="Job",
         total_sheets=total,

@@ -148,6 +148,7 @@ async def test_the_status_of_the_job_fits_the_sheets_that_come_back(
             planned = await two.apply_rescue(kept.name, dry_run=True)
             done = await two.apply_rescue(kept.name)
             now = await stored(two)
+            assert planned.done.after is not None and done.done.after is not None
             assert done.done.after == planned.done.after | {"updated_at": done.done.after["updated_at"]}
             assert now.sheets[4].status == lost
             assert (now.status, sum(each.status == "completed" for each in now.sheets.values())) == (status, progress)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend
+from gitstate import CheckpointState, GitStateBackend, SheetStatus
 from tests.git import fsck, git
 
 # The children run nothing but a store of their own, which takes no lock of another thread of this process.
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 async def mark(folder: Path, job_id: str, sheets: int, marks: int) -> None:
     async with GitStateBackend(folder) as backend:
         for number in range(marks):  # each mark counts an attempt, so one that is lost is missed
-            await backend.mark_sheet_status(job_id, number % sheets + 1, "in_progress")
+            await backend.mark_sheet_status(job_id, number % sheets + 1, SheetStatus.IN_PROGRESS)
 
 
 def fork(work: Callable[[], Coroutine[Any, Any, None]]) -> int:

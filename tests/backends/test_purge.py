@@ -73,7 +73,7 @@ async def purge(path: Path, *jobs: str, **wanted: Any) -> PurgeReport:
         return await backend.purge(jobs, confirm=plan.token, **wanted)
 
 
-async def told(backend: GitStateBackend, job: str) -> list[tuple[Any, ...]]:
+async def told(backend: GitStateBackend, job: str) -> list[object]:
     """Return all that is known of a job: each checkpoint with its state, executions, pins."""
     history = await backend.history(job)
     states = [await backend.load(job, at=each.revision) for each in history]

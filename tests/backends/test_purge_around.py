@@ -3,13 +3,14 @@
 import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend
-from gitstate.engine import cgit, graph
+from gitstate.engine import graph
 from gitstate.engine.git import GitEngine
 from gitstate.engine.locks import StoreLock
 from gitstate.engine.repository import open_repository
@@ -402,7 +403,7 @@ async def test_it_works_without_git(store: Path, monkeypatch: pytest.MonkeyPatch
     async with GitStateBackend(store) as backend:
         await backend.pin("weekly", "good")
         plan = await backend.plan_purge([NAME], value=SECRET)
-        monkeypatch.setattr(cgit.shutil, "which", lambda _: None)
+        monkeypatch.setattr(shutil, "which", lambda _: None)
         assert await backend.plan_purge([NAME], value=SECRET) == plan
         await backend.purge([NAME], value=SECRET, confirm=plan.token)
     monkeypatch.undo()
@@ -542,9 +543,9 @@ async def test_rescues_and_pins_do_not_bring_it_to_who_begins_with_what_is_left(
         report = await clone.fetch()
         assert {(each.fate, each.revision) for each in report.companions} == {("refused", old)}
     async with GitStateBackend(tmp_path / "blank") as blank:
-        report = await blank.sync(str(hub))
-        assert {each.fate for each in report.companions} == {"refused"}
-        assert "what was purged" in report.companions[0].detail
+        synced = await blank.sync(str(hub))
+        assert {each.fate for each in synced.companions} == {"refused"}
+        assert "what was purged" in synced.companions[0].detail
     for path in (tmp_path / "clone", tmp_path / "blank"):
         clean(path)
 

@@ -30,7 +30,7 @@ def job(job_id: str = "nightly", sheets: int = 3) -> CheckpointState:
 
 
 async def stored(backend: Any, job_id: str = "nightly") -> CheckpointState:
-    state = await backend.load(job_id)
+    state: CheckpointState | None = await backend.load(job_id)
     assert state is not None
     return state
 
@@ -88,7 +88,7 @@ async def test_everything_that_is_saved_and_recorded(tmp_path: Path) -> None:
 
 
 async def stored_at(backend: Any, at: str) -> CheckpointState:
-    state = await backend.load("nightly", at=at)
+    state: CheckpointState | None = await backend.load("nightly", at=at)
     assert state is not None
     return state
 

@@ -89,7 +89,8 @@ class Machine:
         elif choice == "rescue":
             base = await self.backend.load(job, at=kept.base)
             assert base is not None
-            for key, wanted in value["metadata"].items():
+            metadata: Any = value["metadata"]
+            for key, wanted in metadata.items():
                 assert base.metadata.get(key) == wanted or now.metadata[key] == wanted
         self.done.append("replaced" if replace else choice)
         await self.forget(kept, value)

@@ -420,9 +420,10 @@ async def test_a_job_that_runs_is_changed_by_choice_only_by_force(backend: Rescu
     running.mark_sheet_started(1)
     running.pid, running.host = os.getpid(), socket.gethostname()
     await backend.save(running)
-    for choice in ({"on_conflict": "rescue"}, {"replace": True}):
+    choices: list[dict[str, Any]] = [{"on_conflict": "rescue"}, {"replace": True}]
+    for choice in choices:
         with pytest.raises(BusyError):
-            await backend.apply_rescue(kept.name, **choice)  # type: ignore[arg-type]
+            await backend.apply_rescue(kept.name, **choice)
     await backend.apply_rescue(kept.name, on_conflict="job", keep=True)
     assert (await stored(backend)).metadata == {"x": "theirs", "only": 1}
     await backend.apply_rescue(kept.name, replace=True, force=True)

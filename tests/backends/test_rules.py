@@ -116,7 +116,7 @@ def test_at_the_same_instant_the_larger_bytes_win() -> None:
 def test_the_run_of_a_sheet_goes_forward_and_its_fields_follow(
     base: tuple[str, int], loser: tuple[str, int], winner: tuple[str, int]
 ) -> None:
-    start = {"exit_code": 0, "other": 0, "metadata": {}}
+    start: dict[str, Any] = {"exit_code": 0, "other": 0, "metadata": {}}
     lost = sheet(*loser, exit_code=1, other=1, error_message="lost", metadata={"a": 1})
     won = sheet(*winner, exit_code=2, other=2, metadata={"b": 1})
     value = merged_sheet(sheet(*base, **start), lost, won)

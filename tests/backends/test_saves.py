@@ -106,7 +106,7 @@ async def test_saves_whose_batch_did_not_come_to_be_count_every_change_once(
     other.total_retry_count += 10
     await backend.save(other)
     engine: Any = backend.store._engine
-    publish, refused = engine.publish, []
+    publish, refused = engine.publish, list[object]()
 
     def refuse_once(*words: Any, **named: Any) -> None:
         if not refused:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend
+from gitstate import CheckpointState, GitStateBackend, SheetStatus
 from gitstate.engine.limits import DEFAULT, Limits
 from gitstate.engine.transfer import incoming
 from gitstate.errors import ConflictError, TooLargeError, UntrustedError
@@ -199,7 +199,7 @@ class TestWithSmallLimits:
                 await backend.save(large())
             state: Any = await stored(backend)
             await backend.save(job("other"))
-            await backend.mark_sheet_status("other", 1, "completed")
+            await backend.mark_sheet_status("other", 1, SheetStatus.COMPLETED)
             await backend.delete("nightly")
             assert await backend.load("nightly") is None
             with pytest.raises(TooLargeError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, errors
+from gitstate import CheckpointState, GitStateBackend, InMemoryStateBackend, SheetStatus, errors
 from gitstate.engine.wire.transport import Outgoing, Transport
 from gitstate.store.parking import keep_losers
 from gitstate.store.remote import sync
@@ -634,7 +634,7 @@ async def test_many_machines_on_their_own_and_shared_jobs_come_to_one_commit(tmp
         async def work(number: int, backend: GitStateBackend) -> None:
             await backend.save(job(f"own-{number}"))
             for step in range(5):
-                await backend.mark_sheet_status("shared", number * 5 + step + 1, "completed")
+                await backend.mark_sheet_status("shared", number * 5 + step + 1, SheetStatus.COMPLETED)
                 if dice.random() < 0.6:
                     await backend.sync()
 

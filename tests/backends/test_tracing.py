@@ -29,7 +29,7 @@ async def mark(backend: RewindBackend, sheet: int, status: str, job_id: str = "j
     return await newest(backend, job_id)
 
 
-def told(blame: Blame) -> list[tuple[str, object]]:
+def told(blame: Blame) -> list[tuple[str, Any]]:
     """Return who set what, the oldest first."""
     return [(setting.checkpoint.revision, setting.value) for setting in blame.settings][::-1]
 
@@ -69,7 +69,7 @@ async def test_all_sheets_and_the_whole_state(backend: RewindBackend) -> None:
     await backend.record_execution("job", 1, 1)
     four = await mark(backend, 2, "completed")
     sheets = await backend.blame("job", "/sheets")
-    assert [(revision, sorted(value)) for revision, value in told(sheets)] == [  # type: ignore[call-overload]
+    assert [(revision, sorted(value)) for revision, value in told(sheets)] == [
         (one, []),
         (two, ["1"]),
         (three, ["1"]),  # a save fills defaults in that a mark leaves out

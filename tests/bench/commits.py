@@ -114,6 +114,7 @@ def _created(job_id: str) -> tuple[bytes, dict[str, bytes]]:
         sheet.stdout_tail = f"{_TURN}\n{sheet.stdout_tail}"
     codec = Codec(CheckpointState)
     value = codec.encode(state)
+    assert isinstance(value, dict)
     files = Layout(shape=codec.shape).split(value)
     message = message_for(job_id, Event.SAVED, "saved", value).to_bytes()
     return message, {f"jobs/{job_id}/{path}": data for path, data in files.items()}

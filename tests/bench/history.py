@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from gitstate import GitStateBackend
@@ -44,7 +45,7 @@ def _measure_git(run: Run, turn: int, folder: Path, old: str, _: str) -> None:
         "blame": ("blame", "HEAD", "--", sheet),
     }
     for work, command in commands.items():
-        taken = [_seconds(lambda command=command: git(folder, *command)) for _ in range(_CALLS)]
+        taken = [_seconds(partial(git, folder, *command)) for _ in range(_CALLS)]
         run.results.add(work, "git", turn, taken)
         run.results.add(work, ASKED, turn, [max(each, _GOOD_ENOUGH) for each in taken])
 
@@ -76,7 +77,7 @@ def _measure_command(run: Run, turn: int, folder: Path, _: str, back: str) -> No
     }
     for work, command in commands.items():
         words = [sys.executable, "-m", "gitstate.cli.main", *command, "--store", str(folder)]
-        taken = [_seconds(lambda words=words: subprocess.run(words, check=True, stdout=subprocess.DEVNULL))]
+        taken = [_seconds(partial(subprocess.run, words, check=True, stdout=subprocess.DEVNULL))]
         run.results.add(work, "gitstate, its command", turn, taken)
 
 

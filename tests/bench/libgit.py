@@ -51,11 +51,11 @@ class Pygit2(Peer):
         parents = [] if branch is None else [branch.target]
         changed: dict[str, Any] = {}
         for path, text in files.items():
-            *folders, name = "jobs", job_id, *path.split("/")
+            names = ["jobs", job_id, *path.split("/")]
             under = changed
-            for folder in folders:
+            for folder in names[:-1]:
                 under = under.setdefault(folder, {})
-            under[name] = self.repository.create_blob(text.encode())
+            under[names[-1]] = self.repository.create_blob(text.encode())
         tree = self._written(self._tree() if parents else None, changed)
         who = pygit2.Signature(*self.who)
         self.repository.create_commit(_HEAD, who, who, f"{job_id}: {what}", tree, parents)

@@ -122,7 +122,7 @@ async def _stretch(call: Call, forget: Callable[[], None] | None) -> float:
 def _forget(backend: GitStateBackend) -> None:
     """Let go of all that was read of the history: texts, trees and commits."""
     backend._payloads.clear()
-    backend.store._engine._reader._known.clear()
+    backend.store._engine._reader._known.clear()  # type: ignore[attr-defined]  # it is git's
 
 
 async def _measure_keeping(run: Run, turn: int) -> None:

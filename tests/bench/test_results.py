@@ -46,7 +46,7 @@ def test_a_part_whose_time_is_up_begins_no_third_round(tmp_path: Path, capsys: p
 
 
 def test_what_several_parts_use_is_made_once(tmp_path: Path) -> None:
-    run, made = Run(tmp_path, TINY), []
+    run, made = Run(tmp_path, TINY), list[Path]()
     assert run.once("a store", made.append) == run.once("a store", made.append) == made[0]
     assert len(made) == 1 and run.fresh() not in made
 

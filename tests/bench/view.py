@@ -8,6 +8,7 @@ by git.
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gitstate.engine import graph, trees
@@ -68,7 +69,7 @@ def _measure(run: Run, files: int) -> None:
         for name, view in run.rotated(views, turn):
             run.results.add(work(files), name, turn, [_turn(name, view, turn * steps + step) for step in range(steps)])
         for peer, (_, view) in zip(("gitstate", AFTER), views, strict=False):
-            taken = _seconds(lambda view=view: _must_be_clean(view.folder))
+            taken = _seconds(partial(_must_be_clean, view.folder))
             run.results.add(f"git status, {files:,} files", peer, turn, [taken])
     for _, view in views:
         view.engine.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitstate import CheckpointState, GitStateBackend
+from gitstate.backends import checked
 from gitstate.engine import openpacks, packfolder
 from gitstate.engine.git import GitEngine
 from tests.bench.work import change, state_of
@@ -29,7 +30,7 @@ async def test_saves_leave_nothing_in_memory(tmp_path: Path, monkeypatch: pytest
     async with GitStateBackend(tmp_path / "state") as backend:
         engine = backend.store._engine
         engine._reader._known._limit = 1 << 16  # type: ignore[attr-defined]  # it is git's; full after some 1,000 saves
-        backend._checked._limit = 32
+        monkeypatch.setattr(checked, "_MOST", 32)
         state, turns = state_of("nightly", 6, LINES), cycle(range(6))
         tracemalloc.start()
         try:

@@ -32,7 +32,7 @@ def edit(store: Path, path: str = _JOB, old: str = '"total_sheets": 1', new: str
     (store / path).write_text(text.replace(old, new))
 
 
-def attempt(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def attempt(folder: Path, *words: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["git", *words], cwd=folder, capture_output=True, text=True, env=os.environ | {"GIT_EDITOR": "true"} | variables
     )

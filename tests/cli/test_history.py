@@ -214,7 +214,7 @@ def test_follow_shows_what_the_filters_let_through_however_much_comes_at_once(st
 
 
 def test_follow_can_be_interrupted(store: Path) -> None:
-    command = [*COMMAND, "log", "nightly", "--follow", "--store", store]
+    command: list[str | Path] = [*COMMAND, "log", "nightly", "--follow", "--store", store]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         assert SUBJECTS[2] in process.stdout.readline()

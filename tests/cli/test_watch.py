@@ -61,7 +61,7 @@ def test_watch_names_the_job_of_what_people_committed(gitstate: Gitstate, store:
 
 
 def test_watch_can_be_interrupted(store: Path) -> None:
-    command = [*COMMAND, "watch", "nightly", "--since", "~1", "--store", store]
+    command: list[str | Path] = [*COMMAND, "watch", "nightly", "--since", "~1", "--store", store]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()

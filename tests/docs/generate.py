@@ -60,7 +60,7 @@ _EVENTS = """\
 
 def every_command() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Yield ``gitstate`` and each of its verbs, and theirs, with its full name and a context, 80 columns wide."""
-    settings = cli.context_settings | {"terminal_width": 80, "max_content_width": 80}
+    settings = {**cli.context_settings, "terminal_width": 80, "max_content_width": 80}
     top = click.Context(cli, info_name="gitstate", **settings)
     yield from _commands(top, "gitstate")
 

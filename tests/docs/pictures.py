@@ -131,7 +131,7 @@ def _shown(folder: Path, command: str) -> str:
     """Return what a command shows on a terminal."""
     program, *arguments = command.split()
     if program == "git":
-        coloured = [program, "-C", folder, "-c", "color.ui=always", *arguments]
+        coloured: list[str | Path] = [program, "-C", folder, "-c", "color.ui=always", *arguments]
         return subprocess.run(coloured, capture_output=True, text=True, check=True).stdout
     status, shown = on_terminal("--store", folder, *arguments, COLUMNS=str(_COLUMNS))
     if status:

@@ -1,11 +1,12 @@
 """Packs that arrive, in each of the ways that they are taken in."""
 
 import os
+import shutil
 from collections.abc import Sequence
 
 import pytest
 
-from gitstate.engine import cgit
+from gitstate.engine.limits import DEFAULT
 from gitstate.engine.objects import ObjectId
 from gitstate.engine.repository import Repository
 from gitstate.engine.transfer import arrivals, incoming
@@ -17,7 +18,7 @@ WAYS = ["few", "many", "no git"]
 
 
 def no_git(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cgit.shutil, "which", lambda _: None)
+    patch.setattr(shutil, "which", lambda _: None)
 
 
 def choose(way: str, patch: pytest.MonkeyPatch) -> None:
@@ -38,7 +39,7 @@ def take_in(
     data: bytes,
     tips: Sequence[ObjectId],
     known: Sequence[ObjectId] = (),
-    limits: Limits = incoming.DEFAULT,
+    limits: Limits = DEFAULT,
     piece: int = 1000,
 ) -> None:
     """Take a pack in as a fetch does, up to where refs would be made."""

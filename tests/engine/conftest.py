@@ -6,6 +6,7 @@ import random
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def open_engine(tmp_path: Path) -> Iterator[OpenEngine]:
     """Open engines on folders; at the end close them, and have git check every repository that they wrote to."""
     opened: list[tuple[Path, GitEngine]] = []
 
-    def open_one(folder: Path = tmp_path / "store", *, check: bool = True, **options: float) -> GitEngine:
+    def open_one(folder: Path = tmp_path / "store", *, check: bool = True, **options: Any) -> GitEngine:
         engine = GitEngine(open_repository(folder), **options)
         opened.append((folder if check else Path(), engine))
         return engine

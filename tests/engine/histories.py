@@ -34,7 +34,8 @@ def tree_of(entries: Iterable[bytes]) -> bytes:
         mode, _, rest = raw.partition(b" ")
         return rest.partition(b"\0")[0] + (b"/" if mode == b"40000" else b"")
 
-    return b"".join(sorted(entries, key=key))
+    ordered = sorted(entries, key=key)
+    return b"".join(ordered)
 
 
 def tag(target: ObjectId, kind: str = "commit") -> bytes:

@@ -12,7 +12,7 @@ from gitstate.engine.objects import ObjectId
 from tests.engine.test_graph import History
 
 _SHAPES = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=2, unique=True), min_size=6, max_size=14)
-_CLOCKS = st.just([]) | st.lists(st.integers(-15, 15), min_size=14, max_size=14)
+_CLOCKS = st.just(list[int]()) | st.lists(st.integers(-15, 15), min_size=14, max_size=14)
 
 
 class Shaped(History):

@@ -133,7 +133,8 @@ def test_more_limits_are_kept(repository: Repository, way: str) -> None:
         tip = history.commit(history.files(files))
         with pytest.raises(UntrustedError) as caught:
             take_in(repository, history.pack(), [tip], limits=limits)
-        return caught.value.problems[0].place.partition(" at ")[0] + ": " + caught.value.problems[0].what
+        problem = caught.value.problems[0]
+        return f"{problem.place.partition(' at ')[0]}: {problem.what}"
 
     document = {"jobs/x/job.json": b'{"a": 1, "b": 2}', "other.json": b'{"a": 1, "b": 2}'}
     assert refused(document, Limits(document_bytes=10)) == "jobs/x/job.json: it has 16 bytes, more than 10"

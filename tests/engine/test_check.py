@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def add(folder: Path, item: GitObject) -> None:
-    command = ["git", "-C", folder, "hash-object", "--literally", "-t", item.kind, "-w", "--stdin"]
+    command: list[str | Path] = ["git", "-C", folder, "hash-object", "--literally", "-t", item.kind, "-w", "--stdin"]
     subprocess.run(command, input=item.body, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -39,7 +39,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> "list[subprocess.Popen[bytes]]":
             super().__init__(*arguments, **options)  # type: ignore[call-overload]
             found.append(self)
 
-    monkeypatch.setattr(children.subprocess, "Popen", Noting)
+    monkeypatch.setattr(subprocess, "Popen", Noting)
     return found
 
 

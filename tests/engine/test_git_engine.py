@@ -144,7 +144,12 @@ def test_it_looks_first_into_the_pack_that_held_the_last_object(
     reader = ObjectReader(open_repository(tmp_path / "store", create=False))
     asked: list[object] = []
     look = MappedPack.place_of
-    monkeypatch.setattr(MappedPack, "place_of", lambda pack, name: asked.append(pack) or look(pack, name))
+
+    def noting(pack: MappedPack, name: bytes) -> object:
+        asked.append(pack)
+        return look(pack, name)
+
+    monkeypatch.setattr(MappedPack, "place_of", noting)
     with closing(reader):
         for commit in commits:
             tree = parse_commit(reader.read(commit, "commit")).tree
@@ -161,7 +166,12 @@ def test_what_was_read_lately_is_not_read_again(
     reader = ObjectReader(open_repository(tmp_path / "store", create=False), cache_bytes=1 << 20)
     read: list[int] = []
     inflate = MappedPack.read
-    monkeypatch.setattr(MappedPack, "read", lambda pack, place: read.append(place) or inflate(pack, place))
+
+    def noting(pack: MappedPack, place: int) -> object:
+        read.append(place)
+        return inflate(pack, place)
+
+    monkeypatch.setattr(MappedPack, "read", noting)
     with closing(reader):
         root = reader.tree(parse_commit(reader.read(commit, "commit")).tree)
         small, large = root["small"].id, root["large"].id
@@ -189,7 +199,12 @@ def test_of_many_packs_it_opens_the_youngest_alone_to_read_the_head(
         os.utime(pack, (number, number))  # else some may be of the same moment
     asked: set[str] = set()
     look = MappedPack.place_of
-    monkeypatch.setattr(MappedPack, "place_of", lambda pack, name: asked.add(pack.name) or look(pack, name))
+
+    def noting(pack: MappedPack, name: bytes) -> object:
+        asked.add(pack.name)
+        return look(pack, name)
+
+    monkeypatch.setattr(MappedPack, "place_of", noting)
     reader = open_engine()
     head = reader.head()
     assert head is not None
@@ -303,15 +318,15 @@ def test_the_branch_moves_when_the_record_is_on_the_disk_and_the_pack_is_in_its_
     def refuse(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    head = engine.head()
+    shown = engine.head()
     monkeypatch.setattr(files, "sync_content", refuse)
     with pytest.raises(StorageError):
         save(engine, {"a": b"2"})
     monkeypatch.setattr(files, "sync_content", sync_content)
-    assert engine.head() == head and len(packs_of(store)) == 2
+    assert engine.head() == shown and len(packs_of(store)) == 2
     journal = Journal(store / ".git/gitstate/journal")
     journal.refresh()
-    assert [record.after for record in journal.records] == [head], "not what was refused"
+    assert [record.after for record in journal.records] == [shown], "not what was refused"
     journal.close()
     save(engine, {"a": b"3"})
     assert content(engine, "a") == b"3"

@@ -301,7 +301,7 @@ def test_words_are_shown_as_words() -> None:
             lambda refs: [refs["refs/heads/main"]],
             [],
             len,
-            lambda *told: seen.append(told),  # type: ignore[arg-type]
+            lambda *told: seen.append(told),
         )
     assert [each.replace("\ufffd", "") for each in there.said] == ["hello31m gnp.exe", "second line"]
     assert seen[0] == ("counting", 1, 2) and ("counting", 2, 2) in seen and seen[-1] == ("receiving", 32, None)

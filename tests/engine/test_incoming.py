@@ -304,7 +304,7 @@ def test_the_folder_of_objects_may_be_on_another_disk(
             raise OSError(errno.EXDEV, "Invalid cross-device link", source)
         rename(source, target)
 
-    monkeypatch.setattr(incoming.os, "rename", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
     take_in(repository, history.pack(), commits[-1:])
     git(repository.git_dir, "fsck", "--full", commits[-1])
     assert {path.suffix for path in (repository.objects / "pack").iterdir()} == {".pack", ".idx"}

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gitstate.engine import files
 from gitstate.engine import journal as journal_module
 from gitstate.engine.journal import Journal, Record, Stretch
 
@@ -172,7 +173,7 @@ def test_an_erased_one_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: p
     journal.append(record(3000))
     beside.hardlink_to(tmp_path / "journal")
     done: list[str] = []
-    sync = journal_module.files.sync
+    sync = files.sync
 
     def synced(fd: int) -> None:
         assert not any(beside.read_bytes()) and (tmp_path / "journal").exists(), "first all of it"
@@ -183,8 +184,8 @@ def test_an_erased_one_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: p
         assert folder == str(tmp_path) and not (tmp_path / "journal").exists()
         done.append("name")
 
-    monkeypatch.setattr(journal_module.files, "sync", synced)
-    monkeypatch.setattr(journal_module.files, "sync_directory", named)
+    monkeypatch.setattr(files, "sync", synced)
+    monkeypatch.setattr(files, "sync_directory", named)
     journal.erase()
     assert done == ["content", "name"] and beside.stat().st_size == 1 << 20
     assert journal.records == [] and not journal.is_damaged
@@ -366,7 +367,7 @@ def test_what_has_no_room_still_stands_on_records_that_are_on_the_disk(
     assert hasty.append(record())
     careful.refresh()
     synced: list[int] = []
-    monkeypatch.setattr(journal_module.files, "sync_content", synced.append)
+    monkeypatch.setattr(files, "sync_content", synced.append)
     for _ in range(2):
         assert not careful.append(record(300_000))
         careful.sync()
@@ -394,7 +395,7 @@ def test_where_there_is_no_room_for_a_journal_there_is_none(
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal_module.files, "create", refuse)
+        patch.setattr(files, "create", refuse)
         journal = opened(tmp_path)
         if code == errno.EIO:
             with pytest.raises(OSError, match=os.strerror(code)):
@@ -444,7 +445,7 @@ def test_one_that_waits_for_the_disk_waits_once_for_what_others_wrote_in_haste(
 ) -> None:
     hasty, careful = opened(tmp_path, durable=False), Journal(tmp_path / "journal")
     synced: list[int] = []
-    monkeypatch.setattr(journal_module.files, "sync_content", synced.append)
+    monkeypatch.setattr(files, "sync_content", synced.append)
     assert hasty.append(record())
     synced.clear()  # the file itself was new
     hasty.sync()
@@ -471,7 +472,7 @@ def test_the_disk_begins_with_a_record_before_it_is_waited_for(tmp_path: Path, m
     assert hasty.append(record())
     careful.refresh()
     begun: list[tuple[int, int]] = []
-    monkeypatch.setattr(journal_module.files, "begin_sync", lambda _, start, size: begun.append((start, size)))
+    monkeypatch.setattr(files, "begin_sync", lambda _, start, size: begun.append((start, size)))
     before = careful.stretch().end
     assert careful.append(record(5000))
     assert begun == [(before, careful.stretch().end - before)]

@@ -212,7 +212,7 @@ with LockFile(private, target, b"x") as lock:
 
 def test_no_file_of_the_dead_is_in_the_way_of_a_process_with_the_same_number(repository: Repository) -> None:
     for target in ("one", "other"):
-        words = [sys.executable, "-c", _KILLED, repository.private, repository.common_dir / target]
+        words: list[str | Path] = [sys.executable, "-c", _KILLED, repository.private, repository.common_dir / target]
         assert subprocess.run(words, check=False).returncode == 7
         (repository.common_dir / target).rename(repository.common_dir / f"{target}.kept")
         [own] = repository.private.glob("own-*")

@@ -3,7 +3,7 @@
 import os
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -235,10 +235,14 @@ def test_objects_of_a_kind_are_read_together_from_wherever_they_are(open_engine:
 def test_packs_that_another_thread_finds_first_are_asked(open_engine: OpenEngine, tmp_path: Path) -> None:
     save(open_engine(), {"a": b"1"})
     first = GitObject("blob", b"1").id
-    for read in (lambda folder: folder.read(first), lambda folder: folder.read_all([first]).get(first)):
+    reads: list[Callable[[PackFolder], object]] = [
+        lambda folder: folder.read(first),
+        lambda folder: folder.read_all([first]).get(first),
+    ]
+    for read in reads:
         folder = PackFolder(str(tmp_path / "store/.git/objects/pack"))
         look = folder.look
-        folder.look = lambda seen=None, look=look: look() and look(seen)  # type: ignore[method-assign]
+        folder.look = lambda seen=None, look=look: look() and look(seen)  # type: ignore[method-assign, misc]
         assert read(folder) == (3, b"1")
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitstate.engine import packindex, packs
+from gitstate.engine import files, packindex, packs
 from gitstate.engine.objects import FILE, GitObject, Tree, TreeEntry
 from gitstate.engine.packfile import PackFile
 from gitstate.engine.packfolder import PackFolder
@@ -175,7 +175,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, suffix: str, error: BaseException)
             raise error
         rename(source, target)
 
-    monkeypatch.setattr(packs.os, "rename", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
 
 
 @pytest.mark.parametrize(("existed", "killed_at"), [(False, ".idx"), (True, ".pack"), (True, ".idx")])
@@ -188,7 +188,7 @@ def test_what_a_kill_leaves_of_a_pack_is_a_leftover(
     before = names_in(folder)
     with monkeypatch.context() as patch:
         refusing(patch, killed_at, KeyboardInterrupt())
-        patch.setattr(packs.files, "remove", lambda path: None)
+        patch.setattr(files, "remove", lambda path: None)
         with pytest.raises(KeyboardInterrupt):
             write(folder, blobs(0, 3))
     assert names_in(folder) != before
@@ -230,7 +230,7 @@ def test_a_file_that_git_cleans_away_before_it_has_its_name_is_written_again(
             os.unlink(source)
         rename(source, target)
 
-    monkeypatch.setattr(packs.os, "rename", clean_away)
+    monkeypatch.setattr(os, "rename", clean_away)
     if times == 2:
         assert packs.is_sound(write(folder_of(repository), blobs(0, 3)).base)
     else:
@@ -245,8 +245,8 @@ def test_each_file_is_on_the_disk_before_it_has_its_name_where_that_is_waited_fo
     repository: Repository, monkeypatch: pytest.MonkeyPatch, durable: bool
 ) -> None:
     folder, pack, waited = folder_of(repository), packs.build(blobs(0, 3)), list[object]()
-    monkeypatch.setattr(packs.files, "sync", lambda fd: waited.append(os.fstat(fd).st_size))
-    monkeypatch.setattr(packs.files, "sync_directory", waited.append)
+    monkeypatch.setattr(files, "sync", lambda fd: waited.append(os.fstat(fd).st_size))
+    monkeypatch.setattr(files, "sync_directory", waited.append)
     expected: list[object] = [len(pack.data), len(pack.index), folder] if durable else []
     for already in ("nothing", "all", "a pack that is torn"):
         if already == "a pack that is torn":
@@ -348,14 +348,14 @@ def test_what_a_persons_git_takes_away_meanwhile_is_no_leftover(
     folder = folder_of(repository)
     for name in (".tmp-12-pack-1.idx", "pack-1.idx"):
         (folder / name).write_bytes(b"an index")
-    read = packs.files.read
+    read = files.read
 
     def renamed_meanwhile(path: str) -> bytes:
         if path.endswith(".idx"):
             Path(path).unlink()
         return read(path)
 
-    monkeypatch.setattr(packs.files, "read", renamed_meanwhile)
+    monkeypatch.setattr(files, "read", renamed_meanwhile)
     assert packs.leftovers(folder) == []
     assert os.listdir(folder) == [".tmp-12-pack-1.idx"], "it was not looked at"
 

@@ -72,6 +72,18 @@ def _do(*words: str) -> Callable[[Path], object]:
     return lambda project: git(project, *words)
 
 
+def _chmod(name: str, mode: int) -> Callable[[Path], object]:
+    return lambda project: (project / name).chmod(mode)
+
+
+def _unlink(name: str) -> Callable[[Path], object]:
+    return lambda project: (project / name).unlink()
+
+
+def _both(*changes: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda project: [change(project) for change in changes]
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "nothing": lambda project: None,
     "untracked": lambda project: (project / "new").write_text("new"),
@@ -82,21 +94,15 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "of the same size": lambda project: (project / "dir/deep/c.txt").write_text("99\n"),
     "racy": _racy,
     "deleted": lambda project: (project / "dir/b.txt").unlink(),
-    "folder in its place": lambda project: ((project / "a.txt").unlink(), (project / "a.txt").mkdir()),
+    "folder in its place": _both(_unlink("a.txt"), lambda project: (project / "a.txt").mkdir()),
     "file in the place of a folder": lambda project: git(project, "rm", "-rq", "--cached", "dir/deep"),
     "executable": lambda project: (project / "a.txt").chmod(0o755),
     "no program": lambda project: (project / "run").chmod(0o644),
     "another group may write": lambda project: (project / "a.txt").chmod(0o664),
-    "modes do not count": lambda project: (
-        git(project, "config", "core.fileMode", "false"),
-        (project / "a.txt").chmod(0o755),
-    ),
-    "modes do not count, said with an empty value": lambda project: (
-        git(project, "config", "core.fileMode", ""),
-        (project / "a.txt").chmod(0o755),
-    ),
-    "another link": lambda project: ((project / "link").unlink(), (project / "link").symlink_to("b.txt")),
-    "a file for a link": lambda project: ((project / "link").unlink(), (project / "link").write_text("a.txt")),
+    "modes do not count": _both(_do("config", "core.fileMode", "false"), _chmod("a.txt", 0o755)),
+    "modes do not count, said with an empty value": _both(_do("config", "core.fileMode", ""), _chmod("a.txt", 0o755)),
+    "another link": _both(_unlink("link"), lambda project: (project / "link").symlink_to("b.txt")),
+    "a file for a link": _both(_unlink("link"), lambda project: (project / "link").write_text("a.txt")),
     "staged": lambda project: ((project / "new").write_text("new"), git(project, "add", "new")),
     "staged and taken back": lambda project: (
         (project / "a.txt").write_text("new"),
@@ -107,10 +113,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "an empty folder will be": lambda project: (project / "dir/empty").mkdir(),
     "conflict": _merge_conflict,
     "index version 4": _do("update-index", "--index-version", "4"),
-    "skip worktree": lambda project: (
-        git(project, "update-index", "--skip-worktree", "a.txt"),
-        (project / "a.txt").unlink(),
-    ),
+    "skip worktree": _both(_do("update-index", "--skip-worktree", "a.txt"), _unlink("a.txt")),
     "assume unchanged": lambda project: (
         git(project, "update-index", "--assume-unchanged", "a.txt"),
         (project / "a.txt").write_text("x"),

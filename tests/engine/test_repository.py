@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gitstate.engine import repository as module
 from gitstate.engine.git import GitEngine
 from gitstate.engine.repository import Repository, find_store, open_repository
 from gitstate.errors import InvalidInputError, ReadOnlyError, StorageError, StoreNotFoundError, UnsupportedError
@@ -265,7 +265,7 @@ def test_a_git_file_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_platform_we_do_not_know_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(UnsupportedError, match="win32"):
         open_repository(tmp_path / "store")
 
@@ -274,7 +274,7 @@ def test_a_disk_that_takes_nothing_is_read_only(tmp_path: Path, monkeypatch: pyt
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError(30, "Read-only file system", str(tmp_path / "store"))
 
-    monkeypatch.setattr(module.Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(ReadOnlyError, match="store: Read-only"):
         open_repository(tmp_path / "store")
 

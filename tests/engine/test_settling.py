@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 def crashed(open_engine: OpenEngine, saves: int = 5, **options: bool) -> tuple[GitEngine, list[str]]:
     """Return an engine that saved and was then forgotten, and the commits it made; the first is on the disk."""
-    engine = open_engine(**options)  # type: ignore[arg-type]
+    engine = open_engine(**options)
     return engine, [save(engine, {"a": b"%d" % n}) for n in range(saves)]
 
 

@@ -32,11 +32,14 @@ def test_a_thread_has_its_name_and_keeps_no_program_from_ending() -> None:
     assert told == [("teller", True)]
 
 
+def idle() -> None: ...
+
+
 @pytest.mark.usefixtures("refused")
 def test_one_that_is_refused_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    assert threads.started(list, "none", "it waits") is None
-    assert threads.started(list, "none", "it is left", logging.DEBUG) is None
-    assert threads.started(list, "none") is None
+    assert threads.started(idle, "none", "it waits") is None
+    assert threads.started(idle, "none", "it is left", logging.DEBUG) is None
+    assert threads.started(idle, "none") is None
     assert [(each.levelname, each.message) for each in caplog.records] == [
         ("WARNING", "it waits: can't start new thread")
     ]

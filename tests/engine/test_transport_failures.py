@@ -140,7 +140,7 @@ def test_a_connection_breaks_anywhere(transport: str, upwards: bool, how: str, s
     whole = fetch_all(direct)
     timeout, places = (0.6, (400, 150_000)) if transport == "ssh" else (0.15, (1, 40, 300, 150_000))
     for after in places:
-        with proxy(server.port, upwards=upwards, **{how: after}) as broken:  # type: ignore[arg-type]
+        with proxy(server.port, upwards=upwards, **{how: after}) as broken:
             there = Transport(server.url.replace("PORT", str(broken.port)) + f"/{name}.git", timeout=timeout)
             for fetches in (True, False):
                 try:

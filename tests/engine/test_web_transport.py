@@ -269,13 +269,13 @@ def test_a_push_that_the_web_server_refuses(root: Path, home: Path) -> None:
     git(work, "add", ".")
     old = git(work, "rev-parse", "HEAD").strip()
     new = one_more(work)
+    update = RefUpdate("refs/heads/main", old, new)
     with web(root) as server:
         for status, error in ((413, TooLargeError), (401, AccessDeniedError), (403, AccessDeniedError)):
             server.answer_posts = (status, {}, b"no")
             there = at(server, "/refused.git")
-            update = RefUpdate("refs/heads/main", old, new)
             with pytest.raises(error):
-                there.push(lambda refs, update=update: Outgoing([update], pack_of(work, new, f"^{old}")))
+                there.push(lambda refs: Outgoing([update], pack_of(work, new, f"^{old}")))
 
 
 def test_tls(root: Path, home: Path, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ FREE = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
     max_leaves=5,
 )
-ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=-5, minutes=-30))])
+ZONES: st.SearchStrategy[Any] = st.sampled_from([None, UTC, timezone(timedelta(hours=-5, minutes=-30))])
 TIMES = st.datetimes(min_value=datetime(1900, 1, 1), timezones=ZONES)  # noqa: DTZ001 - that is what the strategy takes
 EXTRA = st.dictionaries(st.sampled_from(["new", "later"]), FREE)
 SHEETS = st.builds(

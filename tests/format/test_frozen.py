@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -70,33 +71,37 @@ ITEMS = st.recursive(
 NODES = st.builds(node, ITEMS, ITEMS, ITEMS, st.dictionaries(st.sampled_from(["new", "more"]), ITEMS, max_size=2))
 
 
+def rename(item: dict[Any, Any], key: object) -> None:
+    item[f"{key}?"] = item.pop(key)
+
+
 def changes(item: Any) -> Iterator[Callable[[], Any]]:
     """Yield ways to change an object, and what lies in it, in place."""
     new = object  # no other object is like it
     if isinstance(item, dict):
         yield lambda: item.update({"brand new": None})
         for key, value in item.items():
-            yield lambda key=key: item.pop(key)
-            yield lambda key=key: item.update({key: new()})
-            yield lambda key=key, value=value: (item.pop(key), item.update({f"{key}?": value}))
+            yield partial(item.pop, key)
+            yield partial(item.update, {key: new()})
+            yield partial(rename, item, key)
             yield from changes(value)
     elif isinstance(item, (list, deque)):
         yield lambda: item.append(None)
         for index, value in enumerate(item):
-            yield lambda index=index: item.__delitem__(index)
-            yield lambda index=index: item.__setitem__(index, new())
+            yield partial(item.__delitem__, index)
+            yield partial(item.__setitem__, index, new())
             yield from changes(value)
     elif isinstance(item, set):
         yield lambda: item.add(new())
         for member in item:
-            yield lambda member=member: item.remove(member)
+            yield partial(item.remove, member)
     elif isinstance(item, tuple):
         for value in item:
             yield from changes(value)
     elif isinstance(item, (Spot, Slotted, Node)):
         names = {"Spot": ("x", "y"), "Slotted": ("x",), "Node": ("first", "second", "_own")}[type(item).__name__]
         for name in names:
-            yield lambda name=name: setattr(item, name, new())
+            yield partial(setattr, item, name, new())
             yield from changes(getattr(item, name))
         if isinstance(item, Node):
             yield from changes(item.__pydantic_extra__)
@@ -225,7 +230,7 @@ class ListSpot(list[int]):
 
 UNKNOWN = [
     object(), Callback(), Listed(), WithSlot(), SecretStr("a"), bytearray(b"a"), Color.MANY, ListSpot(),
-    datetime(2026, 1, 1, tzinfo=Zone()), iter([]),
+    datetime(2026, 1, 1, tzinfo=Zone()), iter([]),  # type: ignore[abstract]  # to Python it is not
 ]  # fmt: skip
 
 

@@ -228,8 +228,9 @@ def test_files_of_entries_are_read_as_the_caller_says() -> None:
 
 
 def test_what_is_no_list_of_files_names_none() -> None:
-    for listing in (5, "1-2", [], {}, None):
-        root: dict[str, Value] = {"sheets": listing}  # type: ignore[dict-item]  # values, all of them
+    listings: list[Value] = [5, "1-2", [], {}, None]
+    for listing in listings:
+        root: dict[str, Value] = {"sheets": listing}
         assert JOBS.listed(JOBS.parts[0], root) == []
 
 

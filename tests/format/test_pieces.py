@@ -30,6 +30,7 @@ from typing_extensions import TypeAliasType
 from gitstate.errors import CorruptionError
 from gitstate.format.codec import Codec
 from gitstate.format.pieces import piecewise_fields
+from gitstate.values.shape import Value
 
 
 class Sheet(BaseModel):
@@ -272,7 +273,7 @@ class FromData(BaseModel):
     count: int = Field(default_factory=lambda data: len(data["sheets"]), exclude=True)
 
 
-class AliasedAtTheTop(BaseModel):
+class AliasedAtTheTop(BaseModel):  # type: ignore[no-redef]  # two fields by one name are what is tested
     sheets: dict[int, Sheet] = {}
     other: Any = Field(None, validation_alias="sheets")
 
@@ -324,7 +325,8 @@ def test_an_instance_of_a_subclass_is_encoded_as_a_whole() -> None:
 
 def test_entries_that_both_values_share_are_not_checked_again() -> None:
     codec = Codec(Job)
-    sound, broken = {"name": "a"}, {"name": 1}
+    sound: Value = {"name": "a"}
+    broken: Value = {"name": 1}
     codec.check({"sheets": {"1": sound}}, {})
     with pytest.raises(CorruptionError, match="/sheets/1/name"):
         codec.check({"sheets": {"1": broken}}, {"sheets": {"1": sound}})

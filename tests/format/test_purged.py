@@ -135,7 +135,7 @@ def test_where_a_job_came_from_stays_unless_that_goes() -> None:
     before = before.replace(b"Gitstate-Event", b"Gitstate-Job: c\nGitstate-Event")
     left = unnamed(before, "Gitstate-Job", ["c"])
     assert left.message == said("b: forked from a@x, not [purged]", Job="b", Event="forked", Origin=f"a@x@{commit}")
-    assert (left.named, left.others, left.fork) == ({"c"}, True, "")
+    assert (left.named, left.others, left.fork) == (frozenset({"c"}), True, "")
     unnamed_at_all = unnamed(said("c", Job="c", Origin="@"), "Gitstate-Job", ["a"])
     assert (unnamed_at_all.named, unnamed_at_all.others, unnamed_at_all.fork) == (frozenset(), True, "")
     assert unnamed(b"c\n", "Gitstate-Job", ["a"]) == (b"c\n", frozenset(), False, "")

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from gitstate.errors import CorruptionError
 from gitstate.format import quick
 from gitstate.values import canonical
+from gitstate.values.shape import Value
 from tests.values.strategies import VALUES
 
 _TOKENS = [
@@ -25,7 +27,7 @@ _TOKENS = [
     *("true", "false", "null", "True", "NaN", "Infinity", "-Infinity", "nul"),
 ]
 _SOUPS = st.lists(st.sampled_from(_TOKENS), max_size=12).map("".join)
-_WRITERS = st.sampled_from(
+_WRITERS: st.SearchStrategy[Callable[[Value], str]] = st.sampled_from(
     [
         lambda value: canonical.dumps(value).decode(),
         json.dumps,

@@ -182,7 +182,8 @@ def test_all_beside_what_is_kept_or_found_is_looked_at_and_stays() -> None:
     }
     assert REDACTOR.find_in_value({KEY_ID: 1}) == [FoundIn("aws-access-key-id", (KEY_ID,), KEY_ID)]
     assert REDACTOR.find_in_value({"a": {KEY_ID: 1}}) == [FoundIn("aws-access-key-id", ("a", KEY_ID), KEY_ID)]
-    for single in ({TOKEN: 1}, {"a": {KEY_ID: 1}}, [[KEY_ID]], {"a": [{"b": TOKEN}]}):
+    singles: list[Value] = [{TOKEN: 1}, {"a": {KEY_ID: 1}}, [[KEY_ID]], {"a": [{"b": TOKEN}]}]
+    for single in singles:
         assert REDACTOR.find_in_value(single) != []
 
 

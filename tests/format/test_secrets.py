@@ -8,6 +8,7 @@ import string
 import time
 import zlib
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -274,7 +275,7 @@ class TestOwn:
             ({"skip": ["github"]}, "no kind of credentials 'github'"),
         ],
     )
-    def test_what_cannot_be_meant_is_refused(self, arguments: dict[str, list[str]], said: str) -> None:
+    def test_what_cannot_be_meant_is_refused(self, arguments: dict[str, Any], said: str) -> None:
         with pytest.raises(InvalidInputError, match=said):
             Redactor(**arguments)
 
@@ -289,8 +290,8 @@ class TestOwn:
 class TestValues:
     def test_texts_at_any_depth(self) -> None:
         token, other = credential("github-token", 1)[0], credential("jwt", 2)[0]
-        value = {"a": token, "b": {"c": [1, None, f"x {other}"], "d": {"e": "f"}}, "job_id": token}
-        redacted = REDACTOR.value(value, keep=("job_id",))
+        value: Any = {"a": token, "b": {"c": [1, None, f"x {other}"], "d": {"e": "f"}}, "job_id": token}
+        redacted: Any = REDACTOR.value(value, keep=("job_id",))
         assert redacted == {
             "a": "[redacted: github-token]",
             "b": {"c": [1, None, "x [redacted: jwt]"], "d": {"e": "f"}},
@@ -301,7 +302,7 @@ class TestValues:
 
     def test_what_is_told_by_its_key(self) -> None:
         secret = credential("aws-secret-key", 1)[1]
-        value = {
+        value: Value = {
             "env": {"AWS_SECRET_ACCESS_KEY": secret, "password": "hunter22", "Authorization": "Basic bWU6eW91MQ=="}
         }
         assert REDACTOR.value(value) == {
@@ -313,14 +314,17 @@ class TestValues:
         }
 
     def test_a_key_block_of_which_each_line_is_an_item(self) -> None:
-        lines = ["before", *key_block(random.Random(1)).split("\n"), "after"]
+        lines: list[Value] = ["before", *key_block(random.Random(1)).split("\n"), "after"]
         redacted = REDACTOR.value({"lines": lines})
         assert redacted == {"lines": ["before", *["[redacted: private-key]"] * (len(lines) - 2), "after"]}
 
     def test_keys_become_marks_and_stay_apart(self) -> None:
         tokens = sorted(credential("github-token", seed)[0] for seed in range(3))
-        value = {"calls": {tokens[2]: 3, tokens[0]: 1, tokens[1]: {"x": 2}}, "sheets": {tokens[0]: {tokens[1]: 1}}}
-        redacted = REDACTOR.value(value, fixed=("sheets",))
+        value: Value = {
+            "calls": {tokens[2]: 3, tokens[0]: 1, tokens[1]: {"x": 2}},
+            "sheets": {tokens[0]: {tokens[1]: 1}},
+        }
+        redacted: Any = REDACTOR.value(value, fixed=("sheets",))
         assert redacted == {
             "calls": {
                 "[redacted: github-token]": 1,
@@ -345,8 +349,10 @@ class TestValues:
 
     def test_a_text_that_was_cut_off(self) -> None:
         token = credential("github-token", 1)[0]
-        value = {"error_message": "the request was refused, and this is what was sent: " + token[:20], "z": "more"}
-        assert token[:12] not in REDACTOR.value(value)["error_message"]
+        message = "the request was refused, and this is what was sent: " + token[:20]
+        value: Value = {"error_message": message, "z": "more"}
+        redacted: Any = REDACTOR.value(value)
+        assert token[:12] not in redacted["error_message"]
 
     @given(
         st.recursive(
@@ -357,7 +363,7 @@ class TestValues:
             max_leaves=8,
         )
     )
-    def test_what_was_redacted_once_stays_as_it_is(self, value: object) -> None:
+    def test_what_was_redacted_once_stays_as_it_is(self, value: Value) -> None:
         redacted = REDACTOR.value(value)
         assert REDACTOR.value(redacted) is redacted
         assert REDACTOR.find_in_value(redacted) == []
@@ -485,7 +491,8 @@ def test_a_quick_look_at_a_value_misses_nothing(
 ) -> None:
     text = "".join(before) + credential(kind, seed)[0][:length] + after
     whole = Redactor(patterns=[("none", "(?!)")])  # with a pattern of one's own there is no quick look
-    for value in ({key: text}, {"a": [text, {text: 1}]}, [key, {"a": text}], text, {text: {text: [text]}}):
+    values: list[Value] = [{key: text}, {"a": [text, {text: 1}]}, [key, {"a": text}], text, {text: {text: [text]}}]
+    for value in values:
         assert REDACTOR.value(value) == whole.value(value)
         assert REDACTOR.find_in_value(value) == whole.find_in_value(value)
     data = encoded(text)

@@ -84,7 +84,7 @@ def files_of(source: Any, commit_id: ObjectId) -> dict[str, bytes]:
 def shown(batch: Batch) -> dict[str, Any] | None:
     """Return what a batch makes of a document."""
     found: list[dict[str, Any] | None] = []
-    batch.write(NOTES, "a", lambda current: found.append(current and current.value()))
+    batch.write(NOTES, "a", lambda current: found.append(None if current is None else current.value()))
     return found[0]
 
 

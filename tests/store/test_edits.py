@@ -14,7 +14,9 @@ from gitstate.format.message import Message
 from gitstate.store import edits as edits_module
 from gitstate.store.documents import Draft
 from gitstate.store.edited import put_aside
+from gitstate.store.folder import Folder
 from gitstate.store.store import Store
+from gitstate.values.shape import Value
 from tests.git import fsck, git
 from tests.stores import NOTES
 
@@ -31,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def put(store: Store, job: str, value: int) -> None:
-    sheets = {str(number): {"n": value} for number in range(1, 4)}
+    sheets: dict[str, Value] = {str(number): {"n": value} for number in range(1, 4)}
     draft = Draft(Message("a save"), value={"id": job, "n": value, "sheets": sheets})
     store.submit(NOTES, job, lambda _: draft).result()
 
@@ -108,13 +110,13 @@ def test_unchanged_files_are_not_read(store: Store, monkeypatch: pytest.MonkeyPa
         os.utime(folder / ".git/index", ns=(later, later))
     (folder / "notes/job%203/job.json").write_bytes(b"{}")
     read: list[str] = []
-    true_read = edits_module.Folder.read
+    true_read = Folder.read
 
-    def noting(self: edits_module.Folder, path: str) -> object:
+    def noting(self: Folder, path: str) -> object:
         read.append(path)
         return true_read(self, path)
 
-    monkeypatch.setattr(edits_module.Folder, "read", noting)
+    monkeypatch.setattr(Folder, "read", noting)
     assert list(edited(store)) == ["notes/job%203/job.json"]
     assert set(read) <= {"notes/job%203/job.json"}
 

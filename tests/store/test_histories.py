@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gitstate import clock
 from gitstate.backends.joining import JOB_JOINING
 from gitstate.backends.rules import JOB_RULES
-from gitstate.engine import graph, trees
-from gitstate.engine.objects import ObjectId
+from gitstate.engine import graph
+from gitstate.engine.objects import ObjectId, TreeEntry
 from gitstate.errors import ConflictError, CorruptionError, DivergedError, UnsupportedError
 from gitstate.format.message import Message
 from gitstate.format.version import FormatVersion
@@ -87,7 +87,7 @@ def test_what_each_side_did_alone_is_taken() -> None:
         "h": 1,
     }
     assert not joined.is_fast_forward
-    assert joined.losers == joined.clashes == ()
+    assert (joined.losers, joined.clashes) == ((), ())
 
 
 def test_two_changes_of_one_document_are_merged_and_a_place_in_conflict_is_as_saved_later() -> None:
@@ -454,7 +454,7 @@ def moved(world: World, head: ObjectId, fanout: int) -> ObjectId:
         return head
     changes: dict[str, Any] = {"gitstate.json": FormatVersion(fanout=fanout).to_bytes()}
     for name, path, tree in world.reader.places(world.collection, root):
-        changes |= {path: None, world.collection.folder(name, fanout): trees.TreeEntry(0o40000, tree)}
+        changes |= {path: None, world.collection.folder(name, fanout): TreeEntry(0o40000, tree)}
     return world.save(head, None, changes)
 
 
@@ -621,8 +621,8 @@ def test_three_machines_count_and_keep_what_each_of_them_did(seed: int, monkeypa
     for _ in range(25):
         chance.choices([fleet.work, fleet.sync, fleet.cross], [6, 2, 2])[0]()
     for _ in range(2):
-        for one, other in ((0, 1), (1, 2), (2, 0)):
-            fleet.heads[one] = world.sync(fleet.heads[one], fleet.heads[other])
+        for mine, theirs in ((0, 1), (1, 2), (2, 0)):
+            fleet.heads[mine] = world.sync(fleet.heads[mine], fleet.heads[theirs])
     # Each machine sees all, in an order of its own; then they see what came of that.
     lasts = [
         world.sync(fleet.heads[one], world.sync(fleet.heads[(one + 1) % 3], fleet.heads[(one + 2) % 3]))

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitstate import errors
-from gitstate.engine import trees
+from gitstate.engine import graph, trees
 from gitstate.engine.base import NotAtHandError
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, Signature
@@ -169,13 +169,11 @@ def _compare(reader: Reader, known: Index, starts: list[str]) -> None:
 
 def _compare_trailers(reader: Reader, known: Index, document: str, start: str, made: list[str]) -> None:
     silent = Reader(reader.engine)
-    exact = [
-        history.Revision.of(each, history.graph.read(reader.engine, each)) for each in _exact(reader, document, start)
-    ]
+    exact = [Revision.of(each, graph.read(reader.engine, each)) for each in _exact(reader, document, start)]
     removed = any(
         silent.snapshot(NOTES, document, each) is None and _exact(reader, document, each)
         for head in made
-        for each, _ in history.graph.walk(reader.engine, head)
+        for each, _ in graph.walk(reader.engine, head)
     )
     for until in [None, *(revision.id for revision in exact[1:3])]:
         reached = exact[: 1 + [each.id for each in exact].index(until)] if until else exact
@@ -206,16 +204,16 @@ def _exact(reader: Reader, document: str, start: str, *, in_one_life: bool = Fal
     """The history without a word believed that a commit says of another document."""
     silent = Collection("notes", NOTES.layout, id_field="id", trailer="Gitstate-Note")
     plain = Reader(reader.engine)
-    place = history.graph.Place(
+    place = graph.Place(
         lambda root: plain.locate(root, silent, document),
         claims=lambda commit: f"Gitstate-Note: {document}\n".encode() in commit.message,
         in_one_life=in_one_life,
     )
-    return [commit_id for commit_id, _ in history.graph.history(reader.engine, start, place)]
+    return [commit_id for commit_id, _ in graph.history(reader.engine, start, place)]
 
 
 def _tree(engine: MemoryEngine, commit_id: str) -> str:
-    return history.graph.read(engine, commit_id).tree
+    return graph.read(engine, commit_id).tree
 
 
 def _commit(engine: MemoryEngine, parents: list[str], files: dict[str, bytes | None], says: str, time: int = 0) -> str:

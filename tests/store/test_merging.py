@@ -75,12 +75,15 @@ def test_documents_are_merged_as_their_values_are(
     conflicts = {decided.document: decided.conflicts for decided in merged.documents}
     found = desk.values(root)
     for name in {name for side in sides for name in side}:
-        slots = [side.get(name, ABSENT) for side in sides]
+        slots: list[Any] = [side.get(name, ABSENT) for side in sides]
         wanted = merge3(*slots)
         if ABSENT in slots[1:] and wanted.conflicts:  # deleted and changed: the change survives
             assert found[name] == next(slot for slot in slots[1:] if slot is not ABSENT)
             continue
-        assert equal(found.get(name, ABSENT), wanted.value) if wanted.value is not ABSENT else name not in found
+        if wanted.value is ABSENT:
+            assert name not in found
+        else:
+            assert name in found and equal(found[name], wanted.value)
         assert {c.pointer: c for c in conflicts.get(name, ())} == {c.pointer: c for c in wanted.conflicts}
     wanted_fanout = fanouts[2] if fanouts[1] == fanouts[0] else fanouts[1]
     assert desk.reader.format(root).fanout == wanted_fanout

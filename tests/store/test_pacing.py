@@ -65,6 +65,7 @@ def test_failures_rest_longer_each_time_and_a_success_ends_that() -> None:
     planned.saved(95.0)
     for _ in range(9):
         sync(planned, now, error=DOWN)
+        assert planned.due is not None
         rests.append(planned.due - now)
         now = planned.due
     assert rests == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]

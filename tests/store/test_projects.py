@@ -10,6 +10,7 @@ from gitstate.errors import StoreNotFoundError, UnsupportedError
 from gitstate.format.message import Message
 from gitstate.store.documents import Draft
 from gitstate.store.store import Store
+from gitstate.values.shape import Value
 from tests.git import fsck, git
 from tests.projects import make_project, photograph, quietly
 from tests.stores import NOTES
@@ -19,7 +20,7 @@ BRANCH = "gitstate"
 
 def put(store: Store, number: int) -> None:
     """Write a note."""
-    value = {"id": "a", "text": f"{number}"}
+    value: dict[str, Value] = {"id": "a", "text": f"{number}"}
     store.submit(NOTES, "a", lambda _: Draft(Message(f"note {number}"), value=value)).result()
 
 

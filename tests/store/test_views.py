@@ -23,7 +23,8 @@ def until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
     return holds()
 
 
-def number(path: Path) -> int:
+def number(path: Path | None) -> int:
+    assert path is not None
     file = path / "notes/a/job.json"
     return int(json.loads(file.read_text())["n"]) if file.exists() else -1
 

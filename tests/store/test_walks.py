@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitstate.engine import trees
+from gitstate.engine.objects import Tree
 from gitstate.store.documents import Revision
 from gitstate.store.store import Store
 from tests.git import git
@@ -78,7 +78,7 @@ def test_folders_that_are_the_same_are_not_read(tmp_path: Path) -> None:
         read: list[str] = []
         tree = store._engine.tree
 
-        def counting(tree_id: str) -> trees.Tree:
+        def counting(tree_id: str) -> Tree:
             read.append(tree_id)
             return tree(tree_id)
 

@@ -11,6 +11,7 @@ import pytest
 
 from gitstate.engine import gitindex, graph, trees
 from gitstate.engine.git import GitEngine
+from gitstate.engine.locks import LockFile
 from gitstate.engine.objects import Commit, GitObject, Tree, TreeEntry
 from gitstate.engine.repository import open_repository
 from gitstate.errors import CorruptionError
@@ -591,7 +592,7 @@ def test_a_refresh_that_was_killed_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, killed)
         patch.setattr(folder_module, "_unlink", lambda parent, beside: None)  # nobody tidies up after a SIGKILL
-        patch.setattr(worktree_module.LockFile, "__exit__", lambda *_: None)
+        patch.setattr(LockFile, "__exit__", lambda *_: None)
         with pytest.raises(Killed):
             shown.refresh()
     shown.save({JOB: b"job 1\n", "b/c": None, "d": b"d\n"})  # back to what it was, away with what came
@@ -759,7 +760,12 @@ def test_only_what_differs_is_looked_at(desk: Desk, monkeypatch: pytest.MonkeyPa
     desk.save({"jobs/3/sheets/4.json": b"changed\n", "jobs/7/sheets/1.json": b"changed\n"})
     looked: list[str] = []
     real = Folder.look
-    monkeypatch.setattr(Folder, "look", lambda self, path: looked.append(path) or real(self, path))
+
+    def noting(self: Folder, path: str) -> object:
+        looked.append(path)
+        return real(self, path)
+
+    monkeypatch.setattr(Folder, "look", noting)
     monkeypatch.setattr(gitindex.GitIndex, "racy", lambda self: iter(()))
     start = time.perf_counter()
     desk.refresh()

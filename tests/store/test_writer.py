@@ -213,7 +213,7 @@ def test_the_stamp_is_asked_for_each_batch_without_the_lock_and_follows_what_is_
 
 def test_what_fails_before_the_writes_run_is_told_to_all_of_them(engine: Engine, writer: Writer) -> None:
     with held(writer):
-        writer.stamp = lambda: {}["none"]
+        writer.stamp = lambda: dict[str, Any]()["none"]
         writes = [writer.submit(NOTES, name, write(name)) for name in "ab"]
     assert all(isinstance(each.exception(20), KeyError) for each in writes)
     writer.stamp = tuple

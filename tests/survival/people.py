@@ -113,7 +113,8 @@ class Person:
         """Wait until each job was saved so many times more."""
         goal, end = len(self.told()) + rounds * len(JOBS), time.monotonic() + SOON
         while len(self.told()) < goal:
-            assert self._keeper is not None and self._keeper.poll() is None, self._keeper.communicate()[0]
+            assert self._keeper is not None
+            assert self._keeper.poll() is None, self._keeper.communicate()[0]
             assert time.monotonic() < end, f"no save in {SOON} seconds: {self.told()[-3:]}"
             time.sleep(0.005)
 

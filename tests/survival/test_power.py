@@ -49,11 +49,13 @@ def _short_turns() -> Iterator[None]:
     """Let checkpoints come while saves go on, and the journal go over its end, several times in a short life; and let
     who finds a lock that is not his give up soon.
     """
+    defaults = GitEngine.__init__.__kwdefaults__
+    assert defaults is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(background, "_RECORDS", 6)
         patch.setattr(journal, "_SIZE", 32 << 10)
         patch.setattr(journal, "_LARGEST", 8 << 10)
-        patch.setitem(GitEngine.__init__.__kwdefaults__, "ref_timeout", 0.5)
+        patch.setitem(defaults, "ref_timeout", 0.5)
         yield
 
 

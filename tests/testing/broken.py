@@ -209,5 +209,6 @@ class Suite(StateBackendTests):
         backend.states[backend.key(job_id)] = "{"
 
 
-for kind in (ReferenceBackend, *ReferenceBackend.__subclasses__()):
+kinds: list[type[ReferenceBackend]] = [ReferenceBackend, *ReferenceBackend.__subclasses__()]
+for kind in kinds:
     globals()[f"Test{kind.__name__}"] = type(f"Test{kind.__name__}", (Suite,), {"kind": kind, "__test__": True})

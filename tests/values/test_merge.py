@@ -93,7 +93,7 @@ def test_disjoint_changes_are_both_applied(base: dict[str, Value], data: st.Data
         return data.draw(st.dictionaries(st.sampled_from(keys), LEAVES | st.just(ABSENT)))
 
     def applied(value: dict[str, Value], changes: dict[str, Slot]) -> dict[str, Value]:
-        return {key: item for key, item in (value | changes).items() if item is not ABSENT}  # type: ignore[operator]  # slots are dropped
+        return {key: item for key, item in (value | changes).items() if item is not ABSENT}
 
     ours, theirs = change("ab"), change("cd")
     merge = merge3(base, applied(base, ours), applied(base, theirs))
@@ -251,7 +251,7 @@ def test_who_wins_has_each_place_that_conflicts_and_a_removal_if_it_may(wins: Si
     ours: Value = {"a": {"b": {"x": 1}}}
     theirs: Value = {"a": {"b": {"x": 2, "y": 2}}}
     merge = merge3(base, ours, theirs, wins=wins, removes=removes)
-    kept: Value = {"x": 1 if wins == "ours" else 2} | ({} if wins == "ours" and removes else {"y": 2})
+    kept: dict[str, int] = {"x": 1 if wins == "ours" else 2} | ({} if wins == "ours" and removes else {"y": 2})
     assert merge.value == {"a": {"b": kept}}
     assert [conflict.pointer for conflict in merge.conflicts] == ["/a/b/x", "/a/b/y"]
 
