@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.store.desks", "tests.store.indexed", "tests.store.worlds")
+pytest.register_assert_rewrite("tests.store.desks", "tests.store.indexed", "tests.store.lagging", "tests.store.worlds")
