@@ -1,5 +1,6 @@
-"""A store in memory and one on git, which git checks after the test."""
+"""A store in memory and one on git, which git checks after the test, and a desk whose folder follows a branch."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from gitstate.store.store import Store
 from tests.git import fsck
+from tests.store.desks import FILES, Desk
 
 
 @pytest.fixture(params=["memory", "git"])
@@ -16,3 +18,20 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield opened
     if request.param == "git":
         fsck(tmp_path / "store")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A desk, empty; git checks it after the test."""
+    desk = Desk(tmp_path / "store")
+    yield desk
+    desk.engine.close()
+    subprocess.run(["git", "fsck", "--strict"], cwd=desk.path, check=True, capture_output=True)
+
+
+@pytest.fixture
+def shown(desk: Desk) -> Desk:
+    """A store with a job, which the view shows."""
+    desk.save(FILES)
+    desk.refresh()
+    return desk

@@ -10,7 +10,7 @@ import pytest
 
 from gitstate.engine.gitindex import GitIndex
 from gitstate.store.worktree import Refreshed
-from tests.store.test_worktree import FILES, JOB, SHEET, Desk
+from tests.store.desks import FILES, JOB, SHEET, Desk
 
 PATHS = [
     "a", "a/b", "a/b/c", "a/b0", "a.b", "d/e", "ü/x", "jobs/long-name/job.json", "jobs/x/job.json", "jobs/x/sheets/1",

@@ -9,7 +9,8 @@ import pytest
 from gitstate.engine import trees
 from gitstate.store import folder as folder_module
 from gitstate.store.worktree import Worktree
-from tests.store.test_worktree import Desk, Killed
+from tests.store.desks import Desk
+from tests.store.test_worktree_kills import Killed
 
 PATHS = ["a", "b", "d/e", "jobs/x/job.json", "jobs/x/sheets/1", "jobs/x/sheets/2", "jobs/y/job.json"]
 STEPS = ["save"] * 3 + ["refresh"] * 2 + ["edit"] * 2 + ["delete", "add", "commit", "reset", "restore", "kill"]

@@ -1,6 +1,6 @@
 """Histories in memory, as several machines make them: a machine is a head, and all of them share their objects."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +8,7 @@ from gitstate.engine import graph, trees
 from gitstate.engine.memory import MemoryEngine
 from gitstate.engine.objects import Commit, ObjectId, Signature
 from gitstate.engine.staging import Staging
+from gitstate.errors import CorruptionError
 from gitstate.format.message import EVENT, Message
 from gitstate.format.version import FormatVersion
 from gitstate.store.documents import Collection, Joining, WentBack
@@ -15,15 +16,26 @@ from gitstate.store.histories import JoinedHistories, OnConflict, join
 from gitstate.store.reader import Reader
 from tests.stores import NOTES
 
-__all__ = ["NOTED", "World"]
+__all__ = ["JUDGED", "NOTED", "T0", "T1", "T2", "T3", "World", "both_ways", "crossed", "fork", "results"]
 
 Value = dict[str, Any]
 
+T0, T1, T2, T3 = (f"2026-01-01T1{hour}:00:00Z" for hour in range(4))
 BACK: dict[str, WentBack] = {"rolled-back": "whole", "restored": "part"}
 NOTED = replace(
     NOTES,
     joining=Joining(time_field="saved", went_back=lambda said: BACK.get(said.get(EVENT) or "", "")),
 )
+
+
+def checking(value: dict[str, Any]) -> None:
+    if value.get("bad"):
+        raise CorruptionError("it is bad")
+    if value.get("m", 0) + value.get("n", 0) > 1:
+        raise CorruptionError("m and n are too much")
+
+
+JUDGED = replace(NOTED, check=checking)
 
 
 class World:
@@ -121,4 +133,29 @@ class World:
         return found[object_id] == "commit"
 
 
-Edits = Callable[[Value], Value]
+def results(joined: JoinedHistories) -> dict[str, str]:
+    return {each.document: each.result for each in joined.outcomes}
+
+
+def both_ways(world: World, ours: ObjectId, theirs: ObjectId) -> JoinedHistories:
+    """Join two heads, and see that the other machine comes to the same tree."""
+    joined, mirrored = world.join(ours, theirs), world.join(theirs, ours)
+    assert joined.tree == mirrored.tree
+    swapped = {"ours": "theirs", "theirs": "ours"}
+    assert {(each.document, each.revision, each.side) for each in joined.losers} == {
+        (each.document, each.revision, swapped[each.side]) for each in mirrored.losers
+    }
+    assert joined.clashes == mirrored.clashes
+    return joined
+
+
+def fork(world: World, values: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> JoinedHistories:
+    """Join two changes of some documents; ours is the earlier commit."""
+    start = world.begin(values)
+    here, there = world.save(start, ours, by="Ada"), world.save(start, theirs, by="Ben")
+    return both_ways(world, here, there)
+
+
+def crossed(world: World, one: ObjectId, other: ObjectId) -> tuple[ObjectId, ObjectId]:
+    """Return the heads of two machines that took in each other at once."""
+    return world.sync(one, other), world.sync(other, one)
