@@ -1,15 +1,18 @@
 """Work that is done some time after a publish, by a thread that nothing brings down."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from gitstate.engine import background
 from gitstate.engine.background import Background
+from gitstate.engine.journal import Journal, Stretch
 from gitstate.engine.locks import alone
 from gitstate.errors import StorageError
 from tests.engine.conftest import OpenEngine, git, packs_of, save
@@ -88,3 +91,41 @@ def test_a_checkpoint_joins_the_packs_that_the_journal_stands_for(
     assert [path.name for path in (folder / ".git/objects").iterdir() if "gitstate" in path.name] == []
     assert git(folder, "rev-list", "--count", "main") == f"{saves}\n"
     git(folder, "fsck", "--strict")
+
+
+@pytest.mark.parametrize(
+    ("records", "is_half_full", "at_once"),
+    [(0, False, False), (62, False, False), (63, False, True), (64, False, False), (127, False, True), (5, True, True)],
+)
+def test_a_checkpoint_is_due_after_so_many_records_or_when_the_journal_fills(
+    records: int, is_half_full: bool, at_once: bool
+) -> None:
+    journal = Mock(records=[None] * records, is_half_full=is_half_full)
+    assert background.delay(journal) == (0.0 if at_once else 5.0)
+
+
+def test_a_branch_that_git_packed_away_is_on_the_disk_before_the_journal_lets_go_of_it(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, folder = open_engine(), tmp_path / "store"
+    for n in range(2):
+        save(engine, {"a": b"%d" % n})
+    git(folder, "pack-refs", "--all")
+    assert not (folder / ".git/refs/heads/main").exists()
+    synced, released, real = list[int](), list[list[int]](), os.fsync
+
+    def sync(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    def release(self: Journal, stretch: Stretch) -> None:
+        released.append([*synced])
+        letting_go(self, stretch)
+
+    letting_go = Journal.release
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Journal, "release", release)
+    engine.close()
+    (before,) = released
+    waited = [folder / ".git" / name for name in ("packed-refs", ".", "objects/pack")]
+    assert {path.stat().st_ino for path in waited} <= {*before}

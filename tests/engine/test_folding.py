@@ -272,3 +272,36 @@ def test_an_index_of_packs_that_are_gone_goes(repository: Repository) -> None:
         write(folder, blobs(100 + n, 1))
     assert fold(repository) == FOLD_AT
     assert not (folder / "multi-pack-index").exists()
+
+
+def test_git_s_indexes_of_many_packs_go_with_what_belongs_to_them(repository: Repository) -> None:
+    folder = folder_of(repository)
+    assert repository.worktree is not None
+    assert not folding.forget_stale_index(repository), "there is none"
+    old = write(folder, blobs(0, 2))
+    write(folder, blobs(2, 2))
+    git(repository.worktree, "multi-pack-index", "write")
+    beside = folder / f"multi-pack-index-{'a' * 40}.bitmap"
+    beside.touch()
+    chain = folder / "multi-pack-index.d"
+    chain.mkdir()
+    (chain / "multi-pack-index-chain").touch()
+    assert not folding.forget_stale_index(repository), "all packs that it names are there"
+    assert beside.exists() and chain.exists()
+    assert folding.forget(folder, [old]) == 1
+    assert sorted({path.suffix for path in folder.iterdir()}) == [".idx", ".pack"]
+    git(repository.worktree, "multi-pack-index", "write")
+    beside.touch()
+    for path in folder.glob("*.pack"):
+        path.unlink()
+    assert folding.forget_stale_index(repository)
+    assert not list(folder.glob("multi-pack-index*"))
+
+
+@pytest.mark.parametrize(("most", "count"), [(1, 2), (250, 2), (251, 3), (10**9, 5)])
+def test_of_packs_that_are_many_bytes_some_are_joined_and_two_at_least(
+    monkeypatch: pytest.MonkeyPatch, most: int, count: int
+) -> None:
+    monkeypatch.setattr(folding, "_AT_ONCE", most)
+    bases = [f"pack-{number}" for number in range(5)]
+    assert folding._at_once(bases, dict.fromkeys(bases, 125)) == bases[:count]

@@ -377,3 +377,45 @@ def test_a_lock_whose_folder_went_away_works_when_it_is_back_and_touches_nobodys
     for fd in others:
         os.fstat(fd)
         os.close(fd)
+
+
+@pytest.mark.parametrize("durable", [None, True, False])
+def test_what_a_lock_file_holds_is_on_the_disk_before_it_has_its_name(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool | None
+) -> None:
+    target, synced, real = tmp_path / "file", list[tuple[int, bool]](), os.fsync
+    lock_file = tmp_path / "file.lock"
+
+    def sync(fd: int) -> None:
+        synced.append((os.fstat(fd).st_ino, lock_file.exists()))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    options = {} if durable is None else {"durable": durable}
+    with LockFile(repository.private, target, b"text", **options) as lock:
+        inode = lock_file.stat().st_ino
+        assert not target.exists()
+        lock.replace()
+    waited = [(inode, False), (repository.private.stat().st_ino, False), (tmp_path.stat().st_ino, False)]
+    assert synced == ([] if durable is False else waited)
+    assert (target.read_bytes(), target.stat().st_ino, target.stat().st_nlink) == (b"text", inode, 1)
+
+
+def test_a_lock_file_that_replaced_nothing_leaves_nothing(repository: Repository, tmp_path: Path) -> None:
+    before = sorted(path.name for path in repository.private.iterdir())
+    with LockFile(repository.private, tmp_path / "file", b"text"):
+        assert (tmp_path / "file.lock").read_bytes() == b"text"
+    (tmp_path / "file.lock").write_bytes(b"of a living git")
+    with pytest.raises(BusyError), LockFile(repository.private, tmp_path / "file", b"text", timeout=0):
+        pass
+    assert (tmp_path / "file.lock").read_bytes() == b"of a living git"
+    assert sorted(path.name for path in repository.private.iterdir()) == before
+
+
+def test_a_lock_that_another_takes_right_after_the_replacement_is_not_taken_from_it(
+    repository: Repository, tmp_path: Path
+) -> None:
+    with LockFile(repository.private, tmp_path / "file", b"text") as lock:
+        lock.replace()
+        (tmp_path / "file.lock").write_bytes(b"of a living git")
+    assert (tmp_path / "file.lock").read_bytes() == b"of a living git"
