@@ -1,7 +1,7 @@
 """A backend in memory and one on git; after the test git checks it, and what its index says of the jobs is compared."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ def folder(git_backend: GitStateBackend) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Path:
+def hub(tmp_path: Path) -> Iterator[Path]:
     """An empty bare repository in the middle."""
     git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub.git")
-    return tmp_path / "hub.git"
+    yield tmp_path / "hub.git"
+    fsck(tmp_path / "hub.git")

@@ -6,45 +6,18 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitstate import CheckpointState, GitStateBackend
-from gitstate.errors import (
-    GitStateError,
-    NotFoundError,
-    RevisionNotFoundError,
-)
+from gitstate.errors import GitStateError, NotFoundError, RevisionNotFoundError
 from gitstate.store import exactness
-from gitstate.store.purge_plan import PurgeReport
+from tests.backends.purging import FORMS, NAME, SECRET, purge, state_of, work
 from tests.credentials import credential
 from tests.git import fsck, git
 from tests.remains import holders
-
-SECRET = 'tok"en/é-4711'
-FORMS = [SECRET.encode(), json.dumps(SECRET)[1:-1].encode(), json.dumps(SECRET, ensure_ascii=False)[1:-1].encode()]
-NAME = "very-private-job"
-
-
-def state_of(job: str, sheets: int = 4) -> CheckpointState:
-    return CheckpointState(job_id=job, job_name=job, total_sheets=sheets)
-
-
-async def work(backend: GitStateBackend, job: str, *, secret: str = "nothing", sheets: int = 2) -> CheckpointState:
-    """Save a job some times, with an attempt that has a prompt and an output."""
-    state = await backend.load(job) or state_of(job)
-    await backend.save(state)
-    for sheet in range(1, sheets + 1):
-        state.mark_sheet_started(sheet)
-        await backend.save(state)
-        state.mark_sheet_completed(sheet)
-        state.metadata["note"] = f"{job} said {secret} on sheet {sheet}"
-        await backend.save(state)
-    await backend.record_execution(job, 1, 1, prompt=f"Use {secret}.", output=json.dumps(secret), exit_code=0)
-    return state
 
 
 @pytest.fixture
@@ -65,12 +38,6 @@ def check(path: Path) -> None:
     assert git(path, "status", "--porcelain") == ""
     found = subprocess.run(["git", "-C", path, "fsck", "--unreachable"], capture_output=True, text=True, check=True)
     assert found.stdout == ""
-
-
-async def purge(path: Path, *jobs: str, **wanted: Any) -> PurgeReport:
-    async with GitStateBackend(path) as backend:
-        plan = await backend.plan_purge(jobs, **wanted)
-        return await backend.purge(jobs, confirm=plan.token, **wanted)
 
 
 async def told(backend: GitStateBackend, job: str) -> list[object]:

@@ -8,7 +8,7 @@ import pytest
 
 from gitstate import GitStateBackend
 from gitstate.errors import NotFoundError
-from tests.backends.test_purge import NAME, purge, work
+from tests.backends.purging import NAME, purge, work
 from tests.git import fsck, git
 from tests.remains import holders
 from tests.survival.calls import Calls

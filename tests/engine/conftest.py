@@ -73,6 +73,15 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, whose configuration is git's."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/.gitconfig").write_text((Path.home() / ".gitconfig").read_text())
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 OpenEngine = Callable[..., GitEngine]
 
 

@@ -19,14 +19,7 @@ from tests.engine.repositories import make, one_more, pack_of
 from tests.git import git
 from tests.servers import hook, saying
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own, whose configuration is git's."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home/.gitconfig").write_text((Path.home() / ".gitconfig").read_text())
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

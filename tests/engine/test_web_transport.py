@@ -1,6 +1,5 @@
-"""What is particular to HTTP: who asks, who answers, where it leads, and what its statuses mean."""
+"""What is particular to HTTP: who answers, where it leads, and what its statuses mean."""
 
-import base64
 import os
 import socket
 import subprocess
@@ -11,231 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from gitstate.engine.wire.addresses import parse
-from gitstate.engine.wire.credentials import Credentials
 from gitstate.engine.wire.transport import Outgoing, RefUpdate, Transport
 from gitstate.errors import (
     AccessDeniedError,
-    InvalidInputError,
     NoRepositoryError,
     SyncError,
     TooLargeError,
     UnreachableError,
     UnsupportedError,
 )
-from tests.conftest import GIT_CONFIG
 from tests.engine.repositories import make, one_more, pack_of
+from tests.engine.web_access import at, basic, one_authority, one_repository
 from tests.git import git
-from tests.servers import Authority, Web, authority, saying, web
+from tests.servers import Authority, saying, web
 
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one repository, a.git."""
-    folder = tmp_path_factory.mktemp("web") / "root"
-    make(folder, "a")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home/.gitconfig").write_text(GIT_CONFIG)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-def at(server: Web, path: str = "/a.git", login: str = "") -> Transport:
-    scheme, _, rest = server.url.partition("://")
-    return Transport(f"{scheme}://{login + '@' if login else ''}{rest}{path}", timeout=10)
-
-
-def sent(server: Web) -> list[str]:
-    """Return what the server was shown, request by request."""
-    return [headers.get("authorization", "") for _, _, headers in server.requests]
-
-
-def basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def test_the_address_holds_a_password(root: Path, home: Path) -> None:
-    with web(root, user="ann", password="p@ss:w/d") as server:
-        assert at(server, login="ann:p%40ss%3Aw%2Fd").refs()
-        assert sent(server) == [basic("ann", "p@ss:w/d")], "without being asked"
-        with pytest.raises(AccessDeniedError, match="does not take the credentials") as failed:
-            at(server, login="ann:wrong").refs()
-        assert "wrong" not in str(failed.value)
-        with pytest.raises(AccessDeniedError, match=r"wants credentials.*GITSTATE_TOKEN"):
-            at(server).refs()
-
-
-def test_a_token_of_the_environment(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
-    with web(root, user="x-access-token", password="t0ken") as server:
-        there = at(server)
-        assert there.refs() and there.refs()
-        right = basic("x-access-token", "t0ken")
-        assert sent(server) == ["", right, right], "the second time it is known"
-    monkeypatch.setenv("GITSTATE_USERNAME", "ann")
-    with web(root, user="ann", password="t0ken") as server:
-        assert at(server).refs()
-    with web(root, bearer="t0ken") as server:
-        assert at(server).refs(), "the challenge names no other way"
-        assert "t0ken" not in repr(Credentials())
-
-
-def test_a_token_goes_over_no_open_network(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
-    with web(root, user="x", password="t0ken") as server:
-        monkeypatch.setenv("http_proxy", server.url)  # it serves what it is asked for, whichever host
-        server.answer = (401, {"WWW-Authenticate": "Basic realm=x"}, b"")
-        for host in ("forge.example", "localhost"):  # which is the machine of the proxy
-            with pytest.raises(AccessDeniedError, match="not sent over http"):
-                Transport(f"http://{host}/a.git", timeout=10).refs()
-        assert sent(server) == ["", ""]
-
-
-def test_a_token_goes_to_this_machine(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
-    with web(root, bearer="t0ken") as server:
-        assert Transport(f"http://localhost:{server.port}/a.git", timeout=10).refs()
-
-
-def test_netrc(root: Path, home: Path) -> None:
-    (home / ".netrc").write_text("machine 127.0.0.1 login ann password secret\n")
-    with web(root, user="ann", password="secret") as server:
-        assert at(server).refs()
-        with pytest.raises(AccessDeniedError):
-            at(server, login="bob").refs()
-
-
-def test_netrc_for_all_hosts(root: Path, home: Path) -> None:
-    """It is for those that the user names, not for whoever another server names."""
-    (home / ".netrc").write_text("default login ann password secret\n")
-    with web(root, user="ann", password="secret") as server, web(root, redirect=server.url) as first:
-        assert at(server).refs()
-        server.requests.clear()
-        with pytest.raises(AccessDeniedError):
-            at(first).refs()
-        assert sent(server) == [""]
-
-
-HELPER = """#!/bin/sh
-echo "$1" >> {log}
-cat >> {log}
-[ "$1" = get ] && printf 'username=ann\\npassword=%s\\n' "$(cat {secret})"
-true
-"""
-
-
-@pytest.fixture
-def helper(home: Path) -> Path:
-    """A credential helper of the user's; give the folder with what it knows (``secret``) and was asked (``log``)."""
-    folder = home / "helper"
-    folder.mkdir()
-    (folder / "secret").write_text("secret")
-    (folder / "log").write_text("")
-    (folder / "run").write_text(HELPER.format(log=folder / "log", secret=folder / "secret"))
-    (folder / "run").chmod(0o755)
-    git(home, "config", "--global", "credential.helper", str(folder / "run"))
-    return folder
-
-
-def test_a_credential_helper(root: Path, helper: Path) -> None:
-    with web(root, user="ann", password="secret") as server:
-        there = at(server)
-        assert there.refs() and there.refs()
-        log = (helper / "log").read_text()
-        assert log.count("get\n") == 1 and log.count("store\n") == 1 and f"host=127.0.0.1:{server.port}" in log
-        (helper / "secret").write_text("wrong")
-        with pytest.raises(AccessDeniedError, match="does not take"):
-            at(server).refs()
-        assert (helper / "log").read_text().count("erase\n") == 1
-
-
-def test_a_helper_that_remembers(root: Path, helper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """git's own starts something that goes on when it has ended."""
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    git(helper, "config", "--global", "--replace-all", "credential.helper", "cache --timeout=60")
-    git(helper, "config", "--global", "--add", "credential.helper", str(helper / "run"))
-    try:
-        with web(root, user="ann", password="secret") as server:
-            assert at(server).refs() and at(server).refs()
-    finally:
-        git(helper, "credential-cache", "exit")
-    assert (helper / "log").read_text().count("get\n") == 1
-
-
-def test_a_repository_names_no_helper(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    git(tmp_path, "init", "-q", "evil")
-    git(tmp_path / "evil", "config", "credential.helper", f"!touch {tmp_path}/ran;")
-    git(tmp_path / "evil", "config", "core.askPass", f"{tmp_path}/none")
-    monkeypatch.chdir(tmp_path / "evil")
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "evil/.git"))
-    with web(root, user="ann", password="secret") as server, pytest.raises(AccessDeniedError):
-        at(server).refs()
-    assert not (tmp_path / "ran").exists()
-
-
-def test_nobody_is_asked(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = tmp_path / "ask"
-    asking.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\necho x\n")
-    asking.chmod(0o755)
-    git(home, "config", "--global", "core.askPass", str(asking))
-    for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
-        monkeypatch.setenv(name, str(asking))
-    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "1")
-    with web(root, user="ann", password="secret") as server, pytest.raises(AccessDeniedError):
-        at(server).refs()
-    assert not (tmp_path / "asked").exists()
-
-
-def test_a_helper_that_waits_for_somebody(root: Path, home: Path) -> None:
-    git(home, "config", "--global", "credential.helper", "!sleep 60;")
-    with web(root, user="ann", password="secret") as server, pytest.raises(AccessDeniedError):
-        Transport(f"{server.url}/a.git", timeout=0.5).refs()
-
-
-def test_a_header_of_the_user(root: Path, home: Path) -> None:
-    with web(root, bearer="t0ken") as server:
-        git(home, "config", "--global", f"http.{server.url}/.extraHeader", "Authorization: Bearer t0ken")
-        assert at(server).refs()
-
-
-def test_a_header_of_the_user_gives_way_to_who_the_address_names(root: Path, home: Path) -> None:
-    with web(root, user="ann", password="secret") as server:
-        git(home, "config", "--global", "http.extraHeader", "Authorization: Bearer of somebody else")
-        git(home, "config", "--global", "--add", "http.extraHeader", "X-Team:  state ")
-        assert at(server, login="ann:secret").refs()
-        assert sent(server) == [basic("ann", "secret")]
-        assert server.requests[0][2]["x-team"] == "state"
-
-
-def test_a_header_of_the_user_is_one_line(root: Path, home: Path) -> None:
-    with web(root) as server:
-        git(home, "config", "--global", "http.extraHeader", "X-Team: a\nX-Other: b")
-        with pytest.raises(InvalidInputError, match="break of line"):
-            at(server).refs()
-        assert server.requests == []
-
-
-def test_a_push_is_authorized(root: Path, home: Path) -> None:
-    origin, work = make(root, "pushed")
-    old = git(work, "rev-parse", "HEAD").strip()
-    new = one_more(work)
-    with web(root, user="ann", password="secret") as server:
-        there = at(server, "/pushed.git", "ann:secret")
-        update = RefUpdate("refs/heads/main", old, new)
-        assert there.push(lambda refs: Outgoing([update], pack_of(work, new, f"^{old}"))).rejected == {}
-        assert [method for method, _, _ in server.requests] == ["GET", "POST"]
-    assert git(origin, "rev-parse", "main").strip() == new
+root = pytest.fixture(scope="module")(one_repository)
+tls = pytest.fixture(scope="module")(one_authority)
 
 
 @pytest.mark.parametrize(
@@ -309,16 +99,6 @@ def test_a_redirect_is_followed(root: Path, home: Path) -> None:
         received: list[bytes] = []
         at(first).fetch(lambda refs: [refs["HEAD"]], [], received.append)
         assert received and [method for method, _, _ in server.requests][-2:] == ["GET", "POST"]
-
-
-def test_credentials_do_not_follow_to_another_host(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITSTATE_TOKEN", "t0ken")
-    git(home, "config", "--global", "http.extraHeader", "X-Secret: 1")
-    with web(root, user="ann", password="secret") as other, web(root, redirect=other.url) as first:
-        with pytest.raises(AccessDeniedError, match=rf"TOKEN is not sent where .* give {other.url}/a.git as"):
-            at(first, login="ann:secret").refs()
-        assert set(sent(other)) == {""}
-        assert not any("x-secret" in headers for _, _, headers in other.requests)
 
 
 @pytest.mark.parametrize("to", ["/elsewhere", "http://127.0.0.1:1/x", "file:///etc", "ext::sh", "", "https://["])
@@ -442,28 +222,6 @@ def test_a_proxy_of_plain_http(root: Path, home: Path, monkeypatch: pytest.Monke
         monkeypatch.delenv("GIT_CONFIG_VALUE_0")
         with pytest.raises(UnsupportedError, match="GIT_CONFIG_KEY_0"):
             Transport("http://forge.example/a.git", timeout=10).refs()
-
-
-def test_a_helper_that_knows_more_than_passwords(
-    root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A git of 2.46 or later hands on what else a server takes."""
-    with web(root, bearer="t0ken") as server:
-        answer = f"protocol=http\nhost=127.0.0.1:{server.port}\nauthtype=Bearer\ncredential=t0ken\n"
-        (tmp_path / "answer").write_text(answer)
-        script = f'[ "${{!#}}" = fill ] && cat {tmp_path}/answer; cat >> {tmp_path}/told'
-        (tmp_path / "bin").mkdir()
-        (tmp_path / "bin/git").write_text(f"#!/bin/bash\n{script}\n")
-        (tmp_path / "bin/git").chmod(0o755)
-        with monkeypatch.context() as patch:
-            patch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-            with pytest.raises(NoRepositoryError):
-                at(server, "/none.git").refs()
-            there = Credentials()
-            shown = next(there.on_demand(parse(f"{server.url}/a.git"), ["Bearer"], named=True))
-            assert shown.header == "Bearer t0ken" and "t0ken" not in repr(shown)
-        told = (tmp_path / "told").read_text()
-        assert "capability[]=authtype" in told and "wwwauth[]=Bearer" in told
 
 
 def test_a_repository_names_no_proxy(root: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
