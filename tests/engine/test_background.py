@@ -47,11 +47,28 @@ def test_what_fails_is_done_later_without_being_asked_again(
     assert told == [False, False, False], "nothing is due any more"
 
 
+def test_what_fails_is_not_tried_again_at_once() -> None:
+    told: list[bool] = []
+
+    def work(is_last: bool) -> None:
+        told.append(is_last)
+        raise OSError(28, "no room")
+
+    upkeep = Background(work, "upkeep")
+    upkeep.due_in(0)
+    wait_for(lambda: bool(told) and upkeep._due > 0)
+    assert 0 < upkeep._due - time.monotonic() <= 5
+    upkeep.stop()
+    assert told == [False, True]
+
+
 def test_what_is_due_is_done_when_it_stops_and_not_after(caplog: pytest.LogCaptureFixture) -> None:
     told: list[bool] = []
     upkeep = Background(told.append, "upkeep")
     upkeep.due_in(3600)
     upkeep.due_in(7200)
+    assert upkeep._due - time.monotonic() <= 3600, "who saves on and on does not put it off"
+    assert [thread.name for thread in threading.enumerate()].count("upkeep") == 1
     assert told == []
     upkeep.stop()
     assert told == [True]

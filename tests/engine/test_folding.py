@@ -305,3 +305,10 @@ def test_of_packs_that_are_many_bytes_some_are_joined_and_two_at_least(
     monkeypatch.setattr(folding, "_AT_ONCE", most)
     bases = [f"pack-{number}" for number in range(5)]
     assert folding._at_once(bases, dict.fromkeys(bases, 125)) == bases[:count]
+
+
+def test_packs_that_have_no_name_yet_are_none(repository: Repository) -> None:
+    folder = folder_of(repository)
+    base = write(folder, blobs(0, 2))
+    (folder / ".tmp-1-pack-x.pack").write_bytes(b"PACK")
+    assert folding.packs_in(folder) == {base: Path(base + ".pack").stat().st_size}
