@@ -75,7 +75,8 @@ def _letters(ranges: tuple[Any, ...]) -> str:
     )
 
 
-def _coded(value: object) -> str:
+def coded(value: object) -> str:
+    """Return a value as web tokens have it."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
@@ -83,7 +84,7 @@ def web_token(rng: random.Random) -> str:
     """Return a JSON web token."""
     header = {"alg": rng.choice(["HS256", "RS256", "ES256"]), "typ": "JWT"}
     payload = {"sub": str(rng.randrange(10**9)), "name": "Ada", "iat": rng.randrange(10**9)}
-    return f"{_coded(header)}.{_coded(payload)}.{drawn(rng, 43, _URL)}"
+    return f"{coded(header)}.{coded(payload)}.{drawn(rng, 43, _URL)}"
 
 
 def key_block(rng: random.Random, name: str = "RSA PRIVATE KEY", lines: int = 12) -> str:

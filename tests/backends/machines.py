@@ -15,6 +15,7 @@ __all__ = [
     "first",
     "head",
     "job",
+    "parted",
     "refs",
     "rename",
     "results",
@@ -82,4 +83,13 @@ async def two(tmp_path: Path, hub: Path, stack: AsyncExitStack) -> tuple[GitStat
     """Two machines that have the same."""
     one = await first(tmp_path / "one", hub, stack)
     other = await stack.enter_async_context(await GitStateBackend.clone(str(hub), tmp_path / "other"))
+    return one, other
+
+
+async def parted(tmp_path: Path, hub: Path, stack: AsyncExitStack) -> tuple[GitStateBackend, GitStateBackend]:
+    """Two machines that changed what both cannot have; the hub knows that of the first."""
+    one, other = await two(tmp_path, hub, stack)
+    await rename(one, "as one has it")
+    await one.sync()
+    await rename(other, "as the other has it")
     return one, other

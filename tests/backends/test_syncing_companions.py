@@ -9,16 +9,13 @@ import pytest
 
 from gitstate.store.parking import keep_losers
 from gitstate.store.remote import sync
-from tests.backends.machines import RESCUES, fates, first, head, refs, rename, results, run_sheet, two
+from tests.backends.machines import RESCUES, fates, first, head, parted, refs, rename, results, run_sheet, two
 from tests.git import git
 
 
 async def test_what_cannot_be_merged_is_put_aside_and_travels(tmp_path: Path, hub: Path) -> None:
     async with AsyncExitStack() as stack:
-        one, other = await two(tmp_path, hub, stack)
-        await rename(one, "as one has it")
-        await one.sync()
-        await rename(other, "as the other has it")
+        one, other = await parted(tmp_path, hub, stack)
         report = await other.sync()
         assert results(report) == {"nightly": "parked"} and not report.is_clean
         assert fates(report) == ["kept"]
@@ -82,10 +79,7 @@ async def test_what_was_parked_beyond_measure_is_taken_in_by_others(tmp_path: Pa
 
 async def test_a_remote_that_was_made_anew_drops_nothing_here(tmp_path: Path, hub: Path) -> None:
     async with AsyncExitStack() as stack:
-        one, other = await two(tmp_path, hub, stack)
-        await rename(one, "as one has it")
-        await one.sync()
-        await rename(other, "as the other has it")
+        _, other = await parted(tmp_path, hub, stack)
         await other.sync()
         rescues = refs(hub, RESCUES)
         for ref in (*rescues, "refs/heads/main"):
@@ -100,10 +94,7 @@ async def test_a_rescue_that_was_dropped_here_does_not_come_back_when_the_remote
     tmp_path: Path, hub: Path
 ) -> None:
     async with AsyncExitStack() as stack:
-        one, other = await two(tmp_path, hub, stack)
-        await rename(one, "as one has it")
-        await one.sync()
-        await rename(other, "as the other has it")
+        one, other = await parted(tmp_path, hub, stack)
         await other.sync()
         await one.sync()
         git(tmp_path / "one", "update-ref", "-d", refs(tmp_path / "one", RESCUES)[0])

@@ -55,6 +55,19 @@ def packs_of(folder: Path) -> list[Path]:
     return sorted((folder / ".git" / "objects" / "pack").glob("*.pack"))
 
 
+def synced_while(monkeypatch: pytest.MonkeyPatch, is_so: Callable[[], bool] = lambda: True) -> list[int]:
+    """Return the inodes of what is synced from now on, in their order, as long as something is so."""
+    synced, real = list[int](), os.fsync
+
+    def sync(fd: int) -> None:
+        if is_so():
+            synced.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return synced
+
+
 def blobs(start: int, count: int, size: int = 10) -> list[GitObject]:
     """Return blobs by their numbers, the same ones each time."""
     return [GitObject("blob", random.Random(n).randbytes(size)) for n in range(start, start + count)]

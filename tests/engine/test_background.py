@@ -1,6 +1,5 @@
 """Work that is done some time after a publish, by a thread that nothing brings down."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from gitstate.engine.background import Background
 from gitstate.engine.journal import Journal, Stretch
 from gitstate.engine.locks import alone
 from gitstate.errors import StorageError
-from tests.engine.conftest import OpenEngine, git, packs_of, save
+from tests.engine.conftest import OpenEngine, git, packs_of, save, synced_while
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
@@ -129,20 +128,15 @@ def test_a_branch_that_git_packed_away_is_on_the_disk_before_the_journal_lets_go
         save(engine, {"a": b"%d" % n})
     git(folder, "pack-refs", "--all")
     assert not (folder / ".git/refs/heads/main").exists()
-    synced, released, real = list[int](), list[list[int]](), os.fsync
-
-    def sync(fd: int) -> None:
-        synced.append(os.fstat(fd).st_ino)
-        real(fd)
+    released, letting_go = list[Stretch](), Journal.release
+    synced = synced_while(monkeypatch, lambda: not released)
 
     def release(self: Journal, stretch: Stretch) -> None:
-        released.append([*synced])
+        released.append(stretch)
         letting_go(self, stretch)
 
-    letting_go = Journal.release
-    monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(Journal, "release", release)
     engine.close()
-    (before,) = released
+    assert len(released) == 1
     waited = [folder / ".git" / name for name in ("packed-refs", ".", "objects/pack")]
-    assert {path.stat().st_ino for path in waited} <= {*before}
+    assert {path.stat().st_ino for path in waited} <= {*synced}

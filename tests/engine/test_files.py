@@ -10,32 +10,24 @@ import pytest
 
 from gitstate.engine import files
 from gitstate.errors import ReadOnlyError, StorageError, StorageFullError
+from tests.engine.conftest import synced_while
+
+OWNER = "check who owns it, its permissions and its mount"
+ROOM = "make room on the disk, then try again"
 
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The inodes of what was waited for."""
-    found, real = list[int](), os.fsync
-
-    def sync(fd: int) -> None:
-        found.append(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    return found
+    return synced_while(monkeypatch)
 
 
 @pytest.mark.parametrize(
     ("number", "kind", "hint"),
     [
-        (errno.EROFS, ReadOnlyError, "check who owns it, its permissions and its mount"),
-        (errno.EACCES, ReadOnlyError, "check who owns it, its permissions and its mount"),
-        (errno.EPERM, ReadOnlyError, "check who owns it, its permissions and its mount"),
-        (errno.ENOSPC, StorageFullError, "make room on the disk, then try again"),
-        (errno.EDQUOT, StorageFullError, "make room on the disk, then try again"),
-        (errno.EFBIG, StorageFullError, "make room on the disk, then try again"),
-        (errno.EMFILE, StorageError, "raise the limit of open files"),
-        (errno.ENFILE, StorageError, "raise the limit of open files"),
+        *[(number, ReadOnlyError, OWNER) for number in (errno.EROFS, errno.EACCES, errno.EPERM)],
+        *[(number, StorageFullError, ROOM) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)],
+        *[(number, StorageError, "raise the limit of open files") for number in (errno.EMFILE, errno.ENFILE)],
         (errno.ENOTDIR, StorageError, "a file stands where a folder is needed"),
         (errno.ENAMETOOLONG, StorageError, "choose a shorter path"),
         (errno.ELOOP, StorageError, "symbolic links lead in a circle"),

@@ -14,7 +14,7 @@ from gitstate.engine.locks import LockFile, StoreLock
 from gitstate.engine.objects import Signature
 from gitstate.engine.repository import Repository, open_repository
 from gitstate.errors import BusyError, CorruptionError, StaleError, StorageError, UnsupportedError
-from tests.engine.conftest import OpenEngine, git, save
+from tests.engine.conftest import OpenEngine, git, save, synced_while
 
 # The children only lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -383,21 +383,15 @@ def test_a_lock_whose_folder_went_away_works_when_it_is_back_and_touches_nobodys
 def test_what_a_lock_file_holds_is_on_the_disk_before_it_has_its_name(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool | None
 ) -> None:
-    target, synced, real = tmp_path / "file", list[tuple[int, bool]](), os.fsync
-    lock_file = tmp_path / "file.lock"
-
-    def sync(fd: int) -> None:
-        synced.append((os.fstat(fd).st_ino, lock_file.exists()))
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
+    target, lock_file = tmp_path / "file", tmp_path / "file.lock"
+    synced, unnamed = synced_while(monkeypatch), synced_while(monkeypatch, lambda: not lock_file.exists())
     options = {} if durable is None else {"durable": durable}
     with LockFile(repository.private, target, b"text", **options) as lock:
         inode = lock_file.stat().st_ino
         assert not target.exists()
         lock.replace()
-    waited = [(inode, False), (repository.private.stat().st_ino, False), (tmp_path.stat().st_ino, False)]
-    assert synced == ([] if durable is False else waited)
+    waited = [inode, repository.private.stat().st_ino, tmp_path.stat().st_ino]
+    assert synced == unnamed == ([] if durable is False else waited)
     assert (target.read_bytes(), target.stat().st_ino, target.stat().st_nlink) == (b"text", inode, 1)
 
 

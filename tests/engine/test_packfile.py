@@ -11,7 +11,7 @@ from gitstate.engine.objects import GitObject
 from gitstate.engine.packfile import PackFile
 from gitstate.engine.packs import PackKind
 from gitstate.engine.repository import Repository
-from tests.engine.conftest import blobs, git
+from tests.engine.conftest import blobs, git, synced_while
 
 KINDS: list[PackKind] = ["plain", "deltas"]
 
@@ -45,14 +45,7 @@ def test_what_was_added_is_in_a_pack_that_git_reads(repository: Repository, coun
 def test_both_files_are_on_the_disk_before_the_pack_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced, real = list[int](), os.fsync
-
-    def sync(fd: int) -> None:
-        assert not list(tmp_path.glob("pack-*.pack"))
-        synced.append(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
+    synced = synced_while(monkeypatch, lambda: not list(tmp_path.glob("pack-*.pack")))
     monkeypatch.setattr(packfile, "_CHUNK", 100)  # it is summed in pieces
     pack = PackFile(tmp_path)
     for item in blobs(0, 3):

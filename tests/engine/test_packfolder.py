@@ -93,27 +93,7 @@ def entry(kind: int, body: bytes, size: int | None = None, between: bytes = b"")
     return bytes(head) + between + zlib.compress(body)
 
 
-def test_what_says_that_it_is_large_or_is_larger_than_it_says_is_left_to_others(folder: Path) -> None:
-    assert put(folder, entry(3, b"x" * 100, size=1 << 40), b"").read(0) is None
-    assert put(folder, entry(3, b"x" * 10_000, size=5), b"").read(0) is None
-    base, bomb = b"PACK" + entry(3, b"x"), b"\x01" + b"\xff\xff\xff\xff\x7f" + b"\x90\x01"
-    for delta, made in ((bomb, None), (b"\x01\x01\x90\x01", (3, b"x"))):
-        there = put(folder, base + entry(6, delta, between=bytes([len(base) - 4])), b"")
-        assert there.read(len(base)) == made
-
-
-@pytest.mark.parametrize("size", [100, 127, 128, 129, 300, 20_000])
-def test_a_delta_says_how_large_what_it_makes_is(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    body = bytes(number % 251 for number in range(size))
-    base = b"PACK" + entry(3, body)
-    for made in (body + b"x", body[1:] + b"\0" * 200):
-        data = base + entry(6, b"".join(create_delta(body, made)), between=_back(len(base) - 4))
-        for limit, found in ((len(made) + 1, (3, made)), (len(made), None)):
-            monkeypatch.setattr(packfolder, "_LARGE", limit)
-            assert put(folder, data, b"").read(len(base)) == found
-
-
-def _back(distance: int) -> bytes:
+def back(distance: int) -> bytes:
     """Return how far back the base of a delta lies, as a pack says it."""
     said = [distance & 127]
     while distance := distance >> 7:
@@ -122,14 +102,33 @@ def _back(distance: int) -> bytes:
     return bytes(said)
 
 
+def test_what_says_that_it_is_large_or_is_larger_than_it_says_is_left_to_others(folder: Path) -> None:
+    assert put(folder, entry(3, b"x" * 100, size=1 << 40), b"").read(0) is None
+    assert put(folder, entry(3, b"x" * 10_000, size=5), b"").read(0) is None
+    base, bomb = b"PACK" + entry(3, b"x"), b"\x01" + b"\xff\xff\xff\xff\x7f" + b"\x90\x01"
+    for delta, made in ((bomb, None), (b"\x01\x01\x90\x01", (3, b"x"))):
+        there = put(folder, base + entry(6, delta, between=back(len(base) - 4)), b"")
+        assert there.read(len(base)) == made
+
+
+@pytest.mark.parametrize("size", [100, 127, 128, 129, 300, 20_000])
+def test_a_delta_says_how_large_what_it_makes_is(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    body = bytes(number % 251 for number in range(size))
+    base = b"PACK" + entry(3, body)
+    for made in (body + b"x", body[1:] + b"\0" * 200):
+        data = base + entry(6, b"".join(create_delta(body, made)), between=back(len(base) - 4))
+        for limit, found in ((len(made) + 1, (3, made)), (len(made), None)):
+            monkeypatch.setattr(packfolder, "_LARGE", limit)
+            assert put(folder, data, b"").read(len(base)) == found
+
+
 def test_deltas_on_one_another_are_read_and_a_chain_without_an_end_is_not(folder: Path) -> None:
     bodies = [b"a line of the first body\n" * 20]
     data, places = b"PACK" + entry(3, bodies[0]), [4]
     for number in range(70):
         bodies.append(bodies[-1] + b"%d\n" % number)
         delta = b"".join(create_delta(bodies[-2], bodies[-1]))
-        back = len(data) - places[-1]
-        between = bytes([back]) if back < 128 else bytes([(back >> 7) - 1 | 128, back & 127])
+        between = back(len(data) - places[-1])
         places.append(len(data))
         data += entry(6, delta, between=between)
     assert put(folder, data, b"").read(places[60]) == (3, bodies[60])

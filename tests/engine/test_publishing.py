@@ -17,24 +17,11 @@ from gitstate.engine.journal import Journal
 from gitstate.engine.locks import alone
 from gitstate.engine.objects import GitObject, parse_commit
 from gitstate.errors import BusyError, CorruptionError, StorageError
-from tests.engine.conftest import OpenEngine, content, git, packs_of, save
+from tests.engine.conftest import OpenEngine, content, git, packs_of, save, synced_while
 from tests.git import loose as loose_file
 
 REF = "refs/heads/main"
 OTHER = "refs/gitstate/rescue/one"
-
-
-def synced_while(monkeypatch: pytest.MonkeyPatch, is_so: Callable[[], bool]) -> set[int]:
-    """Return the inodes of what is synced from now on, as long as something is so."""
-    synced, real = set[int](), os.fsync
-
-    def sync(fd: int) -> None:
-        if is_so():
-            synced.add(os.fstat(fd).st_ino)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    return synced
 
 
 @pytest.fixture
@@ -166,7 +153,7 @@ def test_the_objects_of_a_ref_are_on_the_disk_before_its_name(
     synced = synced_while(monkeypatch, lambda: not (folder / ".git" / OTHER).exists())
     engine.create_ref(OTHER, head, objects=[blob], note=note)
     (pack,) = set(packs_of(folder)) - before
-    assert {path.stat().st_ino for path in (pack, pack.with_suffix(".idx"), pack.parent)} <= synced
+    assert {path.stat().st_ino for path in (pack, pack.with_suffix(".idx"), pack.parent)} <= {*synced}
 
 
 def test_a_pack_that_comes_with_a_ref_is_joined_with_others_some_time(open_engine: OpenEngine, folder: Path) -> None:
@@ -284,13 +271,13 @@ def test_without_a_journal_a_publish_waits_until_pack_and_branch_are_on_the_disk
 ) -> None:
     engine = open_engine(durable=durable)
     save(engine, {"a": b"1"})
-    before, synced = set(packs_of(folder)), synced_while(monkeypatch, lambda: True)
+    before, synced = set(packs_of(folder)), synced_while(monkeypatch)
     monkeypatch.setattr(Journal, "append", Mock(return_value=False))
     save(engine, {"a": b"2"})
     (pack,) = set(packs_of(folder)) - before
     branch = folder / ".git" / REF
     needed = (pack, pack.with_suffix(".idx"), pack.parent, branch, branch.parent)
-    assert {path.stat().st_ino for path in needed} <= synced
+    assert {path.stat().st_ino for path in needed} <= {*synced}
 
 
 def test_a_publish_without_objects_makes_no_pack(open_engine: OpenEngine, folder: Path) -> None:
@@ -365,7 +352,7 @@ def test_what_a_ref_names_is_on_the_disk_before_it_also_while_another_process_is
         else:
             engine.move_ref(OTHER, expected=None, new=head, note="made")
     there = [*(folder / ".git/objects/pack").iterdir(), folder / ".git/objects/pack"]
-    assert len(there) >= 3 and {path.stat().st_ino for path in there if path.suffix != ".keep"} <= synced
+    assert len(there) >= 3 and {path.stat().st_ino for path in there if path.suffix != ".keep"} <= {*synced}
     assert len(recorded(folder)) > 0, "the checkpoint is the other process's"
 
 
@@ -429,7 +416,7 @@ def test_what_a_persons_git_did_not_wait_for_is_on_the_disk_before_what_is_built
         engine.create_ref(OTHER, theirs)
     else:
         save(engine, {"a": b"2"})
-    assert {path.stat().st_ino for path in [*there, *(path.parent for path in there)]} <= synced
+    assert {path.stat().st_ino for path in [*there, *(path.parent for path in there)]} <= {*synced}
     looked = Mock()
     monkeypatch.setattr(loose, "sync", looked)
     save(engine, {"a": b"3"})

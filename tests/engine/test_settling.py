@@ -11,7 +11,7 @@ import pytest
 from gitstate.engine import packs, settling
 from gitstate.engine.git import GitEngine
 from gitstate.errors import CorruptionError
-from tests.engine.conftest import OpenEngine, Reboot, content, git, packs_of, save
+from tests.engine.conftest import OpenEngine, Reboot, content, git, packs_of, save, synced_while
 
 REF = "refs/heads/main"
 
@@ -275,8 +275,7 @@ def test_a_checkpoint_syncs_what_a_symbolic_branch_points_to(
     git(folder, "branch", "--quiet", "-m", "main", "trunk")
     git(folder, "symbolic-ref", REF, "refs/heads/trunk")
     save(engine, {"a": b"on"})
-    trunk, synced = os.stat(folder / ".git/refs/heads/trunk").st_ino, set()
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.add(os.fstat(fd).st_ino))
+    trunk, synced = os.stat(folder / ".git/refs/heads/trunk").st_ino, synced_while(monkeypatch)
     engine.close()
     assert trunk in synced
 

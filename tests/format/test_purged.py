@@ -87,6 +87,11 @@ def said(subject: str, body: str = "", **trailers: str) -> bytes:
     return Message(subject, body, tuple((f"Gitstate-{key}", value) for key, value in trailers.items())).to_bytes()
 
 
+def also_about(message: bytes, *jobs: str) -> bytes:
+    named = "".join(f"Gitstate-Job: {job}\n" for job in jobs).encode()
+    return message.replace(b"Gitstate-Event", named + b"Gitstate-Event")
+
+
 def test_a_message_about_a_job_alone_says_nothing_more() -> None:
     before = said("nightly: sheet 3 failed", "We know.", Job="nightly", Event="saved", Status="running", Code="c" * 40)
     told = unnamed(before, "Gitstate-Job", ["nightly"])
@@ -112,9 +117,7 @@ def test_one_that_is_about_others_too_keeps_what_is_said_of_them() -> None:
 
 def test_longer_names_go_first_and_white_space_is_that_of_a_subject() -> None:
     before = said("a b, a and c d: saved", "a b", Job="weekly", Event="merged")
-    before = before.replace(
-        b"Gitstate-Event", b"Gitstate-Job: a b\nGitstate-Job: a\nGitstate-Job: c  d\nGitstate-Event"
-    )
+    before = also_about(before, "a b", "a", "c  d")
     told = unnamed(before, "Gitstate-Job", ["a", "a b", "c  d"])
     assert told.message == said("[purged], [purged] and [purged]: saved", "[purged]", Job="weekly", Event="merged")
     assert told.named == {"a", "a b", "c  d"}
@@ -132,7 +135,7 @@ def test_where_a_job_came_from_stays_unless_that_goes() -> None:
     before = said("b: forked from a@x, not c", Job="b", Event="forked", Origin=f"a@x@{commit}")
     gone = unnamed(before, "Gitstate-Job", ["a@x"])
     assert (gone.message, gone.fork) == (said("b: forked from [purged], not c", Job="b", Event="forked"), "b")
-    before = before.replace(b"Gitstate-Event", b"Gitstate-Job: c\nGitstate-Event")
+    before = also_about(before, "c")
     left = unnamed(before, "Gitstate-Job", ["c"])
     assert left.message == said("b: forked from a@x, not [purged]", Job="b", Event="forked", Origin=f"a@x@{commit}")
     assert (left.named, left.others, left.fork) == (frozenset({"c"}), True, "")
@@ -146,7 +149,7 @@ def test_an_id_that_a_subject_cut_off_goes_too(length: int) -> None:
     long = "j" * length
     cut = long if length <= 60 else long[:59] + "\N{HORIZONTAL ELLIPSIS}"
     before = said(f"{cut} and weekly: joined", f"{long[:59]}\N{HORIZONTAL ELLIPSIS} {long}", Job=long, Event="merged")
-    before = before.replace(b"Gitstate-Event", b"Gitstate-Job: weekly\nGitstate-Event")
+    before = also_about(before, "weekly")
     told = unnamed(before, "Gitstate-Job", [long]).message.decode()
     assert told.startswith("[purged] and weekly: joined\n") and "j" * 60 not in told
     assert (told.count("j" * 59) == 1) is (length == 60)  # what only looks like it, of an id that is never cut
